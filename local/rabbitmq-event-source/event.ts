@@ -1,0 +1,150 @@
+/**
+ * The event that an Amazon MQ event source hands to a Lambda function for RabbitMQ.
+ *
+ * The shape is that of AWS's sample (https://docs.aws.amazon.com/lambda/latest/dg/with-mq.html). AWS's poller is a
+ * Java program and its JSON is what Gson makes of the RabbitMQ Java client's objects: a long string in a header is
+ * an object with signed `bytes`, a date is written out in English and in UTC, what is absent is null.
+ */
+import type { Message } from 'amqplib';
+
+/** A value of the headers table, as JSON. */
+export type HeaderValue =
+  | null
+  | boolean
+  | number
+  | string
+  | number[]
+  | { bytes: number[] }
+  | HeaderValue[]
+  | { [key: string]: HeaderValue };
+
+/** One message in an `aws:rmq` event. */
+export interface RabbitmqRecord {
+  basicProperties: {
+    contentType: string | null;
+    contentEncoding: string | null;
+    headers: Record<string, HeaderValue> | null;
+    deliveryMode: number | null;
+    priority: number | null;
+    correlationId: string | null;
+    replyTo: string | null;
+    expiration: string | null;
+    messageId: string | null;
+    /** Such as `Jan 1, 1970, 12:33:41 AM`, in UTC. */
+    timestamp: string | null;
+    type: string | null;
+    userId: string | null;
+    appId: string | null;
+    clusterId: string | null;
+    /** Length of the decoded data, in bytes. */
+    bodySize: number;
+  };
+  redelivered: boolean;
+  /** The message's body, base64. */
+  data: string;
+}
+
+/** What the function receives: one batch of one queue. */
+export interface RabbitmqEvent {
+  eventSource: 'aws:rmq';
+  eventSourceArn: string;
+  /** The key is `<queue>::<virtual host>`. */
+  rmqMessagesByQueue: Record<string, RabbitmqRecord[]>;
+}
+
+/** Where a batch comes from. */
+export interface EventOrigin {
+  eventSourceArn: string;
+  queue: string;
+  virtualHost: string;
+}
+
+/** The event for one batch. */
+export const buildEvent = (origin: EventOrigin, records: RabbitmqRecord[]): RabbitmqEvent => ({
+  eventSource: 'aws:rmq',
+  eventSourceArn: origin.eventSourceArn,
+  rmqMessagesByQueue: { [`${origin.queue}::${origin.virtualHost}`]: records },
+});
+
+/** A message as it was delivered by amqplib, in the form of the event. */
+export const buildRecord = ({ content, fields, properties }: Message): RabbitmqRecord => ({
+  basicProperties: {
+    contentType: stringOrNull(properties.contentType),
+    contentEncoding: stringOrNull(properties.contentEncoding),
+    headers: properties.headers === undefined ? null : tableOf(properties.headers),
+    deliveryMode: numberOrNull(properties.deliveryMode),
+    priority: numberOrNull(properties.priority),
+    correlationId: stringOrNull(properties.correlationId),
+    replyTo: stringOrNull(properties.replyTo),
+    expiration: stringOrNull(properties.expiration),
+    messageId: stringOrNull(properties.messageId),
+    timestamp: typeof properties.timestamp === 'number' ? formatTimestamp(properties.timestamp) : null,
+    type: stringOrNull(properties.type),
+    userId: stringOrNull(properties.userId),
+    appId: stringOrNull(properties.appId),
+    clusterId: stringOrNull(properties.clusterId),
+    bodySize: content.length,
+  },
+  redelivered: fields.redelivered,
+  data: content.toString('base64'),
+});
+
+/** Bytes that a record takes in the payload, with the comma behind it; the data, long and ASCII, is only counted. */
+export const payloadBytesOf = (record: RabbitmqRecord): number =>
+  Buffer.byteLength(JSON.stringify({ ...record, data: '' })) + record.data.length + 1;
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/**
+ * A date as Java's medium English format has it, in UTC: `Jan 1, 1970, 12:33:41 AM`.
+ * Written by hand: newer ICU data, and so `Intl`, puts a narrow no-break space before AM and PM.
+ *
+ * @param seconds since the epoch, as AMQP counts
+ * @returns null where no date can be made of it
+ */
+export const formatTimestamp = (seconds: number): string | null => {
+  const date = new Date(seconds * 1000);
+  if (Number.isNaN(date.getTime())) return null;
+  const hour = date.getUTCHours();
+  const twoDigits = (value: number) => String(value).padStart(2, '0');
+  const day = `${MONTHS[date.getUTCMonth()]} ${date.getUTCDate()}, ${date.getUTCFullYear()}`;
+  const time = `${hour % 12 || 12}:${twoDigits(date.getUTCMinutes())}:${twoDigits(date.getUTCSeconds())}`;
+  return `${day}, ${time} ${hour < 12 ? 'AM' : 'PM'}`;
+};
+
+const stringOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+const numberOrNull = (value: unknown): number | null => (typeof value === 'number' ? value : null);
+
+const tableOf = (table: object): Record<string, HeaderValue> =>
+  Object.fromEntries(Object.entries(table).map(([key, value]) => [key, headerValueOf(value)]));
+
+/** Java's bytes are signed. */
+const signedBytes = (bytes: Uint8Array): number[] => Array.from(Int8Array.from(bytes));
+
+const headerValueOf = (value: unknown): HeaderValue => {
+  switch (typeof value) {
+    case 'string':
+      return { bytes: signedBytes(Buffer.from(value)) };
+    case 'number':
+    case 'boolean':
+      return value;
+    case 'object':
+      if (value === null) return null;
+      if (Buffer.isBuffer(value)) return signedBytes(value);
+      if (Array.isArray(value)) return value.map(headerValueOf);
+      return '!' in value ? taggedValueOf(value) : tableOf(value);
+    default:
+      return null;
+  }
+};
+
+/** amqplib gives timestamps and decimals, which JavaScript has no type for, as `{'!': type, value}`. */
+const taggedValueOf = (tagged: object): HeaderValue => {
+  const { '!': type, value } = tagged as { '!': unknown; value?: unknown };
+  if (type === 'timestamp' && typeof value === 'number') return formatTimestamp(value);
+  if (type === 'decimal' && typeof value === 'object' && value !== null) {
+    const { places, digits } = value as { places: number; digits: number };
+    return digits / 10 ** places;
+  }
+  return tableOf(tagged);
+};
