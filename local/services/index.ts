@@ -1,0 +1,226 @@
+import { composeServices, findDocker } from './docker.ts';
+import { Failure, messageOf, Unavailable } from './failure.ts';
+import { findAbandonedStacks, StackFolder } from './folders.ts';
+import { givenService } from './given.ts';
+import { type Installable, installPrograms } from './install.ts';
+import { findMysql } from './mysql.ts';
+import { openSearchSource } from './opensearch-distribution.ts';
+import { checkUrl } from './probes.ts';
+import { ProcessRecord } from './processes.ts';
+import type { Program, Source } from './program.ts';
+import { findRabbitmq } from './rabbitmq.ts';
+import { findRedis } from './redis.ts';
+import { ServerProcess } from './server-process.ts';
+import {
+  type Report,
+  type RunningService,
+  type ServiceName,
+  type Stack,
+  serviceNames,
+  type Urls,
+  urlVariables,
+} from './types.ts';
+
+export { Failure, messageOf } from './failure.ts';
+export { isFree } from './ports.ts';
+export { silentReport, terminalReport } from './report.ts';
+export type { Report, RunningService, ServiceName, Stack, Urls } from './types.ts';
+
+export interface StartOptions {
+  /** Names the folder of the data: `start`, `test-…`. One owner at a time. */
+  stack: string;
+  /** Read for the URLs of given servers, `LOCAL_SERVICES`, and where Java and caches are. */
+  environment: NodeJS.ProcessEnv;
+  report: Report;
+  /** Throw-away data: removed by {@link Stack.stop}. */
+  fresh?: boolean;
+  /** All four where absent. */
+  only?: readonly ServiceName[];
+  /** Gives up and ends what was started so far. */
+  signal?: AbortSignal;
+}
+
+/** How services that are not given by URL are to be run: either, where not set. */
+const ways = ['docker', 'process'] as const;
+
+const readWay = (environment: NodeJS.ProcessEnv): (typeof ways)[number] | undefined => {
+  const text = environment.LOCAL_SERVICES;
+  if (text === undefined || text === '') return undefined;
+  const way = ways.find((one) => one === text);
+  if (way === undefined)
+    throw new Failure(`LOCAL_SERVICES is "${text}". Expected ${ways.join(' or ')}, or nothing.`);
+  return way;
+};
+
+const finders: Record<Installable, () => Promise<Program | undefined>> = {
+  mysql: findMysql,
+  redis: findRedis,
+  rabbitmq: findRabbitmq,
+};
+const isInstallable = (name: ServiceName): name is Installable => name in finders;
+
+/** Finds programs, and installs all that are missing at once. */
+const installedSources = (names: readonly Installable[], report: Report, signal: AbortSignal): Source[] => {
+  const found = new Map(names.map((name) => [name, finders[name]()]));
+  const installed = Promise.all(found.values()).then(async (programs) => {
+    const missing = names.filter((_, index) => programs[index] === undefined);
+    if (missing.length > 0) await installPrograms(missing, report, signal);
+  });
+  // Each source below waits for it; without this one, a failure while none does would end the process.
+  installed.catch(() => undefined);
+  return names.map((name) => ({
+    name,
+    find: async () => {
+      const program = await found.get(name);
+      if (program !== undefined) return program;
+      await installed;
+      const now = await finders[name]();
+      if (now === undefined)
+        throw new Failure(`${name} was installed, and its program is not where it was expected.`);
+      return now;
+    },
+  }));
+};
+
+/** One error for all that went wrong, so that nothing has to be mended one by one. */
+const joined = (errors: readonly unknown[]): Failure =>
+  new Failure([...new Set(errors.map(messageOf))].join('\n'));
+
+/**
+ * Brings up one stack: each service by its URL where the environment gives one, else by Docker Compose where an
+ * engine answers, else as a child process of ours. Settles when all of them answer through their own protocol.
+ * @throws Failure when one does not come up; whatever was started has then been ended
+ */
+export const startServices = async (options: StartOptions): Promise<Stack> => {
+  const { environment, report } = options;
+  const names = options.only ?? serviceNames;
+  const way = readWay(environment);
+  const given = names.filter((name) => Boolean(environment[urlVariables[name]]));
+  const malformed: unknown[] = [];
+  for (const name of given) {
+    try {
+      checkUrl(name, environment[urlVariables[name]] ?? '');
+    } catch (error) {
+      malformed.push(error);
+    }
+  }
+  if (malformed.length > 0) throw joined(malformed);
+
+  const folder = new StackFolder(options.stack);
+  const record = new ProcessRecord(folder.path);
+  const processes: ServerProcess[] = [];
+  let down: ((options: { volumes: boolean }) => Promise<void>) | undefined;
+  const services: Record<ServiceName, RunningService | undefined> = {
+    mysql: undefined,
+    redis: undefined,
+    rabbitmq: undefined,
+    opensearch: undefined,
+  };
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= (async () => {
+      await Promise.allSettled([
+        ...processes.map((server) => server.stop()),
+        down?.({ volumes: options.fresh === true }),
+      ]);
+      for (const server of processes) server.releasePorts();
+      if (options.fresh === true) folder.remove();
+      folder.unlock();
+    })();
+    return stopping;
+  };
+
+  // The first failure ends the others' waiting.
+  const failed = new AbortController();
+  const signal =
+    options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
+  const errors: unknown[] = [];
+  const attempt = async (start: () => Promise<void>) => {
+    try {
+      await start();
+    } catch (error) {
+      if (!signal.aborted) errors.push(error);
+      failed.abort(new Failure('another service did not come up'));
+    }
+  };
+
+  const useGiven = async (name: ServiceName) => {
+    services[name] = await givenService(name, environment[urlVariables[name]] ?? '');
+  };
+  const startProcess = async (source: Source) => {
+    let program: Program;
+    try {
+      program = await source.find(report, signal);
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      report.say(`  ! no search: ${error.message}`);
+      return;
+    }
+    const server = await ServerProcess.create(program, folder, record);
+    processes.push(server);
+    const step = report.step(`starting ${source.name}`);
+    try {
+      await server.start(signal);
+      services[source.name] = server;
+      step.done(`${server.version} at ${server.where}`);
+    } catch (error) {
+      step.failed();
+      throw error;
+    }
+  };
+
+  try {
+    const left = await record.endAll();
+    if (left.length > 0) report.say(`  ended what a killed run had left: ${left.join(', ')}`);
+    const own = names.filter((name) => !given.includes(name));
+    const docker = own.length === 0 || way === 'process' ? undefined : await findDocker();
+    if (way === 'docker' && own.length > 0 && docker === undefined) {
+      throw new Failure(
+        'LOCAL_SERVICES is docker, and no Docker engine with Compose answers. Start it, or unset the variable.',
+      );
+    }
+    const startOwn =
+      docker === undefined
+        ? [
+            ...(own.includes('opensearch') ? [openSearchSource(environment)] : []),
+            ...installedSources(own.filter(isInstallable), report, signal),
+          ].map((source) => attempt(() => startProcess(source)))
+        : [
+            attempt(async () => {
+              const compose = await composeServices(docker, own, options.stack, folder, report, signal);
+              down = compose.down;
+              for (const service of compose.services) services[service.name] = service;
+            }),
+          ];
+    await Promise.all([...startOwn, ...given.map((name) => attempt(() => useGiven(name)))]);
+    options.signal?.throwIfAborted();
+    if (errors.length > 0) throw joined(errors);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+
+  const url = (name: ServiceName) => services[name]?.url;
+  const urls: Urls = {
+    MYSQL_URL: url('mysql') ?? '',
+    REDIS_URL: url('redis') ?? '',
+    RABBITMQ_URL: url('rabbitmq') ?? '',
+    ...(services.opensearch === undefined ? {} : { OPENSEARCH_URL: services.opensearch.url }),
+  };
+  return { urls, services, folder: folder.path, secret: (name) => folder.secret(name), stop };
+};
+
+/** Ends and removes what dead runs left of stacks whose name begins so. */
+export const removeAbandonedStacks = async (prefix: string): Promise<void> => {
+  for (const name of findAbandonedStacks(prefix)) {
+    let folder: StackFolder;
+    try {
+      folder = new StackFolder(name);
+    } catch {
+      // Another run was quicker to clean it up.
+      continue;
+    }
+    await new ProcessRecord(folder.path).endAll();
+    folder.remove();
+  }
+};

@@ -1,0 +1,90 @@
+import { join } from 'node:path';
+import { makeFolder, writePrivate } from './folders.ts';
+import type { Java } from './java.ts';
+import type { Place, Program } from './program.ts';
+
+const settings = (place: Place) => `\
+cluster.name: chat-local
+node.name: chat-local
+discovery.type: single-node
+network.host: 127.0.0.1
+http.port: ${place.port('opensearch')}
+transport.port: ${place.port('opensearch-transport')}
+path.data: ${JSON.stringify(place.dataFolder)}
+path.logs: ${JSON.stringify(join(place.folder, 'logs'))}
+# A developer's disk is often fuller than a server's may be, and a full one would make every index read-only.
+cluster.routing.allocation.disk.threshold_enabled: false
+`;
+
+const logging = `\
+status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] %m%n
+rootLogger.level = info
+rootLogger.appenderRef.console.ref = console
+`;
+
+/**
+ * What the stock start script ends up with on Java 21 and later, said directly: the script spends seconds in
+ * two more JVMs that read options and a keystore. Serial collector and C1 only: half the start, at local size.
+ */
+const javaOptions = (home: string, java: Java, place: Place) => [
+  '-Xms256m',
+  '-Xmx512m',
+  '-XX:MaxDirectMemorySize=256m',
+  '-XX:+UseSerialGC',
+  '-XX:TieredStopAtLevel=1',
+  '-Xshare:auto',
+  '-Xss1m',
+  '-Djava.awt.headless=true',
+  '-Dfile.encoding=UTF-8',
+  '-Djna.nosys=true',
+  '-XX:-OmitStackTraceInFastThrow',
+  '-Dio.netty.noUnsafe=true',
+  '-Dio.netty.noKeySetOptimization=true',
+  '-Dio.netty.recycler.maxCapacityPerThread=0',
+  '-Dio.netty.allocator.numDirectArenas=0',
+  '-Dlog4j.shutdownHookEnabled=false',
+  '-Dlog4j2.disable.jmx=true',
+  '-Djava.locale.providers=SPI,CLDR',
+  '-Dopensearch.networkaddress.cache.ttl=60',
+  '-Dopensearch.networkaddress.cache.negative.ttl=10',
+  '-Dorg.apache.lucene.store.MMapDirectory.sharedArenaMaxPermits=1',
+  '--add-modules=jdk.incubator.vector',
+  '--add-opens=java.base/java.nio=org.apache.arrow.memory.core,ALL-UNNAMED',
+  ...(java.major >= 24 ? ['--enable-native-access=ALL-UNNAMED'] : []),
+  `-javaagent:${join(home, 'agent/opensearch-agent.jar')}`,
+  `-Djava.io.tmpdir=${join(place.folder, 'tmp')}`,
+  `-XX:ErrorFile=${join(place.folder, 'hs_err_pid%p.log')}`,
+  `-Dopensearch.path.home=${home}`,
+  `-Dopensearch.path.conf=${join(place.folder, 'config')}`,
+  '-Dopensearch.distribution.type=zip',
+  '-Dopensearch.bundled_jdk=false',
+  '-cp',
+  join(home, 'lib/*'),
+];
+
+/** OpenSearch from an unpacked distribution, which stays as it is: configuration and data go to the place. */
+export const openSearchProgram = (home: string, java: Java): Program => ({
+  name: 'opensearch',
+  // Never root; no package brings a user for it.
+  users: ['opensearch', 'nobody'],
+  ports: ['opensearch', 'opensearch-transport'],
+  prepare: async (place) => {
+    const config = join(place.folder, 'config');
+    for (const folder of [place.dataFolder, config, join(place.folder, 'logs'), join(place.folder, 'tmp')]) {
+      makeFolder(folder, place.user);
+    }
+    writePrivate(join(config, 'opensearch.yml'), settings(place), place.user);
+    writePrivate(join(config, 'log4j2.properties'), logging, place.user);
+    writePrivate(join(config, 'jvm.options'), '', place.user);
+  },
+  command: (place) => ({
+    file: java.program,
+    args: [...javaOptions(home, java, place), 'org.opensearch.bootstrap.OpenSearch'],
+    cwd: place.folder,
+  }),
+  url: (place) => `http://127.0.0.1:${place.port('opensearch')}`,
+});

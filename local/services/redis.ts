@@ -1,0 +1,37 @@
+import { join } from 'node:path';
+import { makeFolder, writePrivate } from './folders.ts';
+import { findProgram } from './processes.ts';
+import type { Place, Program } from './program.ts';
+
+/**
+ * An answer means that the write is on the disk (one fsync for all clients in a turn of the event loop), and
+ * nothing is ever evicted: numbers and the outbox live here.
+ */
+const configuration = (place: Place) => `\
+bind 127.0.0.1
+port ${place.port('redis')}
+requirepass ${place.secret('redis')}
+dir "${place.dataFolder}"
+daemonize no
+save ""
+appendonly yes
+appendfsync always
+maxmemory-policy noeviction
+`;
+
+/** Redis, or Valkey where that is what is installed. Undefined when neither is. */
+export const findRedis = async (): Promise<Program | undefined> => {
+  const server = findProgram('redis-server', 'valkey-server');
+  if (server === undefined) return undefined;
+  return {
+    name: 'redis',
+    users: ['redis', 'valkey', 'nobody'],
+    ports: ['redis'],
+    prepare: async (place) => {
+      makeFolder(place.dataFolder, place.user);
+      writePrivate(join(place.folder, 'redis.conf'), configuration(place), place.user);
+    },
+    command: (place) => ({ file: server, args: [join(place.folder, 'redis.conf')], cwd: place.folder }),
+    url: (place) => `redis://:${place.secret('redis')}@127.0.0.1:${place.port('redis')}`,
+  };
+};
