@@ -1,0 +1,157 @@
+/**
+ * How text becomes search terms. Only what the stock server brings (`analysis-common`): no plugin, so the same
+ * index can be made on OpenSearch 2.19, 3.x and the managed service.
+ *
+ * - `message` analyses what is indexed: every word, the parts of a compound (`ERR_CONN_RESET`, `getElementById`)
+ *   and the compound written as one (`wi-fi` also as `wifi`).
+ * - `parts` analyses a query word into its parts, to be found one after the other.
+ * - `joined` analyses a query word into the other way to write it: as one word, without the Arabic article.
+ * - `begun` analyses a query word that may be the beginning of a longer one.
+ */
+
+/** Longest beginning of a word that is indexed, in characters; a longer query word is cut to it. */
+const maxBeginning = 20;
+
+/** Shortest beginning of a word that is indexed, in characters. */
+export const minBeginning = 2;
+
+/** Emoticons are indexed as the emoji they stand for, so either finds the other. */
+export const emoticons: Readonly<Record<string, string>> = {
+  ':-)': '🙂',
+  ':)': '🙂',
+  '=)': '🙂',
+  ':-(': '🙁',
+  ':(': '🙁',
+  ';-)': '😉',
+  ';)': '😉',
+  ':-D': '😀',
+  ':D': '😀',
+  ':-P': '😛',
+  ':P': '😛',
+  ':-p': '😛',
+  ':p': '😛',
+  '<3': '❤',
+};
+
+/** Names that end in signs which the tokenizer would drop. */
+const signNames = { 'c++': 'cplusplus', 'C++': 'cplusplus', 'c#': 'csharp', 'C#': 'csharp' };
+
+/** Letters that Unicode can write in two ways and the folding filters do not unite. */
+const letters = {
+  // й would lose its breve with the other combining marks; precomposed it is a letter of its own.
+  'и\u0306': 'й',
+  'И\u0306': 'Й',
+  ё: 'е',
+  Ё: 'Е',
+};
+
+/** Skin tones and the text/emoji variation selectors: 👍🏽 is found by 👍, ❤️ by ❤. */
+const emojiVariants = ['\u{1F3FB}', '\u{1F3FC}', '\u{1F3FD}', '\u{1F3FE}', '\u{1F3FF}', '\uFE0E', '\uFE0F'];
+
+/** Emoji of the basic plane: word_delimiter_graph takes them for punctuation unless told. */
+const basicPlaneEmoji = Array.from({ length: 0x10000 }, (_, code) => code)
+  .filter((code) => code > 0xff && /\p{Extended_Pictographic}/u.test(String.fromCharCode(code)))
+  .map((code) => `\\u${code.toString(16).padStart(4, '0').toUpperCase()} => ALPHANUM`);
+
+const mappings = (pairs: Readonly<Record<string, string>>) =>
+  Object.entries(pairs).map(([from, to]) => `${from} => ${to}`);
+
+/** One spelling for one word: width, case, accents, digits, Arabic and Persian letters. */
+const folding = [
+  'cjk_width',
+  'case',
+  'decimal_digit',
+  'asciifolding',
+  'arabic_normalization',
+  'persian_normalization',
+];
+
+const charFilters = ['spellings', 'marks', 'inner_hyphens'];
+
+const splitting = {
+  type: 'word_delimiter_graph',
+  split_on_case_change: true,
+  split_on_numerics: true,
+  stem_english_possessive: true,
+  adjust_offsets: true,
+  type_table: basicPlaneEmoji,
+};
+
+/** The index settings' `analysis`. */
+export const analysis = {
+  char_filter: {
+    spellings: {
+      type: 'mapping',
+      mappings: [
+        ...mappings(emoticons),
+        ...mappings(signNames),
+        ...mappings(letters),
+        ...emojiVariants.map((variant) => `${variant} => `),
+      ],
+    },
+    // Combining accents, Hebrew points, Arabic vowel signs: what asciifolding does not know.
+    marks: {
+      type: 'pattern_replace',
+      pattern:
+        '[\\u0300-\\u036F\\u0591-\\u05BD\\u05BF\\u05C1\\u05C2\\u05C4\\u05C5\\u05C7\\u064B-\\u065F\\u0670]',
+      replacement: '',
+    },
+    // The tokenizer keeps `_` inside a word and breaks at `-`; a compound has to arrive whole to be joined.
+    inner_hyphens: {
+      type: 'pattern_replace',
+      pattern: '(?<=[\\p{L}\\p{N}])[-‐‑](?=[\\p{L}\\p{N}])',
+      replacement: '_',
+    },
+  },
+  filter: {
+    split_and_join: { ...splitting, catenate_all: true },
+    split: splitting,
+    join: { ...splitting, generate_word_parts: false, generate_number_parts: false, catenate_all: true },
+    // The Greek variant lower-cases every script and folds Greek accents and the final sigma as well.
+    case: { type: 'lowercase', language: 'greek' },
+    cjk_index: { type: 'cjk_bigram', output_unigrams: true },
+    cjk_query: { type: 'cjk_bigram' },
+    beginnings: { type: 'edge_ngram', min_gram: minBeginning, max_gram: maxBeginning },
+    cut: { type: 'truncate', length: maxBeginning },
+  },
+  analyzer: {
+    message: {
+      type: 'custom',
+      tokenizer: 'standard',
+      char_filter: charFilters,
+      filter: [
+        'split_and_join',
+        'flatten_graph',
+        ...folding,
+        'cjk_index',
+        'keyword_repeat',
+        'arabic_stem',
+        'remove_duplicates',
+      ],
+    },
+    message_beginnings: {
+      type: 'custom',
+      tokenizer: 'standard',
+      char_filter: charFilters,
+      filter: ['split_and_join', 'flatten_graph', ...folding, 'beginnings'],
+    },
+    parts: {
+      type: 'custom',
+      tokenizer: 'standard',
+      char_filter: charFilters,
+      filter: ['split', ...folding, 'cjk_query'],
+    },
+    joined: {
+      type: 'custom',
+      tokenizer: 'standard',
+      char_filter: charFilters,
+      filter: ['join', ...folding, 'cjk_query', 'arabic_stem'],
+    },
+    begun: {
+      type: 'custom',
+      tokenizer: 'standard',
+      char_filter: charFilters,
+      filter: ['join', ...folding, 'cut'],
+    },
+  },
+};

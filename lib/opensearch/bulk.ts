@@ -1,0 +1,182 @@
+import type { Client } from '@opensearch-project/opensearch';
+import type { IndexableMessage } from '../domain/message.ts';
+import { documentId, type MessageRef, toDocument } from './document.ts';
+import { IndexRetryLater, SearchUnavailable } from './errors.ts';
+import { request } from './request.ts';
+
+export type BulkResult = { refused: { message: IndexableMessage; reason: string }[] };
+
+/** What one bulk request carries at most; the server's own limit is 100 MB, but latency and heap suffer long before. */
+const maxBulkBytes = 5 * 1024 * 1024;
+
+/** How often what was turned away for now is sent again before the caller has to come back. */
+const attempts = 4;
+const firstPauseMs = 100;
+
+type Item = { status: number; error?: { type: string; reason: string } };
+type BulkAnswer = { items: { index?: Item; delete?: Item }[] };
+
+type Operation<Source> = { source: Source; lines: (target: string) => string };
+type Outcome = { kind: 'done' } | { kind: 'refused'; reason: string } | { kind: 'later'; reason: string };
+
+export type BulkWriter = {
+  write(messages: readonly IndexableMessage[]): Promise<BulkResult>;
+  remove(refs: readonly MessageRef[]): Promise<void>;
+  /** Writes into the index under construction only. */
+  fill(messages: readonly IndexableMessage[]): Promise<BulkResult>;
+};
+
+/** Turns messages into bulk requests to `alias`, and to `buildingAlias` as well while there is one. */
+export const createBulkWriter = (options: {
+  client: Client;
+  alias: string;
+  buildingAlias: string;
+  timeoutMs: number;
+}): BulkWriter => {
+  const { client, alias, buildingAlias, timeoutMs } = options;
+
+  /** Asked before every bulk request and never remembered: what a rebuild's `begin` relies on. */
+  const isBuilding = async () => {
+    const { status } = await request(client, {
+      method: 'HEAD',
+      path: `/_alias/${buildingAlias}`,
+      timeoutMs,
+      expected: [404],
+    });
+    return status === 200;
+  };
+
+  const send = async <Source>(operations: Operation<Source>[], targets: string[]): Promise<Outcome[]> => {
+    const lines = operations.flatMap(({ lines }) => targets.map(lines)).join('');
+    const { body } = await request<BulkAnswer>(client, {
+      method: 'POST',
+      path: '/_bulk',
+      query: {
+        filter_path: 'items.*.status,items.*.error.type,items.*.error.reason',
+        timeout: `${timeoutMs}ms`,
+      },
+      lines,
+      timeoutMs,
+    });
+    const outcomes = body.items.map(({ index, delete: removal }) => outcomeOf(index ?? removal));
+    return operations.map((_, at) =>
+      targets
+        .map((target, offset) => {
+          const outcome = outcomes[at * targets.length + offset] ?? {
+            kind: 'later',
+            reason: 'no answer for it',
+          };
+          // The rebuild ended or was given up since we asked: then nothing is wanted of us there.
+          return target === buildingAlias && outcome.kind === 'later' && outcome.reason.startsWith('404')
+            ? ({ kind: 'done' } as const)
+            : outcome;
+        })
+        .reduce(worse),
+    );
+  };
+
+  const run = async <Source>(all: Operation<Source>[], onlyBuilding = false) => {
+    const refused: { source: Source; reason: string }[] = [];
+    for (const slice of slices(all)) {
+      let left = slice;
+      let reason = '';
+      for (let attempt = 1; left.length > 0; attempt++) {
+        try {
+          const targets = onlyBuilding
+            ? [buildingAlias]
+            : (await isBuilding())
+              ? [alias, buildingAlias]
+              : [alias];
+          const outcomes = await send(left, targets);
+          left = left.filter((operation, at) => {
+            const outcome = outcomes[at];
+            if (outcome?.kind === 'refused')
+              refused.push({ source: operation.source, reason: outcome.reason });
+            if (outcome?.kind === 'later') reason = outcome.reason;
+            return outcome?.kind === 'later';
+          });
+        } catch (error) {
+          if (!(error instanceof SearchUnavailable)) throw error;
+          reason = error.message;
+        }
+        if (left.length === 0) break;
+        if (attempt === attempts) {
+          throw new IndexRetryLater(`${left.length} of ${all.length} not written to the index: ${reason}`);
+        }
+        await pause(firstPauseMs * 2 ** (attempt - 1) * (0.5 + Math.random()));
+      }
+    }
+    return refused;
+  };
+
+  const writeAll = async (messages: readonly IndexableMessage[], onlyBuilding: boolean) => {
+    const refused = await run(messages.map(indexing), onlyBuilding);
+    return { refused: refused.map(({ source, reason }) => ({ message: source, reason })) };
+  };
+
+  return {
+    write: (messages) => writeAll(messages, false),
+    fill: (messages) => writeAll(messages, true),
+    remove: async (refs) => {
+      const refused = await run(refs.map(removing));
+      const first = refused[0];
+      if (first) throw new IndexRetryLater(`${refused.length} not removed from the index: ${first.reason}`);
+    },
+  };
+};
+
+const indexing = (message: IndexableMessage): Operation<IndexableMessage> => {
+  const document = JSON.stringify(toDocument(message));
+  return {
+    source: message,
+    lines: (target) =>
+      `${JSON.stringify({
+        index: {
+          _index: target,
+          _id: documentId(message),
+          routing: message.token,
+          version: message.version,
+          version_type: 'external_gte',
+          // Without it, a write after the index was dropped would create one with a guessed mapping.
+          require_alias: true,
+        },
+      })}\n${document}\n`,
+  };
+};
+
+const removing = (ref: MessageRef): Operation<MessageRef> => ({
+  source: ref,
+  lines: (target) =>
+    `${JSON.stringify({ delete: { _index: target, _id: documentId(ref), routing: ref.token } })}\n`,
+});
+
+const outcomeOf = (item: Item | undefined): Outcome => {
+  if (!item) return { kind: 'later', reason: 'no answer for it' };
+  const reason = `${item.status} ${item.error?.type ?? ''}: ${item.error?.reason ?? ''}`;
+  // A conflict says that the index already has a newer version, a missing document that it is gone already.
+  if (item.status < 300 || item.status === 409 || (item.status === 404 && !item.error))
+    return { kind: 'done' };
+  // 400 is about the document. All else (overload, no shard, a disk that is full, no index yet) may pass.
+  return { kind: item.status === 400 || item.status === 413 ? 'refused' : 'later', reason };
+};
+
+const severity = { done: 0, refused: 1, later: 2 } as const;
+const worse = (one: Outcome, other: Outcome) => (severity[other.kind] > severity[one.kind] ? other : one);
+
+const slices = function* <Source>(operations: Operation<Source>[]) {
+  let slice: Operation<Source>[] = [];
+  let bytes = 0;
+  for (const operation of operations) {
+    const size = Buffer.byteLength(operation.lines(''));
+    if (slice.length > 0 && bytes + size > maxBulkBytes) {
+      yield slice;
+      slice = [];
+      bytes = 0;
+    }
+    slice.push(operation);
+    bytes += size;
+  }
+  if (slice.length > 0) yield slice;
+};
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,53 @@
+import { analysis } from './analysis.ts';
+
+/** Raised with every change to the analysis or the mapping; an index of an older schema wants a rebuild. */
+export const schema = 1;
+
+export type IndexShape = {
+  /** Primary shards. An application lives whole in one of them. */
+  shards: number;
+  replicas: number;
+  /** How long a written message may stay unseen by search. */
+  refreshIntervalMs: number;
+};
+
+/** What a new index is created with. */
+export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexShape) => ({
+  settings: {
+    number_of_shards: shards,
+    number_of_replicas: replicas,
+    // Set, even to the default, it also keeps shards from going idle: an idle one makes the first search wait.
+    refresh_interval: `${refreshIntervalMs}ms`,
+    analysis,
+    // BM25 without its parts for repetition (k1) and length (b) is idf alone: in chat, a message is no better
+    // for being terse or for saying a word twice, and equals stay equal, so that the newer one can go first.
+    similarity: { idf: { type: 'BM25', k1: 0, b: 0 } },
+  },
+  mappings: {
+    dynamic: 'strict',
+    _meta: { schema },
+    _routing: { required: true },
+    properties: {
+      chat: { type: 'keyword', doc_values: false },
+      messageNumber: { type: 'integer' },
+      createdAt: { type: 'date', format: 'strict_date_time', index: false },
+      body: {
+        type: 'text',
+        analyzer: 'message',
+        search_analyzer: 'parts',
+        similarity: 'idf',
+        norms: false,
+        fields: {
+          beginnings: {
+            type: 'text',
+            analyzer: 'message_beginnings',
+            search_analyzer: 'begun',
+            similarity: 'idf',
+            norms: false,
+            index_options: 'docs',
+          },
+        },
+      },
+    },
+  },
+});

@@ -1,0 +1,121 @@
+import type { Client } from '@opensearch-project/opensearch';
+import { errors } from '@opensearch-project/opensearch';
+import type { IndexableMessage } from '../domain/message.ts';
+import type { BulkResult, BulkWriter } from './bulk.ts';
+import { SearchUnavailable } from './errors.ts';
+import type { messageIndexBody } from './message-index-body.ts';
+import { request } from './request.ts';
+
+/**
+ * A new index being filled behind the alias while search and writes go on.
+ *
+ * From `begin` on, every writer writes to the old index and the new one. Writers ask before each bulk request
+ * whether a rebuild is on, so `begin` returns only when every bulk request sent before the new index existed has
+ * ended; the rows behind those are in MySQL by then. So whoever reads all of MySQL after `begin`, and writes it
+ * with `write`, leaves nothing out, and versions keep what is older from overwriting what is newer.
+ */
+export type Rebuild = {
+  /** The new index. */
+  index: string;
+  /** What the last {@link save} kept, when this rebuild was begun by someone else; undefined at the start. */
+  cursor: string | undefined;
+  /** Writes rows read from MySQL into the new index. @throws IndexRetryLater */
+  write(messages: readonly IndexableMessage[]): Promise<BulkResult>;
+  /** Keeps how far MySQL was read, so that a rebuild that is left can be picked up there. @throws SearchUnavailable */
+  save(cursor: string): Promise<void>;
+  /** Switches search and writes to the new index at once, then drops the old one. @throws SearchUnavailable */
+  finish(): Promise<void>;
+  /** Drops the new index. @throws SearchUnavailable */
+  abandon(): Promise<void>;
+};
+
+type IndexBody = ReturnType<typeof messageIndexBody>;
+type Meta = { schema?: number; cursor?: string };
+type Mappings = Record<string, { mappings: { _meta?: Meta } }>;
+
+const timeoutMs = 30_000;
+
+export const createRebuilds = (options: {
+  client: Client;
+  alias: string;
+  buildingAlias: string;
+  body: IndexBody;
+  writeTimeoutMs: number;
+  bulk: BulkWriter;
+}) => {
+  const { client, alias, buildingAlias, body, writeTimeoutMs, bulk } = options;
+
+  /** The index behind an alias and its `_meta`; undefined without one. */
+  const behind = async (name: string) => {
+    const { body: found, status } = await request<Mappings>(client, {
+      method: 'GET',
+      path: `/${name}/_mapping`,
+      timeoutMs,
+      expected: [404],
+    });
+    const [entry] = status === 404 ? [] : Object.entries(found);
+    return entry && { index: entry[0], meta: entry[1].mappings._meta ?? {} };
+  };
+
+  const schemaOf = async (name: string) => {
+    const found = await behind(name);
+    return found && (found.meta.schema ?? 0);
+  };
+
+  /** Creates an index together with its alias in one step; content if another process was faster. */
+  const createIndex = async (index: string, name: string) => {
+    try {
+      await request(client, {
+        method: 'PUT',
+        path: `/${index}`,
+        body: { ...body, aliases: { [name]: {} } },
+        timeoutMs,
+      });
+    } catch (error) {
+      const exists =
+        error instanceof errors.ResponseError &&
+        error.body?.error?.type === 'resource_already_exists_exception';
+      if (!exists) throw error;
+    }
+  };
+
+  const update = (actions: object[]) =>
+    request(client, { method: 'POST', path: '/_aliases', body: { actions }, timeoutMs, expected: [404] });
+
+  const begin = async (): Promise<Rebuild> => {
+    const current = await behind(alias);
+    if (!current) throw new SearchUnavailable(`There is no index "${alias}" yet: run the migration first`);
+    const next = `${alias}-${String(Number(current.index.slice(-6)) + 1).padStart(6, '0')}`;
+    await createIndex(next, buildingAlias);
+    await new Promise((resolve) => setTimeout(resolve, writeTimeoutMs + 500));
+    const building = await behind(buildingAlias);
+    if (!building)
+      throw new SearchUnavailable(`The rebuild into "${next}" ended while it was being picked up`);
+    return {
+      index: building.index,
+      cursor: building.meta.cursor,
+      write: (messages) => bulk.fill(messages),
+      save: async (cursor) => {
+        await request(client, {
+          method: 'PUT',
+          path: `/${building.index}/_mapping`,
+          body: { _meta: { ...body.mappings._meta, cursor } },
+          timeoutMs,
+        });
+      },
+      finish: async () => {
+        await request(client, { method: 'POST', path: `/${building.index}/_refresh`, timeoutMs });
+        await update([
+          { add: { index: building.index, alias } },
+          { remove: { index: building.index, alias: buildingAlias } },
+          { remove_index: { index: current.index } },
+        ]);
+      },
+      abandon: async () => {
+        await request(client, { method: 'DELETE', path: `/${building.index}`, timeoutMs, expected: [404] });
+      },
+    };
+  };
+
+  return { begin, createIndex, schemaOf };
+};
