@@ -12,6 +12,8 @@ export interface Log {
 const FIRST_DELAY_MS = 100;
 const LAST_DELAY_MS = 3000;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** How long a broker may take to agree to the end of a connection; one that hangs never does. */
+const CLOSE_TIMEOUT_MS = 2000;
 
 /**
  * One connection to one virtual host of a broker, shared by all who consume there, made when it is first wanted and
@@ -47,8 +49,8 @@ export class Broker {
   /** Closes the connection, or gives up waiting for one; what was not acknowledged goes back to its queue. */
   async close(): Promise<void> {
     this.#closing.abort(new Error(`${this.#name}: closed`));
-    const connection = await this.#connection?.catch(() => undefined);
-    await connection?.close().catch(() => undefined);
+    const closed = this.#connection?.then((connection) => connection.close()).catch(() => undefined);
+    await Promise.race([closed, delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
   async #connect(): Promise<ChannelModel> {
@@ -93,9 +95,8 @@ export const reasonOf = (error: unknown): string => {
   const message =
     error instanceof Error
       ? error.message || ('code' in error ? String(error.code) : error.name)
-      : typeof error === 'string'
-        ? error
-        : JSON.stringify(error);
-  const line = (message ?? String(error)).split('\n', 1)[0] ?? '';
+      : String(error);
+  // amqplib puts the broker's own words at the end: Operation failed: BasicConsume; 404 (NOT-FOUND) with message "…"
+  const line = (/with message "(.*)"$/.exec(message)?.[1] ?? message).split('\n', 1)[0] ?? '';
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 };

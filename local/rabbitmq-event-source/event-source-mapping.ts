@@ -51,6 +51,7 @@ export class EventSourceMapping {
   #running: Promise<void> = Promise.resolve();
   #window: BatchingWindow<Delivery> | undefined;
   #invoking = false;
+  #failures = 0;
   #outage: string | undefined;
 
   constructor(
@@ -76,11 +77,12 @@ export class EventSourceMapping {
 
   /**
    * Takes no further batch and waits for the one that runs, at most `graceMs`; after that it counts as failed and
-   * will be delivered again.
+   * will be delivered again. Messages that wait for a batch go back to the queue when the broker is closed.
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopping.abort();
     this.#window?.close();
+    if (!this.#invoking) return;
     const graceOver = new AbortController();
     await Promise.race([this.#running, this.#warnAfter(graceMs, graceOver.signal)]);
     graceOver.abort();
@@ -96,22 +98,17 @@ export class EventSourceMapping {
   }
 
   async #run(): Promise<void> {
-    let failures = 0;
     while (!this.#stopping.signal.aborted) {
       const subscription = await this.#subscribe();
       if (subscription === undefined) {
         await pause(ABSENT_QUEUE_DELAY_MS, this.#stopping.signal);
         continue;
       }
-      const failure = await this.#consume(subscription, () => {
-        failures = 0;
-      });
-      // Closing the channel, rather than nack, gives everything back: a quorum queue without a delivery limit puts
-      // a nacked message at its end, but what a closed channel held keeps its place in every kind of queue.
-      await subscription.channel.close().catch(() => undefined);
+      const failure = await this.#consume(subscription);
+      await giveBack(subscription.channel);
       if (failure !== undefined) {
-        const delayMs = Math.min(this.#retryDelays.firstMs * 2 ** failures, this.#retryDelays.lastMs);
-        failures += 1;
+        const delayMs = Math.min(this.#retryDelays.firstMs * 2 ** this.#failures, this.#retryDelays.lastMs);
+        this.#failures += 1;
         this.#log.error(`${this.#name}: ${failure}; requeued, again in ${delayMs} ms.`);
         await pause(delayMs, this.#stopping.signal);
       }
@@ -169,11 +166,11 @@ export class EventSourceMapping {
    *
    * @returns why the last batch failed; undefined when the subscription ended for another reason
    */
-  async #consume({ channel, window }: Subscription, onSuccess: () => void): Promise<string | undefined> {
+  async #consume({ channel, window }: Subscription): Promise<string | undefined> {
     for (;;) {
       const batch = await window.next();
       const last = batch?.at(-1);
-      if (batch === undefined || last === undefined) return undefined;
+      if (batch === undefined || last === undefined || this.#stopping.signal.aborted) return undefined;
       this.#invoking = true;
       try {
         const records = batch.map(({ record }) => record);
@@ -183,7 +180,7 @@ export class EventSourceMapping {
       } finally {
         this.#invoking = false;
       }
-      onSuccess();
+      this.#failures = 0;
       try {
         channel.ack(last.message, true);
       } catch {
@@ -205,3 +202,13 @@ export class EventSourceMapping {
 /** Waits, or less long when the signal aborts. */
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   delay(ms, undefined, { signal }).catch(() => undefined);
+
+/**
+ * Closes the channel, so that all it holds unacknowledged goes back to the queue, each message to its own place.
+ * A nack would not do: a quorum queue without a delivery limit puts nacked messages behind all others.
+ */
+const giveBack = async (channel: Channel): Promise<void> => {
+  // amqplib never settles a `close` that the connection's end overtakes; the event comes in every case.
+  const lost = new Promise<void>((resolve) => channel.once('close', resolve));
+  await Promise.race([lost, channel.close().catch(() => undefined)]);
+};

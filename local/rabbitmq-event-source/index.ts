@@ -198,6 +198,6 @@ const readUrl = (custom: unknown): URL | undefined => {
     return new URL(url);
   throw new Error(
     'serverless.yml: custom.rabbitmqEventSource.url must be the URL of a RabbitMQ broker, ' +
-      "such as amqp://localhost:5672 or ${env:RABBITMQ_URL, ''} (empty: no events).",
+      'such as amqp://localhost:5672. Leave it empty to run without RabbitMQ events.',
   );
 };
