@@ -1,0 +1,408 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
+import { type ChannelModel, type ConfirmChannel, connect, type Options } from 'amqplib';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  inject,
+  it,
+  onTestFinished,
+  vi,
+} from 'vitest';
+import { Broker } from '../../local/rabbitmq-event-source/broker.ts';
+import type { RabbitmqEvent, RabbitmqRecord } from '../../local/rabbitmq-event-source/event.ts';
+import {
+  EventSourceMapping,
+  type Invoke,
+  MAX_PAYLOAD_BYTES,
+} from '../../local/rabbitmq-event-source/event-source-mapping.ts';
+import type { MappingSettings } from '../../local/rabbitmq-event-source/settings.ts';
+
+const brokerUrl = new URL(inject('urls').RABBITMQ_URL);
+const virtualHost = decodeURIComponent(brokerUrl.pathname.slice(1)) || '/';
+const eventSourceArn = 'arn:aws:mq:us-east-1:123456789012:broker:chat:b-1234';
+
+const QUEUE_TYPES: [string, Options.AssertQueue['arguments']][] = [
+  ['a classic queue', { 'x-queue-type': 'classic' }],
+  ['a quorum queue', { 'x-queue-type': 'quorum' }],
+  ['a quorum queue with a delivery limit', { 'x-queue-type': 'quorum', 'x-delivery-limit': 50 }],
+];
+
+let connection: ChannelModel;
+let channel: ConfirmChannel;
+let queue: string;
+
+beforeAll(async () => {
+  connection = await connect(brokerUrl.href);
+  channel = await connection.createConfirmChannel();
+});
+afterAll(() => connection.close());
+beforeEach(() => {
+  queue = `event-source-${randomUUID()}`;
+});
+afterEach(async () => {
+  await channel.deleteQueue(queue);
+});
+
+const declareQueue = (args: Options.AssertQueue['arguments'] = { 'x-queue-type': 'quorum' }) =>
+  channel.assertQueue(queue, { durable: true, arguments: args });
+
+const publish = async (bodies: (string | Buffer)[], options: Options.Publish = {}) => {
+  for (const body of bodies) channel.sendToQueue(queue, Buffer.from(body), { persistent: true, ...options });
+  await channel.waitForConfirms();
+};
+
+/** `0`, `1`, … up to `count`, from `first`. */
+const numbered = (count: number, first = 0) =>
+  Array.from({ length: count }, (_, index) => String(first + index));
+
+const recordsOf = (event: RabbitmqEvent): RabbitmqRecord[] => Object.values(event.rmqMessagesByQueue).flat();
+const bodiesOf = (event: RabbitmqEvent) =>
+  recordsOf(event).map(({ data }) => Buffer.from(data, 'base64').toString());
+
+/** A log that keeps its lines. */
+const createLog = () => {
+  const lines: string[] = [];
+  const keep = (line: string) => lines.push(line);
+  return { lines, notice: keep, warning: keep, error: keep };
+};
+
+/** Starts a mapping on the test's queue; `events` are those the function has had, `lines` what was logged. */
+const startMapping = (
+  invoke: Invoke = async () => {},
+  settings: Partial<MappingSettings> = {},
+  url: URL = brokerUrl,
+) => {
+  const events: RabbitmqEvent[] = [];
+  const log = createLog();
+  const broker = new Broker(url, virtualHost, log);
+  const mapping = new EventSourceMapping(
+    {
+      functionKey: 'consume',
+      queue,
+      virtualHost,
+      eventSourceArn,
+      batchSize: 100,
+      batchingWindowMs: 50,
+      ...settings,
+    },
+    broker,
+    async (event) => {
+      events.push(event);
+      await invoke(event);
+    },
+    log,
+    { firstMs: 20, lastMs: 100 },
+  );
+  mapping.start();
+  const stop = async () => {
+    await mapping.stop(1000);
+    await broker.close();
+  };
+  onTestFinished(stop);
+  return { events, lines: log.lines, mapping, stop };
+};
+
+const eventually = (assertion: () => void | Promise<void>) =>
+  vi.waitFor(assertion, { timeout: 20_000, interval: 20 });
+
+/** Messages that lie ready in the queue; those held by a consumer are not counted. */
+const readyMessages = async () => (await channel.checkQueue(queue)).messageCount;
+
+const expectQueueEmpty = () => eventually(async () => expect(await readyMessages()).toBe(0));
+
+describe('what the function receives', () => {
+  it('is the aws:rmq event', async () => {
+    await declareQueue({ 'x-queue-type': 'classic' });
+    await publish(['{"a":1}'], {
+      contentType: 'application/json',
+      contentEncoding: 'utf-8',
+      headers: { name: 'é', attempt: 2, nested: { deep: ['x', 1.5] } },
+      priority: 3,
+      correlationId: 'correlation',
+      replyTo: 'reply',
+      expiration: '60000',
+      messageId: '1700000000000-0',
+      timestamp: 1_700_000_000,
+      type: 'create',
+      appId: 'app',
+    });
+    const { events } = startMapping();
+    await eventually(() => expect(events).toHaveLength(1));
+    expect(JSON.stringify(events[0])).toBe(
+      `{"eventSource":"aws:rmq","eventSourceArn":"${eventSourceArn}",` +
+        `"rmqMessagesByQueue":{"${queue}::${virtualHost}":[{"basicProperties":{"contentType":"application/json",` +
+        '"contentEncoding":"utf-8","headers":{"name":{"bytes":[-61,-87]},"attempt":2,' +
+        '"nested":{"deep":[{"bytes":[120]},1.5]}},"deliveryMode":2,"priority":3,' +
+        '"correlationId":"correlation","replyTo":"reply","expiration":"60000","messageId":"1700000000000-0",' +
+        '"timestamp":"Nov 14, 2023, 10:13:20 PM","type":"create","userId":null,"appId":"app",' +
+        '"clusterId":null,"bodySize":7},"redelivered":false,"data":"eyJhIjoxfQ=="}]}}',
+    );
+    await expectQueueEmpty();
+  });
+});
+
+describe('batches', () => {
+  it('are full while there is a backlog, without waiting for the window', async () => {
+    await declareQueue();
+    await publish(numbered(3000).map((number) => number.padEnd(3000)));
+    const { events } = startMapping(undefined, { batchSize: 1000, batchingWindowMs: 300_000 });
+    await eventually(() => expect(events).toHaveLength(3));
+    expect(events.map((event) => recordsOf(event).length)).toEqual([1000, 1000, 1000]);
+    expect(events.flatMap(bodiesOf).map((body) => body.trim())).toEqual(numbered(3000));
+    await expectQueueEmpty();
+  });
+
+  it('take a lone message once the window has passed', async () => {
+    await declareQueue();
+    const { events } = startMapping(undefined, { batchingWindowMs: 0 });
+    await publish(['alone']);
+    await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['alone']));
+  });
+
+  it('stay below 6 MB', async () => {
+    await declareQueue();
+    const body = Buffer.alloc(1024 * 1024);
+    await publish(Array.from({ length: 10 }, () => body));
+    const { events } = startMapping(undefined, { batchingWindowMs: 1000 });
+    await eventually(() => expect(events.flatMap(recordsOf)).toHaveLength(10));
+    expect(events.map((event) => recordsOf(event).length)).toEqual([4, 4, 2]);
+    for (const event of events) expect(JSON.stringify(event).length).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES);
+  });
+
+  it('leave out a message that can never fit, which goes to the dead-letter exchange', async () => {
+    const dead = `${queue}.dead`;
+    await channel.assertQueue(dead, { durable: true });
+    onTestFinished(async () => {
+      await channel.deleteQueue(dead);
+    });
+    await declareQueue({
+      'x-queue-type': 'quorum',
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-routing-key': dead,
+    });
+    await publish(['before', Buffer.alloc(5 * 1024 * 1024), 'after']);
+    const { events, lines } = startMapping();
+    await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['before', 'after']));
+    await eventually(async () => expect((await channel.checkQueue(dead)).messageCount).toBe(1));
+    expect(lines).toEqual([expect.stringContaining('5242880 bytes does not fit')]);
+    await expectQueueEmpty();
+  });
+
+  it('run one at a time', async () => {
+    await declareQueue();
+    await publish(numbered(200));
+    let running = 0;
+    let most = 0;
+    const { events } = startMapping(
+      async () => {
+        running += 1;
+        most = Math.max(most, running);
+        await new Promise((resolve) => setImmediate(resolve));
+        running -= 1;
+      },
+      { batchSize: 10 },
+    );
+    await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(numbered(200)));
+    expect(most).toBe(1);
+  });
+});
+
+describe.each(QUEUE_TYPES)('a batch that failed, of %s', (_, queueArguments) => {
+  it('comes again whole, in order and marked as redelivered, and nothing overtakes it', async () => {
+    await declareQueue(queueArguments);
+    await publish(numbered(50));
+    let failuresLeft = 4;
+    const { events, lines } = startMapping(
+      async () => {
+        if (failuresLeft === 0) return;
+        failuresLeft -= 1;
+        // What arrives meanwhile must stay behind.
+        await publish(numbered(10, 80 - failuresLeft * 10));
+        throw new Error(`failure ${failuresLeft}`);
+      },
+      { batchSize: 20 },
+    );
+    await eventually(() => expect(events.slice(4).flatMap(bodiesOf)).toEqual(numbered(90)));
+    const failed = events.slice(0, 5);
+    expect(failed.map(bodiesOf)).toEqual(failed.map(() => numbered(20)));
+    expect(failed.map((event) => new Set(recordsOf(event).map(({ redelivered }) => redelivered)))).toEqual(
+      failed.map((_event, attempt) => new Set([attempt > 0])),
+    );
+    expect(lines).toEqual([
+      expect.stringContaining('batch of 20 failed (failure 3); requeued, again in 20 ms'),
+      expect.stringContaining('again in 40 ms'),
+      expect.stringContaining('again in 80 ms'),
+      expect.stringContaining('again in 100 ms'),
+    ]);
+    await expectQueueEmpty();
+  });
+});
+
+describe('a queue', () => {
+  it('that is not there yet is waited for, which is said once', async () => {
+    const { events, lines } = startMapping();
+    await eventually(() => expect(lines).toHaveLength(1));
+    expect(lines[0]).toContain(`not consuming (NOT_FOUND - no queue '${queue}'`);
+    await declareQueue();
+    await publish(['late']);
+    await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['late']));
+    expect(lines.slice(1)).toEqual([expect.stringContaining('consuming.')]);
+  });
+
+  it.each(QUEUE_TYPES)(
+    'that was deleted and declared again is consumed again (%s)',
+    async (_, queueArguments) => {
+      await declareQueue(queueArguments);
+      const { events, lines } = startMapping();
+      await publish(['first']);
+      await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['first']));
+      await channel.deleteQueue(queue);
+      await eventually(() => expect(lines).toHaveLength(1));
+      await declareQueue(queueArguments);
+      await publish(['second']);
+      await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['first', 'second']));
+    },
+  );
+});
+
+/** A way to the broker that can be cut and opened. */
+class BrokerProxy {
+  readonly #sockets = new Set<Socket>();
+  #server: Server | undefined;
+  #port = 0;
+
+  async open(): Promise<URL> {
+    this.#server = createServer((client) => {
+      const upstream = connectSocket(Number(brokerUrl.port || 5672), brokerUrl.hostname);
+      for (const socket of [client, upstream]) {
+        this.#sockets.add(socket);
+        socket.on('error', () => undefined);
+        socket.on('close', () => {
+          this.#sockets.delete(socket);
+          client.destroy();
+          upstream.destroy();
+        });
+      }
+      client.pipe(upstream).pipe(client);
+    }).listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.#port = (this.#server.address() as AddressInfo).port;
+    const url = new URL(brokerUrl);
+    url.hostname = '127.0.0.1';
+    url.port = String(this.#port);
+    return url;
+  }
+
+  /** Ends every connection and refuses new ones. */
+  async cut(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    const server = this.#server;
+    this.#server = undefined;
+    if (server !== undefined) await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+describe('a broker', () => {
+  it('that refuses the first connection is waited for, which is said once', async () => {
+    await declareQueue();
+    await publish(['waiting']);
+    const proxy = new BrokerProxy();
+    const url = await proxy.open();
+    await proxy.cut();
+    const { events, lines } = startMapping(undefined, {}, url);
+    await eventually(() => expect(lines).toEqual([expect.stringContaining('ECONNREFUSED')]));
+    await proxy.open();
+    onTestFinished(() => proxy.cut());
+    await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['waiting']));
+    expect(lines.slice(1)).toEqual([expect.stringContaining('connected.')]);
+  });
+
+  it('that is lost while a batch runs delivers it again, after it has ended', async () => {
+    await declareQueue();
+    await publish(numbered(5));
+    const proxy = new BrokerProxy();
+    const url = await proxy.open();
+    onTestFinished(() => proxy.cut());
+    let running = 0;
+    let most = 0;
+    let finishFirst = () => {};
+    const first = new Promise<void>((resolve) => {
+      finishFirst = resolve;
+    });
+    const { events, lines } = startMapping(
+      async () => {
+        running += 1;
+        most = Math.max(most, running);
+        await first;
+        running -= 1;
+      },
+      {},
+      url,
+    );
+    await eventually(() => expect(events).toHaveLength(1));
+    await proxy.cut();
+    await eventually(() => expect(lines).toHaveLength(1));
+    await proxy.open();
+    await eventually(async () => expect(await readyMessages()).toBe(5));
+    finishFirst();
+    await eventually(() => expect(events).toHaveLength(2));
+    expect(events.map(bodiesOf)).toEqual([numbered(5), numbered(5)]);
+    expect(events.map((event) => recordsOf(event)[0]?.redelivered)).toEqual([false, true]);
+    expect(most).toBe(1);
+    await expectQueueEmpty();
+  });
+
+  it('that is lost over and over costs nothing and keeps the order', async () => {
+    await declareQueue();
+    await publish(numbered(300));
+    const proxy = new BrokerProxy();
+    const url = await proxy.open();
+    onTestFinished(() => proxy.cut());
+    const { events } = startMapping(
+      async () => {
+        if ([2, 5, 9].includes(events.length)) await proxy.cut().then(() => proxy.open());
+      },
+      { batchSize: 10 },
+      url,
+    );
+    await eventually(() => expect(new Set(events.flatMap(bodiesOf)).size).toBe(300));
+    await expectQueueEmpty();
+    const firstTimes = [...new Set(events.flatMap(bodiesOf))];
+    expect(firstTimes).toEqual(numbered(300));
+  });
+});
+
+describe('stopping', () => {
+  it('waits for the batch that runs and acknowledges it, and gives the rest back', async () => {
+    await declareQueue();
+    await publish(numbered(25));
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const { events, stop } = startMapping(() => finished, { batchSize: 10 });
+    await eventually(() => expect(events).toHaveLength(1));
+    const stopped = stop();
+    finish();
+    await stopped;
+    expect(events).toHaveLength(1);
+    await eventually(async () => expect(await readyMessages()).toBe(15));
+  });
+
+  it('does not wait for ever', async () => {
+    await declareQueue();
+    await publish(numbered(5));
+    const { events, lines, mapping, stop } = startMapping(() => new Promise(() => {}));
+    await eventually(() => expect(events).toHaveLength(1));
+    await mapping.stop(50);
+    await stop();
+    expect(lines[0]).toContain('still runs after 50 ms');
+    await eventually(async () => expect(await readyMessages()).toBe(5));
+  });
+});
