@@ -6,12 +6,11 @@ import { join } from 'node:path';
 import { messageOf, Unavailable } from './failure.ts';
 import { isOpenToAll, projectName } from './folders.ts';
 import { chooseJava, findJavas, lowestJava } from './java.ts';
-import { openSearchProgram } from './opensearch.ts';
+import { openSearchProgram, openSearchVersion as version } from './opensearch.ts';
 import { findProgram, isRoot, run } from './processes.ts';
 import type { Source } from './program.ts';
 import type { Report } from './types.ts';
 
-const version = '3.6.0';
 /** The whole stock server with its modules, as its own project publishes it on Maven Central. */
 const artifact = `org.opensearch.distribution.integ-test-zip:opensearch:${version}:zip`;
 const sha256 = 'a91faa1dc1cadc78cb278b4f63847e19e1627a4e9de698e14e7efc14ee37b286';

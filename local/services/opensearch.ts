@@ -3,6 +3,9 @@ import { makeFolder, writePrivate } from './folders.ts';
 import type { Java } from './java.ts';
 import type { Place, Program } from './program.ts';
 
+/** What this project runs where it runs OpenSearch itself. */
+export const openSearchVersion = '3.6.0';
+
 const settings = (place: Place) => `\
 cluster.name: chat-local
 node.name: chat-local
@@ -28,7 +31,8 @@ rootLogger.appenderRef.console.ref = console
 
 /**
  * What the stock start script ends up with on Java 21 and later, said directly: the script spends seconds in
- * two more JVMs that read options and a keystore. Serial collector and C1 only: half the start, at local size.
+ * two more JVMs that read options and a keystore. Serial collector and C1 only, and no vector instructions
+ * (nothing here searches by vectors): half the start, at local size.
  */
 const javaOptions = (home: string, java: Java, place: Place) => [
   '-Xms256m',
@@ -52,10 +56,10 @@ const javaOptions = (home: string, java: Java, place: Place) => [
   '-Dopensearch.networkaddress.cache.ttl=60',
   '-Dopensearch.networkaddress.cache.negative.ttl=10',
   '-Dorg.apache.lucene.store.MMapDirectory.sharedArenaMaxPermits=1',
-  '--add-modules=jdk.incubator.vector',
-  '--add-opens=java.base/java.nio=org.apache.arrow.memory.core,ALL-UNNAMED',
+  '--add-opens=java.base/java.nio=ALL-UNNAMED',
   ...(java.major >= 24 ? ['--enable-native-access=ALL-UNNAMED'] : []),
-  `-javaagent:${join(home, 'agent/opensearch-agent.jar')}`,
+  // The classes of the agent that fences plugins in, without the agent: no plugin runs here, and it costs seconds.
+  `-Xbootclasspath/a:${join(home, 'agent', `opensearch-agent-bootstrap-${openSearchVersion}.jar`)}`,
   `-Djava.io.tmpdir=${join(place.folder, 'tmp')}`,
   `-XX:ErrorFile=${join(place.folder, 'hs_err_pid%p.log')}`,
   `-Dopensearch.path.home=${home}`,
