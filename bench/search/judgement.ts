@@ -1,0 +1,68 @@
+import type { BenchMessage } from './messages.ts';
+
+/** 3: what was looked for; 2: nearly; 1: on the way there. */
+export type Grade = 1 | 2 | 3;
+
+export type BenchQuery = {
+  /** What the query tries, such as `typos`; results are given for each kind. */
+  kind: string;
+  chat: string;
+  text: string;
+  /** The messages that ought to be found, one by one. */
+  relevant?: { createdAt: string; sender: string; grade: Grade }[];
+  /** Or the rule: regular expressions (case aside) on the text as sent; a message has the grade of the first that fits. */
+  rules?: { grade: Grade; pattern: string }[];
+};
+
+/**
+ * The grade of each relevant message of the query's chat, by number.
+ * @throws Error when no message is relevant: then the query, or the corpus, is another one
+ */
+export const judge = (query: BenchQuery, chat: readonly BenchMessage[]): Map<number, Grade> => {
+  const grades = new Map<number, Grade>();
+  const rules = (query.rules ?? []).map(({ grade, pattern }) => ({ grade, fits: new RegExp(pattern, 'iu') }));
+  for (const message of chat) {
+    const named = query.relevant?.find(
+      ({ createdAt, sender }) => createdAt === message.createdAt && sender === message.sender,
+    );
+    const grade = named?.grade ?? rules.find(({ fits }) => fits.test(message.body))?.grade;
+    if (grade !== undefined) grades.set(message.number, grade);
+  }
+  if (grades.size === 0)
+    throw new Error(`Nothing in chat ${query.chat} is relevant to the query "${query.text}"`);
+  return grades;
+};
+
+export type Quality = { recall: number; reciprocalRank: number; ndcg: number };
+
+const depth = 10;
+
+/** What counts as found for recall and reciprocal rank. */
+const found: Grade = 2;
+
+/**
+ * Measures one answer, best first.
+ * recall@10: of what is relevant, how much is among the first ten (of ten, where more than ten are relevant).
+ * Reciprocal rank: 1 / place of the first relevant one among the first ten, else 0.
+ * nDCG@10: gain 2^grade − 1, discount log2(place + 1), over the best order there could be.
+ */
+export const measure = (answer: readonly number[], grades: ReadonlyMap<number, Grade>): Quality => {
+  const top = answer.slice(0, depth).map((number) => grades.get(number) ?? 0);
+  const relevant = [...grades.values()].filter((grade) => grade >= found).length;
+  const first = top.findIndex((grade) => grade >= found);
+  const ideal = [...grades.values()].sort((one, other) => other - one).slice(0, depth);
+  return {
+    recall: top.filter((grade) => grade >= found).length / Math.min(relevant, depth),
+    reciprocalRank: first < 0 ? 0 : 1 / (first + 1),
+    ndcg: gain(top) / gain(ideal),
+  };
+};
+
+const gain = (grades: readonly number[]) =>
+  grades.reduce((sum, grade, at) => sum + (2 ** grade - 1) / Math.log2(at + 2), 0);
+
+export const mean = (qualities: readonly Quality[]): Quality => {
+  const of = (key: keyof Quality) =>
+    qualities.reduce((sum, quality) => sum + quality[key], 0) / qualities.length;
+  return { recall: of('recall'), reciprocalRank: of('reciprocalRank'), ndcg: of('ndcg') };
+};
