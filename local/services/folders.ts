@@ -83,7 +83,10 @@ export class StackFolder {
   secret(name: string): string {
     const known = this.#state.secrets[name];
     if (known !== undefined) return known;
-    const made = randomBytes(32).toString('base64url');
+    let made: string;
+    // Not one that a command line would take for an option.
+    do made = randomBytes(32).toString('base64url');
+    while (made.startsWith('-'));
     this.#state.secrets[name] = made;
     this.#save();
     return made;
@@ -129,6 +132,12 @@ export class StackFolder {
     throw new Failure(`${file} could not be taken: another start is under way. Try again.`);
   }
 }
+
+/** The process that holds a stack of this checkout now. */
+export const ownerOf = (stack: string): number | undefined => {
+  const owner = readJson<ProcessId>(join(dataRoot(), stack, 'lock.json'));
+  return owner !== undefined && isAlive(owner) ? owner.pid : undefined;
+};
 
 /** The names of this checkout's stacks that begin so and whose owner is dead. */
 export const findAbandonedStacks = (prefix: string): string[] => {

@@ -22,7 +22,9 @@ import {
 } from './types.ts';
 
 export { Failure, messageOf } from './failure.ts';
-export { isFree } from './ports.ts';
+export { ownerOf } from './folders.ts';
+export { isFree, pickPort } from './ports.ts';
+export { asOwned } from './processes.ts';
 export { silentReport, terminalReport } from './report.ts';
 export type { Report, RunningService, ServiceName, Stack, Urls } from './types.ts';
 
@@ -207,7 +209,14 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
     RABBITMQ_URL: url('rabbitmq') ?? '',
     ...(services.opensearch === undefined ? {} : { OPENSEARCH_URL: services.opensearch.url }),
   };
-  return { urls, services, folder: folder.path, secret: (name) => folder.secret(name), stop };
+  return {
+    urls,
+    services,
+    folder: folder.path,
+    secret: (name) => folder.secret(name),
+    adopt: (name, pid) => record.add(name, pid),
+    stop,
+  };
 };
 
 /** Ends and removes what dead runs left of stacks whose name begins so. */

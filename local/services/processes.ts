@@ -72,8 +72,14 @@ const findSetpriv = () => {
   return setpriv;
 };
 
-/** The command as another user, and with a wish to be ended when we die; `exec` all the way, so the pid stays. */
-const wrapped = (command: Command, user: User | undefined): { file: string; args: string[] } => {
+/**
+ * The command as another user, and with a wish to be ended when we die where the system can do that (Linux);
+ * `exec` all the way, so that the child's pid is the program's.
+ */
+export const asOwned = (
+  command: Pick<Command, 'file' | 'args'>,
+  user?: User,
+): { file: string; args: string[] } => {
   const tool = findSetpriv();
   if (user !== undefined && tool === undefined) {
     throw new Failure(
@@ -103,7 +109,7 @@ const baseEnvironment = (command: Command) => ({
  * @param output a file descriptor for its standard output and error
  */
 export const spawnServer = (command: Command, user: User | undefined, output: number): ChildProcess => {
-  const { file, args } = wrapped(command, user);
+  const { file, args } = asOwned(command, user);
   return spawn(file, args, {
     cwd: command.cwd,
     env: baseEnvironment(command),
@@ -126,7 +132,7 @@ export const run = (
     onOutput?: (text: string) => void;
   } = {},
 ): Promise<string> => {
-  const { file, args } = wrapped(command, options.user);
+  const { file, args } = asOwned(command, options.user);
   return new Promise((resolve, reject) => {
     const child = execFile(
       file,

@@ -52,6 +52,8 @@ export interface Stack {
   readonly folder: string;
   /** A secret of 32 random bytes (base64url), made on first use and kept with the data. */
   secret(name: string): string;
+  /** Records a process of the owner's, so that the next start ends it if the owner is killed. */
+  adopt(name: string, pid: number): void;
   /** Ends everything this stack started, and nothing else. Throw-away data is removed. May be called twice. */
   stop(): Promise<void>;
 }
