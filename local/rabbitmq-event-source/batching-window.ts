@@ -1,5 +1,5 @@
 /** When a batch is complete. */
-export interface BatchLimits {
+interface BatchLimits {
   /** The most items in a batch. */
   maxItems: number;
   /** The most bytes in a batch; an item that alone is larger still makes a batch. */

@@ -14,7 +14,7 @@ const SHORTEST_WINDOW_MS = 5;
 const ABSENT_QUEUE_DELAY_MS = 1000;
 
 /** The delay before a failed batch is delivered again: the first, doubled with each failure, up to the last. */
-export interface RetryDelays {
+interface RetryDelays {
   firstMs: number;
   lastMs: number;
 }

@@ -8,7 +8,7 @@
 import type { Message } from 'amqplib';
 
 /** A value of the headers table, as JSON. */
-export type HeaderValue =
+type HeaderValue =
   | null
   | boolean
   | number
@@ -53,7 +53,7 @@ export interface RabbitmqEvent {
 }
 
 /** Where a batch comes from. */
-export interface EventOrigin {
+interface EventOrigin {
   eventSourceArn: string;
   queue: string;
   virtualHost: string;
