@@ -5,15 +5,18 @@
  * - `message` analyses what is indexed: every word, the parts of a compound (`ERR_CONN_RESET`, `getElementById`)
  *   and the compound written as one (`wi-fi` also as `wifi`).
  * - `parts` analyses a query word into its parts, to be found one after the other.
- * - `joined` analyses a query word into the other way to write it: as one word, without the Arabic article.
- * - `begun` analyses a query word that may be the beginning of a longer one.
+ * - `joined` analyses a query word as one word (`apt-get` as `aptget`), `stemmed` does so without Arabic affixes.
+ * - `edge` analyses a query word that may be the beginning or the end of a longer one.
  */
 
-/** Longest beginning of a word that is indexed, in characters; a longer query word is cut to it. */
-const maxBeginning = 20;
+/** Longest beginning or end of a word that is indexed, in characters; a longer query word is cut to it. */
+const maxEdge = 20;
 
 /** Shortest beginning of a word that is indexed, in characters. */
-export const minBeginning = 2;
+const minBeginning = 2;
+
+/** Shortest end of a word that is indexed, in characters: shorter ones are inflections more than parts of compounds. */
+const minEnd = 4;
 
 /** Emoticons are indexed as the emoji they stand for, so either finds the other. */
 export const emoticons: Readonly<Record<string, string>> = {
@@ -77,6 +80,13 @@ const splitting = {
   type_table: basicPlaneEmoji,
 };
 
+const query = (compounds: string, ...last: string[]) => ({
+  type: 'custom',
+  tokenizer: 'standard',
+  char_filter: charFilters,
+  filter: [compounds, ...folding, ...last],
+});
+
 /** The index settings' `analysis`. */
 export const analysis = {
   char_filter: {
@@ -111,8 +121,9 @@ export const analysis = {
     case: { type: 'lowercase', language: 'greek' },
     cjk_index: { type: 'cjk_bigram', output_unigrams: true },
     cjk_query: { type: 'cjk_bigram' },
-    beginnings: { type: 'edge_ngram', min_gram: minBeginning, max_gram: maxBeginning },
-    cut: { type: 'truncate', length: maxBeginning },
+    beginnings: { type: 'edge_ngram', min_gram: minBeginning, max_gram: maxEdge },
+    ends: { type: 'edge_ngram', min_gram: minEnd, max_gram: maxEdge },
+    cut: { type: 'truncate', length: maxEdge },
   },
   analyzer: {
     message: {
@@ -135,23 +146,17 @@ export const analysis = {
       char_filter: charFilters,
       filter: ['split_and_join', 'flatten_graph', ...folding, 'beginnings'],
     },
-    parts: {
+    // The ends of words back to front: the beginnings of what is left when a word is read from its last letter.
+    message_ends: {
       type: 'custom',
       tokenizer: 'standard',
       char_filter: charFilters,
-      filter: ['split', ...folding, 'cjk_query'],
+      filter: ['split_and_join', 'flatten_graph', ...folding, 'reverse', 'ends'],
     },
-    joined: {
-      type: 'custom',
-      tokenizer: 'standard',
-      char_filter: charFilters,
-      filter: ['join', ...folding, 'cjk_query', 'arabic_stem'],
-    },
-    begun: {
-      type: 'custom',
-      tokenizer: 'standard',
-      char_filter: charFilters,
-      filter: ['join', ...folding, 'cut'],
-    },
+    parts: query('split', 'cjk_query'),
+    joined: query('join', 'cjk_query'),
+    stemmed: query('join', 'cjk_query', 'arabic_stem'),
+    edge: query('join', 'cut'),
+    edge_reversed: query('join', 'reverse', 'cut'),
   },
 };

@@ -1,9 +1,24 @@
+import { KnownError } from '../domain/errors.ts';
+
 /** The index cannot answer now: no connection, time-out, overload, a red shard, or no index yet. The same call may succeed later. */
-export class SearchUnavailable extends Error {
-  override readonly name = 'SearchUnavailable';
+export class SearchUnavailable extends KnownError {
+  constructor(reason: string, { cause }: { cause?: unknown } = {}) {
+    // What a client reads must not name a host; the log gets the cause.
+    super('unavailable', 'Search does not answer.', {
+      retryAfterSeconds: 5,
+      cause: new Error(reason, { cause }),
+    });
+    this.name = 'SearchUnavailable';
+  }
 }
 
 /** What was to be written is not (all) in the index and may be written again later; writing it twice does no harm. */
-export class IndexRetryLater extends Error {
-  override readonly name = 'IndexRetryLater';
+export class IndexRetryLater extends KnownError {
+  constructor(reason: string, { cause }: { cause?: unknown } = {}) {
+    super('unavailable', 'The index does not take all writes.', {
+      retryAfterSeconds: 5,
+      cause: new Error(reason, { cause }),
+    });
+    this.name = 'IndexRetryLater';
+  }
 }

@@ -11,6 +11,15 @@ export type IndexShape = {
   refreshIntervalMs: number;
 };
 
+const edges = (analyzer: string, search_analyzer: string) => ({
+  type: 'text',
+  analyzer,
+  search_analyzer,
+  similarity: 'idf',
+  norms: false,
+  index_options: 'docs',
+});
+
 /** What a new index is created with. */
 export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexShape) => ({
   settings: {
@@ -38,14 +47,8 @@ export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexS
         similarity: 'idf',
         norms: false,
         fields: {
-          beginnings: {
-            type: 'text',
-            analyzer: 'message_beginnings',
-            search_analyzer: 'begun',
-            similarity: 'idf',
-            norms: false,
-            index_options: 'docs',
-          },
+          beginnings: edges('message_beginnings', 'edge'),
+          ends: edges('message_ends', 'edge_reversed'),
         },
       },
     },

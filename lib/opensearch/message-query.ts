@@ -3,35 +3,62 @@ import type { QueryText } from './query-text.ts';
 /** A clause of the query language, as JSON. */
 export type Clause = Record<string, unknown>;
 
-/** Shortest word, in characters, in which one typo is forgiven: in shorter ones it makes another word. */
+/** Shortest word, in letters, in which one typo is forgiven: in shorter ones it makes another word. */
 const typoFrom = 5;
 
-/** How many words of the index one mistyped word may stand for. */
-const typoExpansions = 50;
+/** The same for a mistyped word of which more may follow (`permisson` for `permissions`). */
+const typoInBeginningFrom = 6;
 
-/** Lifts a message that has every word over any that has not: more than all other scores can add up to. */
-const allWordsScore = 1000;
+/** What a message gains on top of its words' scores. Idf is at most some 20 for a word, and words are bounded. */
+const bonus = {
+  /** Lifts a message that has every word over any that has not, whatever else it has. */
+  allWords: 1000,
+  wholeQueryInOrder: 20,
+  wholeQueryNear: 10,
+  pairInOrder: 3,
+};
+
+/** What a word gives by the best form it has in a message; rarity (idf) is added to the upper two. */
+const level = { written: 1, begun: 0.75, related: 0.5, loose: 0.25 };
+const levels = ['written', 'begun', 'related', 'loose'] as const;
 
 /**
- * The clause that finds and ranks. Similarity on the index is idf alone (see `message-index-body.ts`), so for each
- * word a message scores: 1 when it is there in any form, more when a word begins with it, and more again when it
- * is there as written; rarer words more than common ones. Every word together lifts a message to the top,
- * the words one after the other, or near each other, lift it among those.
+ * The clause that finds and ranks. The similarity of the index is idf alone (see `message-index-body.ts`), so a word
+ * gives a message a little by the best form it has there, idf more when a word begins with it, and idf once more when
+ * it is there as written: exact beats begun beats mistyped, and rare words count for more than common ones.
+ * A message that has all words, in any form, comes before all that have not. Words that follow each other as in the
+ * query, or are near each other, order those that are equal so far.
  */
 export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
-  const anyForm = words.map((word) => either([asWritten(word), asBeginning(word), ...asMistyped(word)]));
-  const inOrder = words.join(' ');
+  const pairs = words.slice(1).map((word, at) => [words[at] ?? '', word] as const);
+  const forms = words.map((word, at) => {
+    // A word is also there when it is written as one with its neighbour: "dual boot" in "dualboot".
+    const neighbours = [pairs[at - 1], pairs[at]].filter((pair) => pair !== undefined).map(asOne);
+    return {
+      written: [asWritten(word)],
+      begun: [asBeginning(word)],
+      related: [...asEnd(word), ...asStem(word), ...asMistyped(word)],
+      loose: [...asMistypedBeginning(word), ...asHalf(word), ...neighbours],
+    };
+  });
+  const anyForm = forms.map(({ written, begun, related, loose }) =>
+    either([...written, ...begun, ...related, ...loose]),
+  );
+  const whole = words.join(' ');
   return {
     bool: {
-      filter: [...phrases.map((text) => asPhrase(text, 0)), ...(words.length > 0 ? [either(anyForm)] : [])],
+      filter: phrases.map((text) => asPhrase(text, 0)),
+      ...(words.length > 0 && { must: [either(forms.map(byLevel))] }),
       should: [
-        ...anyForm.map((clause) => constant(clause, 1)),
         ...words.flatMap((word) => [asWritten(word), asBeginning(word)]),
+        ...pairs.map((pair) =>
+          constant(either([asPhrase(pair.join(' '), 0), asOne(pair)]), bonus.pairInOrder),
+        ),
         ...(words.length > 1
           ? [
-              constant({ bool: { must: anyForm } }, allWordsScore),
-              constant(asPhrase(inOrder, 0), 20),
-              constant(asPhrase(inOrder, words.length + 4), 10),
+              constant({ bool: { must: anyForm } }, bonus.allWords),
+              constant(asPhrase(whole, 0), bonus.wholeQueryInOrder),
+              constant(asPhrase(whole, words.length + 4), bonus.wholeQueryNear),
             ]
           : []),
       ],
@@ -45,43 +72,67 @@ export const markedMatch = ({ words, phrases }: QueryText): Clause =>
     ...phrases.map((text) => asPhrase(text, 0)),
     ...words.flatMap((word) => [
       asWritten(word),
-      { match_bool_prefix: { body: { query: word, analyzer: 'begun' } } },
+      { match_bool_prefix: { body: { query: word, analyzer: 'edge' } } },
+      ...asStem(word),
       ...asMistyped(word),
+      ...asHalf(word),
     ]),
   ]);
 
+type Forms = Record<keyof typeof level, Clause[]>;
+
+const byLevel = (forms: Forms): Clause => ({
+  dis_max: {
+    queries: levels.flatMap((name) => forms[name].map((clause) => constant(clause, level[name]))),
+  },
+});
+
 const asPhrase = (text: string, slop: number): Clause => ({ match_phrase: { body: { query: text, slop } } });
 
+const asJoined = (text: string): Clause => ({ match_phrase: { body: { query: text, analyzer: 'joined' } } });
+
+const asOne = (pair: readonly [string, string]): Clause => asJoined(pair.join(''));
+
 /** The word whole: its parts one after the other, or the same letters written as one. */
-const asWritten = (word: string): Clause => ({
-  dis_max: { queries: [asPhrase(word, 0), { match_phrase: { body: { query: word, analyzer: 'joined' } } }] },
-});
+const asWritten = (word: string): Clause => ({ dis_max: { queries: [asPhrase(word, 0), asJoined(word)] } });
 
 const asBeginning = (word: string): Clause => ({
   match: { 'body.beginnings': { query: word, operator: 'and' } },
 });
 
-const asMistyped = (word: string): Clause[] => {
-  // Written without spaces, a "word" may be a sentence: half of its pairs of signs make a loose match.
-  if (/[\p{Script=Han}\p{Script=Hiragana}]{4}/u.test(word)) {
-    return [{ match: { body: { query: word, minimum_should_match: '50%' } } }];
-  }
-  // One wrong digit is another number, not a slip.
-  if (/\p{N}/u.test(word) || !new RegExp(`\\p{L}{${typoFrom}}`, 'u').test(word)) return [];
-  return [
-    {
-      match: {
-        body: {
-          query: word,
-          analyzer: 'joined',
-          operator: 'and',
-          fuzziness: `AUTO:${typoFrom},999`,
-          max_expansions: typoExpansions,
-        },
-      },
-    },
-  ];
-};
+/** The last part of a compound: `strasse` in "Hauptstrasse". */
+const asEnd = (word: string): Clause[] =>
+  /^\p{L}{4,}$/u.test(word) ? [{ match: { 'body.ends': { query: word, operator: 'and' } } }] : [];
+
+/** Arabic writes article, conjunctions and endings with the word. */
+const asStem = (word: string): Clause[] =>
+  /\p{Script=Arabic}/u.test(word) ? [{ match_phrase: { body: { query: word, analyzer: 'stemmed' } } }] : [];
+
+/** Written without spaces, a "word" may be a sentence: half of its pairs of signs make a loose match. */
+const asHalf = (word: string): Clause[] =>
+  /[\p{Script=Han}\p{Script=Hiragana}]{4}/u.test(word)
+    ? [{ match: { body: { query: word, minimum_should_match: '50%' } } }]
+    : [];
+
+const asMistyped = (word: string): Clause[] =>
+  lettersIn(word) < typoFrom ? [] : [{ match: { body: fuzzy(word, typoFrom, 'joined') } }];
+
+const asMistypedBeginning = (word: string): Clause[] =>
+  lettersIn(word) < typoInBeginningFrom
+    ? []
+    : [{ match: { 'body.beginnings': fuzzy(word, typoInBeginningFrom, 'edge') } }];
+
+/** The longest run of letters. Numbers alone are forgiven nothing: one wrong digit is another number, not a slip. */
+const lettersIn = (word: string) => Math.max(0, ...(word.match(/\p{L}+/gu) ?? []).map((run) => run.length));
+
+const fuzzy = (word: string, from: number, analyzer: string) => ({
+  query: word,
+  analyzer,
+  operator: 'and',
+  fuzziness: `AUTO:${from},999`,
+  // All terms one edit away, as one clause: the default takes some 50 of the whole shard, each a clause of its own.
+  fuzzy_rewrite: 'constant_score',
+});
 
 const either = (clauses: Clause[]): Clause => ({ bool: { should: clauses, minimum_should_match: 1 } });
 
