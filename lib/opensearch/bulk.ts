@@ -9,7 +9,7 @@ export type BulkResult = { refused: { message: IndexableMessage; reason: string 
 /** What one bulk request carries at most; the server's own limit is 100 MB, but latency and heap suffer long before. */
 const maxBulkBytes = 5 * 1024 * 1024;
 
-/** How often what was turned away for now is sent again before the caller has to come back. */
+/** How often, within the time-out, what was turned away for now is sent again before the caller has to come back. */
 const attempts = 4;
 const firstPauseMs = 100;
 
@@ -67,7 +67,10 @@ export const createBulkWriter = (options: {
             reason: 'no answer for it',
           };
           // The rebuild ended or was given up since we asked: then nothing is wanted of us there.
-          return target === buildingAlias && outcome.kind === 'later' && outcome.reason.startsWith('404')
+          return target === buildingAlias &&
+            targets.length > 1 &&
+            outcome.kind === 'later' &&
+            outcome.reason.startsWith('404')
             ? ({ kind: 'done' } as const)
             : outcome;
         })
@@ -80,6 +83,7 @@ export const createBulkWriter = (options: {
     for (const slice of slices(all)) {
       let left = slice;
       let reason = '';
+      const deadline = Date.now() + timeoutMs;
       for (let attempt = 1; left.length > 0; attempt++) {
         try {
           const targets = onlyBuilding
@@ -100,10 +104,11 @@ export const createBulkWriter = (options: {
           reason = error.message;
         }
         if (left.length === 0) break;
-        if (attempt === attempts) {
+        const pauseMs = firstPauseMs * 2 ** (attempt - 1) * (0.5 + Math.random());
+        if (attempt === attempts || Date.now() + pauseMs > deadline) {
           throw new IndexRetryLater(`${left.length} of ${all.length} not written to the index: ${reason}`);
         }
-        await pause(firstPauseMs * 2 ** (attempt - 1) * (0.5 + Math.random()));
+        await pause(pauseMs);
       }
     }
     return refused;

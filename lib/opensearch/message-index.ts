@@ -4,7 +4,7 @@ import { type BulkResult, createBulkWriter } from './bulk.ts';
 import { documentId, type IndexedVersion, type MessageRef } from './document.ts';
 import { SearchUnavailable } from './errors.ts';
 import { type IndexShape, messageIndexBody, schema } from './message-index-body.ts';
-import { type Clause, markedMatch, rankedMatch } from './message-query.ts';
+import { type Clause, marks, rankedMatch } from './message-query.ts';
 import { parseQueryText } from './query-text.ts';
 import { createRebuilds, type Rebuild } from './rebuild.ts';
 import { request } from './request.ts';
@@ -91,12 +91,15 @@ type SearchAnswer = {
     hits: {
       _version?: number;
       _source: { messageNumber: number; body: string; createdAt: string };
-      highlight?: { body?: string[] };
+      highlight?: Record<string, string[]>;
     }[];
   };
 };
 
 const chatKey = ({ token, chatNumber }: { token: string; chatNumber: number }) => `${token}:${chatNumber}`;
+
+/** Marks that only a sign stands between become one: `<em>2.6</em>.<em>8</em>` is one version number. */
+const joinMarks = (html: string) => html.replace(/<\/em>((?:[^\s<>&\p{L}\p{N}]|&#x2F;|&#x27;)?)<em>/gu, '$1');
 
 export const createMessageIndex = (options: MessageIndexOptions): MessageIndex => {
   const { client, prefix = '', searchTimeoutMs = 3_000, writeTimeoutMs = 10_000 } = options;
@@ -160,9 +163,11 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
           ...(highlight && {
             highlight: {
               encoder: 'html',
-              fields: {
-                body: { highlight_query: markedMatch(parsed), number_of_fragments: 3, fragment_size: 160 },
-              },
+              number_of_fragments: 3,
+              fragment_size: 160,
+              fields: Object.fromEntries(
+                Object.entries(marks(parsed)).map(([field, query]) => [field, { highlight_query: query }]),
+              ),
             },
           }),
         },
@@ -172,7 +177,7 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
           messageNumber: _source.messageNumber,
           body: _source.body,
           createdAt: _source.createdAt,
-          ...(highlight && { highlights: marked?.body ?? [] }),
+          ...(highlight && { highlights: (Object.values(marked ?? {})[0] ?? []).map(joinMarks) }),
         })),
         hasMore: found.length > limit,
       };

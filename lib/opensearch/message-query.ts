@@ -9,6 +9,9 @@ const typoFrom = 5;
 /** The same for a mistyped word of which more may follow (`permisson` for `permissions`). */
 const typoInBeginningFrom = 6;
 
+/** Scripts that are written without spaces. */
+const unspaced = /[\p{Script=Han}\p{Script=Hiragana}]/u;
+
 /** What a message gains on top of its words' scores. Idf is at most some 20 for a word, and words are bounded. */
 const bonus = {
   /** Lifts a message that has every word over any that has not, whatever else it has. */
@@ -66,18 +69,25 @@ export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
   };
 };
 
-/** What to mark in a message that was found: the same forms, as clauses on the field whose text is shown. */
-export const markedMatch = ({ words, phrases }: QueryText): Clause =>
-  either([
+/**
+ * What to mark in a message that was found, by field. Where the text itself holds nothing to mark, one of the other
+ * fields tells which word it was.
+ */
+export const marks = ({ words, phrases }: QueryText): Record<string, Clause> => ({
+  body: either([
     ...phrases.map((text) => asPhrase(text, 0)),
     ...words.flatMap((word) => [
       asWritten(word),
-      { match_bool_prefix: { body: { query: word, analyzer: 'edge' } } },
+      // Without spaces there is no telling where the word ends that begins so.
+      ...(unspaced.test(word) ? [] : [{ match_bool_prefix: { body: { query: word, analyzer: 'edge' } } }]),
       ...asStem(word),
       ...asMistyped(word),
       ...asHalf(word),
     ]),
-  ]);
+  ]),
+  'body.beginnings': either(words.flatMap(asMistypedBeginning)),
+  'body.ends': either(words.flatMap(asEnd)),
+});
 
 type Forms = Record<keyof typeof level, Clause[]>;
 
@@ -110,7 +120,7 @@ const asStem = (word: string): Clause[] =>
 
 /** Written without spaces, a "word" may be a sentence: half of its pairs of signs make a loose match. */
 const asHalf = (word: string): Clause[] =>
-  /[\p{Script=Han}\p{Script=Hiragana}]{4}/u.test(word)
+  word.length >= 4 && unspaced.test(word)
     ? [{ match: { body: { query: word, minimum_should_match: '50%' } } }]
     : [];
 

@@ -79,13 +79,17 @@ export const createRebuilds = (options: {
     }
   };
 
-  const update = (actions: object[]) =>
-    request(client, { method: 'POST', path: '/_aliases', body: { actions }, timeoutMs, expected: [404] });
+  const drop = async (index: string) => {
+    await request(client, { method: 'DELETE', path: `/${index}`, timeoutMs, expected: [404] });
+  };
 
   const begin = async (): Promise<Rebuild> => {
     const current = await behind(alias);
     if (!current) throw new SearchUnavailable(`There is no index "${alias}" yet: run the migration first`);
     const next = `${alias}-${String(Number(current.index.slice(-6)) + 1).padStart(6, '0')}`;
+    const left = await behind(buildingAlias);
+    // One that was begun by an older release would be outdated at once.
+    if (left && left.meta.schema !== body.mappings._meta.schema) await drop(left.index);
     await createIndex(next, buildingAlias);
     await new Promise((resolve) => setTimeout(resolve, writeTimeoutMs + 500));
     const building = await behind(buildingAlias);
@@ -104,16 +108,23 @@ export const createRebuilds = (options: {
         });
       },
       finish: async () => {
+        // Done already, when an earlier call was carried out and its answer lost.
+        if ((await behind(alias))?.index === building.index) return;
         await request(client, { method: 'POST', path: `/${building.index}/_refresh`, timeoutMs });
-        await update([
-          { add: { index: building.index, alias } },
-          { remove: { index: building.index, alias: buildingAlias } },
-          { remove_index: { index: current.index } },
-        ]);
+        await request(client, {
+          method: 'POST',
+          path: '/_aliases',
+          body: {
+            actions: [
+              { add: { index: building.index, alias } },
+              { remove: { index: building.index, alias: buildingAlias } },
+              { remove_index: { index: current.index } },
+            ],
+          },
+          timeoutMs,
+        });
       },
-      abandon: async () => {
-        await request(client, { method: 'DELETE', path: `/${building.index}`, timeoutMs, expected: [404] });
-      },
+      abandon: () => drop(building.index),
     };
   };
 

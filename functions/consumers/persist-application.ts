@@ -1,0 +1,22 @@
+import { type CreateApplication, createApplicationCommand } from '../../lib/contracts/commands.ts';
+import type { Applications } from '../../lib/mysql/applications.ts';
+import type { Outbox } from '../../lib/redis/outbox.ts';
+import { type Batch, consumerHandler } from '../../lib/runtime/consumer-handler.ts';
+import { applications, outbox } from '../../lib/runtime/services.ts';
+
+type Uses = { applications: Pick<Applications, 'insert'>; outbox: Pick<Outbox, 'settleApplications'> };
+
+/** Delivery is at least once and a throw redelivers the whole batch: every step here may be repeated. */
+export const persistApplications = async (
+  batch: Batch<CreateApplication>,
+  { applications, outbox }: Uses,
+) => {
+  const placed = await applications.insert(batch.commands);
+  await batch.setAside(placed);
+  await outbox.settleApplications(createApplicationCommand.queue, placed.done);
+};
+
+export const handler = consumerHandler(createApplicationCommand, persistApplications, {
+  applications,
+  outbox,
+});

@@ -1,0 +1,24 @@
+import { randomBytes } from 'node:crypto';
+import { createApplication as contract } from '../../../lib/contracts/applications.ts';
+import type { Acceptance } from '../../../lib/runtime/acceptance.ts';
+import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
+import { acceptance, now } from '../../../lib/runtime/services.ts';
+
+type Uses = { acceptance: Acceptance; now: () => number };
+
+export const createApplication = async (
+  { input, caller, idempotencyKey }: Request<typeof contract>,
+  { acceptance, now }: Uses,
+) => ({
+  token: await acceptance.application(
+    {
+      token: randomBytes(18).toString('base64url'),
+      name: input.name,
+      creatorId: caller.id,
+      date: new Date(now()).toISOString(),
+    },
+    { callerId: caller.id, target: 'applications', idempotencyKey },
+  ),
+});
+
+export const handler = httpHandler<typeof contract, Uses>(contract, createApplication, { acceptance, now });

@@ -1,0 +1,13 @@
+import { getApplication as contract } from '../../../lib/contracts/applications.ts';
+import type { ApplicationDirectory } from '../../../lib/runtime/application-directory.ts';
+import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
+import { applicationDirectory } from '../../../lib/runtime/services.ts';
+
+type Uses = { applicationDirectory: ApplicationDirectory };
+
+export const getApplication = ({ input }: Request<typeof contract>, { applicationDirectory }: Uses) =>
+  applicationDirectory.get(input.token);
+
+export const handler = httpHandler<typeof contract, Uses>(contract, getApplication, {
+  applicationDirectory,
+});

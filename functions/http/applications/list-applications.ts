@@ -1,0 +1,21 @@
+import { listApplications as contract } from '../../../lib/contracts/applications.ts';
+import type { ApplicationDirectory } from '../../../lib/runtime/application-directory.ts';
+import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
+import { applicationDirectory } from '../../../lib/runtime/services.ts';
+
+type Uses = { applicationDirectory: ApplicationDirectory };
+
+export const listApplications = async (
+  { input: { page, limit }, caller }: Request<typeof contract>,
+  { applicationDirectory }: Uses,
+) => {
+  const found = await applicationDirectory.list(caller.id, { skip: (page - 1) * limit, count: limit + 1 });
+  return {
+    items: found.slice(0, limit),
+    next: found.length > limit ? { page: page + 1 } : undefined,
+  };
+};
+
+export const handler = httpHandler<typeof contract, Uses>(contract, listApplications, {
+  applicationDirectory,
+});

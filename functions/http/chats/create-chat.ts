@@ -1,0 +1,23 @@
+import { createChat as contract } from '../../../lib/contracts/chats.ts';
+import type { Acceptance } from '../../../lib/runtime/acceptance.ts';
+import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
+import { acceptance, now } from '../../../lib/runtime/services.ts';
+
+type Uses = { acceptance: Acceptance; now: () => number };
+
+export const createChat = async (
+  { input: { token, title }, caller, idempotencyKey }: Request<typeof contract>,
+  { acceptance, now }: Uses,
+) => ({
+  chatNumber: await acceptance.chat(
+    {
+      token,
+      creatorId: caller.id,
+      ...(title === undefined ? {} : { title }),
+      date: new Date(now()).toISOString(),
+    },
+    { callerId: caller.id, target: `applications/${token}/chats`, idempotencyKey },
+  ),
+});
+
+export const handler = httpHandler<typeof contract, Uses>(contract, createChat, { acceptance, now });

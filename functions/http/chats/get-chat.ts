@@ -1,0 +1,13 @@
+import { getChat as contract } from '../../../lib/contracts/chats.ts';
+import type { ChatDirectory } from '../../../lib/runtime/chat-directory.ts';
+import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
+import { chatDirectory } from '../../../lib/runtime/services.ts';
+
+type Uses = { chatDirectory: ChatDirectory };
+
+export const getChat = (
+  { input: { token, chatNumber } }: Request<typeof contract>,
+  { chatDirectory }: Uses,
+) => chatDirectory.get(token, chatNumber);
+
+export const handler = httpHandler<typeof contract, Uses>(contract, getChat, { chatDirectory });

@@ -1,0 +1,17 @@
+import { listChats as contract } from '../../../lib/contracts/chats.ts';
+import type { ChatDirectory } from '../../../lib/runtime/chat-directory.ts';
+import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
+import { chatDirectory } from '../../../lib/runtime/services.ts';
+
+type Uses = { chatDirectory: ChatDirectory };
+
+/** Chats are numbered without a gap: a page is a range of numbers, as cheap at the end as at the beginning. */
+export const listChats = async (
+  { input: { token, page, limit } }: Request<typeof contract>,
+  { chatDirectory }: Uses,
+) => {
+  const found = await chatDirectory.list(token, { skip: (page - 1) * limit, count: limit + 1 });
+  return { items: found.slice(0, limit), next: found.length > limit ? { page: page + 1 } : undefined };
+};
+
+export const handler = httpHandler<typeof contract, Uses>(contract, listChats, { chatDirectory });

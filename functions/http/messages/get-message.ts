@@ -1,0 +1,14 @@
+import { getMessage as contract } from '../../../lib/contracts/messages.ts';
+import { toResponse } from '../../../lib/domain/message.ts';
+import type { Conversation } from '../../../lib/runtime/conversation.ts';
+import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
+import { conversation } from '../../../lib/runtime/services.ts';
+
+type Uses = { conversation: Conversation };
+
+export const getMessage = async (
+  { input: { token, chatNumber, messageNumber } }: Request<typeof contract>,
+  { conversation }: Uses,
+) => toResponse(await conversation.message({ token, chatNumber }, messageNumber));
+
+export const handler = httpHandler<typeof contract, Uses>(contract, getMessage, { conversation });

@@ -1,0 +1,49 @@
+import { getHealth as contract } from '../../../lib/contracts/system.ts';
+import { KnownError } from '../../../lib/domain/errors.ts';
+import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
+import { counters, database, messageIndex, publisher } from '../../../lib/runtime/services.ts';
+
+type Pinged = { ping: () => Promise<unknown> };
+type Uses = {
+  database: Pinged;
+  publisher: Pinged;
+  messageIndex: () => Pinged;
+  counters: Pinged & { gate: () => Promise<{ open: boolean }> };
+};
+
+export const getHealth = async (
+  _request: Request<typeof contract>,
+  { database, publisher, messageIndex, counters }: Uses,
+) => {
+  const up = async (ask: () => Promise<unknown>): Promise<'up' | 'down'> => {
+    try {
+      return (await ask()) === false ? 'down' : 'up';
+    } catch {
+      return 'down';
+    }
+  };
+  const [mysql, redis, rabbitmq, opensearch, numbering] = await Promise.all([
+    up(() => database.ping()),
+    up(() => counters.ping()),
+    up(() => publisher.ping()),
+    up(async () => messageIndex().ping()),
+    up(async () => (await counters.gate()).open),
+  ]);
+  const parts = { mysql, redis, rabbitmq, opensearch, numbering };
+  const down = Object.entries(parts).filter(([, state]) => state === 'down');
+  if (down.length > 0) {
+    throw new KnownError('unavailable', `Down: ${down.map(([part]) => part).join(', ')}.`, {
+      retryAfterSeconds: 5,
+      fields: down.map(([path, message]) => ({ path, message })),
+    });
+  }
+  return { status: 'ok' as const, parts };
+};
+
+export const handler = httpHandler<typeof contract, Uses>(contract, getHealth, {
+  database,
+  publisher,
+  // Made inside the check: where search is not configured, that is what is to be told.
+  messageIndex: () => messageIndex,
+  counters,
+});

@@ -1,0 +1,21 @@
+import { createHash } from 'node:crypto';
+import { hashPassword } from '../../../lib/auth/passwords.ts';
+import { signUp as contract } from '../../../lib/contracts/users.ts';
+import type { Users } from '../../../lib/mysql/users.ts';
+import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
+import { now, users } from '../../../lib/runtime/services.ts';
+
+type Uses = { users: Users; now: () => number };
+
+/** Written at once: nobody can sign in with what is still on its way. */
+export const signUp = async ({ input, idempotencyKey }: Request<typeof contract>, { users, now }: Uses) =>
+  users.create({
+    name: input.name,
+    email: input.email,
+    passwordHash: await hashPassword(input.password),
+    signUpKey:
+      idempotencyKey === undefined ? null : createHash('sha256').update(idempotencyKey).digest('base64url'),
+    nowMs: now(),
+  });
+
+export const handler = httpHandler<typeof contract, Uses>(contract, signUp, { users, now });

@@ -1,0 +1,57 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Database } from '../../lib/mysql/database.ts';
+import { migrate as applyMigrations, type Migration } from '../../lib/mysql/migrations.ts';
+import type { MessageIndex } from '../../lib/opensearch/message-index.ts';
+import type { Publisher } from '../../lib/rabbitmq/publisher.ts';
+import type { Counters } from '../../lib/redis/counters.ts';
+import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
+import { counters, database, messageIndex, publisher } from '../../lib/runtime/services.ts';
+
+type Uses = {
+  database: Database;
+  publisher: Pick<Publisher, 'declare'>;
+  messageIndex: () => Pick<MessageIndex, 'prepare'>;
+  counters: Pick<Counters, 'gate' | 'openGate'>;
+};
+
+/** The working directory of a function is where its bundle and these files lie. */
+const readMigrations = async (folder: string): Promise<Migration[]> => {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql'));
+  return Promise.all(names.map(async (name) => ({ name, sql: await readFile(join(folder, name), 'utf8') })));
+};
+
+/**
+ * Brings MySQL, the queues and the index up to what this version needs. May run at any time, twice at once, and again
+ * after a failure. Where the tables were made just now nothing can have been numbered yet, and numbering may begin.
+ */
+export const migrate = async (
+  { log }: Pick<Run<unknown>, 'log'>,
+  { database, publisher, messageIndex, counters }: Uses,
+) => {
+  const applied = await applyMigrations(database, await readMigrations(join(process.cwd(), 'migrations')));
+  await publisher.declare();
+  if (applied.includes('0001_create_users.sql')) {
+    const gate = await counters.gate();
+    if (!gate.open) await counters.openGate(gate.run);
+  }
+  let search: 'ready' | 'not ready' | 'wants a reindex' = 'ready';
+  try {
+    if ((await messageIndex().prepare()).outdated) search = 'wants a reindex';
+  } catch (error) {
+    // Search is the one part that the others do without; its queue waits for it.
+    search = 'not ready';
+    log('The search index could not be prepared; run migrate again when OpenSearch answers', {
+      reason: String(error instanceof Error ? (error.cause ?? error) : error),
+    });
+  }
+  return { applied, search };
+};
+
+export const handler = scheduledHandler(z.object({}), migrate, {
+  database,
+  publisher,
+  messageIndex: () => messageIndex,
+  counters,
+});

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { limits } from '../domain/limits.ts';
+
+/** A lone surrogate has no UTF-8 form: it could not come back as it was sent. */
+const wellFormed = (text: string) => text.isWellFormed();
+const text = (maximum: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maximum)
+    .refine(wellFormed, { error: 'Must be well-formed Unicode (no lone surrogate)' });
+const visible = (maximum: number) =>
+  text(maximum).refine((value) => value.trim() !== '', { error: 'Must not be blank' });
+
+/** A whole number written in a path or a query: no sign, no leading zero, no fraction. */
+const digits = (maximum: number) =>
+  z
+    .string()
+    .regex(/^[1-9]\d{0,14}$/, { error: 'Must be a whole number, 1 or more' })
+    .transform(Number)
+    .refine((value) => value <= maximum, { error: `Must be at most ${maximum}` });
+
+export const token = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, { error: 'Must be 1 to 64 letters, digits, "-" or "_"' })
+  .describe('The generated token of an application');
+export const number = z.int().min(1).max(limits.number);
+export const numberInPath = digits(limits.number);
+export const name = visible(limits.name);
+export const title = visible(limits.title);
+export const body = text(limits.body);
+export const email = z
+  .string()
+  .max(limits.email)
+  .pipe(z.email({ pattern: z.regexes.html5Email }))
+  .transform((address) => address.toLowerCase());
+/** OWASP Authentication Cheat Sheet: a minimum length, a generous maximum, any character. */
+export const password = z
+  .string()
+  .min(limits.passwordMinimum)
+  .max(limits.password)
+  .refine(wellFormed, { error: 'Must be well-formed Unicode (no lone surrogate)' });
+/** ISO 8601 with an offset, to the millisecond. */
+export const instant = z.iso
+  .datetime({ offset: true, error: 'Must be an ISO 8601 date and time with an offset' })
+  .refine((value) => !Number.isNaN(Date.parse(value)), { error: 'Is not a date' });
+export const searchText = text(limits.query)
+  .refine((value) => value.trim() !== '', { error: 'Must not be blank' })
+  .describe('Words to find; "quoted words" are found as a phrase');
+
+export const paging = {
+  page: digits(Number.MAX_SAFE_INTEGER).default(1).describe('1 is the first page'),
+  limit: digits(limits.pageSize).default(10).describe(`Items a page, 1 to ${limits.pageSize}`),
+};
+
+/** Refuses a page so deep that reaching it would cost more than it is worth. */
+export const boundedDepth = ({ page, limit }: { page: number; limit: number }) =>
+  (page - 1) * limit <= limits.skippedRows;
+export const tooDeep = {
+  path: ['page'],
+  error: `Must not skip more than ${limits.skippedRows} items`,
+};

@@ -1,0 +1,58 @@
+import type { z } from 'zod';
+import type { ErrorCode } from '../domain/errors.ts';
+
+/** Who may call: anyone, anyone with a password, or the holder of an access token. */
+export type Authentication = 'none' | 'basic' | 'bearer';
+
+/** What a route takes and gives: the source of its validation, its response filter and its documentation. */
+export type RouteContract<
+  Path extends z.ZodType = z.ZodType,
+  Query extends z.ZodType = z.ZodType,
+  Body extends z.ZodType = z.ZodType,
+  Response extends z.ZodType = z.ZodType,
+> = {
+  /** Key of the function in serverless.yml. Two routes may lead to one function. */
+  function: string;
+  method: 'GET' | 'POST' | 'PUT';
+  path: string;
+  tag: 'Users' | 'Applications' | 'Chats' | 'Messages' | 'System';
+  summary: string;
+  authentication: Authentication;
+  request: { path?: Path; query?: Query; body?: Body; bodyOptional?: true };
+  /** The successful answer. Fields that are not declared here never leave. */
+  response: Response;
+  /** The response is a list whose next part is named by a `Link` header. */
+  list?: true;
+  /** Takes an `Idempotency-Key`. */
+  creates?: true;
+  /** Content type of the answer where it is not JSON. */
+  produces?: string;
+  responseHeaders?: Record<string, string>;
+  errors: readonly ErrorCode[];
+};
+
+export const route = <
+  Path extends z.ZodType = z.ZodNever,
+  Query extends z.ZodType = z.ZodNever,
+  Body extends z.ZodType = z.ZodNever,
+  Response extends z.ZodType = z.ZodType,
+>(
+  contract: RouteContract<Path, Query, Body, Response>,
+) => contract;
+
+type Given<Schema> = [Schema] extends [z.ZodNever]
+  ? unknown
+  : Schema extends z.ZodType
+    ? z.output<Schema>
+    : unknown;
+
+/** What a handler reads: the fields of path, query and body in one object, validated. */
+export type Input<Contract> =
+  Contract extends RouteContract<infer Path, infer Query, infer Body, infer _Response>
+    ? Given<Path> & Given<Query> & Given<Body>
+    : never;
+
+export type Output<Contract> =
+  Contract extends RouteContract<infer _Path, infer _Query, infer _Body, infer Response>
+    ? z.input<Response>
+    : never;

@@ -1,0 +1,14 @@
+import type { ErrorCode } from '../domain/errors.ts';
+
+/** The one table from what is wrong to HTTP. */
+export const statuses: Record<ErrorCode, { status: number; title: string }> = {
+  'bad-input': { status: 400, title: 'Bad Request' },
+  unauthenticated: { status: 401, title: 'Unauthorized' },
+  forbidden: { status: 403, title: 'Forbidden' },
+  'not-found': { status: 404, title: 'Not Found' },
+  conflict: { status: 409, title: 'Conflict' },
+  'too-large': { status: 413, title: 'Content Too Large' },
+  'not-json': { status: 415, title: 'Unsupported Media Type' },
+  'too-many-requests': { status: 429, title: 'Too Many Requests' },
+  unavailable: { status: 503, title: 'Service Unavailable' },
+};

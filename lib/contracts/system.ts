@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import { route } from './route.ts';
+
+const part = z.enum(['up', 'down']);
+
+export const health = z.object({
+  status: z.enum(['ok', 'degraded', 'down']),
+  parts: z.object({ mysql: part, redis: part, rabbitmq: part, opensearch: part, numbering: part }),
+});
+
+export const getHealth = route({
+  function: 'getHealth',
+  method: 'GET',
+  path: '/health',
+  tag: 'System',
+  summary: 'Whether every part answers; 503 names the one that does not',
+  authentication: 'none',
+  request: {},
+  response: health,
+  errors: ['unavailable'],
+});
+
+export const getOpenapi = route({
+  function: 'getOpenapi',
+  method: 'GET',
+  path: '/openapi.json',
+  tag: 'System',
+  summary: 'This document',
+  authentication: 'none',
+  request: {},
+  response: z.looseObject({ openapi: z.string() }),
+  errors: [],
+});
+
+export const getDocs = route({
+  function: 'getDocs',
+  method: 'GET',
+  path: '/docs',
+  tag: 'System',
+  summary: 'A page to read and try the API',
+  authentication: 'none',
+  request: {},
+  response: z.string(),
+  produces: 'text/html; charset=utf-8',
+  errors: [],
+});

@@ -1,0 +1,48 @@
+/** Everything that can be wrong with a request, by a name that HTTP and the logs both know. */
+export type ErrorCode =
+  | 'bad-input'
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'not-found'
+  | 'conflict'
+  | 'too-large'
+  | 'not-json'
+  | 'too-many-requests'
+  | 'unavailable';
+
+export type FieldError = { path: string; message: string };
+
+/** An error whose code, detail and fields may be shown to the client. Any other error is a bare 500. */
+export class KnownError extends Error {
+  readonly code: ErrorCode;
+  readonly fields: FieldError[] | undefined;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    more: { fields?: FieldError[]; retryAfterSeconds?: number; cause?: unknown } = {},
+  ) {
+    super(detail, more.cause === undefined ? undefined : { cause: more.cause });
+    this.name = 'KnownError';
+    this.code = code;
+    this.fields = more.fields;
+    this.retryAfterSeconds = more.retryAfterSeconds;
+  }
+}
+
+export const badInput = (fields: FieldError[]) =>
+  new KnownError('bad-input', 'The request does not fit the contract.', { fields });
+
+export const notFound = (what: string) => new KnownError('not-found', `There is no such ${what}.`);
+
+export const forbidden = (detail: string) => new KnownError('forbidden', detail);
+
+export const unauthenticated = (detail: string) => new KnownError('unauthenticated', detail);
+
+/** What is asked cannot be done now, though nothing is wrong with the request. */
+export const unavailable = (detail: string, cause?: unknown, retryAfterSeconds = 5) =>
+  new KnownError('unavailable', detail, { retryAfterSeconds, cause });
+
+export const isKnownError = (error: unknown, code?: ErrorCode): error is KnownError =>
+  error instanceof KnownError && (code === undefined || error.code === code);

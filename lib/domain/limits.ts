@@ -1,0 +1,21 @@
+/** The bounds of what is accepted. Lengths are UTF-16 code units, as a JavaScript string counts them. */
+export const limits = {
+  /** Of a request's body, as sent. Holds the longest message even when every character is escaped. */
+  requestBytes: 128 * 1024,
+  name: 100,
+  email: 254, // RFC 5321, 4.5.3.1.3
+  passwordMinimum: 8,
+  password: 128,
+  title: 200,
+  /** At most 48,000 bytes of UTF-8, within MySQL's TEXT. */
+  body: 16_000,
+  query: 200,
+  idempotencyKey: 200,
+  token: 64,
+  /** MySQL INT UNSIGNED. */
+  number: 4_294_967_295,
+  pageSize: 100,
+  /** Rows a `page=N` may skip; reading on by cursor has no such bound. */
+  skippedRows: 100_000,
+  futureMs: 24 * 60 * 60 * 1000,
+} as const;

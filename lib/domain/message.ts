@@ -1,0 +1,71 @@
+import type { Position } from './position.ts';
+
+/** A message as it is kept, wherever it is kept. */
+export type Message = {
+  token: string;
+  chatNumber: number;
+  messageNumber: number;
+  senderId: number;
+  senderName: string;
+  body: string;
+  createdAtMs: number;
+  editedAtMs?: number;
+  /** Microseconds since the epoch of the write that made it so; grows with every write. */
+  version: number;
+};
+
+/** What the search index takes: everything a search answers, no database id. */
+export type IndexableMessage = {
+  token: string;
+  chatNumber: number;
+  messageNumber: number;
+  senderName: string;
+  body: string;
+  /** ISO 8601, milliseconds, UTC. */
+  createdAt: string;
+  editedAt?: string;
+  version: number;
+};
+
+/** An accepted edit that the stored row may not show yet. */
+export type Edit = { messageNumber: number; body: string; editedAtMs: number; version: number };
+
+export const applyEdit = (message: Message, edit: Edit | undefined): Message =>
+  edit !== undefined && edit.version > message.version
+    ? { ...message, body: edit.body, editedAtMs: edit.editedAtMs, version: edit.version }
+    : message;
+
+/** One of each number, the newer version wins. */
+export const mergeByNumber = (...lists: readonly Message[][]): Message[] => {
+  const byNumber = new Map<number, Message>();
+  for (const message of lists.flat()) {
+    const known = byNumber.get(message.messageNumber);
+    if (known === undefined || known.version < message.version) byNumber.set(message.messageNumber, message);
+  }
+  return [...byNumber.values()];
+};
+
+export const positionOf = (message: Message): Position => ({
+  createdAtMs: message.createdAtMs,
+  messageNumber: message.messageNumber,
+});
+
+export const toIndexable = (message: Message): IndexableMessage => ({
+  token: message.token,
+  chatNumber: message.chatNumber,
+  messageNumber: message.messageNumber,
+  senderName: message.senderName,
+  body: message.body,
+  createdAt: new Date(message.createdAtMs).toISOString(),
+  ...(message.editedAtMs === undefined ? {} : { editedAt: new Date(message.editedAtMs).toISOString() }),
+  version: message.version,
+});
+
+/** What a client reads of a message: no database id. */
+export const toResponse = ({ messageNumber, senderName, body, createdAtMs, editedAtMs }: Message) => ({
+  messageNumber,
+  senderName,
+  body,
+  createdAt: new Date(createdAtMs).toISOString(),
+  ...(editedAtMs === undefined ? {} : { editedAt: new Date(editedAtMs).toISOString() }),
+});

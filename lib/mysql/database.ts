@@ -1,0 +1,174 @@
+import { createPool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
+import { isKnownError, unavailable } from '../domain/errors.ts';
+
+export type Value = string | number | null;
+export type Row = RowDataPacket;
+
+/** Statement and values; `timeoutMs` for the whole of it. */
+export type Database = {
+  select: (sql: string, values: readonly Value[]) => Promise<Row[]>;
+  /** @returns rows inserted or changed */
+  write: (sql: string, values: readonly Value[]) => Promise<number>;
+  /** Runs `work` on one connection, for locks that belong to a connection. */
+  onOneConnection: <Result>(work: (database: Database) => Promise<Result>) => Promise<Result>;
+  ping: () => Promise<void>;
+  close: () => Promise<void>;
+};
+
+const code = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+
+/** Nothing was done, or it may be done again: another try is right. */
+const deadlocks = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD']);
+/** The server as it is now cannot serve; after a failover another one answers under the same name. */
+const outages = new Set([
+  'ER_OPTION_PREVENTS_STATEMENT',
+  'ER_READ_ONLY_MODE',
+  'ER_SERVER_SHUTDOWN',
+  'ER_CON_COUNT_ERROR',
+  'ER_TOO_MANY_USER_CONNECTIONS',
+  'ER_USER_LIMIT_REACHED',
+  'ER_DISK_FULL',
+  'ER_RECORD_FILE_FULL',
+  'ER_NEW_ABORTING_CONNECTION',
+  'ER_CONNECTION_KILLED',
+  'ER_QUERY_INTERRUPTED',
+  'ER_QUERY_TIMEOUT',
+  'PROTOCOL_CONNECTION_LOST',
+  'PROTOCOL_SEQUENCE_TIMEOUT',
+  'POOL_WAIT_TIMEOUT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+]);
+const isOutage = (error: unknown) =>
+  outages.has(code(error)) || (error instanceof Error && 'fatal' in error && error.fatal === true);
+
+const TRIES = 3;
+
+/** One value of an `IN` list, one tuple of a multi-row `VALUES`. */
+export const placeholders = (count: number) => Array(count).fill('?').join(', ');
+export const tuples = (rows: number, columns: number) =>
+  Array(rows)
+    .fill(`(${placeholders(columns)})`)
+    .join(', ');
+
+/** DATETIME(3) in UTC. */
+export const toDateTime = (ms: number) => new Date(ms).toISOString().slice(0, 23).replace('T', ' ');
+export const toMs = (value: unknown): number => (value instanceof Date ? value.getTime() : Number.NaN);
+
+/**
+ * A small pool, made when first used. Statements are retried after a deadlock, and once on a new connection when the
+ * old one turns out to be dead (an environment that slept): every statement here may be run twice.
+ * Throws 'unavailable' when the server does not answer within `timeoutMs`, is read-only, or refuses connections.
+ */
+export const openDatabase = (
+  url: string,
+  { poolSize, timeoutMs, onError }: { poolSize: number; timeoutMs: number; onError: (error: Error) => void },
+): Database => {
+  const pool = createPool({
+    uri: url,
+    connectionLimit: poolSize,
+    maxIdle: poolSize,
+    idleTimeout: 60_000,
+    connectTimeout: Math.min(timeoutMs, 3_000),
+    enableKeepAlive: true,
+    charset: 'utf8mb4',
+    timezone: 'Z',
+    flags: ['-FOUND_ROWS'],
+  });
+  pool.on('connection', (connection) => {
+    // Backslash escapes are what the client's quoting relies on; strict mode refuses what would be cut off.
+    (connection as unknown as { query: (sql: string, done: (error: Error | null) => void) => void }).query(
+      "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION innodb_lock_wait_timeout = 5",
+      (error) => {
+        if (error) onError(error);
+      },
+    );
+  });
+
+  const connect = async (): Promise<PoolConnection> => {
+    let timer: NodeJS.Timeout | undefined;
+    const waiting = pool.getConnection();
+    const tooLong = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(
+        () => reject(Object.assign(new Error('No free connection'), { code: 'POOL_WAIT_TIMEOUT' })),
+        timeoutMs,
+      );
+    });
+    try {
+      return await Promise.race([waiting, tooLong]);
+    } catch (error) {
+      waiting.then(
+        (late) => late.release(),
+        () => undefined,
+      );
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const withConnection = async <Result>(
+    work: (connection: PoolConnection) => Promise<Result>,
+  ): Promise<Result> => {
+    const connection = await connect();
+    try {
+      const result = await work(connection);
+      connection.release();
+      return result;
+    } catch (error) {
+      if (isOutage(error)) connection.destroy();
+      else connection.release();
+      throw error;
+    }
+  };
+
+  const tried = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await work();
+      } catch (error) {
+        const again = deadlocks.has(code(error))
+          ? attempt < TRIES
+          : attempt === 1 && ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE'].includes(code(error));
+        if (again) continue;
+        if (isKnownError(error)) throw error;
+        if (isOutage(error) || deadlocks.has(code(error)))
+          throw unavailable('The database does not answer.', error);
+        throw error;
+      }
+    }
+  };
+
+  const on = (
+    run: <Result>(work: (connection: PoolConnection) => Promise<Result>) => Promise<Result>,
+  ): Database => ({
+    select: (sql, values) =>
+      run(async (connection) => {
+        const [rows] = await connection.query<Row[]>({ sql, values: [...values], timeout: timeoutMs });
+        return rows;
+      }),
+    write: (sql, values) =>
+      run(async (connection) => {
+        const [result] = await connection.query<ResultSetHeader>({
+          sql,
+          values: [...values],
+          timeout: timeoutMs,
+        });
+        return result.affectedRows;
+      }),
+    onOneConnection: (work) => run((connection) => work(on((inner) => inner(connection)))),
+    ping: () =>
+      run(async (connection) => {
+        await connection.query({ sql: 'SELECT 1', timeout: timeoutMs });
+      }),
+    close: () => pool.end(),
+  });
+
+  return on((work) => tried(() => withConnection(work)));
+};

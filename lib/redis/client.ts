@@ -1,0 +1,22 @@
+import { Redis } from 'ioredis';
+
+/**
+ * A connection that answers or fails within `timeoutMs`, reconnects by itself, and never sends a command twice:
+ * a numbering script sent again on a new connection could number twice.
+ */
+export const connectRedis = (
+  url: string,
+  { timeoutMs, onError }: { timeoutMs: number; onError: (error: Error) => void },
+): Redis => {
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 1,
+    enableReadyCheck: true,
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
+  });
+  redis.on('error', onError);
+  return redis;
+};

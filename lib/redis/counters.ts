@@ -1,0 +1,108 @@
+import type { Redis } from 'ioredis';
+import { guarded } from './guard.ts';
+import type { Keys } from './keys.ts';
+import { gateStatus, openGate, raiseCounters } from './recover.lua.ts';
+import { runScript } from './script.ts';
+import { settleCounts } from './settle.lua.ts';
+
+export type DirtyKind = 'applications' | 'chats';
+/** A counter that moved: an application's number of chats, or a chat's number of messages. */
+export type Count = { token: string; chatNumber?: number; count: number };
+
+/** The counters, the gate before them, and the marks of those that moved. */
+export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
+  const counterKey = ({ token, chatNumber }: { token: string; chatNumber?: number }) =>
+    chatNumber === undefined ? keys.applicationCounter(token) : keys.chatCounter(token, chatNumber);
+  const dirtyKey = (kind: DirtyKind) => (kind === 'chats' ? keys.dirtyChats : keys.dirtyApplications);
+  const member = ({ token, chatNumber }: { token: string; chatNumber?: number }) =>
+    chatNumber === undefined ? token : `${token}:${chatNumber}`;
+  const fromMember = (text: string): { token: string; chatNumber?: number } => {
+    const [token = '', chatNumber] = text.split(':');
+    return chatNumber === undefined ? { token } : { token, chatNumber: Number(chatNumber) };
+  };
+
+  return {
+    /** `open` when numbers may be given. Else since when not, and the server's run to recover for. */
+    gate: async (): Promise<{ open: true } | { open: false; closedForMs: number; run: string }> => {
+      const [status, micros, run] = (await guarded(() => runScript(redis, gateStatus, [keys.state], []))) as [
+        'open' | 'closed',
+        string,
+        string,
+      ];
+      return status === 'open' ? { open: true } : { open: false, closedForMs: Number(micros) / 1000, run };
+    },
+    openGate: async (run: string): Promise<'open' | 'restarted'> =>
+      (await guarded(() => runScript(redis, openGate, [keys.state], [run]))) as 'open' | 'restarted',
+    /** Lets the time since the gate closed begin anew. */
+    forgetClosing: async (): Promise<void> => {
+      await guarded(() => redis.hdel(keys.state, 'closedAt'));
+    },
+
+    /** Counts by application or chat; undefined where Redis has none. */
+    read: async (of: { token: string; chatNumber?: number }[]): Promise<(number | undefined)[]> => {
+      if (of.length === 0) return [];
+      const values = await guarded(() => redis.mget(of.map(counterKey)));
+      return values.map((value) => (value === null ? undefined : Number(value)));
+    },
+    /** Brings counters up to at least these values. @returns how many were lower or missing */
+    raise: async (counts: Count[]): Promise<number> => {
+      if (counts.length === 0) return 0;
+      return Number(
+        await guarded(() =>
+          runScript(
+            redis,
+            raiseCounters,
+            counts.map(counterKey),
+            counts.map(({ count }) => count),
+          ),
+        ),
+      );
+    },
+
+    markDirty: async (kind: DirtyKind, of: { token: string; chatNumber?: number }[]): Promise<void> => {
+      if (of.length === 0) return;
+      const now = Date.now() * 1000;
+      await guarded(() => redis.zadd(dirtyKey(kind), ...of.flatMap((one) => [now, member(one)])));
+    },
+    /**
+     * Counters that moved since the last sync but not after `until` (ms), longest ago first; `skip` those that could not
+     * be synced in this run.
+     */
+    dirty: async (
+      kind: DirtyKind,
+      { until, skip, count }: { until: number; skip: number; count: number },
+    ): Promise<Count[]> => {
+      const members = await guarded(() =>
+        redis.zrangebyscore(dirtyKey(kind), '-inf', until * 1000, 'LIMIT', skip, count),
+      );
+      const of = members.map(fromMember);
+      if (of.length === 0) return [];
+      const values = await guarded(() => redis.mget(of.map(counterKey)));
+      return of.map((one, i) => ({ ...one, count: Number(values[i] ?? 0) }));
+    },
+    /** Takes the mark from those whose count is still what MySQL was given. */
+    clean: async (kind: DirtyKind, counts: Count[]): Promise<void> => {
+      if (counts.length === 0) return;
+      await guarded(() =>
+        runScript(
+          redis,
+          settleCounts,
+          [dirtyKey(kind)],
+          counts.flatMap((count) => [member(count), counterKey(count), count.count]),
+        ),
+      );
+    },
+
+    /** Barriers: a mark that went through a queue behind everything that was in it. */
+    passBarrier: async (id: string): Promise<void> => {
+      await guarded(() => redis.set(keys.barrier(id), '1', 'EX', 3600));
+    },
+    hasPassedBarrier: async (id: string): Promise<boolean> =>
+      (await guarded(() => redis.exists(keys.barrier(id)))) === 1,
+    ping: async (): Promise<void> => {
+      await guarded(() => redis.ping());
+    },
+  };
+};
+
+export type Counters = ReturnType<typeof createCounters>;

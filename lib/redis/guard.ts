@@ -1,0 +1,17 @@
+import { isKnownError, unavailable } from '../domain/errors.ts';
+
+const scriptFault = /^(ERR|WRONGTYPE|NOSCRIPT|EXECABORT|NOAUTH|WRONGPASS|NOPERM)/;
+
+/**
+ * Runs calls to Redis; what the server cannot do now (no connection, time-out, loading, out of memory, read only)
+ * becomes 'unavailable', a fault of ours stays what it is.
+ */
+export const guarded = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (isKnownError(error)) throw error;
+    if (error instanceof Error && error.name === 'ReplyError' && scriptFault.test(error.message)) throw error;
+    throw unavailable('The numbering service does not answer.', error);
+  }
+};

@@ -1,0 +1,182 @@
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { notFound } from '../domain/errors.ts';
+import type { Edit, Message } from '../domain/message.ts';
+import type { Position } from '../domain/position.ts';
+import { guarded } from './guard.ts';
+import type { Keys } from './keys.ts';
+import { beginWindowRebuild, finishWindowRebuild, readMessage, readPage } from './read.lua.ts';
+import { runScript } from './script.ts';
+
+/** Messages are kept in Redis as the command that created them; one brought from MySQL is written likewise. */
+const keptMessage = z.object({
+  token: z.string(),
+  chatNumber: z.int(),
+  messageNumber: z.int(),
+  senderId: z.int(),
+  senderName: z.string(),
+  body: z.string(),
+  date: z.string(),
+  editedAt: z.string().optional(),
+  commandId: z.int(),
+});
+const keptEdit = z.object({
+  messageNumber: z.int(),
+  body: z.string(),
+  date: z.string(),
+  commandId: z.int(),
+});
+
+const toMessage = (json: string): Message => {
+  const { date, editedAt, commandId, ...kept } = keptMessage.parse(JSON.parse(json));
+  return {
+    ...kept,
+    createdAtMs: Date.parse(date),
+    ...(editedAt === undefined ? {} : { editedAtMs: Date.parse(editedAt) }),
+    version: commandId,
+  };
+};
+
+const toKept = (message: Message): string => {
+  const { createdAtMs, editedAtMs, version, ...kept } = message;
+  return JSON.stringify({
+    ...kept,
+    date: new Date(createdAtMs).toISOString(),
+    ...(editedAtMs === undefined ? {} : { editedAt: new Date(editedAtMs).toISOString() }),
+    commandId: version,
+  } satisfies z.input<typeof keptMessage>);
+};
+
+const toEdit = (json: string): Edit => {
+  const { messageNumber, body, date, commandId } = keptEdit.parse(JSON.parse(json));
+  return { messageNumber, body, editedAtMs: Date.parse(date), version: commandId };
+};
+
+const padded = (messageNumber: number) => String(messageNumber).padStart(10, '0');
+
+export type Chat = { token: string; chatNumber: number };
+export type PageQuery = { before?: Position | undefined; skip: number; count: number };
+
+/**
+ * What Redis knows of a page. 'whole': all of it. 'part': what MySQL may not have yet, to be merged with MySQL's page;
+ * `edits` maps a message's number to the version of its newest edit on the way; `cold` when a window should be built.
+ */
+export type RecentPage =
+  | { kind: 'whole'; messages: { message: Message; edit: Edit | undefined }[] }
+  | { kind: 'part'; messages: Message[]; edits: Map<number, number>; known: boolean; cold: boolean };
+
+/** The newest messages of chats: those on the way to MySQL, and a bounded window of those it has. */
+export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
+  const chatKeys = ({ token, chatNumber }: Chat) => ({
+    counter: keys.chatCounter(token, chatNumber),
+    order: keys.windowOrder(token, chatNumber),
+    entries: keys.windowEntries(token, chatNumber),
+    pendingOrder: keys.pendingOrder(token, chatNumber),
+    pendingIds: keys.pendingIds(token, chatNumber),
+    pendingEdits: keys.pendingEdits(token, chatNumber),
+  });
+  const creates = keys.outbox('create-message');
+  const updates = keys.outbox('update-message');
+
+  return {
+    /** @throws not-found when the counters are known and the chat has none */
+    page: async (chat: Chat, { before, skip, count }: PageQuery): Promise<RecentPage> => {
+      const { counter, order, entries, pendingOrder, pendingIds, pendingEdits } = chatKeys(chat);
+      const answer = (await guarded(() =>
+        runScript(
+          redis,
+          readPage,
+          [keys.state, counter, order, entries, pendingOrder, pendingIds, pendingEdits, creates],
+          before === undefined
+            ? ['', '', skip, count]
+            : [before.createdAtMs, padded(before.messageNumber), skip, count],
+        ),
+      )) as
+        | ['missing']
+        | ['window', string[]]
+        | ['partial' | 'closed', string[], string[], 'none' | 'building' | 'complete'];
+      if (answer[0] === 'missing') throw notFound('chat');
+      if (answer[0] === 'window') {
+        const flat = answer[1];
+        return {
+          kind: 'whole',
+          messages: flat.flatMap((json, i) => {
+            const edit = flat[i + 1];
+            return i % 2 === 0 ? [{ message: toMessage(json), edit: edit ? toEdit(edit) : undefined }] : [];
+          }),
+        };
+      }
+      const [state, pending, flatEdits, window] = answer;
+      const edits = new Map<number, number>();
+      for (let i = 0; i < flatEdits.length; i += 2) edits.set(Number(flatEdits[i]), Number(flatEdits[i + 1]));
+      return {
+        kind: 'part',
+        messages: pending.map(toMessage),
+        edits,
+        known: state === 'partial',
+        cold: state === 'partial' && window !== 'complete',
+      };
+    },
+
+    /** Accepted edits by their version, as far as they are still on the way. */
+    edits: async (versions: number[]): Promise<Edit[]> => {
+      const found = await guarded(() =>
+        Promise.all(versions.map((version) => redis.xrange(updates, `${version}-0`, `${version}-0`))),
+      );
+      return found.flatMap((entries) => entries.map(([, fields]) => toEdit(fields[1] ?? '')));
+    },
+
+    /** @throws not-found when the counters are known and the number was not given yet */
+    message: async (
+      chat: Chat,
+      messageNumber: number,
+    ): Promise<{ message: Message | undefined; edit: Edit | undefined }> => {
+      const { counter, order, entries, pendingIds, pendingEdits } = chatKeys(chat);
+      const [kind, message, edit] = (await guarded(() =>
+        runScript(
+          redis,
+          readMessage,
+          [keys.state, counter, order, entries, pendingIds, pendingEdits, creates, updates],
+          [messageNumber],
+        ),
+      )) as ['missing' | 'known', string | undefined, string | undefined];
+      if (kind === 'missing') throw notFound('message');
+      return { message: message ? toMessage(message) : undefined, edit: edit ? toEdit(edit) : undefined };
+    },
+
+    /** @returns true for the one reader that is to bring MySQL's newest rows to `finishWindow` */
+    beginWindow: async (chat: Chat, builder: string): Promise<boolean> => {
+      const { order, entries, pendingOrder, pendingIds, pendingEdits } = chatKeys(chat);
+      const answer = await guarded(() =>
+        runScript(
+          redis,
+          beginWindowRebuild,
+          [keys.state, order, entries, pendingOrder, pendingIds, pendingEdits, creates, updates],
+          [builder],
+        ),
+      );
+      return answer === 'begun';
+    },
+
+    /** @param rows newest first; `isAll`: the chat has no more than these */
+    finishWindow: async (chat: Chat, builder: string, rows: Message[], isAll: boolean): Promise<void> => {
+      const { order, entries } = chatKeys(chat);
+      const last = rows.at(-1);
+      const floor = isAll || last === undefined ? '-' : `${last.createdAtMs}:${padded(last.messageNumber)}`;
+      await guarded(() =>
+        runScript(
+          redis,
+          finishWindowRebuild,
+          [keys.state, order, entries],
+          [
+            builder,
+            floor,
+            ...rows.flatMap((row) => [row.createdAtMs, row.messageNumber, row.version, toKept(row)]),
+          ],
+        ),
+      );
+    },
+  };
+};
+
+export type RecentMessages = ReturnType<typeof createRecentMessages>;

@@ -1,0 +1,62 @@
+import { notFound } from '../domain/errors.ts';
+import type { Applications } from '../mysql/applications.ts';
+import type { Counters } from '../redis/counters.ts';
+import type { Directory } from '../redis/directory.ts';
+import { ifAvailable } from './without-redis.ts';
+
+type Listed = { token: string; name: string; chatsCount: number };
+
+/** The most of a user's unstored applications that a list looks at. */
+const PENDING = 1_000;
+
+/** Applications as they were accepted, whether MySQL has them yet or not; counts are the counters' own. */
+export const createApplicationDirectory = ({
+  directory,
+  counters,
+  applications,
+}: {
+  directory: Directory;
+  counters: Pick<Counters, 'gate' | 'read'>;
+  applications: Pick<Applications, 'find' | 'listByCreator'>;
+}) => ({
+  /** @throws not-found, unavailable */
+  get: async (token: string): Promise<Listed> => {
+    const known = await ifAvailable(
+      Promise.all([counters.gate(), counters.read([{ token }]), directory.application(token)]),
+    );
+    const count = known?.[0].open ? known[1][0] : undefined;
+    if (known?.[0].open && count === undefined) throw notFound('application');
+    const entry = known?.[2];
+    if (entry !== undefined && count !== undefined) return { token, name: entry.name, chatsCount: count };
+    const row = await applications.find(token);
+    const name = entry?.name ?? row?.name;
+    if (name === undefined) throw notFound('application');
+    return { token, name, chatsCount: count ?? row?.chatsCount ?? 0 };
+  },
+
+  /** A user's own, newest first. @throws unavailable */
+  list: async (creatorId: number, { skip, count }: { skip: number; count: number }): Promise<Listed[]> => {
+    const pending = (await ifAvailable(directory.pendingApplications(creatorId, PENDING))) ?? [];
+    const first = pending.slice(skip, skip + count);
+    const missing = count - first.length;
+    const rows =
+      missing === 0
+        ? []
+        : await applications.listByCreator(creatorId, Math.max(0, skip - pending.length), missing);
+    const onTheWay = new Set(pending);
+    const page = [
+      ...first.map((token) => ({ token, name: undefined, chatsCount: 0 })),
+      ...rows.filter(({ token }) => !onTheWay.has(token)),
+    ];
+    const tokens = page.map(({ token }) => token);
+    const [names, counts] = (await ifAvailable(
+      Promise.all([directory.applicationNames(tokens), counters.read(tokens.map((token) => ({ token })))]),
+    )) ?? [new Map<string, string>(), []];
+    return page.flatMap(({ token, name, chatsCount }, i) => {
+      const current = names.get(token) ?? name;
+      return current === undefined ? [] : [{ token, name: current, chatsCount: counts[i] ?? chatsCount }];
+    });
+  },
+});
+
+export type ApplicationDirectory = ReturnType<typeof createApplicationDirectory>;

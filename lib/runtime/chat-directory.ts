@@ -1,0 +1,97 @@
+import { notFound } from '../domain/errors.ts';
+import { limits } from '../domain/limits.ts';
+import type { Applications } from '../mysql/applications.ts';
+import type { Chats } from '../mysql/chats.ts';
+import type { Counters } from '../redis/counters.ts';
+import type { Directory } from '../redis/directory.ts';
+import { ifAvailable } from './without-redis.ts';
+
+type Listed = { chatNumber: number; title?: string; messagesCount: number };
+
+/** Chats as they were accepted, whether MySQL has them yet or not; counts are the counters' own. */
+export const createChatDirectory = ({
+  directory,
+  counters,
+  chats,
+  applications,
+}: {
+  directory: Pick<Directory, 'pendingChats'>;
+  counters: Pick<Counters, 'gate' | 'read'>;
+  chats: Pick<Chats, 'find' | 'list'>;
+  applications: Pick<Applications, 'find'>;
+}) => {
+  const listed = (chatNumber: number, title: string | undefined, messagesCount: number): Listed => ({
+    chatNumber,
+    ...(title ? { title } : {}),
+    messagesCount,
+  });
+  /** A counter's value, while the counters are known to be complete. */
+  const count = (of: { token: string; chatNumber?: number }) =>
+    ifAvailable(
+      Promise.all([counters.gate(), counters.read([of])]).then(([gate, [value]]) =>
+        gate.open ? { value } : undefined,
+      ),
+    );
+
+  return {
+    /** @throws not-found, unavailable */
+    get: async (token: string, chatNumber: number): Promise<Listed> => {
+      const [known, pending] = await Promise.all([
+        count({ token, chatNumber }),
+        ifAvailable(directory.pendingChats(token, [chatNumber])),
+      ]);
+      if (known && known.value === undefined) throw notFound('chat');
+      const title = pending?.get(chatNumber);
+      if (known?.value !== undefined && title !== undefined) return listed(chatNumber, title, known.value);
+      const row = await chats.find(token, chatNumber);
+      if (row === undefined && known === undefined) throw notFound('chat');
+      return listed(chatNumber, row?.title, known?.value ?? row?.messagesCount ?? 0);
+    },
+
+    /** Messages that were given a number; the most there can be while that is not known. @throws not-found, unavailable */
+    messagesCount: async (token: string, chatNumber: number): Promise<number> => {
+      const known = await count({ token, chatNumber });
+      if (known && known.value === undefined) throw notFound('chat');
+      if (known?.value !== undefined) return known.value;
+      const row = await chats.find(token, chatNumber);
+      if (row === undefined) throw notFound('chat');
+      return limits.number;
+    },
+
+    /** By number. @throws not-found, unavailable */
+    list: async (
+      token: string,
+      { skip, count: wanted }: { skip: number; count: number },
+    ): Promise<Listed[]> => {
+      const known = await count({ token });
+      if (known && known.value === undefined) throw notFound('application');
+      const to = Math.min(skip + wanted, known?.value ?? Number.MAX_SAFE_INTEGER);
+      if (to <= skip) return [];
+      if (known === undefined) {
+        const rows = await chats.list(token, skip + 1, to);
+        if (rows.length === 0 && (await applications.find(token)) === undefined)
+          throw notFound('application');
+        return rows.map((row) => listed(row.chatNumber, row.title, row.messagesCount));
+      }
+      const numbers = Array.from({ length: to - skip }, (_, i) => skip + 1 + i);
+      const [pending, counts] = (await ifAvailable(
+        Promise.all([
+          directory.pendingChats(token, numbers),
+          counters.read(numbers.map((chatNumber) => ({ token, chatNumber }))),
+        ]),
+      )) ?? [new Map<number, string>(), []];
+      const allPending = numbers.every((chatNumber) => pending.has(chatNumber));
+      const rows = allPending ? [] : await chats.list(token, skip + 1, to);
+      const byNumber = new Map(rows.map((row) => [row.chatNumber, row]));
+      return numbers.map((chatNumber, i) =>
+        listed(
+          chatNumber,
+          pending.get(chatNumber) ?? byNumber.get(chatNumber)?.title,
+          counts[i] ?? byNumber.get(chatNumber)?.messagesCount ?? 0,
+        ),
+      );
+    },
+  };
+};
+
+export type ChatDirectory = ReturnType<typeof createChatDirectory>;

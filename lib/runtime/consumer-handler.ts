@@ -1,0 +1,152 @@
+import middy from '@middy/core';
+import type { Context } from 'aws-lambda';
+import { z } from 'zod';
+import type { CommandContract } from '../contracts/commands.ts';
+import { type RabbitMqMessage, rabbitmqEvent } from '../contracts/rabbitmq-event.ts';
+import type { Placed } from '../domain/batch.ts';
+import { isKnownError } from '../domain/errors.ts';
+import type { Publication } from '../rabbitmq/publisher.ts';
+import { deadQueue, retryQueue } from '../rabbitmq/topology.ts';
+import { type Providers, provide } from './lazy.ts';
+import { logger } from './logger.ts';
+import { bePatient, counters, maxDeferrals, outbox, publisher } from './services.ts';
+
+/** The commands of a batch, in the order of the queue. */
+export type Batch<Command> = {
+  commands: readonly Command[];
+  /**
+   * Publishes what cannot be done yet to `<queue>.retry` and what never can to `<queue>.dead`, and waits until the broker
+   * has confirmed: only then may the outbox forget a command.
+   */
+  setAside: (placed: Pick<Placed<Command>, 'defer' | 'dead'>) => Promise<void>;
+};
+
+type Delivery = { content: string; messageId: string | undefined; attempts: number };
+
+const barrier = z.strictObject({ barrier: z.string().min(1).max(100) });
+
+const toDelivery = ({ data, basicProperties }: RabbitMqMessage): Delivery => {
+  const attempts = basicProperties.headers?.attempts;
+  return {
+    content: Buffer.from(data, 'base64').toString('utf8'),
+    messageId: basicProperties.messageId ?? undefined,
+    attempts: typeof attempts === 'number' ? attempts : 0,
+  };
+};
+
+const parse = (content: string): unknown => {
+  try {
+    return JSON.parse(content);
+  } catch {
+    return undefined;
+  }
+};
+
+const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).slice(0, 500);
+
+const publicationOf = (
+  queue: string,
+  { content, messageId }: Delivery,
+  headers: Record<string, string | number>,
+): Publication => ({ queue, content, headers, ...(messageId === undefined ? {} : { messageId }) });
+
+/**
+ * Makes a Lambda handler (Amazon MQ event source) of a function that persists a batch. Returning acknowledges the whole
+ * batch, throwing puts all of it back: so nothing is thrown but what another time may mend. What is malformed is set
+ * aside at once. When a batch fails on something other than a server that is down, its commands are tried one by one,
+ * and only those that fail alone are set aside: poison is not in the way of its batch-mates.
+ */
+export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
+  { queue, schema }: CommandContract<Schema>,
+  persist: (batch: Batch<z.output<Schema>>, uses: Uses) => Promise<void>,
+  providers: Providers<Uses>,
+) => {
+  type Command = z.output<Schema>;
+  bePatient();
+
+  const setAside = async (items: { delivery: Delivery; reason: string; later: boolean }[]): Promise<void> => {
+    if (items.length === 0) return;
+    const publications = items.map(({ delivery, reason, later }) => {
+      const attempts = delivery.attempts + 1;
+      return later && attempts <= maxDeferrals()
+        ? publicationOf(retryQueue(queue), delivery, { attempts, reason })
+        : publicationOf(deadQueue(queue), delivery, {
+            attempts,
+            reason: later ? `still not possible after ${delivery.attempts} attempts: ${reason}` : reason,
+          });
+    });
+    await publisher().publish(publications);
+    const dead = items.filter((_item, i) => publications[i]?.queue === deadQueue(queue));
+    if (dead.length === 0) return;
+    logger.error('Commands were set aside', {
+      queue,
+      count: dead.length,
+      commandIds: dead.slice(0, 20).map(({ delivery }) => delivery.messageId),
+      reason: dead[0]?.reason,
+    });
+    const ids = dead
+      .map(({ delivery }) => Number(delivery.messageId))
+      .filter((id) => Number.isSafeInteger(id) && id > 0);
+    await outbox().forget(queue, ids);
+  };
+
+  const run = async (deliveries: Map<Command, Delivery>, uses: Uses): Promise<void> => {
+    const deliveryOf = (command: Command): Delivery => {
+      const delivery = deliveries.get(command);
+      if (delivery === undefined) throw new Error('A command that is not of this batch was set aside');
+      return delivery;
+    };
+    await persist(
+      {
+        commands: [...deliveries.keys()],
+        setAside: ({ defer, dead }) =>
+          setAside([
+            ...defer.map(({ command, reason }) => ({ delivery: deliveryOf(command), reason, later: true })),
+            ...dead.map(({ command, reason }) => ({ delivery: deliveryOf(command), reason, later: false })),
+          ]),
+      },
+      uses,
+    );
+  };
+
+  return middy<unknown, void, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(async (event, context) => {
+    logger.resetKeys();
+    logger.appendKeys({ function: context.functionName, requestId: context.awsRequestId, queue });
+    const uses = provide<Uses>(providers);
+    const deliveries = new Map<Command, Delivery>();
+    const malformed: { delivery: Delivery; reason: string; later: boolean }[] = [];
+    const barriers: string[] = [];
+    for (const message of Object.values(rabbitmqEvent.parse(event).rmqMessagesByQueue).flat()) {
+      const delivery = toDelivery(message);
+      const content = parse(delivery.content);
+      const mark = barrier.safeParse(content);
+      const command = schema.safeParse(content);
+      if (mark.success) barriers.push(mark.data.barrier);
+      else if (command.success) deliveries.set(command.data, delivery);
+      else
+        malformed.push({
+          delivery,
+          reason: `malformed: ${z.prettifyError(command.error)}`.slice(0, 500),
+          later: false,
+        });
+    }
+    await setAside(malformed);
+    if (deliveries.size > 0) {
+      try {
+        await run(deliveries, uses);
+      } catch (error) {
+        if (isKnownError(error, 'unavailable')) throw error;
+        logger.warn('A batch failed; its commands are tried one by one', { error, size: deliveries.size });
+        for (const [command, delivery] of deliveries) {
+          try {
+            await run(new Map([[command, delivery]]), uses);
+          } catch (alone) {
+            if (isKnownError(alone, 'unavailable')) throw alone;
+            await setAside([{ delivery, reason: reasonOf(alone), later: false }]);
+          }
+        }
+      }
+    }
+    for (const id of barriers) await counters().passBarrier(id);
+  });
+};

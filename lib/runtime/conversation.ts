@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import { notFound } from '../domain/errors.ts';
+import { applyEdit, type Edit, type Message, mergeByNumber, positionOf } from '../domain/message.ts';
+import { comparePositions, type Position } from '../domain/position.ts';
+import type { Chats } from '../mysql/chats.ts';
+import type { Messages } from '../mysql/messages.ts';
+import type { Chat, RecentMessages, RecentPage } from '../redis/recent-messages.ts';
+import { ifAvailable } from './without-redis.ts';
+
+/** As many as a window holds at most. */
+const WINDOW_ROWS = 300;
+
+type PageQuery = { before?: Position | undefined; skip: number; count: number };
+
+/**
+ * Messages as they were accepted, whether MySQL has them yet or not. Redis is always asked first: what is no longer on
+ * its way there was committed before, and the query that follows sees it.
+ */
+export const createConversation = ({
+  recentMessages,
+  messages,
+  chats,
+}: {
+  recentMessages: RecentMessages;
+  messages: Pick<Messages, 'page' | 'find'>;
+  chats: Pick<Chats, 'find'>;
+}) => {
+  /** One reader brings MySQL's newest rows; the next find the page in Redis. */
+  const warm = async (chat: Chat): Promise<void> => {
+    const builder = randomUUID();
+    if (!(await recentMessages.beginWindow(chat, builder))) return;
+    const rows = await messages.page(chat, { skip: 0, count: WINDOW_ROWS });
+    await recentMessages.finishWindow(chat, builder, rows, rows.length < WINDOW_ROWS);
+  };
+
+  /** Edits on the way, over rows that do not show them yet. */
+  const withEdits = async (page: Message[], edits: ReadonlyMap<number, number>): Promise<Message[]> => {
+    const stale = page.filter(({ messageNumber, version }) => (edits.get(messageNumber) ?? 0) > version);
+    if (stale.length === 0) return page;
+    const onTheWay = await recentMessages.edits(
+      stale.map(({ messageNumber }) => edits.get(messageNumber) ?? 0),
+    );
+    const byNumber = new Map<number, Edit>(onTheWay.map((edit) => [edit.messageNumber, edit]));
+    // An edit that is gone from the outbox since is in the row by now.
+    const arrived = await messages.find(stale.filter(({ messageNumber }) => !byNumber.has(messageNumber)));
+    return mergeByNumber(page, arrived).map((message) =>
+      applyEdit(message, byNumber.get(message.messageNumber)),
+    );
+  };
+
+  const fromBoth = async (
+    chat: Chat,
+    { before, skip, count }: PageQuery,
+    recent: Extract<RecentPage, { kind: 'part' }> | undefined,
+  ): Promise<Message[]> => {
+    const pending = recent?.messages ?? [];
+    const skipRows = Math.max(0, skip - pending.length);
+    const rows = await messages.page(chat, {
+      before,
+      skip: skipRows,
+      count: skip === 0 ? count : count + pending.length,
+    });
+    const edited = await withEdits(mergeByNumber(rows, pending), recent?.edits ?? new Map());
+    return edited
+      .sort((a, b) => comparePositions(positionOf(a), positionOf(b)))
+      .slice(skip - skipRows, skip - skipRows + count);
+  };
+
+  const whole = (page: Extract<RecentPage, { kind: 'whole' }>): Message[] =>
+    page.messages.map(({ message, edit }) => applyEdit(message, edit));
+
+  return {
+    /** Newest first, from a cursor (exclusive) or after `skip` messages. @throws not-found, unavailable */
+    page: async (chat: Chat, query: PageQuery): Promise<Message[]> => {
+      let recent = await ifAvailable(recentMessages.page(chat, query));
+      if (recent?.kind === 'part' && recent.cold && query.before === undefined) {
+        await warm(chat);
+        recent = await ifAvailable(recentMessages.page(chat, query));
+      }
+      if (recent?.kind === 'whole') return whole(recent);
+      const page = await fromBoth(chat, query, recent);
+      if (
+        page.length === 0 &&
+        !recent?.known &&
+        (await chats.find(chat.token, chat.chatNumber)) === undefined
+      ) {
+        throw notFound('chat');
+      }
+      return page;
+    },
+
+    /** @throws not-found, unavailable */
+    message: async (chat: Chat, messageNumber: number): Promise<Message> => {
+      const recent = await ifAvailable(recentMessages.message(chat, messageNumber));
+      const message = recent?.message ?? (await messages.find([{ ...chat, messageNumber }]))[0];
+      if (message === undefined) throw notFound('message');
+      return applyEdit(message, recent?.edit);
+    },
+  };
+};
+
+export type Conversation = ReturnType<typeof createConversation>;

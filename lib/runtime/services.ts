@@ -1,0 +1,120 @@
+import { Client } from '@opensearch-project/opensearch';
+import { createAccessTokens } from '../auth/access-tokens.ts';
+import { createCursors } from '../auth/cursors.ts';
+import { commands, queueNames } from '../contracts/commands.ts';
+import { createApplications } from '../mysql/applications.ts';
+import { createChats } from '../mysql/chats.ts';
+import { openDatabase } from '../mysql/database.ts';
+import { createMessages } from '../mysql/messages.ts';
+import { createUsers } from '../mysql/users.ts';
+import { SearchUnavailable } from '../opensearch/errors.ts';
+import { createMessageIndex } from '../opensearch/message-index.ts';
+import { openBroker } from '../rabbitmq/connection.ts';
+import { createDeadLetters } from '../rabbitmq/dead-letters.ts';
+import { createPublisher } from '../rabbitmq/publisher.ts';
+import { createAcceptor } from '../redis/acceptor.ts';
+import { connectRedis } from '../redis/client.ts';
+import { createCounters } from '../redis/counters.ts';
+import { createDirectory } from '../redis/directory.ts';
+import { createKeys } from '../redis/keys.ts';
+import { createOutbox } from '../redis/outbox.ts';
+import { createRecentMessages } from '../redis/recent-messages.ts';
+import { createSignInAttempts } from '../redis/sign-in-attempts.ts';
+import { createAcceptance } from './acceptance.ts';
+import { createApplicationDirectory } from './application-directory.ts';
+import { createChatDirectory } from './chat-directory.ts';
+import { readConfig } from './config.ts';
+import { createConversation } from './conversation.ts';
+import { createIndexing } from './indexing.ts';
+import { lazy } from './lazy.ts';
+import { logClientError, logger } from './logger.ts';
+
+/*
+ * The only place where things are put together. Each service is a function that makes it when first called, so that a
+ * bundle holds only what its function uses, and an execution environment connects only to what it needs.
+ */
+
+/** Bounds on one call to a server. What answers a request must fail well within the function's time-out. */
+let timeouts = { redisMs: 2_000, mysqlMs: 4_000, brokerMs: 2_000 };
+
+/** For functions that nobody waits for: a batch may take its time. Said before any service is made. */
+export const bePatient = () => {
+  timeouts = { redisMs: 10_000, mysqlMs: 30_000, brokerMs: 15_000 };
+};
+
+const config = lazy(() => readConfig(process.env));
+
+const redis = lazy(() =>
+  connectRedis(config().REDIS_URL, { timeoutMs: timeouts.redisMs, onError: logClientError('Redis') }),
+);
+const keys = lazy(() => createKeys(config().REDIS_KEY_PREFIX));
+export const database = lazy(() =>
+  openDatabase(config().MYSQL_URL, {
+    poolSize: 2,
+    timeoutMs: timeouts.mysqlMs,
+    onError: logClientError('MySQL'),
+  }),
+);
+const broker = lazy(() =>
+  openBroker(config().RABBITMQ_URL, { timeoutMs: timeouts.brokerMs, onError: logClientError('RabbitMQ') }),
+);
+
+export const maxDeferrals = () => config().MAX_DEFERRALS;
+export const now = lazy(() => Date.now);
+export const log = lazy(() => logger);
+
+export const accessTokens = lazy(() => createAccessTokens(config().JWT_SECRET));
+export const signInAttempts = lazy(() => createSignInAttempts({ redis: redis(), keys: keys() }));
+export const users = lazy(() => createUsers(database()));
+
+const acceptor = lazy(() => createAcceptor({ redis: redis(), keys: keys() }));
+export const counters = lazy(() => createCounters({ redis: redis(), keys: keys() }));
+export const directory = lazy(() => createDirectory({ redis: redis(), keys: keys() }));
+export const recentMessages = lazy(() => createRecentMessages({ redis: redis(), keys: keys() }));
+export const outbox = lazy(() => createOutbox({ redis: redis(), keys: keys() }));
+
+export const applications = lazy(() => createApplications(database()));
+export const chats = lazy(() => createChats(database()));
+export const messages = lazy(() => createMessages(database()));
+
+export const publisher = lazy(() => createPublisher(broker(), queueNames));
+export const deadLetters = lazy(() => createDeadLetters(broker()));
+export const commandQueues = lazy(() => commands.slice(0, -1).map(({ queue }) => queue));
+
+export const messageIndex = lazy(() => {
+  const { OPENSEARCH_URL: node, OPENSEARCH_INDEX_PREFIX: prefix } = config();
+  if (node === undefined) throw new SearchUnavailable('OPENSEARCH_URL is not set');
+  return createMessageIndex({ client: new Client({ node }), prefix });
+});
+
+export const applicationDirectory = lazy(() =>
+  createApplicationDirectory({
+    directory: directory(),
+    counters: counters(),
+    applications: applications(),
+  }),
+);
+export const chatDirectory = lazy(() =>
+  createChatDirectory({
+    directory: directory(),
+    counters: counters(),
+    chats: chats(),
+    applications: applications(),
+  }),
+);
+export const conversation = lazy(() =>
+  createConversation({ recentMessages: recentMessages(), messages: messages(), chats: chats() }),
+);
+export const cursors = lazy(() => createCursors(config().JWT_SECRET));
+
+export const acceptance = lazy(() =>
+  createAcceptance({
+    acceptor: acceptor(),
+    publisher: publisher(),
+    onUnpublished: (queue, error) =>
+      logClientError('RabbitMQ publish')(
+        error instanceof Error ? error : new Error(`${queue}: ${String(error)}`),
+      ),
+  }),
+);
+export const indexing = lazy(() => createIndexing({ publisher: publisher() }));
