@@ -35,10 +35,11 @@ const checkPort = async (): Promise<number> => {
       `It is already running in this checkout, as process ${owner}. Use that one, or end it first (Ctrl-C in its terminal, or kill ${owner}).`,
     );
   }
-  const free = await Promise.all(['127.0.0.1', '0.0.0.0'].map((host) => isFree(port, host)));
-  if (free.includes(false)) {
+  // One after the other: on the same port they would meet each other.
+  for (const host of ['127.0.0.1', '0.0.0.0', '::1']) {
+    if (await isFree(port, host)) continue;
     throw new Failure(
-      `Port ${port} is taken by another program. End that, or choose another port: PORT=3010 npm start`,
+      `Port ${port} is taken by another program. End that, or choose another port: PORT=${port + 10} npm start`,
     );
   }
   return port;
@@ -232,6 +233,16 @@ const onSignal = () => {
   if (stack === undefined) process.exit(1);
 };
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+
+// A signal to npm itself ends npm and its shell, and does not come this far.
+const parent = process.ppid;
+if (process.env.npm_lifecycle_event !== undefined) {
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    onSignal();
+  }, 500);
+}
 
 let code = 0;
 try {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { Failure } from './failure.ts';
-import { projectName, type StackFolder } from './folders.ts';
+import { checkoutId, projectName, type StackFolder } from './folders.ts';
 import { pickPort } from './ports.ts';
 import { probe } from './probes.ts';
 import { findProgram, run } from './processes.ts';
@@ -50,6 +50,7 @@ export const composeServices = async (
   report: Report,
   signal: AbortSignal,
 ): Promise<{ services: RunningService[]; down: (options: { volumes: boolean }) => Promise<void> }> => {
+  const project = `${projectName}-${checkoutId}-${stackName}`;
   const ports = new Map<ServiceName, number>();
   for (const name of names) {
     const port = await pickPort(stack.port(name));
@@ -58,7 +59,7 @@ export const composeServices = async (
   }
   const command = (...args: string[]) => ({
     file: docker,
-    args: ['compose', '--project-name', `${projectName}-${stackName}`, ...args],
+    args: ['compose', '--project-name', project, ...args],
     env: {
       ...dockerEnvironment(),
       MYSQL_PASSWORD: stack.secret('mysql'),
@@ -98,7 +99,7 @@ export const composeServices = async (
       name,
       kind: 'docker',
       version: await probe(name, url),
-      where: `127.0.0.1:${port}, data in the volume ${projectName}-${stackName}_${name}`,
+      where: `127.0.0.1:${port}, data in the volume ${project}_${name}`,
       url,
       kill: (signalName) => now('kill', '--signal', signalName),
       pause: () => now('pause'),
@@ -109,7 +110,7 @@ export const composeServices = async (
         await compose('rm', '--force', name);
         await run({
           file: docker,
-          args: ['volume', 'rm', `${projectName}-${stackName}_${name}`],
+          args: ['volume', 'rm', `${project}_${name}`],
           env: dockerEnvironment(),
           cwd: '/',
         });

@@ -16,6 +16,9 @@ import { isAlive, isRoot, type ProcessId, readJson, startTimeOf, type User } fro
 export const projectName = 'chat-functions';
 const checkout = resolve(import.meta.dirname, '../..');
 
+/** Tells this checkout from others of the same project on the machine. */
+export const checkoutId = createHash('sha256').update(checkout).digest('hex').slice(0, 12);
+
 /** Whether every user of the machine may pass through this folder and all above it (those that exist). */
 export const isOpenToAll = (folder: string): boolean => {
   for (let path = resolve(folder); ; path = dirname(path)) {
@@ -33,8 +36,7 @@ export const isOpenToAll = (folder: string): boolean => {
 export const dataRoot = (): string => {
   const inCheckout = join(checkout, '.data');
   if (!isRoot || isOpenToAll(inCheckout)) return inCheckout;
-  const id = createHash('sha256').update(checkout).digest('hex').slice(0, 12);
-  return join('/var/lib', projectName, id);
+  return join('/var/lib', projectName, checkoutId);
 };
 
 /** Makes a folder that only this user (we, where there is none) can read. */

@@ -12,7 +12,10 @@ const handedOut = new Set<number>();
 export const isFree = (port: number, host = '127.0.0.1'): Promise<boolean> =>
   new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
+    server.once('error', (error) =>
+      // A machine without this address (IPv6 switched off) has nobody listening there.
+      resolve('code' in error && (error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT')),
+    );
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
   });
 
@@ -26,18 +29,19 @@ export const pickPort = async (
   free: (port: number) => Promise<boolean> = isFree,
   random: () => number = Math.random,
 ): Promise<number> => {
-  if (preferred !== undefined && !handedOut.has(preferred) && (await free(preferred))) {
-    handedOut.add(preferred);
-    return preferred;
-  }
+  const take = async (port: number): Promise<boolean> => {
+    if (handedOut.has(port)) return false;
+    handedOut.add(port);
+    if (await free(port)) return true;
+    handedOut.delete(port);
+    return false;
+  };
+  if (preferred !== undefined && (await take(preferred))) return preferred;
   const count = highest - lowest + 1;
   const first = Math.floor(random() * count);
   for (let i = 0; i < count; i += 1) {
     const port = lowest + ((first + i) % count);
-    if (handedOut.has(port)) continue;
-    handedOut.add(port);
-    if (await free(port)) return port;
-    handedOut.delete(port);
+    if (await take(port)) return port;
   }
   throw new Failure(`No port between ${lowest} and ${highest} is free on 127.0.0.1.`);
 };
