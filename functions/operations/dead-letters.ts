@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { queueNames } from '../../lib/contracts/commands.ts';
 import type { DeadLetters } from '../../lib/rabbitmq/dead-letters.ts';
 import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';

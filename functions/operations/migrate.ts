@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Database } from '../../lib/mysql/database.ts';
 import { migrate as applyMigrations, type Migration } from '../../lib/mysql/migrations.ts';
 import type { MessageIndex } from '../../lib/opensearch/message-index.ts';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Applications } from '../../lib/mysql/applications.ts';
 import type { Chats } from '../../lib/mysql/chats.ts';
 import type { Publisher } from '../../lib/rabbitmq/publisher.ts';

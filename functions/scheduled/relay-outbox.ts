@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { toIndexable } from '../../lib/domain/message.ts';
 import type { Messages } from '../../lib/mysql/messages.ts';
 import type { Publication, Publisher } from '../../lib/rabbitmq/publisher.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Applications } from '../../lib/mysql/applications.ts';
 import type { Chats } from '../../lib/mysql/chats.ts';
 import type { Count, Counters, DirtyKind } from '../../lib/redis/counters.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { boundedDepth, name, paging, token, tooDeep } from './fields.ts';
 import { route } from './route.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { limits } from '../domain/limits.ts';
 
 /** A lone surrogate has no UTF-8 form: it could not come back as it was sent. */

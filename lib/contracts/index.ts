@@ -5,7 +5,7 @@ import type { RouteContract } from './route.ts';
 import * as system from './system.ts';
 import * as users from './users.ts';
 
-const { health: _schema, ...systemRoutes } = system;
+const { getHealth, getOpenapi, getDocs } = system;
 
 /** Every route of the API, by the name of its contract. */
 export const routes: Record<string, RouteContract> = {
@@ -13,5 +13,7 @@ export const routes: Record<string, RouteContract> = {
   ...applications,
   ...chats,
   ...messages,
-  ...systemRoutes,
+  getHealth,
+  getOpenapi,
+  getDocs,
 };

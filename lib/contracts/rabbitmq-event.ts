@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * The event of Amazon MQ for RabbitMQ. No published package types it; only what is read here is declared.

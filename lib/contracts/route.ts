@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { ErrorCode } from '../domain/errors.ts';
 
 /** Who may call: anyone, anyone with a password, or the holder of an access token. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { route } from './route.ts';
 
 const part = z.enum(['up', 'down']);
@@ -43,4 +43,17 @@ export const getDocs = route({
   response: z.string(),
   produces: 'text/html; charset=utf-8',
   errors: [],
+});
+
+/** Not a part of the API: what answers outside it. */
+export const unknownRoute = route({
+  function: 'rejectUnknownRoute',
+  method: 'GET',
+  path: '*',
+  tag: 'System',
+  summary: 'Not a route of this API',
+  authentication: 'none',
+  request: { query: z.looseObject({}) },
+  response: z.object({}),
+  errors: ['not-found'],
 });

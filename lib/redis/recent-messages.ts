@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { z } from 'zod';
+import * as z from 'zod';
 import { notFound } from '../domain/errors.ts';
 import type { Edit, Message } from '../domain/message.ts';
 import type { Position } from '../domain/position.ts';

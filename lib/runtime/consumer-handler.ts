@@ -1,6 +1,6 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CommandContract } from '../contracts/commands.ts';
 import { type RabbitMqMessage, rabbitmqEvent } from '../contracts/rabbitmq-event.ts';
 import type { Placed } from '../domain/batch.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import middy from '@middy/core';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { AccessTokens, Caller } from '../auth/access-tokens.ts';
 import type { Input, Output, RouteContract } from '../contracts/route.ts';
 import { statuses } from '../contracts/statuses.ts';
@@ -22,13 +22,14 @@ export type Request<Contract extends RouteContract> = {
 };
 
 /** What a handler gives: the response, or for lists the items and the query of the next page, if there is one. */
-export type Answer<Contract extends RouteContract> = Output<Contract> extends readonly unknown[]
-  ? {
-      items: Output<Contract>;
-      next?: Record<string, string | number> | undefined;
-      headers?: Record<string, string>;
-    }
-  : Output<Contract>;
+export type Answer<Contract extends RouteContract> =
+  Output<Contract> extends readonly unknown[]
+    ? {
+        items: Output<Contract>;
+        next?: Record<string, string | number> | undefined;
+        headers?: Record<string, string>;
+      }
+    : Output<Contract>;
 
 const challenges = { basic: 'Basic realm="chat", charset="UTF-8"', bearer: 'Bearer realm="chat"', none: '' };
 

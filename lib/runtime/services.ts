@@ -1,4 +1,3 @@
-import { Client } from '@opensearch-project/opensearch';
 import { createAccessTokens } from '../auth/access-tokens.ts';
 import { createCursors } from '../auth/cursors.ts';
 import { commands, queueNames } from '../contracts/commands.ts';
@@ -7,6 +6,7 @@ import { createChats } from '../mysql/chats.ts';
 import { openDatabase } from '../mysql/database.ts';
 import { createMessages } from '../mysql/messages.ts';
 import { createUsers } from '../mysql/users.ts';
+import { connectOpenSearch } from '../opensearch/client.ts';
 import { SearchUnavailable } from '../opensearch/errors.ts';
 import { createMessageIndex } from '../opensearch/message-index.ts';
 import { openBroker } from '../rabbitmq/connection.ts';
@@ -31,7 +31,8 @@ import { logClientError, logger } from './logger.ts';
 
 /*
  * The only place where things are put together. Each service is a function that makes it when first called, so that a
- * bundle holds only what its function uses, and an execution environment connects only to what it needs.
+ * bundle holds only what its function uses (the bundler leaves out a pure call whose result is not used), and an
+ * execution environment connects only to what it needs.
  */
 
 /** Bounds on one call to a server. What answers a request must fail well within the function's time-out. */
@@ -42,59 +43,63 @@ export const bePatient = () => {
   timeouts = { redisMs: 10_000, mysqlMs: 30_000, brokerMs: 15_000 };
 };
 
-const config = lazy(() => readConfig(process.env));
+const config = /* @__PURE__ */ lazy(() => readConfig(process.env));
 
-const redis = lazy(() =>
+const redis = /* @__PURE__ */ lazy(() =>
   connectRedis(config().REDIS_URL, { timeoutMs: timeouts.redisMs, onError: logClientError('Redis') }),
 );
-const keys = lazy(() => createKeys(config().REDIS_KEY_PREFIX));
-export const database = lazy(() =>
+const keys = /* @__PURE__ */ lazy(() => createKeys(config().REDIS_KEY_PREFIX));
+export const database = /* @__PURE__ */ lazy(() =>
   openDatabase(config().MYSQL_URL, {
     poolSize: 2,
     timeoutMs: timeouts.mysqlMs,
     onError: logClientError('MySQL'),
   }),
 );
-const broker = lazy(() =>
+const broker = /* @__PURE__ */ lazy(() =>
   openBroker(config().RABBITMQ_URL, { timeoutMs: timeouts.brokerMs, onError: logClientError('RabbitMQ') }),
 );
 
 export const maxDeferrals = () => config().MAX_DEFERRALS;
-export const now = lazy(() => Date.now);
-export const log = lazy(() => logger);
+export const now = /* @__PURE__ */ lazy(() => Date.now);
+export const log = /* @__PURE__ */ lazy(() => logger);
 
-export const accessTokens = lazy(() => createAccessTokens(config().JWT_SECRET));
-export const signInAttempts = lazy(() => createSignInAttempts({ redis: redis(), keys: keys() }));
-export const users = lazy(() => createUsers(database()));
+export const accessTokens = /* @__PURE__ */ lazy(() => createAccessTokens(config().JWT_SECRET));
+export const signInAttempts = /* @__PURE__ */ lazy(() =>
+  createSignInAttempts({ redis: redis(), keys: keys() }),
+);
+export const users = /* @__PURE__ */ lazy(() => createUsers(database()));
 
-const acceptor = lazy(() => createAcceptor({ redis: redis(), keys: keys() }));
-export const counters = lazy(() => createCounters({ redis: redis(), keys: keys() }));
-export const directory = lazy(() => createDirectory({ redis: redis(), keys: keys() }));
-export const recentMessages = lazy(() => createRecentMessages({ redis: redis(), keys: keys() }));
-export const outbox = lazy(() => createOutbox({ redis: redis(), keys: keys() }));
+const acceptor = /* @__PURE__ */ lazy(() => createAcceptor({ redis: redis(), keys: keys() }));
+export const counters = /* @__PURE__ */ lazy(() => createCounters({ redis: redis(), keys: keys() }));
+export const directory = /* @__PURE__ */ lazy(() => createDirectory({ redis: redis(), keys: keys() }));
+export const recentMessages = /* @__PURE__ */ lazy(() =>
+  createRecentMessages({ redis: redis(), keys: keys() }),
+);
+export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ redis: redis(), keys: keys() }));
 
-export const applications = lazy(() => createApplications(database()));
-export const chats = lazy(() => createChats(database()));
-export const messages = lazy(() => createMessages(database()));
+export const applications = /* @__PURE__ */ lazy(() => createApplications(database()));
+export const chats = /* @__PURE__ */ lazy(() => createChats(database()));
+export const messages = /* @__PURE__ */ lazy(() => createMessages(database()));
 
-export const publisher = lazy(() => createPublisher(broker(), queueNames));
-export const deadLetters = lazy(() => createDeadLetters(broker()));
-export const commandQueues = lazy(() => commands.slice(0, -1).map(({ queue }) => queue));
+export const publisher = /* @__PURE__ */ lazy(() => createPublisher(broker(), queueNames));
+export const deadLetters = /* @__PURE__ */ lazy(() => createDeadLetters(broker()));
+export const commandQueues = /* @__PURE__ */ lazy(() => commands.slice(0, -1).map(({ queue }) => queue));
 
-export const messageIndex = lazy(() => {
+export const messageIndex = /* @__PURE__ */ lazy(() => {
   const { OPENSEARCH_URL: node, OPENSEARCH_INDEX_PREFIX: prefix } = config();
   if (node === undefined) throw new SearchUnavailable('OPENSEARCH_URL is not set');
-  return createMessageIndex({ client: new Client({ node }), prefix });
+  return createMessageIndex({ client: connectOpenSearch(node), prefix });
 });
 
-export const applicationDirectory = lazy(() =>
+export const applicationDirectory = /* @__PURE__ */ lazy(() =>
   createApplicationDirectory({
     directory: directory(),
     counters: counters(),
     applications: applications(),
   }),
 );
-export const chatDirectory = lazy(() =>
+export const chatDirectory = /* @__PURE__ */ lazy(() =>
   createChatDirectory({
     directory: directory(),
     counters: counters(),
@@ -102,12 +107,12 @@ export const chatDirectory = lazy(() =>
     applications: applications(),
   }),
 );
-export const conversation = lazy(() =>
+export const conversation = /* @__PURE__ */ lazy(() =>
   createConversation({ recentMessages: recentMessages(), messages: messages(), chats: chats() }),
 );
-export const cursors = lazy(() => createCursors(config().JWT_SECRET));
+export const cursors = /* @__PURE__ */ lazy(() => createCursors(config().JWT_SECRET));
 
-export const acceptance = lazy(() =>
+export const acceptance = /* @__PURE__ */ lazy(() =>
   createAcceptance({
     acceptor: acceptor(),
     publisher: publisher(),
@@ -117,4 +122,4 @@ export const acceptance = lazy(() =>
       ),
   }),
 );
-export const indexing = lazy(() => createIndexing({ publisher: publisher() }));
+export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));
