@@ -1,0 +1,119 @@
+import { Client } from '@opensearch-project/opensearch';
+import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import type { IndexableMessage } from '../../lib/domain/message.ts';
+import { IndexRetryLater, SearchUnavailable } from '../../lib/opensearch/errors.ts';
+import { createMessageIndex, type MessageIndex } from '../../lib/opensearch/message-index.ts';
+
+const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
+const base = `${inject('names').indexPrefix}rebuild-`;
+let runs = 0;
+let prefix: string;
+/** Two processes. */
+let index: MessageIndex;
+let other: MessageIndex;
+
+const message = (messageNumber: number, body: string, version: number): IndexableMessage => ({
+  token: 't',
+  chatNumber: 1,
+  messageNumber,
+  senderName: 'ana',
+  body,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  version,
+});
+
+const indices = async () => Object.keys((await client.indices.get({ index: `${prefix}*` })).body).sort();
+
+const held = async () => {
+  await index.refresh();
+  const listed = await index.listVersions({ token: 't', chatNumber: 1, afterNumber: 0, limit: 10_000 });
+  return new Map(listed.map(({ messageNumber, version }) => [messageNumber, version]));
+};
+
+beforeEach(async () => {
+  prefix = `${base}${++runs}-`;
+  const create = () => createMessageIndex({ client, prefix, writeTimeoutMs: 1_000 });
+  [index, other] = [create(), create()];
+  await index.prepare();
+});
+
+afterAll(async () => {
+  await client.indices.delete({ index: `${base}*` });
+  await client.close();
+});
+
+describe('a rebuild', () => {
+  test('loses no write and no edit of those that go on meanwhile', async () => {
+    /** What MySQL would hold; a row is there before it is written to the index. */
+    const rows = new Map<number, IndexableMessage>();
+    let version = 0;
+    let stop = false;
+    const writers = [index, other].map(async (writer, writerAt) => {
+      for (let round = 0; !stop; round++) {
+        const batch = Array.from({ length: 20 }, (_, at) => {
+          // Every other one an edit of what was written before.
+          const number =
+            writerAt * 100_000 + (at % 2 ? round * 10 + at : Math.floor(round / 2) * 10 + at) + 1;
+          return message(number, `round ${round}`, ++version);
+        });
+        for (const row of batch) rows.set(row.messageNumber, row);
+        await writer.write(batch);
+      }
+    });
+
+    const rebuild = await index.beginRebuild();
+    const snapshot = [...rows.values()];
+    for (let at = 0; at < snapshot.length; at += 100) await rebuild.write(snapshot.slice(at, at + 100));
+    await rebuild.finish();
+    stop = true;
+    await Promise.all(writers);
+
+    expect(await indices()).toEqual([`${prefix}messages-000002`]);
+    const expected = new Map([...rows.values()].map((row) => [row.messageNumber, row.version]));
+    expect(expected.size).toBeGreaterThan(100);
+    const found = await held();
+    expect(found.size).toBe(expected.size);
+    expect([...expected].filter(([number, wanted]) => found.get(number) !== wanted)).toEqual([]);
+  });
+
+  test('does not show what is not finished, and drops what is no row any more', async () => {
+    await index.write([message(1, 'kept', 1), message(2, 'stale', 1)]);
+    const rebuild = await index.beginRebuild();
+    await rebuild.write([message(1, 'kept', 1)]);
+    expect([...(await held()).keys()]).toEqual([1, 2]);
+    await rebuild.finish();
+    expect([...(await held()).keys()]).toEqual([1]);
+    await rebuild.finish();
+    expect(await indices()).toEqual([`${prefix}messages-000002`]);
+  });
+
+  test('can be picked up where it was left', async () => {
+    const left = await index.beginRebuild();
+    expect(left.cursor).toBeUndefined();
+    await left.write([message(1, 'one', 1)]);
+    await left.save('row 1');
+    const picked = await other.beginRebuild();
+    expect(picked).toMatchObject({ index: left.index, cursor: 'row 1' });
+    await picked.write([message(2, 'two', 1)]);
+    await picked.finish();
+    expect([...(await held()).keys()]).toEqual([1, 2]);
+  });
+
+  test('begun twice at once is one', async () => {
+    const both = await Promise.all([index.beginRebuild(), other.beginRebuild()]);
+    expect(new Set(both.map((rebuild) => rebuild.index)).size).toBe(1);
+    await both[0].finish();
+    expect(await indices()).toEqual([`${prefix}messages-000002`]);
+  });
+
+  test('can be given up; writers do not notice, and nobody finishes it', async () => {
+    const rebuild = await index.beginRebuild();
+    await other.write([message(1, 'one', 1)]);
+    await rebuild.abandon();
+    await other.write([message(2, 'two', 1)]);
+    await expect(rebuild.write([message(3, 'three', 1)])).rejects.toThrow(IndexRetryLater);
+    await expect(rebuild.finish()).rejects.toThrow(SearchUnavailable);
+    expect([...(await held()).keys()]).toEqual([1, 2]);
+    expect(await indices()).toEqual([`${prefix}messages-000001`]);
+  });
+});
