@@ -1,0 +1,77 @@
+import { rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { build } from 'esbuild';
+
+/** What this reads and sets of osls. */
+type FunctionObject = { handler: string; package?: { patterns?: string[] } };
+type Serverless = { serviceDir: string; service: { functions: Record<string, FunctionObject> } };
+
+/**
+ * Bundles every function into one file of its own, before it is packaged, emulated or invoked.
+ *
+ * All are built in one call, so that what they share is read and parsed once: a few seconds for the whole service. In
+ * serverless.yml a handler is named by its source; here it is pointed to its bundle. Each process that emulates has an
+ * output folder of its own, so that two of them side by side do not pull the files from under each other.
+ */
+export default class Bundler {
+  readonly hooks: Record<string, () => Promise<void>>;
+  readonly #serverless: Serverless;
+  #built: Promise<void> | undefined;
+
+  constructor(serverless: Serverless) {
+    this.#serverless = serverless;
+    const toShip = () => this.#bundleOnce('dist/package', { minify: true });
+    const toRun = () => this.#bundleOnce(`dist/run-${process.pid}`, { minify: false });
+    this.hooks = {
+      'before:package:createDeploymentArtifacts': toShip,
+      'before:deploy:function:packageFunction': toShip,
+      'before:offline:start': toRun,
+      'before:offline:start:init': toRun,
+      'before:invoke:local:invoke': toRun,
+    };
+  }
+
+  #bundleOnce(folder: string, options: { minify: boolean }): Promise<void> {
+    this.#built ??= this.#bundle(folder, options);
+    return this.#built;
+  }
+
+  async #bundle(folder: string, { minify }: { minify: boolean }): Promise<void> {
+    const { serviceDir, service } = this.#serverless;
+    const outdir = join(serviceDir, folder);
+    rmSync(outdir, { recursive: true, force: true });
+    if (!minify) process.once('exit', () => rmSync(outdir, { recursive: true, force: true }));
+
+    const functions = Object.values(service.functions);
+    const sources = functions.map(({ handler }) => `${handler.slice(0, handler.lastIndexOf('.'))}.ts`);
+    await build({
+      absWorkingDir: serviceDir,
+      entryPoints: sources,
+      outbase: serviceDir,
+      outdir,
+      outExtension: { '.js': '.mjs' },
+      bundle: true,
+      minify,
+      keepNames: true,
+      platform: 'node',
+      target: 'node24',
+      format: 'esm',
+      mainFields: ['module', 'main'],
+      legalComments: 'none',
+      logLevel: 'warning',
+      // Some drivers are CommonJS and ask for Node's own modules by `require`.
+      banner: {
+        js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);",
+      },
+    });
+
+    for (const definition of functions) {
+      const bundle = relative(serviceDir, join(outdir, definition.handler));
+      definition.package = {
+        ...definition.package,
+        patterns: ['!**', bundle.replace(/\.[^.]+$/, '.mjs'), ...(definition.package?.patterns ?? [])],
+      };
+      definition.handler = bundle;
+    }
+  }
+}
