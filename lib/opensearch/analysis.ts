@@ -51,6 +51,24 @@ const letters = {
 /** Skin tones and the text/emoji variation selectors: 👍🏽 is found by 👍, ❤️ by ❤. */
 const emojiVariants = ['\u{1F3FB}', '\u{1F3FC}', '\u{1F3FD}', '\u{1F3FE}', '\u{1F3FF}', '\uFE0E', '\uFE0F'];
 
+/** The tokenizer keeps `_` inside a word and breaks at `-`; a compound has to arrive whole to be joined. */
+const hyphens = ['-', '\u2010', '\u2011'];
+
+/** Combining accents, Hebrew points, Arabic vowel signs, the keycap: what asciifolding does not know. */
+const combiningMarks = [
+  [0x0300, 0x036f],
+  [0x0591, 0x05bd],
+  [0x05bf, 0x05bf],
+  [0x05c1, 0x05c2],
+  [0x05c4, 0x05c5],
+  [0x05c7, 0x05c7],
+  [0x064b, 0x065f],
+  [0x0670, 0x0670],
+  [0x20e3, 0x20e3],
+].flatMap(([from = 0, to = 0]) =>
+  Array.from({ length: to - from + 1 }, (_, at) => String.fromCharCode(from + at)),
+);
+
 /** Emoji of the basic plane: word_delimiter_graph takes them for punctuation unless told. */
 const basicPlaneEmoji = Array.from({ length: 0x10000 }, (_, code) => code)
   .filter((code) => code > 0xff && /\p{Extended_Pictographic}/u.test(String.fromCharCode(code)))
@@ -69,7 +87,7 @@ const folding = [
   'persian_normalization',
 ];
 
-const charFilters = ['spellings', 'marks', 'inner_hyphens'];
+const charFilters = ['spellings'];
 
 const splitting = {
   type: 'word_delimiter_graph',
@@ -96,21 +114,9 @@ export const analysis = {
         ...mappings(emoticons),
         ...mappings(signNames),
         ...mappings(letters),
-        ...emojiVariants.map((variant) => `${variant} => `),
+        ...hyphens.map((hyphen) => `${hyphen} => _`),
+        ...[...emojiVariants, ...combiningMarks].map((sign) => `${sign} => `),
       ],
-    },
-    // Combining accents, Hebrew points, Arabic vowel signs: what asciifolding does not know.
-    marks: {
-      type: 'pattern_replace',
-      pattern:
-        '[\\u0300-\\u036F\\u0591-\\u05BD\\u05BF\\u05C1\\u05C2\\u05C4\\u05C5\\u05C7\\u064B-\\u065F\\u0670]',
-      replacement: '',
-    },
-    // The tokenizer keeps `_` inside a word and breaks at `-`; a compound has to arrive whole to be joined.
-    inner_hyphens: {
-      type: 'pattern_replace',
-      pattern: '(?<=[\\p{L}\\p{N}])[-‐‑](?=[\\p{L}\\p{N}])',
-      replacement: '_',
     },
   },
   filter: {

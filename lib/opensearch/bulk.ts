@@ -6,8 +6,11 @@ import { request } from './request.ts';
 
 export type BulkResult = { refused: { message: IndexableMessage; reason: string }[] };
 
-/** What one bulk request carries at most; the server's own limit is 100 MB, but latency and heap suffer long before. */
-const maxBulkBytes = 5 * 1024 * 1024;
+/**
+ * What one bulk request carries at most. A megabyte of text takes a core about a second to analyse, and the request
+ * has to be answered well within its time-out; larger ones are no faster.
+ */
+const maxBulkBytes = 2 * 1024 * 1024;
 
 /** How often, within the time-out, what was turned away for now is sent again before the caller has to come back. */
 const attempts = 4;
