@@ -45,32 +45,67 @@ const checkPort = async (): Promise<number> => {
   return port;
 };
 
-/** Brings up schema, topology and index, and the counters that Redis should have. */
-const migrate = async (environment: NodeJS.ProcessEnv, signal: AbortSignal) => {
-  const step = report.step('migrating MySQL, RabbitMQ and OpenSearch');
-  const functions = ['operations/migrate', 'scheduled/recover-counters'].map((name) =>
-    join(checkout, 'functions', `${name}.ts`),
-  );
+/**
+ * Runs one function in a process of its own.
+ * @throws Failure with what it printed
+ */
+const invoke = async (name: string, event: object, environment: NodeJS.ProcessEnv, signal: AbortSignal) => {
   const { file, args } = asOwned({
     file: process.execPath,
-    args: [join(import.meta.dirname, 'services/invoke.ts'), ...functions],
+    args: [
+      join(import.meta.dirname, 'services/invoke.ts'),
+      join(checkout, 'functions', `${name}.ts`),
+      JSON.stringify(event),
+    ],
   });
   try {
-    await promisify(execFile)(file, args, { env: environment, signal, maxBuffer: 64 * 1024 * 1024 });
-    step.done('migrated');
+    await promisify(execFile)(file, args, {
+      cwd: checkout,
+      env: environment,
+      signal,
+      maxBuffer: 64 * 1024 * 1024,
+    });
   } catch (error) {
-    step.failed();
     signal.throwIfAborted();
     const output =
       error instanceof Error && 'stderr' in error && 'stdout' in error
         ? `${error.stdout}${error.stderr}`
         : '';
-    throw new Failure(`The migration failed: ${output.trim() || messageOf(error)}`);
+    throw new Failure(`functions/${name}.ts failed: ${output.trim() || messageOf(error)}`);
   }
 };
 
+/** Brings up schema, topology and index. */
+const migrate = async (environment: NodeJS.ProcessEnv, signal: AbortSignal) => {
+  const step = report.step('migrating MySQL, RabbitMQ and OpenSearch');
+  try {
+    await invoke('operations/migrate', {}, environment, signal);
+    step.done('migrated');
+  } catch (error) {
+    step.failed();
+    throw error;
+  }
+};
+
+/**
+ * Counters are not trusted after Redis was restarted, until the consumers have been through their queues. The
+ * schedule would see to it within a minute; on servers of our own no older function can still be publishing, so
+ * that it need not wait for any either.
+ */
+const recoverCounters = (environment: NodeJS.ProcessEnv, stack: Stack, signal: AbortSignal) =>
+  invoke(
+    'scheduled/recover-counters',
+    stack.services.redis?.kind === 'process' ? { graceSeconds: 0 } : {},
+    environment,
+    signal,
+  );
+
 /** What serverless-offline prints about each call besides the call itself. */
-const isNoise = (line: string) => /^\s*$|\(λ: \S+\) RequestId: /.test(line);
+const isNoise = (line: string) =>
+  /^\s*$|\(λ: \S+\) RequestId: |^Successfully invoked scheduled function/.test(line);
+
+/** osls prints a failed start so, and then may stay with half of it running. */
+const isFailedStart = (output: string) => /^Error:$/m.test(output);
 
 interface Api {
   readonly child: ChildProcess;
@@ -144,8 +179,8 @@ const startApi = async (
     const deadline = performance.now() + readyWithinMs;
     for (let last = 'no answer'; ; ) {
       signal.throwIfAborted();
-      if (gone !== undefined)
-        throw new Failure(`sls offline ended while it was starting (${gone}):\n${held.trim()}`);
+      if (gone !== undefined || isFailedStart(held))
+        throw new Failure(`sls offline did not start (${gone ?? 'it still ran'}):\n${held.trim()}`);
       try {
         const response = await fetch(`http://localhost:${port}/health`, {
           signal: AbortSignal.timeout(5_000),
@@ -187,6 +222,9 @@ const summary = (stack: Stack, port: number) => {
   ].join('\n');
 };
 
+/** A URL without a path names the default vhost, and so does one of its names in a path. */
+const vhostOf = (url: string): string => decodeURIComponent(new URL(url).pathname.slice(1)) || '/';
+
 const stopped = new AbortController();
 let stack: Stack | undefined;
 let api: Api | undefined;
@@ -197,9 +235,14 @@ const main = async (): Promise<void> => {
   const environment = {
     ...process.env,
     ...stack.urls,
+    // Empty says that there is none; absent would mean the cloud's.
+    OPENSEARCH_URL: stack.urls.OPENSEARCH_URL ?? '',
+    RABBITMQ_VHOST: vhostOf(stack.urls.RABBITMQ_URL),
     JWT_SECRET: process.env.JWT_SECRET || stack.secret('jwt'),
   };
   await migrate(environment, stopped.signal);
+  // What goes wrong with it shows in /health, which the API is waited for by.
+  void recoverCounters(environment, stack, stopped.signal).catch((error) => report.say(messageOf(error)));
   api = await startApi(port, environment, stack, stopped.signal);
   report.say(summary(stack, port));
   const asked = new Promise<undefined>((done) => {
