@@ -1,28 +1,31 @@
 /** What this reads and sets of osls. */
+type Resource = { Type: string; Properties?: { RouteKey?: string } };
 type Serverless = {
-  processedInput: { commands: string[] };
-  service: { functions: Record<string, { events?: { httpApi?: unknown }[] }> };
+  service: {
+    provider: { compiledCloudFormationTemplate: { Resources: Record<string, Resource> } };
+  };
 };
 
 /**
- * Accepts a trailing slash on every route in the cloud, where an HTTP API takes `/users` and `/users/` for two routes.
- * Local emulation takes them for one by itself, and would refuse the second.
+ * Accepts a trailing slash on every route in the cloud, where an HTTP API takes `/users` and `/users/` for two routes:
+ * each route of the compiled template gets a twin with the same target. Local emulation takes both for one by itself.
  */
 export default class TrailingSlash {
-  readonly hooks: { initialize?: () => void };
+  readonly hooks: Record<string, () => void>;
 
   constructor(serverless: Serverless) {
-    const [command] = serverless.processedInput.commands;
-    this.hooks =
-      command === 'package' || command === 'deploy' ? { initialize: () => addRoutes(serverless) } : {};
+    this.hooks = {
+      'after:package:compileEvents': () => {
+        const { Resources } = serverless.service.provider.compiledCloudFormationTemplate;
+        for (const [name, resource] of Object.entries(Resources)) {
+          const key = resource.Properties?.RouteKey;
+          if (resource.Type !== 'AWS::ApiGatewayV2::Route' || key === undefined || key === '$default') continue;
+          Resources[`${name}Slash`] = {
+            ...resource,
+            Properties: { ...resource.Properties, RouteKey: `${key}/` },
+          };
+        }
+      },
+    };
   }
 }
-
-const addRoutes = ({ service }: Serverless): void => {
-  for (const definition of Object.values(service.functions)) {
-    const routes = (definition.events ?? []).flatMap(({ httpApi }) =>
-      typeof httpApi === 'string' && httpApi !== '*' ? [{ httpApi: `${httpApi}/` }] : [],
-    );
-    definition.events?.push(...routes);
-  }
-};
