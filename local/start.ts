@@ -77,7 +77,7 @@ const invoke = async (name: string, event: object, environment: NodeJS.ProcessEn
 
 /** Brings up schema, topology and index. */
 const migrate = async (environment: NodeJS.ProcessEnv, signal: AbortSignal) => {
-  const step = report.step('migrating MySQL, RabbitMQ and OpenSearch');
+  const step = report.step('migrating');
   try {
     await invoke('operations/migrate', {}, environment, signal);
     step.done('migrated');
@@ -106,6 +106,12 @@ const isNoise = (line: string) =>
 
 /** osls prints a failed start so, and then may stay with half of it running. */
 const isFailedStart = (output: string) => /^Error:$/m.test(output);
+
+/** Whether an answer of /health names no other part than OpenSearch. */
+const isOnlySearchDown = (answer: string): boolean => {
+  const { errors = [] }: { errors?: { path: string }[] } = JSON.parse(answer);
+  return errors.length > 0 && errors.every(({ path }) => path === 'opensearch');
+};
 
 interface Api {
   readonly child: ChildProcess;
@@ -185,9 +191,9 @@ const startApi = async (
         const response = await fetch(`http://localhost:${port}/health`, {
           signal: AbortSignal.timeout(5_000),
         });
-        // 503 names a part that is down; without OpenSearch that is as it should be.
-        if (response.ok || (response.status === 503 && stack.urls.OPENSEARCH_URL === undefined)) break;
-        last = `${response.status} ${await response.text()}`;
+        const answer = await response.text();
+        if (response.ok || (stack.urls.OPENSEARCH_URL === undefined && isOnlySearchDown(answer))) break;
+        last = `${response.status} ${answer}`;
       } catch (error) {
         last = messageOf(error);
       }
@@ -225,13 +231,41 @@ const summary = (stack: Stack, port: number) => {
 /** A URL without a path names the default vhost, and so does one of its names in a path. */
 const vhostOf = (url: string): string => decodeURIComponent(new URL(url).pathname.slice(1)) || '/';
 
+/**
+ * Starts the API beside OpenSearch, which takes longest and which the migration may have come too early for. What is
+ * to be indexed meanwhile waits in its queue.
+ */
+const whileSearchStarts = async (
+  environment: NodeJS.ProcessEnv,
+  stack: Stack,
+  start: (signal: AbortSignal) => Promise<Api>,
+): Promise<Api> => {
+  const failed = new AbortController();
+  const signal = AbortSignal.any([stopped.signal, failed.signal]);
+  const search = stack.ready
+    .then(() => invoke('operations/migrate', {}, environment, signal))
+    .catch((error) => failed.abort(error));
+  const api = await start(signal);
+  await search;
+  if (signal.aborted) await api.stop();
+  signal.throwIfAborted();
+  return api;
+};
+
 const stopped = new AbortController();
 let stack: Stack | undefined;
 let api: Api | undefined;
 
 const main = async (): Promise<void> => {
   const port = await checkPort();
-  stack = await startServices({ stack: stackName, environment: process.env, report, signal: stopped.signal });
+  stack = await startServices({
+    stack: stackName,
+    environment: process.env,
+    report,
+    signal: stopped.signal,
+    // The slowest by far, and the API can start beside it.
+    background: ['opensearch'],
+  });
   const environment = {
     ...process.env,
     ...stack.urls,
@@ -240,10 +274,15 @@ const main = async (): Promise<void> => {
     RABBITMQ_VHOST: vhostOf(stack.urls.RABBITMQ_URL),
     JWT_SECRET: process.env.JWT_SECRET || stack.secret('jwt'),
   };
+  const started = stack;
   await migrate(environment, stopped.signal);
-  // What goes wrong with it shows in /health, which the API is waited for by.
-  void recoverCounters(environment, stack, stopped.signal).catch((error) => report.say(messageOf(error)));
-  api = await startApi(port, environment, stack, stopped.signal);
+  api = await whileSearchStarts(environment, stack, (signal) => {
+    // What goes wrong with it shows in /health, which the API is waited for by.
+    void recoverCounters(environment, started, signal).catch((error) => {
+      if (!signal.aborted) report.say(messageOf(error));
+    });
+    return startApi(port, environment, started, signal);
+  });
   report.say(summary(stack, port));
   const asked = new Promise<undefined>((done) => {
     stopped.signal.addEventListener('abort', () => done(undefined));

@@ -36,6 +36,8 @@ export interface StartOptions {
   report: Report;
   /** Throw-away data: removed by {@link Stack.stop}. */
   fresh?: boolean;
+  /** Child processes not waited for: their URLs are known, and {@link Stack.ready} settles when they answer. */
+  background?: readonly ServiceName[];
   /** All four where absent. */
   only?: readonly ServiceName[];
   /** Gives up and ends what was started so far. */
@@ -118,9 +120,14 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
     rabbitmq: undefined,
     opensearch: undefined,
   };
+  // The first failure ends the others' waiting.
+  const failed = new AbortController();
+  const signal =
+    options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
   let stopping: Promise<void> | undefined;
   const stop = () => {
     stopping ??= (async () => {
+      failed.abort(new Failure('the stack is stopped'));
       await Promise.allSettled([
         ...processes.map((server) => server.stop()),
         down?.({ volumes: options.fresh === true }),
@@ -132,10 +139,6 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
     return stopping;
   };
 
-  // The first failure ends the others' waiting.
-  const failed = new AbortController();
-  const signal =
-    options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
   const errors: unknown[] = [];
   const attempt = async (start: () => Promise<void>) => {
     try {
@@ -149,7 +152,8 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
   const useGiven = async (name: ServiceName) => {
     services[name] = await givenService(name, environment[urlVariables[name]] ?? '');
   };
-  const startProcess = async (source: Source) => {
+  const inBackground: Promise<void>[] = [];
+  const startProcess = async (source: Source): Promise<void> => {
     let program: Program;
     try {
       program = await source.find(report, signal);
@@ -160,15 +164,19 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
     }
     const server = await ServerProcess.create(program, folder, record);
     processes.push(server);
+    services[source.name] = server;
     const step = report.step(`starting ${source.name}`);
-    try {
-      await server.start(signal);
-      services[source.name] = server;
-      step.done(`${server.version} at ${server.where}`);
-    } catch (error) {
-      step.failed();
-      throw error;
-    }
+    const started = server.start(signal).then(
+      () => step.done(`${server.version} at ${server.where}`),
+      (error) => {
+        step.failed();
+        throw error;
+      },
+    );
+    if (options.background?.includes(source.name) !== true) return started;
+    // Who awaits `ready` is told; until then a failure must not end the process.
+    started.catch(() => undefined);
+    inBackground.push(started);
   };
 
   try {
@@ -209,9 +217,12 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
     RABBITMQ_URL: url('rabbitmq') ?? '',
     ...(services.opensearch === undefined ? {} : { OPENSEARCH_URL: services.opensearch.url }),
   };
+  const ready = Promise.all(inBackground).then(() => undefined);
+  ready.catch(() => undefined);
   return {
     urls,
     services,
+    ready,
     folder: folder.path,
     secret: (name) => folder.secret(name),
     adopt: (name, pid) => record.add(name, pid),

@@ -48,6 +48,11 @@ export interface RunningService {
 export interface Stack {
   readonly urls: Urls;
   readonly services: Readonly<Record<ServiceName, RunningService | undefined>>;
+  /**
+   * Settles when the services that were not waited for answer too; at once where there are none.
+   * @throws Failure when one does not come up; ending the stack is then the caller's
+   */
+  readonly ready: Promise<void>;
   /** The stack's folder: data of the processes, ports, generated passwords. */
   readonly folder: string;
   /** A secret of 32 random bytes (base64url), made on first use and kept with the data. */
