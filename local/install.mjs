@@ -2,7 +2,7 @@
 // without `npm ci`. It runs on whatever Node the machine has (18 and later) and on nothing else; the scripts
 // after it find `node_modules/.bin/node`, the Node that the functions run on.
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -38,24 +38,20 @@ const isInstalled = () => {
 const locked = async (install) => {
   mkdirSync(join(root, '.data'), { recursive: true });
   const lock = join(root, '.data/install.lock');
-  let said = false;
-  for (;;) {
+  for (let attempt = 0; ; attempt += 1) {
     try {
-      closeSync(openSync(lock, 'wx'));
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
       break;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
     }
-    const owner = Number(readFileSync(lock, { encoding: 'utf8', flag: 'a+' }));
-    if (owner > 0 && !isRunning(owner)) {
-      rmSync(lock, { force: true });
-      continue;
-    }
-    if (!said) console.log(`waiting for the installation of packages by process ${owner || '(starting)'} …`);
-    said = true;
+    const owner = Number(existsSync(lock) ? readFileSync(lock, 'utf8') : 0);
+    // Without an owner it was made this moment, or by a process that was killed while it made it.
+    const isLeft = owner > 0 ? !isRunning(owner) : attempt > 20;
+    if (isLeft) rmSync(lock, { force: true });
+    else if (attempt === 0) console.log('waiting for another installation of packages in this checkout …');
     await delay(500);
   }
-  writeFileSync(lock, String(process.pid));
   try {
     if (!isInstalled()) await install();
   } finally {
