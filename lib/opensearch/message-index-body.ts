@@ -15,7 +15,6 @@ const edges = (analyzer: string, search_analyzer: string) => ({
   type: 'text',
   analyzer,
   search_analyzer,
-  similarity: 'idf',
   norms: false,
   index_options: 'docs',
 });
@@ -28,9 +27,6 @@ export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexS
     // Set, even to the default, it also keeps shards from going idle: an idle one makes the first search wait.
     refresh_interval: `${refreshIntervalMs}ms`,
     analysis,
-    // BM25 without its parts for repetition (k1) and length (b) is idf alone: in chat, a message is no better
-    // for being terse or for saying a word twice, and equals stay equal, so that the newer one can go first.
-    similarity: { idf: { type: 'BM25', k1: 0, b: 0 } },
   },
   mappings: {
     dynamic: 'strict',
@@ -44,7 +40,6 @@ export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexS
         type: 'text',
         analyzer: 'message',
         search_analyzer: 'parts',
-        similarity: 'idf',
         norms: false,
         fields: {
           beginnings: edges('message_beginnings', 'edge'),

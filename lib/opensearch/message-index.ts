@@ -119,7 +119,7 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
       path: `/${alias}/_search`,
       query: {
         routing: wanted.routing,
-        // The same copy of the shard for the same application: copies may differ in what they have merged.
+        // The same copy of the shard for the same application: copies may differ in what they show already.
         preference: `app-${wanted.routing}`,
         allow_partial_search_results: false,
       },

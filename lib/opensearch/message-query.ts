@@ -12,54 +12,64 @@ const typoInBeginningFrom = 6;
 /** Scripts that are written without spaces. */
 const unspaced = /[\p{Script=Han}\p{Script=Hiragana}]/u;
 
-/** What a message gains on top of its words' scores. Idf is at most some 20 for a word, and words are bounded. */
+/** How many times a word's weight a message gets, by the best form the word has there. */
+const times = { written: 10, begun: 6, related: 4, loose: 2 };
+
+/** What a message gets on top of its words. Whole numbers, far below 2^24: sums of scores are exact. */
 const bonus = {
-  /** Lifts a message that has every word over any that has not, whatever else it has. */
-  allWords: 1000,
-  wholeQueryInOrder: 20,
-  wholeQueryNear: 10,
-  pairInOrder: 3,
+  /** Lifts a message that has every word over any that has not: words are bounded, and so is what they give. */
+  allWords: 10_000,
+  wholeQueryInOrder: 100,
+  wholeQueryNear: 50,
+  pairInOrder: 15,
 };
 
-/** What a word gives by the best form it has in a message; rarity (idf) is added to the upper two. */
-const level = { written: 1, begun: 0.75, related: 0.5, loose: 0.25 };
-const levels = ['written', 'begun', 'related', 'loose'] as const;
+/**
+ * What a word is worth. Longer words are rarer and say more, so length stands in for rarity: measured, it ranks as
+ * well as real frequencies do, and unlike those it is the same on every copy of the index and from one page to the
+ * next, whatever is written meanwhile. A sign of a script without spaces counts for two letters.
+ */
+const weight = (word: string) => {
+  const length = [...word].length * (unspaced.test(word) ? 2 : 1);
+  return Math.round(2 + 3 * Math.log(Math.min(length, 12)));
+};
 
 /**
- * The clause that finds and ranks. The similarity of the index is idf alone (see `message-index-body.ts`), so a word
- * gives a message a little by the best form it has there, idf more when a word begins with it, and idf once more when
- * it is there as written: exact beats begun beats mistyped, and rare words count for more than common ones.
- * A message that has all words, in any form, comes before all that have not. Words that follow each other as in the
- * query, or are near each other, order those that are equal so far.
+ * The clause that finds and ranks. Every score in it is a constant, so that a message's score depends on nothing but
+ * its text and the query.
+ *
+ * A message that has all words, in any form, comes before all that have not. Then each word counts by the best form
+ * it has: as written, as a beginning, mistyped. Words that follow each other as in the query, or are near each
+ * other, order those that are equal so far.
  */
 export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
   const pairs = words.slice(1).map((word, at) => [words[at] ?? '', word] as const);
-  const forms = words.map((word, at) => {
-    // A word is also there when it is written as one with its neighbour: "dual boot" in "dualboot".
-    const neighbours = [pairs[at - 1], pairs[at]].filter((pair) => pair !== undefined).map(asOne);
-    return {
+  const ranked = words.map((word, at) => ({
+    weight: weight(word),
+    forms: {
       written: [asWritten(word)],
       begun: [asBeginning(word)],
       related: [...asEnd(word), ...asStem(word), ...asMistyped(word)],
-      loose: [...asMistypedBeginning(word), ...asHalf(word), ...neighbours],
-    };
-  });
-  const anyForm = forms.map(({ written, begun, related, loose }) =>
-    either([...written, ...begun, ...related, ...loose]),
-  );
+      loose: [
+        ...asMistypedBeginning(word),
+        ...asHalf(word),
+        // A word is also there when it is written as one with its neighbour: "dual boot" in "dualboot".
+        ...[pairs[at - 1], pairs[at]].filter((pair) => pair !== undefined).map(asOne),
+      ],
+    },
+  }));
   const whole = words.join(' ');
   return {
     bool: {
       filter: phrases.map((text) => asPhrase(text, 0)),
-      ...(words.length > 0 && { must: [either(forms.map(byLevel))] }),
+      ...(words.length > 0 && { must: [either(ranked.map(byForm))] }),
       should: [
-        ...words.flatMap((word) => [asWritten(word), asBeginning(word)]),
         ...pairs.map((pair) =>
           constant(either([asPhrase(pair.join(' '), 0), asOne(pair)]), bonus.pairInOrder),
         ),
         ...(words.length > 1
           ? [
-              constant({ bool: { must: anyForm } }, bonus.allWords),
+              constant({ bool: { must: ranked.map(({ forms }) => inAnyForm(forms)) } }, bonus.allWords),
               constant(asPhrase(whole, 0), bonus.wholeQueryInOrder),
               constant(asPhrase(whole, words.length + 4), bonus.wholeQueryNear),
             ]
@@ -89,13 +99,19 @@ export const marks = ({ words, phrases }: QueryText): Record<string, Clause> => 
   'body.ends': either(words.flatMap(asEnd)),
 });
 
-type Forms = Record<keyof typeof level, Clause[]>;
+type Form = keyof typeof times;
+type Forms = Record<Form, Clause[]>;
+const formsInOrder: Form[] = ['written', 'begun', 'related', 'loose'];
 
-const byLevel = (forms: Forms): Clause => ({
+const byForm = ({ weight, forms }: { weight: number; forms: Forms }): Clause => ({
   dis_max: {
-    queries: levels.flatMap((name) => forms[name].map((clause) => constant(clause, level[name]))),
+    queries: formsInOrder.flatMap((form) =>
+      forms[form].map((clause) => constant(clause, weight * times[form])),
+    ),
   },
 });
+
+const inAnyForm = (forms: Forms): Clause => either(formsInOrder.flatMap((form) => forms[form]));
 
 const asPhrase = (text: string, slop: number): Clause => ({ match_phrase: { body: { query: text, slop } } });
 
