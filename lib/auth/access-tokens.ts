@@ -5,7 +5,7 @@ import { unauthenticated } from '../domain/errors.ts';
 /** Who calls. The id is for commands only and never leaves; the token that carries it is encrypted. */
 export type Caller = { id: number; name: string };
 
-export const LIFETIME_SECONDS = 60 * 60;
+const LIFETIME_SECONDS = 60 * 60;
 const ISSUER = 'chat-functions';
 const AUDIENCE = 'chat-functions-api';
 const TYPE = 'at+jwt'; // RFC 9068

@@ -120,5 +120,4 @@ export const commands = [
   indexMessageCommand,
 ] as const satisfies readonly CommandContract[];
 
-export type QueueName = (typeof commands)[number]['queue'];
 export const queueNames: readonly string[] = commands.map(({ queue }) => queue);

@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import type { ErrorCode } from '../domain/errors.ts';
 
 /** Who may call: anyone, anyone with a password, or the holder of an access token. */
-export type Authentication = 'none' | 'basic' | 'bearer';
+type Authentication = 'none' | 'basic' | 'bearer';
 
 /** What a route takes and gives: the source of its validation, its response filter and its documentation. */
 export type RouteContract<

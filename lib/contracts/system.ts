@@ -3,7 +3,7 @@ import { route } from './route.ts';
 
 const part = z.enum(['up', 'down']);
 
-export const health = z.object({
+const health = z.object({
   status: z.enum(['ok', 'degraded', 'down']),
   parts: z.object({ mysql: part, redis: part, rabbitmq: part, opensearch: part, numbering: part }),
 });

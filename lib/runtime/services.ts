@@ -27,7 +27,7 @@ import { readConfig } from './config.ts';
 import { createConversation } from './conversation.ts';
 import { createIndexing } from './indexing.ts';
 import { lazy } from './lazy.ts';
-import { logClientError, logger } from './logger.ts';
+import { logClientError } from './logger.ts';
 
 /*
  * The only place where things are put together. Each service is a function that makes it when first called, so that a
@@ -62,7 +62,6 @@ const broker = /* @__PURE__ */ lazy(() =>
 
 export const maxDeferrals = () => config().MAX_DEFERRALS;
 export const now = /* @__PURE__ */ lazy(() => Date.now);
-export const log = /* @__PURE__ */ lazy(() => logger);
 
 export const accessTokens = /* @__PURE__ */ lazy(() => createAccessTokens(config().JWT_SECRET));
 export const signInAttempts = /* @__PURE__ */ lazy(() =>
@@ -72,10 +71,8 @@ export const users = /* @__PURE__ */ lazy(() => createUsers(database()));
 
 const acceptor = /* @__PURE__ */ lazy(() => createAcceptor({ redis: redis(), keys: keys() }));
 export const counters = /* @__PURE__ */ lazy(() => createCounters({ redis: redis(), keys: keys() }));
-export const directory = /* @__PURE__ */ lazy(() => createDirectory({ redis: redis(), keys: keys() }));
-export const recentMessages = /* @__PURE__ */ lazy(() =>
-  createRecentMessages({ redis: redis(), keys: keys() }),
-);
+const directory = /* @__PURE__ */ lazy(() => createDirectory({ redis: redis(), keys: keys() }));
+const recentMessages = /* @__PURE__ */ lazy(() => createRecentMessages({ redis: redis(), keys: keys() }));
 export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ redis: redis(), keys: keys() }));
 
 export const applications = /* @__PURE__ */ lazy(() => createApplications(database()));
