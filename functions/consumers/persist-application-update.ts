@@ -12,8 +12,8 @@ export const persistApplicationUpdates = async (
   { applications, outbox }: Uses,
 ) => {
   const placed = await applications.update(batch.commands);
-  await batch.setAside(placed);
-  await outbox.settleApplications(updateApplicationCommand.queue, placed.done);
+  const dead = await batch.setAside(placed);
+  await outbox.settleApplications(updateApplicationCommand.queue, [...placed.done, ...dead]);
 };
 
 export const handler = consumerHandler(updateApplicationCommand, persistApplicationUpdates, {

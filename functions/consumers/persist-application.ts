@@ -12,8 +12,8 @@ export const persistApplications = async (
   { applications, outbox }: Uses,
 ) => {
   const placed = await applications.insert(batch.commands);
-  await batch.setAside(placed);
-  await outbox.settleApplications(createApplicationCommand.queue, placed.done);
+  const dead = await batch.setAside(placed);
+  await outbox.settleApplications(createApplicationCommand.queue, [...placed.done, ...dead]);
 };
 
 export const handler = consumerHandler(createApplicationCommand, persistApplications, {

@@ -9,8 +9,8 @@ type Uses = { chats: Pick<Chats, 'insert'>; outbox: Pick<Outbox, 'settleChats'> 
 /** Delivery is at least once and a throw redelivers the whole batch: every step here may be repeated. */
 export const persistChats = async (batch: Batch<CreateChat>, { chats, outbox }: Uses) => {
   const placed = await chats.insert(batch.commands);
-  await batch.setAside(placed);
-  await outbox.settleChats(placed.done);
+  const dead = await batch.setAside(placed);
+  await outbox.settleChats([...placed.done, ...dead]);
 };
 
 export const handler = consumerHandler(createChatCommand, persistChats, { chats, outbox });

@@ -20,10 +20,10 @@ export const persistMessageUpdates = async (
   { messages, outbox, indexing }: Uses,
 ) => {
   const placed = await messages.update(batch.commands);
-  await batch.setAside(placed);
+  const dead = await batch.setAside(placed);
   await outbox.settleMessageUpdates([
     ...placed.done.map((command) => ({ ...command, version: command.commandId })),
-    ...placed.dead.map(({ command }) => command),
+    ...dead,
   ]);
   await indexing.handOn(placed.stored);
 };

@@ -18,7 +18,7 @@ type Uses = {
  */
 export const persistMessages = async (batch: Batch<CreateMessage>, { messages, outbox, indexing }: Uses) => {
   const placed = await messages.insert(batch.commands);
-  await batch.setAside(placed);
+  const dead = await batch.setAside(placed);
   const versions = new Map(placed.stored.map((row) => [keyOf(row), row.version]));
   await outbox.settleMessages([
     ...placed.done.map((command) => ({
@@ -26,7 +26,7 @@ export const persistMessages = async (batch: Batch<CreateMessage>, { messages, o
       createdAtMs: Date.parse(command.date),
       version: versions.get(keyOf(command)) ?? command.commandId,
     })),
-    ...placed.dead.map(({ command }) => ({ ...command, createdAtMs: Date.parse(command.date) })),
+    ...dead.map((command) => ({ ...command, createdAtMs: Date.parse(command.date) })),
   ]);
   await indexing.handOn(placed.stored);
 };

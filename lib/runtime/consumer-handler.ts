@@ -16,9 +16,10 @@ export type Batch<Command> = {
   commands: readonly Command[];
   /**
    * Publishes what cannot be done yet to `<queue>.retry` and what never can to `<queue>.dead`, and waits until the broker
-   * has confirmed: only then may the outbox forget a command.
+   * has confirmed: only then may a dead command be settled, which takes it out of the outbox.
+   * @returns all that are dead now: what never can be done, and what was deferred too often
    */
-  setAside: (placed: Pick<Placed<Command>, 'defer' | 'dead'>) => Promise<void>;
+  setAside: (placed: Pick<Placed<Command>, 'defer' | 'dead'>) => Promise<Command[]>;
 };
 
 type Delivery = { content: string; messageId: string | undefined; attempts: number };
@@ -64,8 +65,11 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
   type Command = z.output<Schema>;
   bePatient();
 
-  const setAside = async (items: { delivery: Delivery; reason: string; later: boolean }[]): Promise<void> => {
-    if (items.length === 0) return;
+  /** @returns for each whether it is dead */
+  const setAside = async (
+    items: { delivery: Delivery; reason: string; later: boolean }[],
+  ): Promise<boolean[]> => {
+    if (items.length === 0) return [];
     const publications = items.map(({ delivery, reason, later }) => {
       const attempts = delivery.attempts + 1;
       return later && attempts <= maxDeferrals()
@@ -76,15 +80,23 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
           });
     });
     await publisher().publish(publications);
-    const dead = items.filter((_item, i) => publications[i]?.queue === deadQueue(queue));
-    if (dead.length === 0) return;
-    logger.error('Commands were set aside', {
-      queue,
-      count: dead.length,
-      commandIds: dead.slice(0, 20).map(({ delivery }) => delivery.messageId),
-      reason: dead[0]?.reason,
-    });
-    const ids = dead
+    const isDead = publications.map((publication) => publication.queue === deadQueue(queue));
+    const dead = items.filter((_item, i) => isDead[i]);
+    if (dead.length > 0) {
+      logger.error('Commands were set aside', {
+        queue,
+        count: dead.length,
+        commandIds: dead.slice(0, 20).map(({ delivery }) => delivery.messageId),
+        reason: dead[0]?.reason,
+      });
+    }
+    return isDead;
+  };
+
+  /** For commands that no function will settle: they are in the dead-letter queue now, the outbox may forget them. */
+  const bury = async (faults: { delivery: Delivery; reason: string }[]): Promise<void> => {
+    await setAside(faults.map((fault) => ({ ...fault, later: false })));
+    const ids = faults
       .map(({ delivery }) => Number(delivery.messageId))
       .filter((id) => Number.isSafeInteger(id) && id > 0);
     await outbox().forget(queue, ids);
@@ -99,11 +111,14 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
     await persist(
       {
         commands: [...deliveries.keys()],
-        setAside: ({ defer, dead }) =>
-          setAside([
-            ...defer.map(({ command, reason }) => ({ delivery: deliveryOf(command), reason, later: true })),
-            ...dead.map(({ command, reason }) => ({ delivery: deliveryOf(command), reason, later: false })),
-          ]),
+        setAside: async ({ defer, dead }) => {
+          const items = [
+            ...defer.map((one) => ({ ...one, delivery: deliveryOf(one.command), later: true })),
+            ...dead.map((one) => ({ ...one, delivery: deliveryOf(one.command), later: false })),
+          ];
+          const isDead = await setAside(items);
+          return items.filter((_item, i) => isDead[i]).map(({ command }) => command);
+        },
       },
       uses,
     );
@@ -114,7 +129,7 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
     logger.appendKeys({ function: context.functionName, requestId: context.awsRequestId, queue });
     const uses = provide<Uses>(providers);
     const deliveries = new Map<Command, Delivery>();
-    const malformed: { delivery: Delivery; reason: string; later: boolean }[] = [];
+    const malformed: { delivery: Delivery; reason: string }[] = [];
     const barriers: string[] = [];
     for (const message of Object.values(rabbitmqEvent.parse(event).rmqMessagesByQueue).flat()) {
       const delivery = toDelivery(message);
@@ -127,10 +142,9 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
         malformed.push({
           delivery,
           reason: `malformed: ${z.prettifyError(command.error)}`.slice(0, 500),
-          later: false,
         });
     }
-    await setAside(malformed);
+    await bury(malformed);
     if (deliveries.size > 0) {
       try {
         await run(deliveries, uses);
@@ -142,7 +156,7 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
             await run(new Map([[command, delivery]]), uses);
           } catch (alone) {
             if (isKnownError(alone, 'unavailable')) throw alone;
-            await setAside([{ delivery, reason: reasonOf(alone), later: false }]);
+            await bury([{ delivery, reason: reasonOf(alone) }]);
           }
         }
       }
