@@ -1,11 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
-const project = (name: string, more: { servers?: boolean; timeoutMs?: number } = {}) => ({
+const project = (name: string, more: { globalSetup?: string[]; timeoutMs?: number } = {}) => ({
   extends: true as const,
   test: {
     name,
     include: [`test/${name}/**/*.test.ts`],
-    ...(more.servers ? { globalSetup: ['test/support/services.ts'] } : {}),
+    globalSetup: more.globalSetup ?? [],
     testTimeout: more.timeoutMs ?? 5_000,
     hookTimeout: 120_000,
   },
@@ -18,9 +18,12 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       project('unit'),
-      project('integration', { servers: true, timeoutMs: 30_000 }),
-      project('e2e', { servers: true, timeoutMs: 60_000 }),
-      project('chaos', { servers: false, timeoutMs: 300_000 }),
+      project('integration', { globalSetup: ['test/support/services.ts'], timeoutMs: 30_000 }),
+      project('e2e', {
+        globalSetup: ['test/support/services.ts', 'test/support/api.ts'],
+        timeoutMs: 60_000,
+      }),
+      project('chaos', { timeoutMs: 300_000 }),
     ],
   },
 });
