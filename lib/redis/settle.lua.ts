@@ -48,6 +48,8 @@ for i = 0, #ARGV / 5 - 1 do
     redis.call('HDEL', pendingIds, number)
     redis.call('ZREM', pendingOrder, member(number))
   end
+  -- What was set aside will never be stored: a window that shows it would go on to.
+  if reference == '' then dropWindow(order, entries) end
   -- A message that was not accepted here (another program's command) is one that the window has not heard of.
   if not wasOurs and reference ~= '' then
     local window, floor = windowState(state, order, entries)
@@ -73,6 +75,7 @@ for i = 0, #ARGV / 4 - 1 do
   if reference ~= '' then redis.call('ZADD', indexOutbox, 'GT', version, reference) end
   redis.call('XDEL', outbox, id .. '-0')
   if redis.call('HGET', pendingEdits, number) == id then redis.call('HDEL', pendingEdits, number) end
+  if reference == '' then dropWindow(order, entries) end
   -- The cache agrees with the row that was written, or goes: an edit that it has not heard of makes it stale.
   if reference ~= '' and windowState(state, order, entries) then
     local edit = redis.call('HGET', entries, 'u' .. number) or redis.call('HGET', entries, number)
