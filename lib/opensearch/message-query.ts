@@ -12,6 +12,12 @@ const typoInBeginningFrom = 6;
 /** Scripts that are written without spaces. */
 const unspaced = /[\p{Script=Han}\p{Script=Hiragana}]/u;
 
+/**
+ * How many words of a query are forgiven a typo, the first ones: looking for all terms one edit away is most of what
+ * a query costs, and the more words there are, the less one of them matters.
+ */
+const maxForgiven = 6;
+
 /** How many times a word's weight a message gets, by the best form the word has there. */
 const times = { written: 10, begun: 6, related: 4, loose: 2 };
 
@@ -44,14 +50,15 @@ const weight = (word: string) => {
  */
 export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
   const pairs = words.slice(1).map((word, at) => [words[at] ?? '', word] as const);
+  const forgiven = new Set(words.filter((word) => lettersIn(word) >= typoFrom).slice(0, maxForgiven));
   const ranked = words.map((word, at) => ({
     weight: weight(word),
     forms: {
       written: [asWritten(word)],
       begun: [asBeginning(word)],
-      related: [...asEnd(word), ...asStem(word), ...asMistyped(word)],
+      related: [...asEnd(word), ...asStem(word), ...(forgiven.has(word) ? asMistyped(word) : [])],
       loose: [
-        ...asMistypedBeginning(word),
+        ...(forgiven.has(word) ? asMistypedBeginning(word) : []),
         ...asHalf(word),
         // A word is also there when it is written as one with its neighbour: "dual boot" in "dualboot".
         ...[pairs[at - 1], pairs[at]].filter((pair) => pair !== undefined).map(asOne),
