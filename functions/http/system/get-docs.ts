@@ -1,6 +1,11 @@
 import { getDocs as contract } from '../../../lib/contracts/system.ts';
+import { createDocsPage } from '../../../lib/docs/page.ts';
+import { pageResponse } from '../../../lib/docs/page-response.ts';
 import { httpHandler } from '../../../lib/runtime/http-handler.ts';
+import { lazy } from '../../../lib/runtime/lazy.ts';
 
-export const getDocs = () => '<!doctype html><title>Chat API</title>';
+const page = lazy(createDocsPage);
 
-export const handler = httpHandler(contract, getDocs);
+export const getDocs = () => page().html;
+
+export const handler = httpHandler(contract, getDocs).after(pageResponse(page));
