@@ -12,6 +12,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { Failure } from './failure.ts';
 import { isAlive, isRoot, type ProcessId, readJson, startTimeOf, type User } from './processes.ts';
+import type { Urls } from './types.ts';
 
 export const projectName = 'chat-functions';
 const checkout = resolve(import.meta.dirname, '../..');
@@ -94,6 +95,11 @@ export class StackFolder {
     return made;
   }
 
+  /** Tells other programs of ours where the servers are: {@link urlsOf}. */
+  writeUrls(urls: Urls): void {
+    writePrivate(join(this.path, 'urls.json'), JSON.stringify(urls), undefined);
+  }
+
   unlock(): void {
     rmSync(join(this.path, 'lock.json'), { force: true });
   }
@@ -140,6 +146,10 @@ export const ownerOf = (stack: string): number | undefined => {
   const owner = readJson<ProcessId>(join(dataRoot(), stack, 'lock.json'));
   return owner !== undefined && isAlive(owner) ? owner.pid : undefined;
 };
+
+/** Where the servers of a stack of this checkout are; undefined unless it runs now, as this user. */
+export const urlsOf = (stack: string): Urls | undefined =>
+  ownerOf(stack) === undefined ? undefined : readJson<Urls>(join(dataRoot(), stack, 'urls.json'));
 
 /** The names of this checkout's stacks that begin so and whose owner is dead. */
 export const findAbandonedStacks = (prefix: string): string[] => {

@@ -22,7 +22,7 @@ import {
 } from './types.ts';
 
 export { Failure, messageOf } from './failure.ts';
-export { ownerOf } from './folders.ts';
+export { ownerOf, urlsOf } from './folders.ts';
 export { isFree, pickPort } from './ports.ts';
 export { asOwned } from './processes.ts';
 export { silentReport, terminalReport } from './report.ts';
@@ -217,6 +217,7 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
     RABBITMQ_URL: url('rabbitmq') ?? '',
     ...(services.opensearch === undefined ? {} : { OPENSEARCH_URL: services.opensearch.url }),
   };
+  folder.writeUrls(urls);
   const ready = Promise.all(inBackground).then(() => undefined);
   ready.catch(() => undefined);
   return {
