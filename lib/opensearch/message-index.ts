@@ -9,8 +9,6 @@ import { parseQueryText } from './query-text.ts';
 import { createRebuilds, type Rebuild } from './rebuild.ts';
 import { request } from './request.ts';
 
-export type { BulkResult as WriteResult, IndexedVersion, MessageRef, Rebuild };
-
 /** The deepest hit a search reaches: page × limit. What lies deeper is found by a better query. */
 export const maxSearchDepth = 10_000;
 
@@ -24,7 +22,7 @@ export type MessageIndexOptions = Partial<IndexShape> & {
   writeTimeoutMs?: number;
 };
 
-export type MessageSearch = {
+type MessageSearch = {
   token: string;
   chatNumber: number;
   /** What the user typed, at most some hundred characters; quotes make phrases, nothing else has a meaning. */
@@ -38,7 +36,7 @@ export type MessageSearch = {
   upTo?: number;
 };
 
-export type MessageHit = { messageNumber: number; body: string; createdAt: string; highlights?: string[] };
+type MessageHit = { messageNumber: number; body: string; createdAt: string; highlights?: string[] };
 
 export type MessageIndex = {
   /**
