@@ -32,7 +32,13 @@ export const findMysql = async (): Promise<Program | undefined> => {
     if (isMariadb && installer !== undefined) {
       await place.run({
         file: installer,
-        args: ['--no-defaults', `--datadir=${unfinished}`, '--skip-test-db', '--skip-name-resolve'],
+        args: [
+          '--no-defaults',
+          `--datadir=${unfinished}`,
+          `--tmpdir=${place.folder}`,
+          '--skip-test-db',
+          '--skip-name-resolve',
+        ],
         cwd: place.folder,
       });
     } else {
@@ -58,6 +64,8 @@ export const findMysql = async (): Promise<Program | undefined> => {
       args: [
         '--no-defaults',
         `--datadir=${place.dataFolder}`,
+        // A server that starts removes all temporary tables it finds there, another server's too.
+        `--tmpdir=${place.folder}`,
         '--bind-address=127.0.0.1',
         `--port=${place.port('mysql')}`,
         // In the data folder and named from there: the full path could be longer than a socket's may be.
