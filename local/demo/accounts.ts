@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto';
+import * as z from 'zod';
+import { limits } from '../../lib/domain/limits.ts';
+import type { Answer, Api, Call } from './api.ts';
+
+const issued = z.object({ accessToken: z.string(), expiresIn: z.number() });
+/** Before a token's end, so that no request carries one that ends on its way. */
+const renewMs = 60_000;
+
+/** A user of this run. `call` signs in when there is no token yet, or when it is about to end. */
+export type Account = { name: string; call: (wanted: Omit<Call, 'authorization'>) => Promise<Answer> };
+
+/** Signs a user up under an address of its own. @throws Failure */
+export const signUp = async (api: Api, run: string, index: number, sender: string): Promise<Account> => {
+  const name = sender.slice(0, limits.name);
+  const email = `sender-${index}.${run}@demo.example`;
+  const password = randomBytes(18).toString('base64url');
+  await api.call({
+    method: 'POST',
+    path: '/users',
+    idempotencyKey: `${run}-user-${index}`,
+    body: { name, email, password },
+  });
+
+  let token: { authorization: string; endsAt: number } | undefined;
+  let signingIn: Promise<void> | undefined;
+  const signIn = async () => {
+    const { text } = await api.call({
+      method: 'POST',
+      path: '/users/token',
+      authorization: `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`,
+    });
+    const { accessToken, expiresIn } = issued.parse(JSON.parse(text));
+    token = {
+      authorization: `Bearer ${accessToken}`,
+      endsAt: performance.now() + expiresIn * 1000 - renewMs,
+    };
+  };
+  const authorization = async (): Promise<string> => {
+    if (token === undefined || performance.now() > token.endsAt) {
+      signingIn ??= signIn().finally(() => {
+        signingIn = undefined;
+      });
+      await signingIn;
+    }
+    return token?.authorization ?? '';
+  };
+  await authorization();
+  return { name, call: async (wanted) => api.call({ ...wanted, authorization: await authorization() }) };
+};

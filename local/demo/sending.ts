@@ -1,0 +1,66 @@
+import * as z from 'zod';
+import type { Account } from './accounts.ts';
+import type { Kept } from './comparison.ts';
+import type { Corpus, RecordedChat } from './corpus.ts';
+
+export type SentChat = RecordedChat & { chatNumber: number; accepted: (Kept & { by: Account })[] };
+
+const madeApplication = z.object({ token: z.string() });
+const madeChat = z.object({ chatNumber: z.int() });
+const madeMessage = z.object({ messageNumber: z.int() });
+
+export type Conversation = { token: string; chats: SentChat[] };
+
+/** Creates an application and a chat for each of the file's. @throws Failure */
+export const createConversation = async (
+  owner: Account,
+  run: string,
+  corpus: Corpus,
+): Promise<Conversation> => {
+  const post = async (path: string, key: string, body: object): Promise<unknown> =>
+    JSON.parse((await owner.call({ method: 'POST', path, idempotencyKey: `${run}-${key}`, body })).text);
+  const { token } = madeApplication.parse(
+    await post('/applications', 'application', { name: `Demonstration ${run}` }),
+  );
+  const chats: SentChat[] = [];
+  for (const chat of corpus.chats) {
+    const made = await post(`/applications/${token}/chats`, `chat-${chats.length}`, { title: chat.title });
+    chats.push({ ...chat, chatNumber: madeChat.parse(made).chatNumber, accepted: [] });
+  }
+  return { token, chats };
+};
+
+/**
+ * Sends every message: in order within its chat, one after the other's answer; several chats side by side.
+ * @param concurrency chats at a time
+ * @param onAccepted called with the milliseconds that each took, retries included
+ * @throws Failure for what the API refuses
+ */
+export const sendMessages = async (
+  { token, chats }: Conversation,
+  run: string,
+  accountOf: (sender: string) => Account,
+  concurrency: number,
+  onAccepted: (tookMs: number) => void,
+): Promise<void> => {
+  // The longest first: none of them is left to the end, when it would be sent alone.
+  const waiting = [...chats].sort((a, b) => b.messages.length - a.messages.length);
+  const sendChats = async () => {
+    for (let chat = waiting.shift(); chat !== undefined; chat = waiting.shift()) {
+      for (const { sender, body, createdAtMs } of chat.messages) {
+        const by = accountOf(sender);
+        const begunAt = performance.now();
+        const { text } = await by.call({
+          method: 'POST',
+          path: `/applications/${token}/chats/${chat.chatNumber}/messages`,
+          idempotencyKey: `${run}-${chat.chatNumber}-${chat.accepted.length}`,
+          body: { body, createdAt: new Date(createdAtMs).toISOString() },
+        });
+        const { messageNumber } = madeMessage.parse(JSON.parse(text));
+        chat.accepted.push({ messageNumber, body, createdAtMs, senderName: by.name, by });
+        onAccepted(performance.now() - begunAt);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, sendChats));
+};
