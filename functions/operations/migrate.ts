@@ -31,7 +31,9 @@ export const migrate = async (
   { database, publisher, messageIndex, counters }: Uses,
 ) => {
   const applied = await applyMigrations(database, await readMigrations(join(process.cwd(), 'migrations')));
-  await publisher.declare();
+  const kept = await publisher.declare();
+  if (kept.length > 0)
+    log('These queues exist with the arguments of an older version; they are used as they are', { kept });
   if (applied.includes('0001_create_users.sql')) {
     const gate = await counters.gate();
     if (!gate.open) await counters.openGate(gate.run);

@@ -24,10 +24,18 @@ let sequence = 0;
 
 /** Publishes to the default exchange and waits until the broker has confirmed all; a queue that is not there fails it. */
 const publishAll = async (channel: ConfirmChannel, publications: readonly Publication[]): Promise<void> => {
-  const returned = new Set<string>();
+  /** Queues of what came back, by the tag it was published with. */
+  const returned = new Map<string, string>();
   const tags = new Set<string>();
-  const onReturn = ({ properties }: { properties: { correlationId?: unknown } }) => {
-    if (typeof properties.correlationId === 'string') returned.add(properties.correlationId);
+  const onReturn = ({
+    fields,
+    properties,
+  }: {
+    fields: { routingKey?: unknown };
+    properties: { correlationId?: unknown };
+  }) => {
+    if (typeof properties.correlationId === 'string')
+      returned.set(properties.correlationId, String(fields.routingKey));
   };
   channel.on('return', onReturn);
   try {
@@ -47,8 +55,13 @@ const publishAll = async (channel: ConfirmChannel, publications: readonly Public
         });
       }),
     );
+    // A return comes before its confirm.
     for (const tag of tags) {
-      if (returned.has(tag)) throw new Error(`No queue named ${publications[0]?.queue}`);
+      const queue = returned.get(tag);
+      if (queue !== undefined)
+        throw new Error(
+          `RabbitMQ has no queue "${queue}": run migrate, or wait for relayOutbox to declare it`,
+        );
     }
   } finally {
     channel.off('return', onReturn);
@@ -66,15 +79,14 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => ({
       await broker.withChannel((channel) => publishAll(channel, chunk), waitMs);
     }
   },
-  declare: () => broker.withChannel((channel) => declareTopology(channel, queues)),
-  /** Messages that are ready in a queue and in its companions. */
+  /** Declares the queues; see {@link declareTopology}. */
+  declare: (): Promise<string[]> => declareTopology(broker, queues),
+  /** Messages that are ready in a queue and in its companions, those being worked on left out. @throws unavailable */
   depth: (queue: string): Promise<{ ready: number; retry: number; dead: number; consumers: number }> =>
-    broker.withChannel(async (channel) => {
-      const [main, retry, dead] = [
-        await channel.checkQueue(queue),
-        await channel.checkQueue(retryQueue(queue)),
-        await channel.checkQueue(deadQueue(queue)),
-      ];
+    broker.withOwnChannel(async (channel) => {
+      const main = await channel.checkQueue(queue);
+      const retry = await channel.checkQueue(retryQueue(queue));
+      const dead = await channel.checkQueue(deadQueue(queue));
       return {
         ready: main.messageCount,
         retry: retry.messageCount,
@@ -82,7 +94,8 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => ({
         consumers: main.consumerCount,
       };
     }),
-  ping: () => broker.withChannel(async () => undefined),
+  /** A round trip to the broker. @throws unavailable when it does not answer, or takes no publishes */
+  ping: (): Promise<void> => broker.withOwnChannel(async () => undefined),
 });
 
 export type Publisher = ReturnType<typeof createPublisher>;

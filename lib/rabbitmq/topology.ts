@@ -1,4 +1,5 @@
-import type { Channel } from 'amqplib';
+import type { Options } from 'amqplib';
+import type { Broker } from './connection.ts';
 
 /** The companions of a command's queue. */
 export const retryQueue = (queue: string) => `${queue}.retry`;
@@ -8,20 +9,24 @@ export const deadQueue = (queue: string) => `${queue}.dead`;
 export const RETRY_DELAY_MS = 1_000;
 
 /**
- * A throw puts a whole batch back as often as it takes. RabbitMQ 4 gives quorum queues a delivery limit of 20 where
- * none is set, after which a command would be set aside though nothing is wrong with it; every version takes a large
- * number. https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+ * A throw puts a whole batch back as often as it takes, and a look at the dead letters puts them back too. RabbitMQ 4
+ * gives quorum queues a delivery limit of 20 where none is set, after which a message is set aside or, in a queue
+ * without a dead-letter exchange, dropped; every version takes a large number.
+ * https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
  */
 const DELIVERY_LIMIT = 1_000_000;
 
-/** Declares every queue, durable and replicated; the same declaration may run any number of times. */
-export const declareTopology = async (channel: Channel, queues: readonly string[]): Promise<void> => {
-  for (const queue of queues) {
-    await channel.assertQueue(deadQueue(queue), {
+const declarationsOf = (queue: string): { name: string; options: Options.AssertQueue }[] => [
+  {
+    name: deadQueue(queue),
+    options: {
       durable: true,
-      arguments: { 'x-queue-type': 'quorum' },
-    });
-    await channel.assertQueue(retryQueue(queue), {
+      arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': DELIVERY_LIMIT },
+    },
+  },
+  {
+    name: retryQueue(queue),
+    options: {
       durable: true,
       arguments: {
         'x-queue-type': 'quorum',
@@ -32,8 +37,11 @@ export const declareTopology = async (channel: Channel, queues: readonly string[
         'x-overflow': 'reject-publish',
         'x-message-ttl': RETRY_DELAY_MS,
       },
-    });
-    await channel.assertQueue(queue, {
+    },
+  },
+  {
+    name: queue,
+    options: {
       durable: true,
       arguments: {
         'x-queue-type': 'quorum',
@@ -41,6 +49,38 @@ export const declareTopology = async (channel: Channel, queues: readonly string[
         'x-dead-letter-exchange': '',
         'x-dead-letter-routing-key': deadQueue(queue),
       },
+    },
+  },
+];
+
+/** The broker's answer to a declaration of a queue that exists with other arguments. */
+const isOtherwiseDeclared = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 406;
+
+/**
+ * Declares every queue, durable and replicated; the same declaration may run any number of times.
+ * @returns queues that an older version declared otherwise: they are left as they are, since only an empty queue can be
+ * made anew
+ * @throws unavailable
+ */
+export const declareTopology = async (broker: Broker, queues: readonly string[]): Promise<string[]> => {
+  const left = queues.flatMap(declarationsOf);
+  const kept: string[] = [];
+  while (left.length > 0) {
+    // A refused declaration ends its channel: the rest goes on with the next.
+    await broker.withOwnChannel(async (channel) => {
+      for (let next = left[0]; next !== undefined; next = left[0]) {
+        try {
+          await channel.assertQueue(next.name, next.options);
+        } catch (error) {
+          if (!isOtherwiseDeclared(error)) throw error;
+          kept.push(next.name);
+          left.shift();
+          return;
+        }
+        left.shift();
+      }
     });
   }
+  return kept;
 };

@@ -1,4 +1,5 @@
 import { Logger } from '@aws-lambda-powertools/logger';
+import { isKnownError } from '../domain/errors.ts';
 
 export const logger = new Logger({ serviceName: 'chat' });
 
@@ -9,10 +10,12 @@ const loggedAtMs = new Map<string, number>();
 export const logClientError =
   (client: string) =>
   (error: Error): void => {
-    const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+    // What an 'unavailable' was made of says more than what clients may read of it.
+    const cause = isKnownError(error) && error.cause instanceof Error ? error.cause : error;
+    const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
     const key = `${client}:${code}`;
     const now = Date.now();
     if (now - (loggedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
     loggedAtMs.set(key, now);
-    logger.warn(`${client} is out of reach`, { code, reason: error.message });
+    logger.warn(`${client} is out of reach`, { code, reason: cause.message });
   };

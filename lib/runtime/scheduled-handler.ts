@@ -22,6 +22,8 @@ export const scheduledHandler = <Schema extends z.ZodType, Uses extends object, 
   options: Schema,
   run: (context: Run<z.output<Schema>>, uses: Uses) => Promise<Report>,
   providers: Providers<Uses>,
+  /** Without it, what the function did is logged: not for a report that holds what users wrote. */
+  { logReport = true }: { logReport?: boolean } = {},
 ) => {
   bePatient();
   return middy<unknown, Report, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
@@ -36,7 +38,10 @@ export const scheduledHandler = <Schema extends z.ZodType, Uses extends object, 
         },
         provide<Uses>(providers),
       );
-      if (Object.values(report).some((value) => value !== 0 && value !== false && value !== 'open'))
+      if (
+        logReport &&
+        Object.values(report).some((value) => value !== 0 && value !== false && value !== 'open')
+      )
         logger.info('Done', { report });
       return report;
     },

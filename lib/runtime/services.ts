@@ -80,7 +80,7 @@ export const chats = /* @__PURE__ */ lazy(() => createChats(database()));
 export const messages = /* @__PURE__ */ lazy(() => createMessages(database()));
 
 export const publisher = /* @__PURE__ */ lazy(() => createPublisher(broker(), queueNames));
-export const deadLetters = /* @__PURE__ */ lazy(() => createDeadLetters(broker()));
+export const deadLetters = /* @__PURE__ */ lazy(() => createDeadLetters(broker(), publisher()));
 export const commandQueues = /* @__PURE__ */ lazy(() => commands.slice(0, -1).map(({ queue }) => queue));
 
 export const messageIndex = /* @__PURE__ */ lazy(() => {
