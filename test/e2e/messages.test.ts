@@ -1,0 +1,243 @@
+import { randomUUID } from 'node:crypto';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type Client,
+  createApplication,
+  createChat,
+  createMessage,
+  type Listed,
+  messagesPath,
+  nextPath,
+  readAll,
+} from '../support/client.ts';
+import { createUsers, eventually, query, withRedis } from '../support/servers.ts';
+
+let client: Client;
+let other: Client;
+let token: string;
+let path: string;
+beforeAll(async () => {
+  const [first, second] = await createUsers('Ada', 'Grace');
+  if (first === undefined || second === undefined) throw new Error('No users');
+  [client, other] = [first.client, second.client];
+});
+beforeEach(async () => {
+  token = await createApplication(client);
+  await createChat(client, token);
+  path = messagesPath(token, 1);
+});
+
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+describe('POST …/messages', () => {
+  it('answers the number alone: 1, 2, 3, … in the chat, whoever sends', async () => {
+    expect((await client.post(path, { body: 'one' })).body).toEqual({ messageNumber: 1 });
+    expect((await other.post(`${path}/`, { body: 'two' })).body).toEqual({ messageNumber: 2 });
+    await createChat(client, token);
+    expect((await client.post(messagesPath(token, 2), { body: 'one' })).body).toEqual({ messageNumber: 1 });
+    expect((await client.get(path)).body).toEqual([
+      { messageNumber: 2, senderName: 'Grace', body: 'two', createdAt: expect.stringMatching(ISO) },
+      { messageNumber: 1, senderName: 'Ada', body: 'one', createdAt: expect.stringMatching(ISO) },
+    ]);
+  });
+
+  it('sends one for the same Idempotency-Key, user and chat', async () => {
+    await createChat(client, token);
+    const key = { 'idempotency-key': `k~!${randomUUID()}` };
+    const send = (by: Client, to: string) => by.post(to, { body: 'once' }, key).then((reply) => reply.body);
+    expect(await send(client, path)).toEqual({ messageNumber: 1 });
+    expect(await send(client, path)).toEqual({ messageNumber: 1 });
+    expect(await send(other, path)).toEqual({ messageNumber: 2 });
+    await createMessage(client, token, 2, 'first here');
+    expect(await send(client, messagesPath(token, 2))).toEqual({ messageNumber: 2 });
+    expect((await client.get<Listed[]>(path)).body).toHaveLength(2);
+  });
+
+  it.each([
+    ['2024-05-01T12:00:00Z', '2024-05-01T12:00:00.000Z'],
+    ['2024-05-01T12:00:00.123Z', '2024-05-01T12:00:00.123Z'],
+    ['2024-05-01T12:00:00.1239Z', '2024-05-01T12:00:00.123Z'],
+    ['2024-05-01T12:00:00.5+05:30', '2024-05-01T06:30:00.500Z'],
+    ['1970-01-01T00:00:00Z', '1970-01-01T00:00:00.000Z'],
+  ])('keeps createdAt to the millisecond, and answers it in UTC: %s', async (given, expected) => {
+    const messageNumber = await createMessage(client, token, 1, 'dated', given);
+    expect((await client.get<Listed>(`${path}/${messageNumber}`)).body.createdAt).toBe(expected);
+    // The same, once it comes from MySQL.
+    await eventually(async () =>
+      expect(await query('SELECT 1 FROM messages WHERE token = ?', [token])).toHaveLength(1),
+    );
+    await forgetWindow();
+    expect((await client.get<Listed[]>(path)).body).toMatchObject([{ createdAt: expected }]);
+  });
+
+  it('orders by createdAt, newest first, then by the higher number; takes the server’s clock where it is absent', async () => {
+    const at = (second: number) => new Date(Date.UTC(2024, 0, 1, 0, 0, second)).toISOString();
+    for (const second of [30, 10, 30, 20, 10]) await createMessage(client, token, 1, `${second}`, at(second));
+    const before = Date.now();
+    await createMessage(client, token, 1, 'now');
+    const after = Date.now();
+    const { body: page } = await client.get<Listed[]>(path);
+    expect(page.map(({ messageNumber }) => messageNumber)).toEqual([6, 3, 1, 4, 5, 2]);
+    expect(Date.parse(page[0]?.createdAt ?? '')).toBeGreaterThanOrEqual(before);
+    expect(Date.parse(page[0]?.createdAt ?? '')).toBeLessThanOrEqual(after);
+  });
+
+  it('takes a createdAt of tomorrow, not of next week', async () => {
+    const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
+    expect((await client.post(path, { body: 'soon', createdAt: inHours(23) })).status).toBe(200);
+    expect(await client.post(path, { body: 'late', createdAt: inHours(24 * 7) })).toMatchObject({
+      status: 400,
+      body: { errors: [{ path: 'createdAt' }] },
+    });
+  });
+});
+
+/** What Redis holds besides the counters may go at any time. */
+const forgetWindow = () =>
+  withRedis(async (redis, key) => {
+    await redis.del(key(`${token}:1:order`), key(`${token}:1:entries`));
+  });
+
+describe.each<
+  [route: string, request: (messageNumber: number, body: string) => [path: string, body: object]]
+>([
+  ['PUT …/messages', (messageNumber: number, body: string) => [path, { messageNumber, body }]],
+  [
+    'PUT …/messages/{messageNumber}',
+    (messageNumber: number, body: string) => [`${path}/${messageNumber}`, { body }],
+  ],
+])('%s', (_route, request) => {
+  it('edits, with nothing to say; createdAt stays and editedAt comes', async () => {
+    await createMessage(client, token, 1, 'befor', '2024-05-01T12:00:00Z');
+    const started = Date.now();
+    const reply = await client.put(...request(1, 'before'));
+    expect([reply.status, reply.body]).toEqual([200, {}]);
+    const edited: Listed = {
+      messageNumber: 1,
+      senderName: 'Ada',
+      body: 'before',
+      createdAt: '2024-05-01T12:00:00.000Z',
+      editedAt: expect.stringMatching(ISO),
+    };
+    const { body: message } = await client.get<Listed>(`${path}/1`);
+    expect(message).toEqual(edited);
+    expect(Date.parse(message.editedAt ?? '')).toBeGreaterThanOrEqual(started);
+    expect((await client.get(path)).body).toEqual([message]);
+
+    await eventually(async () =>
+      expect(await query('SELECT body FROM messages WHERE token = ?', [token])).toEqual([{ body: 'before' }]),
+    );
+    await forgetWindow();
+    expect((await client.get(path)).body).toEqual([message]);
+    expect((await client.get(`${path}/1`)).body).toEqual(message);
+  });
+
+  it('takes the last of many edits', async () => {
+    await createMessage(client, token, 1, 'version 0');
+    for (let i = 1; i <= 10; i += 1) await client.put(...request(1, `version ${i}`));
+    expect((await client.get<Listed>(`${path}/1`)).body.body).toBe('version 10');
+    await eventually(async () =>
+      expect(await query('SELECT body FROM messages WHERE token = ?', [token])).toEqual([
+        { body: 'version 10' },
+      ]),
+    );
+  });
+
+  it('answers 403 to who did not send it, also once only MySQL knows who did', async () => {
+    await createMessage(client, token, 1, 'mine');
+    expect(await other.put(...request(1, 'yours'))).toMatchObject({ status: 403, body: { status: 403 } });
+    await eventually(async () =>
+      expect(await query('SELECT 1 FROM messages WHERE token = ?', [token])).toHaveLength(1),
+    );
+    await forgetWindow();
+    expect((await other.put(...request(1, 'yours'))).status).toBe(403);
+    expect((await client.get<Listed>(`${path}/1`)).body.body).toBe('mine');
+    expect((await client.put(...request(1, 'mine still'))).status).toBe(200);
+    expect((await client.get<Listed>(`${path}/1`)).body.body).toBe('mine still');
+  });
+
+  it('answers 404 for a number that was not given yet', async () => {
+    await createMessage(client, token, 1, 'one');
+    expect((await client.put(...request(2, 'two'))).status).toBe(404);
+  });
+});
+
+describe('GET …/messages', () => {
+  it('links by cursor through all messages, exact while new ones arrive and once the window is gone', async () => {
+    for (let i = 1; i <= 34; i += 1) await createMessage(client, token, 1, `${i}`);
+    const expected = Array.from({ length: 34 }, (_, i) => 34 - i);
+    const first = await client.get<Listed[]>(path);
+    expect(first.body.map(({ messageNumber }) => messageNumber)).toEqual(expected.slice(0, 10));
+    expect(nextPath(first)).toMatch(/messages\?before=[^&]+$/);
+
+    const seen = first.body.map(({ messageNumber }) => messageNumber);
+    for (let next = nextPath(first); next !== undefined; ) {
+      await createMessage(other, token, 1, 'meanwhile');
+      const page = await client.get<Listed[]>(next);
+      seen.push(...page.body.map(({ messageNumber }) => messageNumber));
+      next = nextPath(page);
+    }
+    expect(seen).toEqual(expected);
+
+    await eventually(async () =>
+      expect(await query('SELECT 1 FROM messages WHERE token = ?', [token])).toHaveLength(37),
+    );
+    await forgetWindow();
+    const { items } = await readAll<Listed>(client, `${path}?limit=8`);
+    expect(items.map(({ messageNumber }) => messageNumber)).toEqual(
+      Array.from({ length: 37 }, (_, i) => 37 - i),
+    );
+  });
+
+  it('takes page=N as well, and answers the same messages', async () => {
+    for (let i = 1; i <= 12; i += 1) await createMessage(client, token, 1, `${i}`);
+    const page = async (n: number) =>
+      (await client.get<Listed[]>(`${path}?page=${n}&limit=5`)).body.map(
+        ({ messageNumber }) => messageNumber,
+      );
+    expect([await page(1), await page(2), await page(3), await page(4)]).toEqual([
+      [12, 11, 10, 9, 8],
+      [7, 6, 5, 4, 3],
+      [2, 1],
+      [],
+    ]);
+  });
+
+  it('answers an empty list for a chat without messages, and 304 to who has the page', async () => {
+    const empty = await client.get(path);
+    expect([empty.status, empty.body]).toEqual([200, []]);
+    const tag = { 'if-none-match': empty.headers.get('etag') ?? '' };
+    expect((await client.get(path, tag)).status).toBe(304);
+    await createMessage(client, token, 1, 'one');
+    expect((await client.get(path, tag)).status).toBe(200);
+  });
+
+  it('answers 400 to a cursor that was tampered with or is of another chat', async () => {
+    await createChat(client, token);
+    for (let i = 1; i <= 3; i += 1) {
+      await createMessage(client, token, 1, `${i}`);
+      await createMessage(client, token, 2, `${i}`);
+    }
+    const next = nextPath(await client.get(`${path}?limit=1`)) ?? '';
+    const cursor = new URLSearchParams(next.split('?')[1]).get('before') ?? '';
+    for (const bad of [
+      `${path}?before=${cursor.slice(0, -1)}${cursor.endsWith('A') ? 'B' : 'A'}`,
+      `${path}?before=1${cursor}`,
+      `${messagesPath(token, 2)}?before=${cursor}`,
+      `${path}?before=${cursor}&page=1`,
+      `${path}?before=`,
+    ]) {
+      expect(await client.get(bad)).toMatchObject({ status: 400, body: { errors: [{ path: 'before' }] } });
+    }
+  });
+});
+
+describe('GET …/messages/{messageNumber}', () => {
+  it('answers one message as the list shows it, and 404 for one that is not there', async () => {
+    await createMessage(client, token, 1, 'one');
+    const [listed] = (await client.get<Listed[]>(path)).body;
+    expect((await client.get(`${path}/1`)).body).toEqual(listed);
+    expect((await other.get(`${path}/1/`)).body).toEqual(listed);
+    expect((await client.get(`${path}/2`)).status).toBe(404);
+  });
+});

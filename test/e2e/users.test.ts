@@ -1,0 +1,192 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { EncryptJWT, SignJWT, UnsecuredJWT } from 'jose';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
+import { createAccessTokens } from '../../lib/auth/access-tokens.ts';
+import { type Account, basic, Client, type Problem, signUp } from '../support/client.ts';
+import { query } from '../support/servers.ts';
+
+const api = new Client(inject('apiUrl'));
+const secret = inject('functionEnvironment').JWT_SECRET ?? '';
+
+let client: Client;
+let account: Account;
+beforeAll(async () => {
+  ({ client, account } = await signUp(inject('apiUrl'), 'Ada Lovelace'));
+});
+
+const problem = (status: number, title: string) => ({
+  type: 'about:blank',
+  title,
+  status,
+  detail: expect.any(String),
+});
+
+describe('POST /users', () => {
+  it('answers name and e-mail address alone, the address in lower case', async () => {
+    const email = `${randomUUID()}@Example.ORG`;
+    const reply = await api.post('/users/', { name: 'Zoë 🦉', email, password: 'correct horse' });
+    expect(reply.status).toBe(200);
+    expect(reply.body).toEqual({ name: 'Zoë 🦉', email: email.toLowerCase() });
+    expect(reply.headers.get('content-type')).toMatch(/^application\/json\b/);
+  });
+
+  it('keeps the password hashed', async () => {
+    const [row] = await query<{ password: string }>('SELECT password FROM users WHERE email = ?', [
+      account.email,
+    ]);
+    expect(row?.password).toMatch(/^\$scrypt\$ln=17,r=8,p=1\$/);
+    expect(row?.password).not.toContain(account.password);
+  });
+
+  it('answers 409 for an address that is taken, whatever its case', async () => {
+    const reply = await api.post('/users', { ...account, email: account.email.toUpperCase() });
+    expect(reply.status).toBe(409);
+    expect(reply.headers.get('content-type')).toBe('application/problem+json');
+    expect(reply.body).toEqual(problem(409, 'Conflict'));
+  });
+
+  it('answers the first answer to the same Idempotency-Key, and makes one user', async () => {
+    const key = { 'idempotency-key': randomUUID() };
+    const user = { name: 'Once', email: `${randomUUID()}@example.org`, password: 'correct horse' };
+    const first = await api.post('/users', user, key);
+    const again = await api.post('/users', user, key);
+    expect(first.status).toBe(200);
+    expect(again).toMatchObject({ status: 200, body: first.body });
+    expect(await query('SELECT 1 FROM users WHERE email = ?', [user.email])).toHaveLength(1);
+    const otherKey = await api.post('/users', user, { 'idempotency-key': randomUUID() });
+    expect(otherKey.status).toBe(409);
+  });
+});
+
+describe('POST /users/token', () => {
+  it('answers an access token, its type and its lifetime in seconds', async () => {
+    const reply = await api.post<{ accessToken: string }>('/users/token', undefined, basic(account));
+    expect(reply.status).toBe(200);
+    expect(reply.body).toEqual({
+      accessToken: expect.stringMatching(/^[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/),
+      tokenType: 'Bearer',
+      expiresIn: 3600,
+    });
+    expect(reply.headers.get('cache-control')).toBe('no-store');
+    expect((await new Client(inject('apiUrl'), reply.body.accessToken).get('/applications')).status).toBe(
+      200,
+    );
+  });
+
+  it.each([
+    ['no header', {}],
+    ['another scheme', { authorization: 'Bearer abc' }],
+    ['not base64', { authorization: 'Basic !!!' }],
+    ['no colon', { authorization: `Basic ${Buffer.from('nobody').toString('base64')}` }],
+    ['an unknown address', basic({ email: 'nobody@example.org', password: 'correct horse' })],
+    ['no password', basic({ email: 'nobody@example.org', password: '' })],
+  ])('answers 401 and asks for Basic: %s', async (_what, headers: Record<string, string>) => {
+    const reply = await api.post('/users/token', undefined, headers);
+    expect(reply.status).toBe(401);
+    expect(reply.headers.get('www-authenticate')).toMatch(/^Basic realm=/);
+    expect(reply.headers.get('content-type')).toBe('application/problem+json');
+    expect(reply.body).toEqual(problem(401, 'Unauthorized'));
+  });
+
+  it('answers 429 with Retry-After after repeated failures, also to the right password; others are not held up', async () => {
+    const victim = { name: 'V', email: `${randomUUID()}@example.org`, password: 'correct horse' };
+    expect((await api.post('/users', victim)).status).toBe(200);
+    const wrong = basic({ ...victim, password: 'wrong' });
+    const statuses: number[] = [];
+    for (let attempt = 0; attempt < 6; attempt += 1) {
+      statuses.push((await api.post('/users/token', undefined, wrong)).status);
+    }
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 429]);
+    const reply = await api.post<Problem>('/users/token', undefined, basic(victim));
+    expect(reply.body).toEqual(problem(429, 'Too Many Requests'));
+    expect(Number(reply.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await api.post('/users/token', undefined, basic(account))).status).toBe(200);
+  });
+});
+
+describe('an access token', () => {
+  const key = createHash('sha256').update(secret).digest();
+  const kid = createHash('sha256').update(`kid:${secret}`).digest('base64url').slice(0, 8);
+  type Change = {
+    header?: Record<string, string>;
+    issuer?: string;
+    audience?: string;
+    subject?: string;
+    expires?: string;
+    by?: Uint8Array;
+  };
+  const encrypt = (change: Change = {}) =>
+    new EncryptJWT({ name: 'Mallory' })
+      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: 'at+jwt', kid, ...change.header })
+      .setSubject(change.subject ?? '1')
+      .setIssuer(change.issuer ?? 'chat-functions')
+      .setAudience(change.audience ?? 'chat-functions-api')
+      .setIssuedAt()
+      .setExpirationTime(change.expires ?? '1h')
+      .encrypt(change.by ?? key);
+  const claims = () => ({
+    sub: '1',
+    name: 'Mallory',
+    iss: 'chat-functions',
+    aud: 'chat-functions-api',
+    exp: Math.floor(Date.now() / 1000) + 3600,
+    iat: Math.floor(Date.now() / 1000),
+  });
+
+  it('is taken when all of it is right: what the cases below change is what they are refused for', async () => {
+    expect((await new Client(inject('apiUrl'), await encrypt()).get('/applications')).status).toBe(200);
+  });
+
+  it.each<[string, () => Promise<string> | string]>([
+    ['garbage', () => 'garbage'],
+    ['expired', () => encrypt({ expires: '-1s' })],
+    ['of another issuer', () => encrypt({ issuer: 'someone-else' })],
+    ['for another audience', () => encrypt({ audience: 'another-api' })],
+    ['of another type', () => encrypt({ header: { typ: 'JWT' } })],
+    ['of an unknown key id', () => encrypt({ header: { kid: 'unknown0' } })],
+    ['under another key', () => encrypt({ by: createHash('sha256').update('another').digest() })],
+    ['of another content encryption', () => encrypt({ header: { enc: 'A128CBC-HS256' } })],
+    ['of a subject that is no user id', () => encrypt({ subject: '-1' })],
+    [
+      'of another service',
+      () =>
+        createAccessTokens(['x'.repeat(32)])
+          .issue({ id: 1, name: 'M' })
+          .then((t) => t.accessToken),
+    ],
+    ['tampered with', () => `${client.accessToken?.slice(0, -4)}AAAA`],
+    [
+      'with another header',
+      () => {
+        const [, ...rest] = (client.accessToken ?? '').split('.');
+        const header = { alg: 'dir', enc: 'A256GCM', typ: 'at+jwt', kid, x: 1 };
+        return [Buffer.from(JSON.stringify(header)).toString('base64url'), ...rest].join('.');
+      },
+    ],
+    [
+      'signed, not encrypted',
+      () => new SignJWT(claims()).setProtectedHeader({ alg: 'HS256', typ: 'at+jwt', kid }).sign(key),
+    ],
+    ['without a signature (alg none)', () => new UnsecuredJWT(claims()).encode()],
+  ])('is answered 401 with WWW-Authenticate: %s', async (_what, make) => {
+    const reply = await new Client(inject('apiUrl'), await make()).get('/applications');
+    expect(reply.status).toBe(401);
+    expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer realm=/);
+    expect(reply.body).toEqual(problem(401, 'Unauthorized'));
+  });
+
+  it('is asked for in the header alone, under the scheme Bearer', async () => {
+    for (const headers of [
+      {},
+      { authorization: client.accessToken ?? '' },
+      { authorization: `Token ${client.accessToken}` },
+      basic(account),
+    ]) {
+      const reply = await api.get('/applications', headers);
+      expect(reply.status).toBe(401);
+      expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer realm=/);
+    }
+    const lowerCase = { authorization: `bearer ${client.accessToken}` };
+    expect((await api.get('/applications', lowerCase)).status).toBe(200);
+  });
+});
