@@ -94,13 +94,17 @@ export const createApplications = (database: Database) => ({
     return row && toApplication(row);
   },
 
-  /** A user's own, newest first. */
-  listByCreator: async (creatorId: number, skip: number, count: number): Promise<ApplicationRow[]> => {
+  /** A user's own, newest first, without those named. */
+  listByCreator: async (
+    creatorId: number,
+    { skip, count, except }: { skip: number; count: number; except: readonly string[] },
+  ): Promise<ApplicationRow[]> => {
+    const without = except.length === 0 ? '' : ` AND token NOT IN (${placeholders(except.length)})`;
     const rows = await database.select(
       `SELECT a.token, a.name, a.chats_count, a.creator_id
-       FROM (SELECT id FROM applications WHERE creator_id = ? ORDER BY id DESC LIMIT ? OFFSET ?) page
+       FROM (SELECT id FROM applications WHERE creator_id = ?${without} ORDER BY id DESC LIMIT ? OFFSET ?) page
        JOIN applications a ON a.id = page.id ORDER BY a.id DESC`,
-      [creatorId, count, skip],
+      [creatorId, ...except, count, skip],
     );
     return rows.map(toApplication);
   },

@@ -39,15 +39,16 @@ export const createApplicationDirectory = ({
     const pending = (await ifAvailable(directory.pendingApplications(creatorId, PENDING))) ?? [];
     const first = pending.slice(skip, skip + count);
     const missing = count - first.length;
+    // One that MySQL took in a moment ago is listed once: as pending.
     const rows =
       missing === 0
         ? []
-        : await applications.listByCreator(creatorId, Math.max(0, skip - pending.length), missing);
-    const onTheWay = new Set(pending);
-    const page = [
-      ...first.map((token) => ({ token, name: undefined, chatsCount: 0 })),
-      ...rows.filter(({ token }) => !onTheWay.has(token)),
-    ];
+        : await applications.listByCreator(creatorId, {
+            skip: Math.max(0, skip - pending.length),
+            count: missing,
+            except: pending,
+          });
+    const page = [...first.map((token) => ({ token, name: undefined, chatsCount: 0 })), ...rows];
     const tokens = page.map(({ token }) => token);
     const [names, counts] = (await ifAvailable(
       Promise.all([directory.applicationNames(tokens), counters.read(tokens.map((token) => ({ token })))]),
