@@ -1,8 +1,16 @@
 import * as z from 'zod';
-import { boundedDepth, name, paging, token, tooDeep } from './fields.ts';
+import { name as anyName, boundedDepth, examples, paging, token, tooDeep } from './fields.ts';
 import { route } from './route.ts';
 
-const application = z.object({ token: z.string(), name: z.string(), chatsCount: z.int() });
+const name = anyName.meta({ examples: ['Web shop'] });
+
+const application = z
+  .object({
+    token: z.string().meta({ examples: [examples.token] }),
+    name: z.string().meta({ examples: ['Web shop'] }),
+    chatsCount: z.int().meta({ examples: [1] }),
+  })
+  .meta({ id: 'Application', description: 'An application and how many chats it has' });
 
 export const createApplication = route({
   function: 'createApplication',
@@ -10,9 +18,12 @@ export const createApplication = route({
   path: '/applications',
   tag: 'Applications',
   summary: 'Create an application',
+  description: 'Its token names the application everywhere else. It can be used at once.',
   authentication: 'bearer',
   request: { body: z.strictObject({ name }) },
-  response: z.object({ token: z.string() }),
+  response: z
+    .object({ token: z.string().meta({ examples: [examples.token] }) })
+    .describe('The token of the new application'),
   creates: true,
   errors: ['bad-input', 'unavailable'],
 });
@@ -23,9 +34,10 @@ export const updateApplication = route({
   path: '/applications/{token}',
   tag: 'Applications',
   summary: 'Rename an application',
+  description: 'For its creator only.',
   authentication: 'bearer',
   request: { path: z.strictObject({ token }), body: z.strictObject({ name }) },
-  response: z.object({}),
+  response: z.object({}).describe('Renamed'),
   errors: ['bad-input', 'forbidden', 'not-found', 'unavailable'],
 });
 
@@ -44,7 +56,7 @@ export const listApplications = route({
   summary: "The caller's own applications, newest first",
   authentication: 'bearer',
   request: { query: z.strictObject(paging).refine(boundedDepth, tooDeep) },
-  response: z.array(application),
+  response: z.array(application).describe('A part of the list'),
   list: true,
   errors: ['bad-input', 'unavailable'],
 });

@@ -1,8 +1,17 @@
 import * as z from 'zod';
-import { numberInPath, paging, title, token } from './fields.ts';
+import { examples, numberInPath, paging, title, token } from './fields.ts';
 import { route } from './route.ts';
 
-const chat = z.object({ chatNumber: z.int(), title: z.string().optional(), messagesCount: z.int() });
+const chat = z
+  .object({
+    chatNumber: z.int().meta({ examples: [1] }),
+    title: z
+      .string()
+      .meta({ examples: [examples.title] })
+      .optional(),
+    messagesCount: z.int().meta({ examples: [1] }),
+  })
+  .meta({ id: 'Chat', description: 'A chat and how many messages it has' });
 
 export const createChat = route({
   function: 'createChat',
@@ -10,13 +19,15 @@ export const createChat = route({
   path: '/applications/{token}/chats',
   tag: 'Chats',
   summary: 'Create a chat',
+  description:
+    'Chats are numbered 1, 2, 3, … in their application, in the order in which they are accepted. The body may be left out.',
   authentication: 'bearer',
   request: {
     path: z.strictObject({ token }),
     body: z.strictObject({ title: title.optional() }),
     bodyOptional: true,
   },
-  response: z.object({ chatNumber: z.int() }),
+  response: z.object({ chatNumber: z.int().meta({ examples: [1] }) }).describe('The number of the new chat'),
   creates: true,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
@@ -29,7 +40,7 @@ export const listChats = route({
   summary: 'The chats of an application, by number',
   authentication: 'bearer',
   request: { path: z.strictObject({ token }), query: z.strictObject(paging) },
-  response: z.array(chat),
+  response: z.array(chat).describe('A part of the list'),
   list: true,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });

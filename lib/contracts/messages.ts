@@ -2,6 +2,7 @@ import * as z from 'zod';
 import {
   body,
   boundedDepth,
+  examples,
   instant,
   number,
   numberInPath,
@@ -15,13 +16,42 @@ import { route } from './route.ts';
 const inChat = z.strictObject({ token, chatNumber: numberInPath });
 const ofMessage = z.strictObject({ token, chatNumber: numberInPath, messageNumber: numberInPath });
 
-const message = z.object({
-  messageNumber: z.int(),
-  senderName: z.string(),
-  body: z.string(),
-  createdAt: z.string(),
-  editedAt: z.string().optional(),
-});
+const shown = {
+  messageNumber: z.int().meta({ examples: [1] }),
+  body: z.string().meta({ examples: [examples.body] }),
+  createdAt: z.string().meta({ format: 'date-time', description: 'In UTC', examples: [examples.createdAt] }),
+};
+
+const message = z
+  .object({
+    messageNumber: shown.messageNumber,
+    senderName: z.string().meta({ examples: [examples.user] }),
+    body: shown.body,
+    createdAt: shown.createdAt,
+    editedAt: z
+      .string()
+      .meta({
+        format: 'date-time',
+        description: 'In UTC; absent where it was never edited',
+        examples: [examples.editedAt],
+      })
+      .optional(),
+  })
+  .meta({ id: 'Message', description: 'A message' });
+
+const found = z
+  .object({
+    ...shown,
+    highlights: z
+      .array(z.string())
+      .meta({ description: 'With `highlight=true`', examples: [['<em>Hello</em>, and welcome 👋']] })
+      .optional(),
+  })
+  .meta({ id: 'FoundMessage', description: 'A message that matches' });
+
+const sentAt = instant.describe(
+  'When it was written, with an offset, at most 24 hours ahead; kept to the millisecond. The time of acceptance where absent',
+);
 
 export const createMessage = route({
   function: 'createMessage',
@@ -29,9 +59,11 @@ export const createMessage = route({
   path: '/applications/{token}/chats/{chatNumber}/messages',
   tag: 'Messages',
   summary: 'Send a message',
+  description:
+    'Messages are numbered 1, 2, 3, … in their chat, in the order in which they are accepted. Whoever reads the chat after the answer sees the message; search finds it about a second later.',
   authentication: 'bearer',
-  request: { path: inChat, body: z.strictObject({ body, createdAt: instant.optional() }) },
-  response: z.object({ messageNumber: z.int() }),
+  request: { path: inChat, body: z.strictObject({ body, createdAt: sentAt.optional() }) },
+  response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
   creates: true,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
@@ -42,9 +74,10 @@ export const updateMessage = route({
   path: '/applications/{token}/chats/{chatNumber}/messages/{messageNumber}',
   tag: 'Messages',
   summary: 'Edit a message of one’s own',
+  description: 'For its sender only.',
   authentication: 'bearer',
   request: { path: ofMessage, body: z.strictObject({ body }) },
-  response: z.object({}),
+  response: z.object({}).describe('Edited'),
   errors: ['bad-input', 'forbidden', 'not-found', 'unavailable'],
 });
 
@@ -61,6 +94,8 @@ export const listMessages = route({
   path: '/applications/{token}/chats/{chatNumber}/messages',
   tag: 'Messages',
   summary: 'The messages of a chat, newest first',
+  description:
+    'The newest `createdAt` first, and of those at the same instant the higher number. To read on, follow the `Link` header: its cursor, `before`, costs the same however far back, and does not shift as messages arrive. `page` skips that many messages instead.',
   authentication: 'bearer',
   request: {
     path: inChat,
@@ -81,7 +116,7 @@ export const listMessages = route({
       })
       .refine(({ page = 1, limit }) => boundedDepth({ page, limit }), tooDeep),
   },
-  response: z.array(message),
+  response: z.array(message).describe('A part of the list'),
   list: true,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
@@ -120,6 +155,8 @@ export const searchMessages = route({
   path: '/applications/{token}/chats/{chatNumber}/messages/search',
   tag: 'Messages',
   summary: 'Search the messages of a chat, best match first',
+  description:
+    'Finds whole words, beginnings of words, and words with a typo, in this order; case and accents do not matter.',
   authentication: 'bearer',
   request: {
     path: inChat,
@@ -127,14 +164,7 @@ export const searchMessages = route({
       .strictObject({ q: searchText, ...paging, highlight, upTo })
       .refine(withinResultWindow, beyondResultWindow),
   },
-  response: z.array(
-    z.object({
-      messageNumber: z.int(),
-      body: z.string(),
-      createdAt: z.string(),
-      highlights: z.array(z.string()).optional(),
-    }),
-  ),
+  response: z.array(found).describe('A part of the list'),
   list: true,
   responseHeaders: {
     'Search-Lag': 'Seconds by which the index is behind what was accepted; absent when it is not',

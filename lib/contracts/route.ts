@@ -17,6 +17,8 @@ export type RouteContract<
   path: string;
   tag: 'Users' | 'Applications' | 'Chats' | 'Messages' | 'System';
   summary: string;
+  /** What else its caller should know, in Markdown. */
+  description?: string;
   authentication: Authentication;
   request: { path?: Path; query?: Query; body?: Body; bodyOptional?: true };
   /** The successful answer. Fields that are not declared here never leave. */

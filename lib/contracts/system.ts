@@ -3,10 +3,12 @@ import { route } from './route.ts';
 
 const part = z.enum(['up', 'down']);
 
-const health = z.object({
-  status: z.enum(['ok', 'degraded', 'down']),
-  parts: z.object({ mysql: part, redis: part, rabbitmq: part, opensearch: part, numbering: part }),
-});
+const health = z
+  .object({
+    status: z.enum(['ok', 'degraded', 'down']),
+    parts: z.object({ mysql: part, redis: part, rabbitmq: part, opensearch: part, numbering: part }),
+  })
+  .meta({ id: 'Health', description: 'Every part answers' });
 
 export const getHealth = route({
   function: 'getHealth',
@@ -14,6 +16,8 @@ export const getHealth = route({
   path: '/health',
   tag: 'System',
   summary: 'Whether every part answers; 503 names the one that does not',
+  description:
+    '`numbering` is down while counters are rebuilt after a loss: nothing can be created, all can be read.',
   authentication: 'none',
   request: {},
   response: health,
@@ -28,7 +32,7 @@ export const getOpenapi = route({
   summary: 'This document',
   authentication: 'none',
   request: {},
-  response: z.looseObject({ openapi: z.string() }),
+  response: z.looseObject({ openapi: z.string().meta({ examples: ['3.1.1'] }) }).describe('This document'),
   errors: [],
 });
 
@@ -40,7 +44,7 @@ export const getDocs = route({
   summary: 'A page to read and try the API',
   authentication: 'none',
   request: {},
-  response: z.string(),
+  response: z.string().describe('The page'),
   produces: 'text/html; charset=utf-8',
   errors: [],
 });

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { email, name, password } from './fields.ts';
+import { email, examples, name, password } from './fields.ts';
 import { route } from './route.ts';
 
 export const signUp = route({
@@ -9,8 +9,16 @@ export const signUp = route({
   tag: 'Users',
   summary: 'Sign up',
   authentication: 'none',
-  request: { body: z.strictObject({ name, email, password }) },
-  response: z.object({ name: z.string(), email: z.string() }),
+  description: 'The e-mail address is kept in lower case. The new user can sign in at once.',
+  request: {
+    body: z.strictObject({ name: name.meta({ examples: [examples.user] }), email, password }),
+  },
+  response: z
+    .object({
+      name: z.string().meta({ examples: [examples.user] }),
+      email: z.string().meta({ examples: [examples.email] }),
+    })
+    .meta({ id: 'User', description: 'The new user' }),
   creates: true,
   errors: ['bad-input', 'conflict', 'unavailable'],
 });
@@ -22,11 +30,17 @@ export const createToken = route({
   tag: 'Users',
   summary: 'Sign in: an access token for an e-mail address and a password',
   authentication: 'basic',
+  description:
+    'Wants `Authorization: Basic base64(email:password)`. An unknown address and a wrong password are answered alike; after repeated failures with one address, it has to wait.',
   request: {},
-  response: z.object({
-    accessToken: z.string(),
-    tokenType: z.literal('Bearer'),
-    expiresIn: z.int().describe('Seconds'),
-  }),
+  response: z
+    .object({
+      accessToken: z
+        .string()
+        .meta({ description: 'For `Authorization: Bearer`; opaque', examples: ['eyJhbGciOiJkaXIi…'] }),
+      tokenType: z.literal('Bearer'),
+      expiresIn: z.int().meta({ description: 'Seconds', examples: [3600] }),
+    })
+    .meta({ id: 'AccessToken', description: 'An access token' }),
   errors: ['unauthenticated', 'too-many-requests', 'unavailable'],
 });

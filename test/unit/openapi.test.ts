@@ -1,0 +1,150 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { describe, expect, it } from 'vitest';
+import type * as z from 'zod';
+import { routes } from '../../lib/contracts/index.ts';
+import { openApiDocument } from '../../lib/contracts/openapi.ts';
+import type { RouteContract } from '../../lib/contracts/route.ts';
+
+type Json = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null;
+
+/** As a client reads it. */
+const document: unknown = JSON.parse(JSON.stringify(openApiDocument()));
+
+/** What lies at the end of these keys; undefined where one leads nowhere. */
+const at = (value: unknown, ...keys: string[]): unknown =>
+  keys.reduce<unknown>((found, key) => (isObject(found) ? found[key] : undefined), value);
+
+const entriesOf = (value: unknown): [string, unknown][] => (isObject(value) ? Object.entries(value) : []);
+
+/** Every object in the document, with the JSON pointer to it. */
+const walk = function* (value: unknown, pointer = '#'): Generator<[string, Json]> {
+  if (!isObject(value)) return;
+  yield [pointer, value];
+  for (const [key, inner] of Object.entries(value)) {
+    yield* walk(inner, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+  }
+};
+
+/** What a pointer of this document leads to. */
+const resolve = (pointer: string): Json => {
+  const keys = pointer.slice(2).split('/');
+  const found = at(document, ...keys.map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~')));
+  if (!isObject(found)) throw new Error(`${pointer} leads nowhere`);
+  return found;
+};
+
+const follow = (value: unknown): unknown => {
+  const reference = at(value, '$ref');
+  return typeof reference === 'string' ? resolve(reference) : value;
+};
+
+const operations = entriesOf(at(document, 'paths')).flatMap(([path, methods]) =>
+  entriesOf(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
+);
+const operationOf = ({ method, path }: RouteContract): unknown =>
+  at(document, 'paths', path, method.toLowerCase());
+const contracts = Object.entries(routes);
+
+const ajv = new Ajv2020({ strict: false });
+addFormats.default(ajv);
+
+describe('the OpenAPI document', () => {
+  it('is valid OpenAPI 3.1', async () => {
+    const validator = new Validator();
+    const result = await validator.validate(openApiDocument());
+    expect(result.errors).toBeUndefined();
+    expect(result.valid).toBe(true);
+    expect(validator.version).toBe('3.1');
+  });
+
+  it('holds every route and nothing else', () => {
+    const documented = operations.map(({ method, path }) => `${method} ${path}`);
+    expect(documented.sort()).toEqual(contracts.map(([, { method, path }]) => `${method} ${path}`).sort());
+    expect(operations.map(({ operation }) => at(operation, 'operationId')).sort()).toEqual(
+      contracts.map(([name]) => name).sort(),
+    );
+  });
+
+  it('has no reference that leads nowhere, and no component that nothing refers to', () => {
+    const referred = new Set<string>();
+    for (const [, { $ref }] of walk(document)) {
+      if (typeof $ref !== 'string') continue;
+      resolve($ref);
+      referred.add($ref);
+    }
+    const declared = entriesOf(at(document, 'components'))
+      .filter(([kind]) => kind !== 'securitySchemes')
+      .flatMap(([kind, named]) => entriesOf(named).map(([name]) => `#/components/${kind}/${name}`));
+    expect([...referred].sort()).toEqual(declared.sort());
+  });
+
+  it('shows only examples that fit their schema', () => {
+    ajv.addSchema(isObject(document) ? document : {}, 'document');
+    let checked = 0;
+    for (const [pointer, value] of walk(document)) {
+      const fits = (schemaPointer: string, example: unknown) => {
+        const validate = ajv.compile({ $ref: `document${schemaPointer}` });
+        expect(validate(example), `${pointer}: ${ajv.errorsText(validate.errors)}`).toBe(true);
+        checked += 1;
+      };
+      if (Array.isArray(value.examples)) for (const example of value.examples) fits(pointer, example);
+      if (value.schema !== undefined && value.example !== undefined) fits(`${pointer}/schema`, value.example);
+    }
+    expect(checked).toBeGreaterThan(100);
+  });
+
+  it.each(contracts)('shows for %s only what its contract takes and gives', (_name, contract) => {
+    const operation = operationOf(contract);
+    const { path, query, body } = contract.request;
+    const shownIn = (where: string) =>
+      entriesOf(at(operation, 'parameters'))
+        .map(([, parameter]) => follow(parameter))
+        .filter((parameter) => at(parameter, 'in') === where)
+        .map((parameter) => {
+          const example = at(parameter, 'schema', 'examples', '0') ?? at(parameter, 'schema', 'default');
+          return [at(parameter, 'name'), example === undefined ? undefined : `${example}`];
+        })
+        .filter(([, example]) => example !== undefined);
+    const expectToFit = (schema: z.ZodType | undefined, example: unknown) =>
+      expect(schema?.safeParse(example).error).toBeUndefined();
+
+    expectToFit(path, Object.fromEntries(shownIn('path')));
+    expectToFit(query, Object.fromEntries(shownIn('query')));
+    expectToFit(body, at(operation, 'requestBody', 'content', 'application/json', 'example'));
+    if (contract.produces !== undefined) return;
+    expectToFit(
+      contract.response,
+      at(operation, 'responses', '200', 'content', 'application/json', 'example'),
+    );
+  });
+
+  it.each(contracts)('documents the ways in which %s fails, as problem documents', (_name, contract) => {
+    const operation = operationOf(contract);
+    const responses = entriesOf(at(operation, 'responses'));
+    const statuses = responses.map(([status]) => status);
+    expect(statuses).toContain('400');
+    expect(statuses.includes('401')).toBe(contract.authentication !== 'none');
+    expect(statuses.includes('415')).toBe(contract.request.body !== undefined);
+    expect(statuses.includes('503')).toBe(contract.errors.includes('unavailable'));
+    expect(at(operation, 'security')).toEqual(
+      contract.authentication === 'none' ? [] : [{ [contract.authentication]: [] }],
+    );
+    for (const [status, reference] of responses) {
+      if (status === '200' || status === '304') continue;
+      const response = follow(reference);
+      expect(entriesOf(at(response, 'content')).map(([type]) => type)).toEqual(['application/problem+json']);
+      if (status === '429' || status === '503') expect(at(response, 'headers')).toHaveProperty('Retry-After');
+    }
+  });
+
+  it('says which body may be left out', () => {
+    const optional = contracts
+      .filter(([, contract]) => at(operationOf(contract), 'requestBody', 'required') === false)
+      .map(([name]) => name);
+    expect(optional).toEqual(['createChat']);
+  });
+});
