@@ -2,31 +2,48 @@ import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
 import type { Applications } from '../../lib/mysql/applications.ts';
 import type { Chats } from '../../lib/mysql/chats.ts';
+import type { DeadLetters } from '../../lib/rabbitmq/dead-letters.ts';
 import type { Publisher } from '../../lib/rabbitmq/publisher.ts';
 import { RETRY_DELAY_MS } from '../../lib/rabbitmq/topology.ts';
 import type { Counters } from '../../lib/redis/counters.ts';
 import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { applications, chats, counters, publisher } from '../../lib/runtime/services.ts';
+import { applications, chats, counters, deadLetters, publisher } from '../../lib/runtime/services.ts';
 
 type Uses = {
   counters: Pick<
     Counters,
-    'gate' | 'openGate' | 'forgetClosing' | 'raise' | 'markDirty' | 'hasPassedBarrier'
+    'gate' | 'openGate' | 'raise' | 'forgetApplications' | 'markDirty' | 'hasPassedBarrier'
   >;
-  publisher: Pick<Publisher, 'publish'>;
+  publisher: Pick<Publisher, 'publish' | 'declare' | 'depth'>;
   applications: Pick<Applications, 'highestChatNumbers'>;
   chats: Pick<Chats, 'highestMessageNumbers'>;
+  deadLetters: Pick<DeadLetters, 'list'>;
 };
 
 const BATCH = 1_000;
 const POLL_MS = 100;
+/** Deferred commands that wait for a parent which never comes must not hold the recovery up. */
+const RETRY_WAIT_MS = 10_000;
+/** Of each queue's dead letters, so many keep their numbers. */
+const MAX_DEAD_LETTERS = 10_000;
 
 const schema = z.object({
   /** Longer than any function that numbers may run: by then nothing is published any more that Redis does not know. */
   graceSeconds: z.number().min(0).default(12),
 });
 
+/** Only what was accepted here has a command id: what another program made up must not move a counter. */
+const numberedCommand = z.object({
+  commandId: z.int().min(1),
+  token: z.string(),
+  chatNumber: z.int().min(1),
+  messageNumber: z.int().min(1).optional(),
+});
+
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The function's time is over; the next run begins anew. */
+class OutOfTime extends Error {}
 
 /**
  * Opens the gate before numbering again after Redis came back without its state, or with an older one.
@@ -34,68 +51,118 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
  * Numbers that were given may still be on their way: in a handler that was accepted before the loss, and in the queues.
  * So this waits until no such handler runs (the grace), then until everything in the queues has reached MySQL (a
  * barrier goes through each queue behind all that is in it, parents first, with time between for what was deferred to
- * come back), and only then takes the highest numbers from MySQL. A counter is raised, never lowered: what an older
- * state still holds in its outbox is relayed later, under the numbers it has.
+ * come back), and only then takes the highest numbers from MySQL, and from the dead letters, whose numbers a client was
+ * told as well. A counter is raised, never lowered: what an older state still holds in its outbox is relayed later,
+ * under the numbers it has. May run twice at once, and begins anew after a crash.
  */
 export const recoverCounters = async (
   { options, remainingMs, log }: Run<z.output<typeof schema>>,
-  { counters, publisher, applications, chats }: Uses,
+  { counters, publisher, applications, chats, deadLetters }: Uses,
 ): Promise<{ gate: 'open' | 'closed'; raised?: number }> => {
   const gate = await counters.gate();
   if (gate.open) return { gate: 'open' };
   log('The counters are being recovered', { closedForMs: Math.round(gate.closedForMs) });
-  await pause(Math.max(0, Math.min(options.graceSeconds * 1000 - gate.closedForMs, remainingMs())));
 
-  const drained = async (queue: string): Promise<boolean> => {
+  const inTime = () => {
+    if (remainingMs() <= 0) throw new OutOfTime();
+  };
+  const drain = async (queue: string): Promise<void> => {
     const id = randomUUID();
     await publisher.publish([{ queue, content: JSON.stringify({ barrier: id }) }]);
-    while (remainingMs() > 0) {
-      if (await counters.hasPassedBarrier(id)) return true;
+    while (!(await counters.hasPassedBarrier(id))) {
+      inTime();
       await pause(POLL_MS);
     }
-    return false;
   };
-  for (const queue of ['create-application', 'create-chat', 'create-message']) {
-    if (!(await drained(queue))) return { gate: 'closed' };
-    if (queue !== 'create-message') await pause(2 * RETRY_DELAY_MS);
-  }
+  /** What waited for its parent is in its queue again. */
+  const returnDeferred = async (queue: string): Promise<void> => {
+    await pause(2 * RETRY_DELAY_MS);
+    const deadline = Date.now() + RETRY_WAIT_MS;
+    while ((await publisher.depth(queue)).retry > 0 && Date.now() < deadline) {
+      inTime();
+      await pause(POLL_MS);
+    }
+  };
+
+  const recoverApplications = async (): Promise<number> => {
+    let raised = 0;
+    for (let afterId = 0; ; ) {
+      const rows = await applications.highestChatNumbers(afterId, BATCH);
+      raised += await counters.raise(rows.map(({ token, highest }) => ({ token, count: highest })));
+      await counters.forgetApplications(rows.map(({ token }) => token));
+      const behind = rows.filter(({ highest, chatsCount }) => highest > chatsCount);
+      await counters.markDirty(
+        'applications',
+        behind.map(({ token }) => ({ token })),
+      );
+      const last = rows.at(-1);
+      if (last === undefined) return raised;
+      inTime();
+      afterId = last.id;
+    }
+  };
+  const recoverChats = async (): Promise<number> => {
+    let raised = 0;
+    for (let afterId = 0; ; ) {
+      const rows = await chats.highestMessageNumbers(afterId, BATCH);
+      raised += await counters.raise(
+        rows.map(({ token, chatNumber, highest }) => ({ token, chatNumber, count: highest })),
+      );
+      const behind = rows.filter(({ highest, messagesCount }) => highest > messagesCount);
+      await counters.markDirty(
+        'chats',
+        behind.map(({ token, chatNumber }) => ({ token, chatNumber })),
+      );
+      const last = rows.at(-1);
+      if (last === undefined) return raised;
+      inTime();
+      afterId = last.id;
+    }
+  };
+  /** A command that was set aside keeps its number; only where its parent has a counter can one be given at all. */
+  const reserveDeadLetters = async (queue: string): Promise<number> => {
+    const { letters } = await deadLetters.list(queue, { limit: MAX_DEAD_LETTERS });
+    const counts = letters.flatMap(({ content }) => {
+      const { data } = numberedCommand.safeParse(parsed(content));
+      if (data === undefined) return [];
+      const { token, chatNumber, messageNumber } = data;
+      return messageNumber === undefined
+        ? [{ token, count: chatNumber }]
+        : [{ token, chatNumber, count: messageNumber }];
+    });
+    return counters.raise(counts, { onlyExisting: true });
+  };
 
   let raised = 0;
-  for (let afterId = 0; ; ) {
-    const rows = await applications.highestChatNumbers(afterId, BATCH);
-    raised += await counters.raise(rows.map(({ token, highest }) => ({ token, count: highest })));
-    const behind = rows.filter(({ highest, chatsCount }) => highest > chatsCount);
-    await counters.markDirty(
-      'applications',
-      behind.map(({ token }) => ({ token })),
-    );
-    const last = rows.at(-1);
-    if (last === undefined) break;
-    if (remainingMs() <= 0) return { gate: 'closed', raised };
-    afterId = last.id;
+  try {
+    await publisher.declare();
+    await pause(Math.max(0, Math.min(options.graceSeconds * 1000 - gate.closedForMs, remainingMs())));
+    inTime();
+    await drain('create-application');
+    await drain('update-application');
+    await returnDeferred('create-chat');
+    await drain('create-chat');
+    await returnDeferred('create-message');
+    await drain('create-message');
+    raised += await recoverApplications();
+    raised += await recoverChats();
+    raised += await reserveDeadLetters('create-chat');
+    raised += await reserveDeadLetters('create-message');
+  } catch (error) {
+    if (error instanceof OutOfTime) return { gate: 'closed', raised };
+    throw error;
   }
-  for (let afterId = 0; ; ) {
-    const rows = await chats.highestMessageNumbers(afterId, BATCH);
-    raised += await counters.raise(
-      rows.map(({ token, chatNumber, highest }) => ({ token, chatNumber, count: highest })),
-    );
-    const behind = rows.filter(({ highest, messagesCount }) => highest > messagesCount);
-    await counters.markDirty(
-      'chats',
-      behind.map(({ token, chatNumber }) => ({ token, chatNumber })),
-    );
-    const last = rows.at(-1);
-    if (last === undefined) break;
-    if (remainingMs() <= 0) return { gate: 'closed', raised };
-    afterId = last.id;
-  }
-
-  if ((await counters.openGate(gate.run)) === 'restarted') {
-    await counters.forgetClosing();
-    return { gate: 'closed', raised };
-  }
+  if ((await counters.openGate(gate.run)) === 'restarted') return { gate: 'closed', raised };
   log('The counters are recovered', { raised });
   return { gate: 'open', raised };
+};
+
+const parsed = (content: string): unknown => {
+  try {
+    return JSON.parse(content);
+  } catch {
+    return undefined;
+  }
 };
 
 export const handler = scheduledHandler(schema, recoverCounters, {
@@ -103,4 +170,5 @@ export const handler = scheduledHandler(schema, recoverCounters, {
   publisher,
   applications,
   chats,
+  deadLetters,
 });

@@ -8,40 +8,44 @@ import { commandQueues, messages, now, outbox, publisher } from '../../lib/runti
 
 type Uses = {
   outbox: Pick<Outbox, 'commands' | 'unindexed' | 'relayed' | 'noteRelayed'>;
-  publisher: Pick<Publisher, 'publish' | 'depth'>;
+  publisher: Pick<Publisher, 'publish' | 'depth' | 'declare'>;
   messages: Pick<Messages, 'find'>;
   commandQueues: readonly string[];
   now: () => number;
 };
 
-/** A step waits until the queue has taken it in before the next is published. */
-const BATCH = 1_000;
+/** A step is published once the queue has taken in the one before. */
+const STEP = 1_000;
 const POLL_MS = 200;
+/** How long a queue may take over a step before the others get their turn; the next run goes on where this one was. */
+const STEP_WAIT_MS = 15_000;
 
 const schema = z.object({
   /** Younger commands are on their way by themselves. */
   olderThanSeconds: z.number().min(0).default(30),
-  /** What was published again gets this long before it is published once more. */
+  /** Once the outbox has been gone through, it is not gone through again sooner than this. */
   againAfterSeconds: z.number().min(0).default(300),
 });
 
 /**
  * Publishes again what has lain in the outbox too long: commands whose publish was not confirmed, or which the broker
  * has lost. Only into a queue that is empty, so that one whose consumer is merely slow is never flooded; a copy of what
- * is being worked on does no harm.
+ * is being worked on does no harm. A broker that has lost its queues gets them again.
  */
 export const relayOutbox = async (
   { options, remainingMs }: Pick<Run<z.output<typeof schema>>, 'options' | 'remainingMs'>,
   { outbox, publisher, messages, commandQueues, now }: Uses,
 ) => {
   const { olderThanSeconds, againAfterSeconds } = options;
+  await publisher.declare();
 
   const isEmpty = async (queue: string): Promise<boolean> => {
     const { ready, retry } = await publisher.depth(queue);
     return ready === 0 && retry === 0;
   };
   const becomesEmpty = async (queue: string): Promise<boolean> => {
-    while (remainingMs() > 0) {
+    const deadline = now() + STEP_WAIT_MS;
+    while (now() < deadline && remainingMs() > 0) {
       if (await isEmpty(queue)) return true;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
@@ -56,23 +60,25 @@ export const relayOutbox = async (
     }>,
   ): Promise<number> => {
     if (!(await isEmpty(queue))) return 0;
-    const before = await outbox.relayed(queue);
-    let { upTo } = now() - before.atMs >= againAfterSeconds * 1000 ? { upTo: 0 } : before;
+    // A pass goes through the outbox from its beginning; a copy that was lost as well is published by the next.
+    let pass = await outbox.relayed(queue);
+    if (now() - pass.atMs >= againAfterSeconds * 1000) pass = { upTo: 0, atMs: now() };
     let relayed = 0;
     while (remainingMs() > 0) {
       const olderThan = Math.floor((now() - olderThanSeconds * 1000) * 1000);
-      const step = await next({ after: upTo, olderThan, count: BATCH });
+      const step = await next({ after: pass.upTo, olderThan, count: STEP });
       if (step.upTo === undefined) break;
       await publisher.publish(step.publications);
       relayed += step.publications.length;
-      upTo = step.upTo;
-      await outbox.noteRelayed(queue, { upTo, atMs: now() });
+      pass = { ...pass, upTo: step.upTo };
+      await outbox.noteRelayed(queue, pass);
       if (!(await becomesEmpty(queue))) break;
     }
     return relayed;
   };
 
   const report: Record<string, number> = {};
+  // Parents come first, so that their children need not wait for them.
   for (const queue of commandQueues) {
     report[queue] = await relay(queue, async (range) => {
       const commands = await outbox.commands(queue, range);

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
-import { gateStatus, openGate, raiseCounters } from './recover.lua.ts';
+import { forgetApplications, gateStatus, openGate, raiseCounters } from './recover.lua.ts';
 import { runScript } from './script.ts';
 import { settleCounts } from './settle.lua.ts';
 
@@ -33,29 +33,32 @@ export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) =>
     },
     openGate: async (run: string): Promise<'open' | 'restarted'> =>
       (await guarded(() => runScript(redis, openGate, [keys.state], [run]))) as 'open' | 'restarted',
-    /** Lets the time since the gate closed begin anew. */
-    forgetClosing: async (): Promise<void> => {
-      await guarded(() => redis.hdel(keys.state, 'closedAt'));
-    },
-
     /** Counts by application or chat; undefined where Redis has none. */
     read: async (of: { token: string; chatNumber?: number }[]): Promise<(number | undefined)[]> => {
       if (of.length === 0) return [];
       const values = await guarded(() => redis.mget(of.map(counterKey)));
       return values.map((value) => (value === null ? undefined : Number(value)));
     },
-    /** Brings counters up to at least these values. @returns how many were lower or missing */
-    raise: async (counts: Count[]): Promise<number> => {
+    /**
+     * Brings counters up to at least these values: those that are missing too, unless `onlyExisting`.
+     * @returns how many were raised
+     */
+    raise: async (counts: Count[], { onlyExisting = false } = {}): Promise<number> => {
       if (counts.length === 0) return 0;
       return Number(
         await guarded(() =>
-          runScript(
-            redis,
-            raiseCounters,
-            counts.map(counterKey),
-            counts.map(({ count }) => count),
-          ),
+          runScript(redis, raiseCounters, counts.map(counterKey), [
+            onlyExisting ? 'existing' : 'all',
+            ...counts.map(({ count }) => count),
+          ]),
         ),
+      );
+    },
+    /** Forgets names that were kept from before the gate closed, while it is closed: MySQL must have them. */
+    forgetApplications: async (tokens: string[]): Promise<void> => {
+      if (tokens.length === 0) return;
+      await guarded(() =>
+        runScript(redis, forgetApplications, [keys.state, ...tokens.map(keys.application)], []),
       );
     },
 

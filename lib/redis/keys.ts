@@ -8,7 +8,7 @@ export const createKeys = (prefix = '') => {
   const chat = (token: string, chatNumber: number) => `${prefix}${token}:${chatNumber}`;
   return {
     prefix,
-    /** hash: `run` the server run for which the counters are known to be complete, `epoch`, `clock`, `closedAt`. */
+    /** hash: `run` the server run for which the counters are known to be complete, `epoch`, `clock`, `closedAt:<run>`. */
     state: `${prefix}cell:state`,
     /** stream: accepted commands that MySQL does not have yet. */
     outbox: (queue: string) => `${prefix}outbox:${queue}`,

@@ -55,6 +55,7 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
               ...chunk.flatMap(({ token, creatorId }) => [
                 keys.application(token),
                 keys.pendingApplications(creatorId ?? 0),
+                keys.applicationCounter(token),
               ]),
             ],
             chunk.flatMap(({ commandId, token }) => [commandId, token]),
@@ -69,8 +70,16 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
           runScript(
             redis,
             settleChats,
-            [keys.outbox('create-chat'), ...chunk.map(({ token }) => keys.pendingChats(token))],
-            chunk.flatMap(({ commandId, chatNumber }) => [commandId, chatNumber]),
+            [
+              keys.outbox('create-chat'),
+              keys.dirtyApplications,
+              ...chunk.flatMap(({ token, chatNumber }) => [
+                keys.pendingChats(token),
+                keys.applicationCounter(token),
+                keys.chatCounter(token, chatNumber),
+              ]),
+            ],
+            chunk.flatMap(({ commandId, chatNumber, token }) => [commandId, chatNumber, token]),
           ),
         );
       }
@@ -86,11 +95,13 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
               keys.state,
               keys.outbox('create-message'),
               keys.indexOutbox,
+              keys.dirtyChats,
               ...chunk.flatMap(({ token, chatNumber }) => [
                 keys.windowOrder(token, chatNumber),
                 keys.windowEntries(token, chatNumber),
                 keys.pendingOrder(token, chatNumber),
                 keys.pendingIds(token, chatNumber),
+                keys.chatCounter(token, chatNumber),
               ]),
             ],
             chunk.flatMap((message) => [
@@ -99,6 +110,7 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
               message.createdAtMs,
               message.version === undefined ? '' : toReference(message),
               message.version ?? 0,
+              `${message.token}:${message.chatNumber}`,
             ]),
           ),
         );
@@ -189,7 +201,7 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
       return refs;
     },
 
-    /** How far each outbox was published again: up to which command, and when (ms since the epoch). */
+    /** The newest pass through an outbox: when it began (ms since the epoch), and up to which command it has got. */
     relayed: async (queue: string): Promise<{ upTo: number; atMs: number }> => {
       const [upTo, at] = (await guarded(() => redis.hget(keys.relayed, queue)))?.split('@') ?? [];
       return { upTo: Number(upTo ?? 0), atMs: Number(at ?? 0) };

@@ -4,20 +4,39 @@ import { script } from './script.ts';
 export const gateStatus = script(/* lua */ `
 if isOpen(KEYS[1]) then return { 'open' } end
 refuse(KEYS[1])
-return { 'closed', string.format('%.0f', nowMicros() - tonumber(redis.call('HGET', KEYS[1], 'closedAt'))), runId() }
+return { 'closed', string.format('%.0f', nowMicros() - tonumber(redis.call('HGET', KEYS[1], closedAtField()))), runId() }
 `);
 
-/** KEYS counters · ARGV for each the least that it must be. Answers how many were raised. */
+/**
+ * KEYS counters · ARGV 'all', or 'existing' to leave out those that are missing; then for each counter the least that
+ * it must be. Answers how many were raised.
+ */
 export const raiseCounters = script(/* lua */ `
 local raised = 0
 for i, key in ipairs(KEYS) do
   local value = redis.call('GET', key)
-  if not value or tonumber(value) < tonumber(ARGV[i]) then
-    redis.call('SET', key, ARGV[i])
+  local least = ARGV[i + 1]
+  if value and tonumber(value) < tonumber(least) or not value and ARGV[1] == 'all' then
+    redis.call('SET', key, least)
     raised = raised + 1
   end
 end
 return raised
+`);
+
+/**
+ * KEYS state, then what is kept of applications. Forgets what was kept before the gate closed: MySQL has it by now, and
+ * an older copy of the server's data may hold a name that is not the newest any more.
+ */
+export const forgetApplications = script(/* lua */ `
+local closedAt = redis.call('HGET', KEYS[1], closedAtField())
+if not closedAt then return 0 end
+local forgotten = 0
+for i = 2, #KEYS do
+  local version = redis.call('HGET', KEYS[i], 'version')
+  if version and tonumber(version) < tonumber(closedAt) then forgotten = forgotten + redis.call('DEL', KEYS[i]) end
+end
+return forgotten
 `);
 
 /** KEYS state · ARGV run id for which the counters were rebuilt. Answers 'open', or 'restarted' when it is another run. */
@@ -25,6 +44,8 @@ export const openGate = script(/* lua */ `
 if runId() ~= ARGV[1] then return 'restarted' end
 redis.call('HSET', KEYS[1], 'run', ARGV[1])
 redis.call('HINCRBY', KEYS[1], 'epoch', 1)
-redis.call('HDEL', KEYS[1], 'closedAt')
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if string.sub(field, 1, 9) == 'closedAt:' then redis.call('HDEL', KEYS[1], field) end
+end
 return 'open'
 `);

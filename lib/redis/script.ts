@@ -16,8 +16,12 @@ local function nowMicros()
   local t = redis.call('TIME')
   return tonumber(t[1]) * 1000000 + tonumber(t[2])
 end
+-- Since when numbering is refused, for this run of the server: an older copy may hold the time of an earlier one.
+local function closedAtField()
+  return 'closedAt:' .. runId()
+end
 local function refuse(state)
-  redis.call('HSETNX', state, 'closedAt', string.format('%.0f', nowMicros()))
+  redis.call('HSETNX', state, closedAtField(), string.format('%.0f', nowMicros()))
   return { 'closed' }
 end
 -- Microseconds since the epoch, higher at every call: names a command and is the version of what it writes.

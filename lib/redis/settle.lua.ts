@@ -6,10 +6,24 @@ import { windowLua } from './window.lua.ts';
  * because they were on the way goes. Every script may run again for the same commands.
  */
 
-/** KEYS outbox, then for each application: application, pendingApplications or '' · ARGV for each: id, token */
+/**
+ * What is stored is counted: a command that another program numbered, or one redriven after its counter was lost, must
+ * not meet its number given a second time.
+ */
+const followLua = /* lua */ `
+local function follow(counter, number, dirty, member)
+  if tonumber(redis.call('GET', counter) or '-1') >= tonumber(number) then return end
+  redis.call('SET', counter, number)
+  if dirty then redis.call('ZADD', dirty, string.format('%.0f', nowMicros()), member) end
+end
+`;
+
+/** KEYS outbox, then for each application: application, pendingApplications, counter · ARGV for each: id, token */
 export const settleApplications = script(/* lua */ `
+${followLua}
 for i = 1, #ARGV / 2 do
-  local application, pendingApplications = KEYS[i * 2], KEYS[i * 2 + 1]
+  local application, pendingApplications, counter = unpack(KEYS, i * 3 - 1, i * 3 + 1)
+  follow(counter, '0')
   local id, token = ARGV[i * 2 - 1], ARGV[i * 2]
   local wasOurs = redis.call('XDEL', KEYS[1], id .. '-0') == 1
   local version = redis.call('HGET', application, 'version')
@@ -23,26 +37,40 @@ end
 return 'OK'
 `);
 
-/** KEYS outbox, then for each chat: pendingChats · ARGV for each: id, chatNumber */
+/**
+ * KEYS outbox, dirtyApplications, then for each chat: pendingChats, the application's counter, the chat's counter
+ * ARGV for each: id, chatNumber, token
+ */
 export const settleChats = script(/* lua */ `
-for i = 1, #ARGV / 2 do
-  redis.call('XDEL', KEYS[1], ARGV[i * 2 - 1] .. '-0')
-  redis.call('HDEL', KEYS[i + 1], ARGV[i * 2])
+${followLua}
+for i = 0, #ARGV / 3 - 1 do
+  local pending, counter, messages = unpack(KEYS, i * 3 + 3, i * 3 + 5)
+  local id, number, token = unpack(ARGV, i * 3 + 1, i * 3 + 3)
+  redis.call('XDEL', KEYS[1], id .. '-0')
+  redis.call('HDEL', pending, number)
+  follow(counter, number, KEYS[2], token)
+  follow(messages, '0')
 end
 return 'OK'
 `);
 
 /**
- * KEYS state, outbox, indexOutbox, then for each message: windowOrder, windowEntries, pendingOrder, pendingIds
- * ARGV for each: id, number, createdAt in ms, reference in the index's outbox or '' when nothing was stored, version
+ * KEYS state, outbox, indexOutbox, dirtyChats, then for each message: windowOrder, windowEntries, pendingOrder,
+ * pendingIds, counter
+ * ARGV for each: id, number, createdAt in ms, reference in the index's outbox or '' when nothing was stored, version,
+ * `token:chatNumber`
  */
 export const settleMessages = script(/* lua */ `
 ${windowLua}
-local state, outbox, indexOutbox = KEYS[1], KEYS[2], KEYS[3]
-for i = 0, #ARGV / 5 - 1 do
-  local order, entries, pendingOrder, pendingIds = unpack(KEYS, i * 4 + 4, i * 4 + 7)
-  local id, number, createdAt, reference, version = unpack(ARGV, i * 5 + 1, i * 5 + 5)
-  if reference ~= '' then redis.call('ZADD', indexOutbox, 'GT', version, reference) end
+${followLua}
+local state, outbox, indexOutbox, dirty = unpack(KEYS, 1, 4)
+for i = 0, #ARGV / 6 - 1 do
+  local order, entries, pendingOrder, pendingIds, counter = unpack(KEYS, i * 5 + 5, i * 5 + 9)
+  local id, number, createdAt, reference, version, chat = unpack(ARGV, i * 6 + 1, i * 6 + 6)
+  if reference ~= '' then
+    redis.call('ZADD', indexOutbox, 'GT', version, reference)
+    follow(counter, number, dirty, chat)
+  end
   local wasOurs = redis.call('XDEL', outbox, id .. '-0') == 1
   if redis.call('HGET', pendingIds, number) == id then
     redis.call('HDEL', pendingIds, number)
