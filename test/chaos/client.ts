@@ -1,0 +1,43 @@
+/** What came back: a status and a body, or no answer at all. */
+export type Answer = { status: number; body: unknown; link: string | undefined } | { status: 'none' };
+
+/** Longer than any function may take to answer. */
+const TIMEOUT_MS = 12_000;
+
+export type Api = (
+  method: 'GET' | 'POST' | 'PUT',
+  path: string,
+  more?: { token?: string; authorization?: string; body?: object; idempotencyKey?: string },
+) => Promise<Answer>;
+
+/** @param url without a trailing slash */
+export const createApi =
+  (url: string): Api =>
+  async (method, path, { token, authorization, body, idempotencyKey } = {}) => {
+    try {
+      const response = await fetch(`${url}${path}`, {
+        method,
+        headers: {
+          ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+          ...(authorization === undefined ? {} : { Authorization: authorization }),
+          ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+          ...(idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      const text = await response.text();
+      return {
+        status: response.status,
+        body: text === '' ? undefined : JSON.parse(text),
+        link: response.headers.get('link') ?? undefined,
+      };
+    } catch {
+      // Refused, reset, cut off or timed out: nobody knows what became of it.
+      return { status: 'none' };
+    }
+  };
+
+/** A number or text that an answer's body must hold. */
+export const fieldOf = (body: unknown, name: string): unknown =>
+  typeof body === 'object' && body !== null ? (body as Record<string, unknown>)[name] : undefined;

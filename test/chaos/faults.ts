@@ -1,0 +1,338 @@
+import { rmSync } from 'node:fs';
+import { connect } from 'amqplib';
+import { Redis } from 'ioredis';
+import { queueNames } from '../../lib/contracts/commands.ts';
+import { createKeys } from '../../lib/redis/keys.ts';
+import type { ServiceName } from '../../local/services/index.ts';
+import { type Findings, poisonMark } from './audit.ts';
+import type { Random } from './random.ts';
+import type { Pace } from './round.ts';
+import type { System } from './system.ts';
+
+export type Attack = {
+  system: System;
+  pace: Pace;
+  random: Random;
+  sleep: (ms: number) => Promise<unknown>;
+  /** From now on readers may be shown less than was accepted. */
+  redisGoes: () => void;
+  /** So many commands were published that can never succeed. */
+  expectDead: (count: number) => void;
+  found: (kind: keyof Findings, what: string) => void;
+};
+
+export type Fault = {
+  name: string;
+  /** In words, for the table. */
+  what: string;
+  /** Servers it needs. */
+  needs?: readonly ServiceName[];
+  /** Redis forgets the idempotency keys of what was sent meanwhile. */
+  losesKeys?: boolean;
+  /** Hurts and heals, under the writes of the clients; settles when the servers run again. */
+  inject: (attack: Attack) => Promise<void>;
+};
+
+const keys = createKeys();
+
+const withRedis = async <Result>(
+  system: System,
+  work: (redis: Redis) => Promise<Result>,
+): Promise<Result> => {
+  const redis = new Redis(system.service('redis').url, { maxRetriesPerRequest: 3 });
+  redis.on('error', () => undefined);
+  try {
+    return await work(redis);
+  } finally {
+    redis.disconnect();
+  }
+};
+
+type Copy = { queue: string; content: string; messageId: string };
+
+const publish = async (system: System, copies: readonly Copy[]): Promise<void> => {
+  const connection = await connect(system.service('rabbitmq').url);
+  connection.on('error', () => undefined);
+  const channel = await connection.createConfirmChannel();
+  for (const { queue, content, messageId } of copies)
+    channel.sendToQueue(queue, Buffer.from(content), { persistent: true, messageId });
+  await channel.waitForConfirms();
+  await connection.close();
+};
+
+/** Accepted commands that MySQL does not have yet. */
+const readOutboxes = (system: System): Promise<Copy[]> =>
+  withRedis(system, async (redis) => {
+    const copies: Copy[] = [];
+    for (const queue of queueNames.filter((name) => name !== 'index-message')) {
+      for (const [id, fields] of await redis.xrange(keys.outbox(queue), '-', '+'))
+        copies.push({ queue, content: fields[1] ?? '', messageId: id.split('-')[0] ?? '' });
+    }
+    return copies;
+  });
+
+const shuffle = <Item>(items: readonly Item[], random: Random): Item[] =>
+  items
+    .map((item) => ({ item, at: random.next() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+
+/** kill -9, and the same data again after a moment. */
+const kill = (name: ServiceName): Fault => ({
+  name: `kill-${name}`,
+  what: `kill -9 of ${name}, started again`,
+  needs: [name],
+  inject: async ({ system, sleep, redisGoes }) => {
+    const server = system.service(name);
+    if (name === 'redis') redisGoes();
+    server.kill('SIGKILL');
+    await sleep(500);
+    await server.start();
+  },
+});
+
+const pause = (name: ServiceName): Fault => ({
+  name: `pause-${name}`,
+  what: `SIGSTOP of ${name} for longer than requests wait`,
+  needs: [name],
+  inject: async ({ system, sleep, pace, redisGoes }) => {
+    const server = system.service(name);
+    if (name === 'redis') redisGoes();
+    server.pause();
+    try {
+      await sleep(pace.outageMs);
+    } finally {
+      server.resume();
+    }
+  },
+});
+
+/** Commands pile up behind a MySQL that does not answer, while `work` is done. */
+const whileMysqlHangs = async (
+  { system, sleep }: Pick<Attack, 'system' | 'sleep'>,
+  pileUpMs: number,
+  work: () => Promise<void>,
+): Promise<void> => {
+  const mysql = system.service('mysql');
+  mysql.pause();
+  try {
+    await sleep(pileUpMs);
+    await work();
+  } finally {
+    mysql.resume();
+  }
+};
+
+export const faults: readonly Fault[] = [
+  {
+    name: 'none',
+    what: 'nothing (what the others are compared with)',
+    inject: ({ sleep, pace }) => sleep(pace.outageMs).then(() => undefined),
+  },
+  kill('mysql'),
+  kill('redis'),
+  kill('rabbitmq'),
+  kill('opensearch'),
+  {
+    name: 'kill-functions',
+    what: 'kill -9 of the functions at any moment, several times',
+    inject: async ({ system, sleep, pace, random }) => {
+      for (let i = 0; i < pace.kills; i += 1) {
+        await system.killApi();
+        await system.startApi();
+        await sleep(300 + random.below(1_200));
+      }
+    },
+  },
+  pause('mysql'),
+  pause('redis'),
+  pause('rabbitmq'),
+  pause('opensearch'),
+  {
+    name: 'pause-functions',
+    what: 'SIGSTOP of the functions for longer than requests wait',
+    inject: async ({ system, sleep, pace }) => {
+      const { api } = system;
+      api.signal('SIGSTOP');
+      try {
+        await sleep(pace.outageMs);
+      } finally {
+        api.signal('SIGCONT');
+      }
+    },
+  },
+  {
+    name: 'wipe-rabbitmq',
+    what: 'disk of RabbitMQ wiped, with commands queued',
+    inject: ({ system, sleep, ...attack }) =>
+      whileMysqlHangs({ system, sleep }, Math.min(attack.pace.outageMs, 4_000) / 2, async () => {
+        const server = system.service('rabbitmq');
+        server.kill('SIGKILL');
+        await server.stop();
+        await server.wipe();
+        await server.start();
+      }),
+  },
+  {
+    name: 'wipe-redis',
+    what: 'disk of Redis wiped, with commands on the way',
+    losesKeys: true,
+    inject: ({ system, sleep, redisGoes, pace }) =>
+      whileMysqlHangs({ system, sleep }, Math.min(pace.outageMs, 4_000) / 2, async () => {
+        const server = system.service('redis');
+        redisGoes();
+        server.kill('SIGKILL');
+        await server.stop();
+        await server.wipe();
+        await server.start();
+      }),
+  },
+  {
+    name: 'rollback-redis',
+    what: 'Redis rolled back to an older copy of its disk',
+    losesKeys: true,
+    inject: async ({ system, sleep, redisGoes, random, pace }) => {
+      const server = system.service('redis');
+      const folder = server.dataFolder;
+      if (folder === undefined) throw new Error('Redis has no data folder of ours.');
+      const copy = `${folder}.copy`;
+      // Requests of after the copy are those whose keys will be forgotten.
+      redisGoes();
+      await system.copyOwned(folder, copy);
+      const rollBack = async () => {
+        server.kill('SIGKILL');
+        await server.stop();
+        await server.wipe();
+        await system.copyOwned(copy, folder);
+        rmSync(copy, { recursive: true, force: true });
+        await server.start();
+      };
+      await sleep(1_000);
+      // Half of the times with commands on the way.
+      if (random.next() < 0.5) await whileMysqlHangs({ system, sleep }, 1_000, rollBack);
+      else {
+        await sleep(Math.min(pace.outageMs, 4_000) / 2);
+        await rollBack();
+      }
+    },
+  },
+  {
+    name: 'mysql-and-opensearch-down',
+    what: 'MySQL and OpenSearch both down under writes',
+    needs: ['opensearch'],
+    inject: async ({ system, sleep, pace }) => {
+      const servers = [system.service('mysql'), system.service('opensearch')];
+      for (const server of servers) server.kill('SIGKILL');
+      // The long run: a minute.
+      await sleep(4 * pace.outageMs - (pace.outageMs < 10_000 ? 2 * pace.outageMs : 0));
+      await Promise.all(servers.map((server) => server.start()));
+    },
+  },
+  {
+    name: 'restart-all',
+    what: 'all four servers killed at once and started again',
+    inject: async ({ system, sleep, redisGoes }) => {
+      redisGoes();
+      const names = (['mysql', 'redis', 'rabbitmq', 'opensearch'] as const).filter((name) =>
+        system.has(name),
+      );
+      const servers = names.map((name) => system.service(name));
+      for (const server of servers) server.kill('SIGKILL');
+      await sleep(500);
+      await Promise.all(servers.map((server) => server.start()));
+    },
+  },
+  {
+    name: 'poison',
+    what: 'poisoned commands in a batch of a thousand',
+    inject: ({ system, sleep, pace, expectDead, found }) =>
+      whileMysqlHangs({ system, sleep }, 1_500, async () => {
+        const creates = (await readOutboxes(system)).filter(({ queue }) => queue === 'create-message');
+        const [first] = creates;
+        if (first === undefined) return found('stuck', 'no message was on the way when the batch was made');
+        const command = JSON.parse(first.content);
+        const poisoned = [
+          '{ not JSON',
+          JSON.stringify({ ...command, body: undefined }),
+          JSON.stringify({ ...command, senderId: 999_999_999, commandId: 1 }),
+          // The number is another command's.
+          JSON.stringify({ ...command, body: 'somebody else', commandId: command.commandId + 1 }),
+          // The database refuses it, and with it the whole statement.
+          JSON.stringify({ ...command, messageNumber: 4_294_967_295, date: '+010000-01-01T00:00:00Z' }),
+        ];
+        const batch: Copy[] = Array.from(
+          { length: pace.batch },
+          (_, i) => creates[i % creates.length] ?? first,
+        );
+        poisoned.forEach((content, i) => {
+          batch[Math.floor(((i + 0.5) * batch.length) / poisoned.length)] = {
+            queue: 'create-message',
+            content,
+            messageId: `${poisonMark}-${i}`,
+          };
+        });
+        expectDead(poisoned.length);
+        await publish(system, batch);
+      }),
+  },
+  {
+    name: 'three-times',
+    what: 'every command delivered three times, in any order',
+    inject: ({ system, sleep, pace, random }) =>
+      whileMysqlHangs({ system, sleep }, Math.min(pace.outageMs, 5_000), async () => {
+        const onTheWay = await readOutboxes(system);
+        await publish(system, shuffle([...onTheWay, ...onTheWay], random));
+      }),
+  },
+  {
+    name: 'redis-full',
+    what: 'Redis at maxmemory',
+    inject: async ({ system, sleep, pace, found }) => {
+      const setLimit = (limit: string) =>
+        withRedis(system, (redis) => redis.config('SET', 'maxmemory', limit));
+      await whileMysqlHangs({ system, sleep }, 1_500, async () => {
+        await setLimit('1mb');
+      });
+      try {
+        // What is on the way must be let out of a server that takes nothing in.
+        const deadline = performance.now() + Math.max(pace.outageMs, 10_000);
+        let left = 1;
+        while (left > 0 && performance.now() < deadline) {
+          await sleep(200);
+          left = (await readOutboxes(system)).length;
+        }
+        if (left > 0) found('stuck', `${left} commands cannot leave the outbox while Redis is full`);
+        await sleep(1_000);
+      } finally {
+        await setLimit('0');
+      }
+    },
+  },
+  {
+    name: 'rabbitmq-alarm',
+    what: 'memory alarm of RabbitMQ, which blocks publishers',
+    inject: async ({ system, sleep, pace }) => {
+      await system.rabbitmqctl('set_vm_memory_high_watermark', 'absolute', '1MB');
+      try {
+        await sleep(pace.outageMs);
+      } finally {
+        await system.rabbitmqctl('set_vm_memory_high_watermark', '0.4');
+      }
+    },
+  },
+  {
+    name: 'slow-network',
+    what: 'latency, stalls and resets between functions and servers',
+    inject: async ({ system, sleep, pace, random }) => {
+      await system.killApi();
+      await system.startApiBehind(
+        { latencyMs: 5, jitterMs: 40, stallChance: 0.005, stallMs: 3_000, resetChance: 0.002 },
+        random.next,
+      );
+      await sleep(2 * pace.outageMs);
+      await system.killApi();
+      await system.closeProxies();
+      await system.startApi();
+    },
+  },
+];

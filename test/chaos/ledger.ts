@@ -1,0 +1,91 @@
+import { Register } from './register.ts';
+
+/** A request that creates: known by its tag, which is in what it creates, whatever became of its answers. */
+export type Creation = {
+  tag: string;
+  firstSentAt: number;
+  lastSentAt: number;
+};
+
+export type MessageRecord = { number: number; tag: string; body: Register; sender: number };
+
+export type ChatRecord = {
+  token: string;
+  number: number;
+  tag: string;
+  round: number;
+  messages: Map<number, MessageRecord>;
+  /** Messages that were sent here, answered or not. */
+  sent: Map<string, Creation>;
+};
+
+export type ApplicationRecord = {
+  token: string;
+  tag: string;
+  round: number;
+  owner: number;
+  name: Register;
+  chats: Map<number, ChatRecord>;
+  sent: Map<string, Creation>;
+};
+
+/** Values carry the tag of who wrote them as their first word. */
+export const tagOf = (text: string): string => text.split(' ', 1)[0] ?? '';
+
+/**
+ * What the clients were told, which is what the system is held to: a 200 is kept for ever, an answer that never came is
+ * neither lost nor kept.
+ */
+export class Ledger {
+  readonly applications = new Map<string, ApplicationRecord>();
+  readonly sentApplications = new Map<string, Creation>();
+  /** Contradictions that show in the answers alone. */
+  readonly contradictions: { kind: 'twice' | 'wrong'; what: string }[] = [];
+  accepted = 0;
+  refused = 0;
+  unanswered = 0;
+  #tags = 0;
+
+  tag(kind: string): string {
+    this.#tags += 1;
+    return `${kind}${this.#tags}`;
+  }
+
+  contradict(kind: 'twice' | 'wrong', what: string): void {
+    this.contradictions.push({ kind, what });
+  }
+
+  keepApplication(round: number, owner: number, token: string, tag: string, name: string): void {
+    if (this.applications.has(token)) this.contradict('twice', `application ${token} was given twice`);
+    this.applications.set(token, {
+      token,
+      tag,
+      round,
+      owner,
+      name: new Register(name, performance.now()),
+      chats: new Map(),
+      sent: new Map(),
+    });
+  }
+
+  keepChat(application: ApplicationRecord, round: number, number: number, tag: string): void {
+    if (application.chats.has(number))
+      this.contradict('twice', `chat ${application.token}/${number} was given twice`);
+    application.chats.set(number, {
+      token: application.token,
+      number,
+      tag,
+      round,
+      messages: new Map(),
+      sent: new Map(),
+    });
+  }
+
+  keepMessage(chat: ChatRecord, sender: number, number: number, tag: string, body: string): MessageRecord {
+    if (chat.messages.has(number))
+      this.contradict('twice', `message ${chat.token}/${chat.number}/${number} was given twice`);
+    const message = { number, tag, body: new Register(body, performance.now()), sender };
+    chat.messages.set(number, message);
+    return message;
+  }
+}

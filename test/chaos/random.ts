@@ -1,0 +1,19 @@
+/** Repeatable: the same seed, the same choices (the servers' timing is their own). mulberry32. */
+export type Random = {
+  next: () => number;
+  below: (n: number) => number;
+  pick: <T>(of: readonly T[]) => T | undefined;
+};
+
+export const createRandom = (seed: number): Random => {
+  let state = seed >>> 0;
+  const next = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+  const below = (n: number) => Math.floor(next() * n);
+  return { next, below, pick: (of) => of[below(of.length)] };
+};

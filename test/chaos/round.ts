@@ -1,0 +1,231 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { audit, drainDeadLetters, type Findings, findUnrest, isClean, noFindings } from './audit.ts';
+import { type Api, createApi } from './client.ts';
+import type { Fault } from './faults.ts';
+import { type ChatRecord, type Creation, Ledger } from './ledger.ts';
+import { createRandom, type Random } from './random.ts';
+import type { System } from './system.ts';
+import { signIn, signUp, type User, Workload } from './workload.ts';
+
+export type RoundResult = {
+  fault: string;
+  /** Writes that were answered 200. */
+  accepted: number;
+  refused: number;
+  unanswered: number;
+  /** Creations repeated since Redis had lost what it knew of their keys. */
+  repeated: number;
+  /** From the end of the fault until an audit found nothing; undefined when none did in time. */
+  secondsUntilWhole: number | undefined;
+  findings: Findings;
+};
+
+/** Which length a round has. */
+export type Pace = {
+  /** Undisturbed writes before the fault. */
+  beforeMs: number;
+  /** How long a server is down or frozen. */
+  outageMs: number;
+  /** Writers go on for so long after the fault. */
+  afterMs: number;
+  /** How often the functions are killed in a round. */
+  kills: number;
+  /** Commands in a batch with poison. */
+  batch: number;
+  wholeWithinMs: number;
+  /** For the recovery of counters; undefined: only after all writers have their answers, and then at once. */
+  graceSeconds: number | undefined;
+};
+
+export const shortPace: Pace = {
+  beforeMs: 1_500,
+  outageMs: 4_000,
+  afterMs: 1_000,
+  kills: 2,
+  batch: 1_000,
+  wholeWithinMs: 60_000,
+  graceSeconds: undefined,
+};
+
+export const longPace: Pace = {
+  beforeMs: 2_000,
+  outageMs: 15_000,
+  afterMs: 5_000,
+  kills: 3,
+  batch: 1_000,
+  wholeWithinMs: 120_000,
+  graceSeconds: 12,
+};
+
+const WRITERS = 6;
+const SIGN_IN_EVERY_MS = 20 * 60_000;
+
+/** One system, attacked round after round; what its clients were told is kept over all rounds. */
+export class Arena {
+  readonly #system: System;
+  readonly #api: Api;
+  readonly #ledger = new Ledger();
+  readonly #random: Random;
+  readonly #users: User[] = [];
+  readonly #say: (line: string) => void;
+  #signedInAt = 0;
+  #rounds = 0;
+  #standing: ChatRecord[] = [];
+
+  constructor(system: System, { seed, say }: { seed: number; say: (line: string) => void }) {
+    this.#system = system;
+    this.#api = createApi(system.apiUrl);
+    this.#random = createRandom(seed);
+    this.#say = say;
+  }
+
+  async run(fault: Fault, pace: Pace): Promise<RoundResult> {
+    this.#rounds += 1;
+    const round = this.#rounds;
+    await this.#signIn();
+    const ledger = this.#ledger;
+    const before = { accepted: ledger.accepted, refused: ledger.refused, unanswered: ledger.unanswered };
+    const { schedule } = this.#system;
+    let lossBegan = Number.POSITIVE_INFINITY;
+    let mayLag = false;
+    const workload = new Workload({
+      api: this.#api,
+      ledger,
+      users: this.#users,
+      random: this.#random,
+      round,
+      standing: this.#standing,
+      mayLag: () => mayLag,
+    });
+    const findings = noFindings();
+    let poison = 0;
+    let healedAt: number;
+    schedule.graceSeconds = pace.graceSeconds;
+    workload.start();
+    try {
+      await delay(pace.beforeMs);
+      await fault.inject({
+        system: this.#system,
+        pace,
+        random: this.#random,
+        sleep: (ms) => delay(ms),
+        redisGoes: () => {
+          mayLag = true;
+          if (fault.losesKeys) lossBegan = performance.now();
+        },
+        expectDead: (count) => {
+          poison += count;
+        },
+        found: (kind, what) => findings[kind].push(what),
+      });
+      healedAt = performance.now();
+      await delay(pace.afterMs);
+    } finally {
+      await workload.stop();
+    }
+    // No request runs any more: recovery need not wait for any.
+    schedule.graceSeconds = pace.graceSeconds ?? 0;
+    const lossEnded = performance.now();
+    const mayRepeat = ({ firstSentAt, lastSentAt }: Creation) =>
+      lastSentAt >= lossBegan && firstSentAt <= lossEnded;
+
+    const { settled, repeated } = await this.#settle(round, { poison, mayRepeat, pace });
+    const secondsUntilWhole = isClean(settled) ? (performance.now() - healedAt) / 1000 : undefined;
+    for (const { kind, what } of ledger.contradictions.splice(0)) findings[kind].push(what);
+    for (const kind of Object.keys(findings) as (keyof Findings)[]) findings[kind].push(...settled[kind]);
+    if (this.#standing.length === 0) {
+      const [first] = [...ledger.applications.values()][0]?.chats.values() ?? [];
+      if (first !== undefined) this.#standing = [first];
+    }
+    return {
+      fault: fault.name,
+      accepted: ledger.accepted - before.accepted,
+      refused: ledger.refused - before.refused,
+      unanswered: ledger.unanswered - before.unanswered,
+      repeated,
+      secondsUntilWhole,
+      findings,
+    };
+  }
+
+  /** Waits until all is at rest and an audit finds nothing; what the last one found where the time is over. */
+  async #settle(
+    round: number,
+    { poison, mayRepeat, pace }: { poison: number; mayRepeat: (creation: Creation) => boolean; pace: Pace },
+  ): Promise<{ settled: Findings; repeated: number }> {
+    const urls = {
+      MYSQL_URL: this.#system.environment.MYSQL_URL ?? '',
+      REDIS_URL: this.#system.environment.REDIS_URL ?? '',
+      RABBITMQ_URL: this.#system.environment.RABBITMQ_URL ?? '',
+      OPENSEARCH_URL: this.#system.environment.OPENSEARCH_URL ?? '',
+    };
+    const deadline = performance.now() + pace.wholeWithinMs;
+    const standing = new Set(this.#standing.map(({ token }) => token));
+    const applications = [...this.#ledger.applications.values()].filter(
+      (application) => application.round === round || standing.has(application.token),
+    );
+    let wrote = false;
+    const dead = { poison: 0, others: [] as string[] };
+    for (let saidAt = performance.now(); ; await delay(250)) {
+      const unrest: string[] = [];
+      try {
+        wrote ||= await this.#takesWrites();
+        if (!wrote) unrest.push('writes are not taken');
+        unrest.push(...(await findUnrest(urls)));
+        const drained = await drainDeadLetters(urls.RABBITMQ_URL);
+        dead.poison += drained.poison;
+        dead.others.push(...drained.others);
+        if (dead.poison < poison) unrest.push(`${dead.poison} of ${poison} poisoned commands are set aside`);
+        if (unrest.length === 0) {
+          // What it finds does not change by waiting.
+          const { findings: settled, repeated } = await audit({
+            urls,
+            api: this.#api,
+            accessToken: this.#users[0]?.token ?? '',
+            ledger: this.#ledger,
+            applications,
+            mayRepeat,
+          });
+          if (dead.poison > poison)
+            settled.twice.push(`${dead.poison} of ${poison} poisoned commands are set aside`);
+          settled.stuck.push(...dead.others.map((letter) => `set aside: ${letter}`));
+          return { settled, repeated };
+        }
+      } catch (error) {
+        unrest.push(String(error));
+      }
+      if (performance.now() > deadline) {
+        for (const [name, last] of this.#system.schedule.last) unrest.push(`${name}: ${last}`);
+        return { settled: { ...noFindings(), stuck: unrest }, repeated: 0 };
+      }
+      if (performance.now() - saidAt > 5_000) {
+        saidAt = performance.now();
+        this.#say(`    settling: ${unrest.join('; ').slice(0, 300)}`);
+      }
+    }
+  }
+
+  async #takesWrites(): Promise<boolean> {
+    const [user] = this.#users;
+    const application = [...this.#ledger.applications.values()].find(({ owner }) => owner === user?.index);
+    if (user === undefined || application === undefined) return true;
+    const name = `${this.#ledger.tag('n')} after the round`;
+    const write = application.name.begin(name, performance.now());
+    const answer = await this.#api('PUT', `/applications/${application.token}`, {
+      token: user.token,
+      body: { name },
+    });
+    if (answer.status === 200) write.acknowledged(performance.now());
+    return answer.status === 200;
+  }
+
+  async #signIn(): Promise<void> {
+    if (this.#users.length === 0) {
+      for (let index = 1; index <= WRITERS; index += 1) this.#users.push(await signUp(this.#api, index));
+      this.#signedInAt = performance.now();
+    }
+    if (performance.now() - this.#signedInAt < SIGN_IN_EVERY_MS) return;
+    for (const user of this.#users) user.token = await signIn(this.#api, user.email);
+    this.#signedInAt = performance.now();
+  }
+}

@@ -1,0 +1,106 @@
+// npm run chaos: attacks a system of its own, round after round, and compares what its clients were told with what it
+// holds. node test/chaos/run.ts [--fault name[,name]] [--rounds n] [--seed n] [--short] [--minutes n]
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { Failure, terminalReport } from '../../local/services/index.ts';
+import { isClean, kinds } from './audit.ts';
+import { faults } from './faults.ts';
+import { Arena, longPace, type RoundResult, shortPace } from './round.ts';
+import { System } from './system.ts';
+import { tableOf } from './table.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    fault: { type: 'string' },
+    rounds: { type: 'string', default: '1' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    /** Rounds as `npm test` runs them: shorter outages, no waiting for requests that cannot be. */
+    short: { type: 'boolean', default: false },
+    /** Begins no further round after so many minutes. */
+    minutes: { type: 'string', default: '1000000' },
+    /** Where the table goes besides the terminal. */
+    table: { type: 'string' },
+  },
+});
+
+const numberOf = (name: 'rounds' | 'seed' | 'minutes'): number => {
+  const value = Number(options[name]);
+  if (!Number.isFinite(value) || value < 0)
+    throw new Failure(`--${name} is "${options[name]}". Expected a number.`);
+  return value;
+};
+
+const whatOf = (name: string) => faults.find((fault) => fault.name === name)?.what ?? name;
+const report = terminalReport(process.stdout);
+const stopped = new AbortController();
+let system: System | undefined;
+let code = 0;
+
+const main = async (): Promise<void> => {
+  const names = options.fault?.split(',');
+  const unknown = names?.find((name) => !faults.some((fault) => fault.name === name));
+  if (unknown !== undefined) {
+    throw new Failure(
+      `There is no fault named "${unknown}". There are: ${faults.map(({ name }) => name).join(', ')}.`,
+    );
+  }
+  const rounds = numberOf('rounds');
+  const seed = numberOf('seed');
+  const until = performance.now() + numberOf('minutes') * 60_000;
+  const pace = options.short ? shortPace : longPace;
+  system = await System.start(report, stopped.signal);
+  const arena = new Arena(system, { seed, say: report.say });
+  report.say(`  seed ${seed}; the functions log to ${system.logFile}`);
+  const running = system;
+  const chosen = faults.filter(
+    ({ name, needs = [] }) => names?.includes(name) !== false && needs.every((server) => running.has(server)),
+  );
+  const results: RoundResult[] = [];
+  const show = () => {
+    const table = tableOf(results, whatOf);
+    if (options.table !== undefined) writeFileSync(options.table, `${table}\n`);
+    return table;
+  };
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const fault of chosen) {
+      if (stopped.signal.aborted || performance.now() > until) break;
+      const result = await arena.run(fault, pace);
+      results.push(result);
+      const counts = kinds.map((kind) => `${kind} ${result.findings[kind].length}`).join(', ');
+      report.say(
+        `  ${round}/${rounds} ${fault.name}: accepted ${result.accepted}, refused ${result.refused}, unanswered ${result.unanswered}, ${counts}, repeated ${result.repeated}, whole after ${result.secondsUntilWhole?.toFixed(1) ?? 'never'} s`,
+      );
+      for (const kind of kinds) {
+        for (const what of result.findings[kind].slice(0, 8))
+          report.say(`      ${kind}: ${what.slice(0, 1_000)}`);
+      }
+      if (!isClean(result.findings)) code = 1;
+      show();
+    }
+  }
+  report.say(`\n${show()}`);
+};
+
+const end = async () => {
+  await system?.stop({ keepLog: code !== 0 });
+};
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (stopped.signal.aborted) process.exit(1);
+    report.say('ending; once more to force it');
+    stopped.abort(new Failure('stopped'));
+    code = 1;
+    void end().finally(() => process.exit(1));
+  });
+}
+
+try {
+  await main();
+} catch (error) {
+  code = 1;
+  if (!stopped.signal.aborted)
+    console.error(error instanceof Failure ? error.message : error instanceof Error ? error.stack : error);
+}
+await end();
+process.exit(code);

@@ -1,0 +1,68 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+type Handler = (event: object, context: object) => Promise<unknown>;
+
+/** What a schedule would run once a minute, run again and again with a pause of a second. */
+const PAUSE_MS = 1_000;
+const RUN_MS = 30_000;
+
+/** Scheduled functions, run in this process: environments of their own, beside those of `sls offline`. */
+export class Schedule {
+  /**
+   * For recoverCounters. Undefined: not now. Less than the 12 s that stand in the function only while no request runs.
+   */
+  graceSeconds: number | undefined;
+  /** The last report or error of each, for who waits in vain. */
+  readonly last = new Map<string, string>();
+  readonly #stopped = new AbortController();
+  #loops: Promise<void>[] = [];
+
+  /** @param environment what the functions read; it becomes this process's own */
+  async start(environment: Record<string, string>): Promise<void> {
+    Object.assign(process.env, environment, { POWERTOOLS_LOG_LEVEL: 'SILENT' });
+    const [relay, recover, sync] = await Promise.all([
+      import('../../functions/scheduled/relay-outbox.ts'),
+      import('../../functions/scheduled/recover-counters.ts'),
+      import('../../functions/scheduled/sync-counts.ts'),
+    ]);
+    const loop = async (name: string, handler: Handler, eventOf: () => object | undefined) => {
+      while (!this.#stopped.signal.aborted) {
+        const event = eventOf();
+        if (event !== undefined) this.last.set(name, await this.#run(name, handler, event));
+        await delay(PAUSE_MS, undefined, { signal: this.#stopped.signal }).catch(() => undefined);
+      }
+    };
+    this.#loops = [
+      loop('relayOutbox', relay.handler as Handler, () => ({ olderThanSeconds: 3, againAfterSeconds: 10 })),
+      loop('recoverCounters', recover.handler as Handler, () =>
+        this.graceSeconds === undefined ? undefined : { graceSeconds: this.graceSeconds },
+      ),
+      loop('syncCounts', sync.handler as Handler, () => ({})),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.race([Promise.all(this.#loops), delay(5_000, undefined, { ref: false })]);
+  }
+
+  async #run(name: string, handler: Handler, event: object): Promise<string> {
+    const deadline = Date.now() + RUN_MS;
+    try {
+      const report = await handler(event, {
+        functionName: name,
+        functionVersion: '$LATEST',
+        invokedFunctionArn: `arn:aws:lambda:local:000000000000:function:${name}`,
+        memoryLimitInMB: '1024',
+        awsRequestId: name,
+        logGroupName: name,
+        logStreamName: name,
+        getRemainingTimeInMillis: () => deadline - Date.now(),
+      });
+      return JSON.stringify(report);
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      return `${error}${cause === undefined ? '' : ` (${cause})`}`;
+    }
+  }
+}

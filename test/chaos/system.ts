@@ -1,0 +1,179 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import {
+  asOwned,
+  Failure,
+  pickPort,
+  type Report,
+  type RunningService,
+  removeAbandonedStacks,
+  type ServiceName,
+  type Stack,
+  startServices,
+} from '../../local/services/index.ts';
+import { ApiProcess } from './api-process.ts';
+import { Schedule } from './schedule.ts';
+import { TcpProxy, type Weather } from './tcp-proxy.ts';
+
+const checkout = resolve(import.meta.dirname, '../..');
+const urlVariables = ['MYSQL_URL', 'REDIS_URL', 'RABBITMQ_URL', 'OPENSEARCH_URL'] as const;
+
+type FunctionEnvironment = Record<string, string>;
+
+/** The whole system under attack: its own servers, its functions, its schedule. All of it ends with {@link stop}. */
+export class System {
+  readonly apiUrl: string;
+  readonly environment: FunctionEnvironment;
+  readonly logFile: string;
+  readonly schedule = new Schedule();
+  readonly #stack: Stack;
+  readonly #ports: { http: number; lambda: number };
+  #api: ApiProcess | undefined;
+  #proxies: TcpProxy[] = [];
+
+  private constructor(stack: Stack, ports: { http: number; lambda: number }) {
+    this.#stack = stack;
+    this.#ports = ports;
+    this.apiUrl = `http://127.0.0.1:${ports.http}`;
+    this.logFile = join(mkdtempSync(join(tmpdir(), 'chat-chaos-')), 'sls-offline.log');
+    this.environment = {
+      ...stack.urls,
+      OPENSEARCH_URL: stack.urls.OPENSEARCH_URL ?? '',
+      RABBITMQ_VHOST: decodeURIComponent(new URL(stack.urls.RABBITMQ_URL).pathname.slice(1)) || '/',
+      REDIS_KEY_PREFIX: '',
+      OPENSEARCH_INDEX_PREFIX: '',
+      JWT_SECRET: stack.secret('jwt'),
+    };
+  }
+
+  /**
+   * Starts servers as child processes, with data that are thrown away: never a server that the environment names.
+   * @throws Failure
+   */
+  static async start(report: Report, signal?: AbortSignal): Promise<System> {
+    await removeAbandonedStacks('chaos-');
+    const environment: NodeJS.ProcessEnv = { ...process.env, LOCAL_SERVICES: 'process' };
+    for (const name of urlVariables) delete environment[name];
+    const stack = await startServices({
+      stack: `chaos-${process.pid}`,
+      environment,
+      report,
+      fresh: true,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const system = new System(stack, { http: await pickPort(undefined), lambda: await pickPort(undefined) });
+    try {
+      await system.#migrate();
+      await system.startApi();
+      await system.schedule.start(system.environment);
+    } catch (error) {
+      await system.stop();
+      throw error;
+    }
+    return system;
+  }
+
+  /** @throws Failure where this machine has none (OpenSearch only) */
+  service(name: ServiceName): RunningService {
+    const service = this.#stack.services[name];
+    if (service === undefined) throw new Failure(`There is no ${name} on this machine.`);
+    return service;
+  }
+
+  has(name: ServiceName): boolean {
+    return this.#stack.services[name] !== undefined;
+  }
+
+  get api(): ApiProcess {
+    if (this.#api === undefined) throw new Failure('The API does not run.');
+    return this.#api;
+  }
+
+  async startApi(environment: FunctionEnvironment = this.environment): Promise<void> {
+    this.#api = await ApiProcess.start({
+      environment: { ...process.env, ...environment },
+      ports: this.#ports,
+      logFile: this.logFile,
+      onPid: (pid) => this.#stack.adopt('sls offline', pid),
+    });
+  }
+
+  async killApi(): Promise<void> {
+    await this.#api?.kill();
+    this.#api = undefined;
+  }
+
+  /** Restarts the functions with a network of such weather between them and every server. */
+  async startApiBehind(weather: Weather, random: () => number): Promise<void> {
+    const environment = { ...this.environment };
+    for (const name of urlVariables) {
+      const url = environment[name];
+      if (!url) continue;
+      const through = await TcpProxy.listen(url, await pickPort(undefined), random);
+      environment[name] = through.url;
+      through.proxy.weather = weather;
+      this.#proxies.push(through.proxy);
+    }
+    await this.startApi(environment);
+  }
+
+  async closeProxies(): Promise<void> {
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
+    this.#proxies = [];
+  }
+
+  /** RabbitMQ's own command line, on the node of this stack. */
+  async rabbitmqctl(...args: string[]): Promise<string> {
+    const folder = join(this.#stack.folder, 'rabbitmq');
+    const state: { ports: Record<string, number> } = JSON.parse(
+      readFileSync(join(this.#stack.folder, 'state.json'), 'utf8'),
+    );
+    const { stdout } = await promisify(execFile)(
+      '/usr/lib/rabbitmq/bin/rabbitmqctl',
+      ['-n', 'rabbit@localhost', ...args],
+      {
+        cwd: folder,
+        timeout: 60_000,
+        env: {
+          PATH: process.env.PATH,
+          LANG: 'C.UTF-8',
+          HOME: folder,
+          ERL_EPMD_PORT: String(state.ports['rabbitmq-epmd']),
+          RABBITMQ_CONF_ENV_FILE: join(folder, 'environment'),
+        },
+      },
+    );
+    return stdout;
+  }
+
+  /** Copies a folder with its owners and modes: a server's data, whose user is not ours. */
+  async copyOwned(from: string, to: string): Promise<void> {
+    await promisify(execFile)('cp', ['-a', from, to]);
+  }
+
+  async stop({ keepLog = false } = {}): Promise<void> {
+    await this.schedule.stop();
+    await this.killApi();
+    await this.closeProxies();
+    await this.#stack.stop();
+    if (!keepLog) rmSync(dirname(this.logFile), { recursive: true, force: true });
+  }
+
+  async #migrate(): Promise<void> {
+    const { file, args } = asOwned({
+      file: process.execPath,
+      args: [
+        join(checkout, 'local/services/invoke.ts'),
+        join(checkout, 'functions/operations/migrate.ts'),
+        '{}',
+      ],
+    });
+    await promisify(execFile)(file, args, {
+      cwd: checkout,
+      env: { ...process.env, ...this.environment },
+    });
+  }
+}

@@ -1,0 +1,86 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { Transform } from 'node:stream';
+
+/** What the network between functions and a server is like; all zero: as if there were none. */
+export type Weather = {
+  /** Each piece takes so long, and up to so much longer. */
+  latencyMs: number;
+  jitterMs: number;
+  /** The chance that a piece waits for `stallMs` besides, and all behind it. */
+  stallChance: number;
+  stallMs: number;
+  /** The chance that a piece cuts the connection. */
+  resetChance: number;
+};
+
+export const fairWeather: Weather = {
+  latencyMs: 0,
+  jitterMs: 0,
+  stallChance: 0,
+  stallMs: 0,
+  resetChance: 0,
+};
+
+/** A TCP proxy on 127.0.0.1 whose network is as bad as told. */
+export class TcpProxy {
+  weather: Weather = fairWeather;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #random: () => number;
+
+  private constructor(target: { host: string; port: number }, random: () => number) {
+    this.#random = random;
+    this.#server = createServer((downstream) => {
+      const upstream = connect(target);
+      for (const socket of [downstream, upstream]) {
+        socket.setNoDelay(true);
+        this.#sockets.add(socket);
+        socket.on('error', () => undefined);
+        socket.on('close', () => {
+          this.#sockets.delete(socket);
+          downstream.destroy();
+          upstream.destroy();
+        });
+      }
+      downstream.pipe(this.#delaying(downstream)).pipe(upstream);
+      upstream.pipe(this.#delaying(downstream)).pipe(downstream);
+    });
+  }
+
+  /** @param url of the server; @returns the proxy and the same URL by way of it */
+  static async listen(
+    url: string,
+    port: number,
+    random: () => number,
+  ): Promise<{ proxy: TcpProxy; url: string }> {
+    const target = new URL(url);
+    const proxy = new TcpProxy({ host: target.hostname, port: Number(target.port) }, random);
+    await new Promise<void>((resolve, reject) => {
+      proxy.#server.once('error', reject);
+      proxy.#server.listen(port, '127.0.0.1', resolve);
+    });
+    target.port = String(port);
+    return { proxy, url: target.href.replace(/\/$/, '') };
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #delaying(socket: Socket): Transform {
+    return new Transform({
+      transform: (chunk, _encoding, done) => {
+        const { latencyMs, jitterMs, stallChance, stallMs, resetChance } = this.weather;
+        if (this.#random() < resetChance) {
+          socket.resetAndDestroy();
+          return done();
+        }
+        const ms = latencyMs + this.#random() * jitterMs + (this.#random() < stallChance ? stallMs : 0);
+        if (ms === 0) done(null, chunk);
+        else setTimeout(() => done(null, chunk), ms);
+      },
+    });
+  }
+}

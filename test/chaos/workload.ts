@@ -1,0 +1,268 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Answer, type Api, fieldOf } from './client.ts';
+import type { ApplicationRecord, ChatRecord, Creation, Ledger, MessageRecord } from './ledger.ts';
+import type { Random } from './random.ts';
+
+export type User = { index: number; email: string; password: string; token: string };
+
+const PASSWORD = 'a password of the chaos run';
+const WORDS = 'the quick brown fox jumps over the lazy dog while seven zebras yawn'.split(' ');
+/** A client that has no answer asks again, so often and with such pauses. */
+const TRIES = 4;
+const RETRY_PAUSE_MS = 250;
+
+const basic = (email: string, password: string) =>
+  `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`;
+
+export const signIn = async (api: Api, email: string): Promise<string> => {
+  const answer = await api('POST', '/users/token', { authorization: basic(email, PASSWORD) });
+  const token = answer.status === 200 ? fieldOf(answer.body, 'accessToken') : undefined;
+  if (typeof token !== 'string') throw new Error(`${email} cannot sign in: ${answer.status}`);
+  return token;
+};
+
+export const signUp = async (api: Api, index: number): Promise<User> => {
+  const email = `writer-${index}@example.com`;
+  const answer = await api('POST', '/users', {
+    body: { name: `Writer ${index}`, email, password: PASSWORD },
+  });
+  if (answer.status !== 200) throw new Error(`${email} cannot sign up: ${answer.status}`);
+  return { index, email, password: PASSWORD, token: await signIn(api, email) };
+};
+
+export type WorkloadOptions = {
+  api: Api;
+  ledger: Ledger;
+  users: readonly User[];
+  random: Random;
+  round: number;
+  /** Chats that everybody writes to, in every round. */
+  standing: readonly ChatRecord[];
+  /** Whether a reader may now be shown less than what was accepted: Redis is away, or its state was lost. */
+  mayLag: () => boolean;
+};
+
+/**
+ * Clients at work: writers that create applications, chats and messages, edit what they sent, and ask again with the
+ * same `Idempotency-Key` when an answer does not come; readers that compare what they see with what was accepted.
+ */
+export class Workload {
+  readonly #options: WorkloadOptions;
+  readonly #stopped = new AbortController();
+  readonly #loops: Promise<void>[] = [];
+  readonly #hot: ChatRecord[] = [];
+  readonly #cold: ChatRecord[] = [];
+  readonly #applications: ApplicationRecord[] = [];
+  readonly #own = new Map<number, { chat: ChatRecord; message: MessageRecord }[]>();
+
+  constructor(options: WorkloadOptions) {
+    this.#options = options;
+    this.#hot.push(...options.standing);
+  }
+
+  start(): void {
+    for (const user of this.#options.users) this.#loops.push(this.#loop(() => this.#write(user), 15));
+    const [first, second] = this.#options.users;
+    for (const user of [first, second]) {
+      if (user !== undefined) this.#loops.push(this.#loop(() => this.#read(user), 40));
+    }
+  }
+
+  /** Settles when the last answer is in, or given up: no request of ours runs in any function any more. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.all(this.#loops);
+  }
+
+  async #loop(step: () => Promise<void>, pauseMs: number): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      await step();
+      await delay(pauseMs);
+    }
+  }
+
+  #text(tag: string): string {
+    const { random } = this.#options;
+    return [tag, ...Array.from({ length: 3 + random.below(6) }, () => random.pick(WORDS))].join(' ');
+  }
+
+  #note(answer: Answer, what: string): void {
+    const { ledger } = this.#options;
+    if (answer.status === 200) ledger.accepted += 1;
+    else if (answer.status === 'none') ledger.unanswered += 1;
+    else if (answer.status === 503 || answer.status === 502 || answer.status === 504) ledger.refused += 1;
+    // Everything that is asked for here was accepted before: no client fault is possible.
+    else ledger.contradict('wrong', `${what} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
+  }
+
+  /** Sends until there is a 200, under one key. @returns the field of the answer, undefined when it never came */
+  async #create(
+    user: User,
+    path: string,
+    field: string,
+    body: object,
+    creation: Creation,
+  ): Promise<string | number | undefined> {
+    const { api, ledger, random, mayLag } = this.#options;
+    const send = () => {
+      creation.lastSentAt = performance.now();
+      return api('POST', path, { token: user.token, body, idempotencyKey: creation.tag });
+    };
+    for (let attempt = 1; attempt <= TRIES; attempt += 1) {
+      const answer = await send();
+      this.#note(answer, `POST ${path}`);
+      if (answer.status === 200) {
+        const given = fieldOf(answer.body, field);
+        if (typeof given !== 'string' && typeof given !== 'number') {
+          ledger.contradict('wrong', `POST ${path} was answered without ${field}`);
+          return undefined;
+        }
+        if (random.next() < 0.05 && !mayLag()) {
+          const again = await send();
+          if (again.status === 200 && fieldOf(again.body, field) !== given && !mayLag())
+            ledger.contradict(
+              'twice',
+              `POST ${path}, the same key: ${given}, then ${fieldOf(again.body, field)}`,
+            );
+        }
+        return given;
+      }
+      if (this.#stopped.signal.aborted) break;
+      await delay(RETRY_PAUSE_MS * attempt);
+    }
+    return undefined;
+  }
+
+  #creation(sent: Map<string, Creation>, kind: string): Creation {
+    const tag = this.#options.ledger.tag(kind);
+    const now = performance.now();
+    const creation = { tag, firstSentAt: now, lastSentAt: now };
+    sent.set(tag, creation);
+    return creation;
+  }
+
+  async #write(user: User): Promise<void> {
+    const { random } = this.#options;
+    const dice = random.next();
+    if (this.#applications.length === 0 || dice < 0.03) return this.#createApplication(user);
+    if (dice < 0.1) return this.#createChat(user);
+    if (dice < 0.13) return this.#rename();
+    if (dice < 0.4) return this.#edit(user);
+    return this.#createMessage(user);
+  }
+
+  async #createApplication(user: User): Promise<void> {
+    const { ledger, round } = this.#options;
+    const creation = this.#creation(ledger.sentApplications, 'a');
+    const name = this.#text(creation.tag);
+    const token = await this.#create(user, '/applications', 'token', { name }, creation);
+    if (typeof token !== 'string') return;
+    ledger.keepApplication(round, user.index, token, creation.tag, name);
+    const application = ledger.applications.get(token);
+    if (application === undefined) return;
+    this.#applications.push(application);
+    if (this.#applications.length === 1) await Promise.all([this.#createChat(user), this.#createChat(user)]);
+  }
+
+  async #createChat(user: User): Promise<void> {
+    const { ledger, round, random } = this.#options;
+    const application = random.pick(this.#applications);
+    if (application === undefined) return;
+    const creation = this.#creation(application.sent, 'c');
+    const path = `/applications/${application.token}/chats`;
+    const number = await this.#create(user, path, 'chatNumber', { title: creation.tag }, creation);
+    if (typeof number !== 'number') return;
+    ledger.keepChat(application, round, number, creation.tag);
+    const chat = application.chats.get(number);
+    if (chat !== undefined) (this.#hot.length < 4 ? this.#hot : this.#cold).push(chat);
+  }
+
+  #someChat(): ChatRecord | undefined {
+    const { random } = this.#options;
+    return random.next() < 0.7 || this.#cold.length === 0 ? random.pick(this.#hot) : random.pick(this.#cold);
+  }
+
+  async #createMessage(user: User): Promise<void> {
+    const { ledger } = this.#options;
+    const chat = this.#someChat();
+    if (chat === undefined) return;
+    const creation = this.#creation(chat.sent, 'm');
+    const body = this.#text(creation.tag);
+    const path = `/applications/${chat.token}/chats/${chat.number}/messages`;
+    const number = await this.#create(user, path, 'messageNumber', { body }, creation);
+    if (typeof number !== 'number') return;
+    const message = ledger.keepMessage(chat, user.index, number, creation.tag, body);
+    const own = this.#own.get(user.index) ?? [];
+    own.push({ chat, message });
+    if (own.length > 50) own.shift();
+    this.#own.set(user.index, own);
+  }
+
+  async #edit(user: User): Promise<void> {
+    const { ledger, random } = this.#options;
+    const target = random.pick(this.#own.get(user.index) ?? []);
+    if (target === undefined) return this.#createMessage(user);
+    const path = `/applications/${target.chat.token}/chats/${target.chat.number}/messages/${target.message.number}`;
+    const edit = async () => {
+      const body = this.#text(ledger.tag('e'));
+      await this.#put(user, path, target.message.body, body, { body });
+    };
+    // Two at once now and then: either may win.
+    await Promise.all(random.next() < 0.2 ? [edit(), edit()] : [edit()]);
+  }
+
+  async #rename(): Promise<void> {
+    const { random, users, ledger } = this.#options;
+    const application = random.pick(this.#applications);
+    const owner = users.find(({ index }) => index === application?.owner);
+    if (application === undefined || owner === undefined) return;
+    const name = this.#text(ledger.tag('n'));
+    await this.#put(owner, `/applications/${application.token}`, application.name, name, { name });
+  }
+
+  async #put(
+    user: User,
+    path: string,
+    register: MessageRecord['body'],
+    value: string,
+    body: object,
+  ): Promise<void> {
+    const write = register.begin(value, performance.now());
+    const answer = await this.#options.api('PUT', path, { token: user.token, body });
+    this.#note(answer, `PUT ${path}`);
+    if (answer.status === 200) write.acknowledged(performance.now());
+  }
+
+  /** A message that was accepted is seen, in a state it may have. */
+  async #read(user: User): Promise<void> {
+    const { api, ledger, mayLag, random } = this.#options;
+    const chat = this.#someChat();
+    if (chat === undefined || chat.messages.size === 0) return;
+    const message = random.pick([...chat.messages.values()].slice(-20));
+    if (message === undefined) return;
+    const base = `/applications/${chat.token}/chats/${chat.number}/messages`;
+    const from = performance.now();
+    const laggedBefore = mayLag();
+    const single = random.next() < 0.5;
+    const answer = await api('GET', single ? `${base}/${message.number}` : `${base}?limit=20`, {
+      token: user.token,
+    });
+    const to = performance.now();
+    if (answer.status === 'none' || laggedBefore || mayLag()) return;
+    if ([502, 503, 504].includes(answer.status)) return;
+    if (answer.status !== 200) {
+      ledger.contradict('wrong', `GET ${base}/${message.number} was answered ${answer.status}`);
+      return;
+    }
+    for (const seen of Array.isArray(answer.body) ? answer.body : [answer.body]) {
+      const number = fieldOf(seen, 'messageNumber');
+      const body = fieldOf(seen, 'body');
+      const known = typeof number === 'number' ? chat.messages.get(number) : undefined;
+      if (known !== undefined && (typeof body !== 'string' || !known.body.allows(body, from, to)))
+        ledger.contradict(
+          'wrong',
+          `GET ${base}${single ? '/' : ' page: '}${number} shows "${body}", which was superseded`,
+        );
+    }
+  }
+}
