@@ -8,6 +8,7 @@ import { createMessages } from '../mysql/messages.ts';
 import { createUsers } from '../mysql/users.ts';
 import { connectOpenSearch } from '../opensearch/client.ts';
 import { SearchUnavailable } from '../opensearch/errors.ts';
+import { createIndexScan } from '../opensearch/index-scan.ts';
 import { createMessageIndex } from '../opensearch/message-index.ts';
 import { openBroker } from '../rabbitmq/connection.ts';
 import { createDeadLetters } from '../rabbitmq/dead-letters.ts';
@@ -87,6 +88,12 @@ export const messageIndex = /* @__PURE__ */ lazy(() => {
   const { OPENSEARCH_URL: node, OPENSEARCH_INDEX_PREFIX: prefix } = config();
   if (node === undefined) throw new SearchUnavailable('OPENSEARCH_URL is not set');
   return createMessageIndex({ client: connectOpenSearch(node), prefix });
+});
+
+export const indexScan = /* @__PURE__ */ lazy(() => {
+  const { OPENSEARCH_URL: node, OPENSEARCH_INDEX_PREFIX: prefix } = config();
+  if (node === undefined) throw new SearchUnavailable('OPENSEARCH_URL is not set');
+  return createIndexScan({ client: connectOpenSearch(node), prefix });
 });
 
 export const applicationDirectory = /* @__PURE__ */ lazy(() =>
