@@ -214,17 +214,27 @@ export const createMessages = (database: Database) => {
       return placed;
     },
 
-    /** A page, newest first: from a cursor (exclusive), or after `skip` rows. */
+    /** A page, newest first: from a cursor (exclusive), or after `skip` rows; without the numbers in `except`. */
     page: async (
       { token, chatNumber }: { token: string; chatNumber: number },
-      { before, skip, count }: { before?: Position | undefined; skip: number; count: number },
+      {
+        before,
+        skip,
+        count,
+        except = [],
+      }: { before?: Position | undefined; skip: number; count: number; except?: readonly number[] },
     ): Promise<Message[]> => {
       const values: Value[] = [token, chatNumber];
       let where = 'token = ? AND chat_number = ?';
       if (before !== undefined) {
         const at = toDateTime(before.createdAtMs);
-        where += ' AND created_at <= ? AND (created_at < ? OR number < ?)';
+        // Two ranges of the index, the second among equal times: begins at the cursor however many are equal.
+        where += ' AND (created_at < ? OR (created_at = ? AND number < ?))';
         values.push(at, at, before.messageNumber);
+      }
+      if (except.length > 0) {
+        where += ` AND number NOT IN (${placeholders(except.length)})`;
+        values.push(...except);
       }
       const order = 'ORDER BY created_at DESC, number DESC';
       // What is skipped is read from the index alone; only the page's own rows are fetched.

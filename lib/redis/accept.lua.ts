@@ -134,7 +134,11 @@ redis.call('HSET', pendingEdits, number, id)
 -- While the window is being rebuilt the message may still be on its way in from MySQL: its edit waits for it.
 if entry or window == 'building' then
   setEdit(entries, number, command)
-  if entry then trimWindow(order, entries) end
+  if entry then
+    trimWindow(order, entries)
+  elseif tonumber(redis.call('HGET', entries, 'bytes')) > MAX_BYTES then
+    dropWindow(order, entries) -- edits of nothing it holds are all that trimming could not take out
+  end
 end
 return { 'accepted', id, command }
 `);

@@ -130,6 +130,8 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
               ...chunk.flatMap(({ token, chatNumber }) => [
                 keys.windowOrder(token, chatNumber),
                 keys.windowEntries(token, chatNumber),
+                keys.pendingOrder(token, chatNumber),
+                keys.pendingIds(token, chatNumber),
                 keys.pendingEdits(token, chatNumber),
               ]),
             ],

@@ -1,15 +1,40 @@
 import { script } from './script.ts';
 import { windowLua } from './window.lua.ts';
 
+/** The most that a page takes of what is on the way: messages of its own, and edits of any. */
+export const MAX_PENDING = 1_000;
+
+/** What is listed as on the way and is not in the outbox (an operator removed it there) is forgotten when it is met. */
+const pendingLua = /* lua */ `
+local function pendingMessages(pendingOrder, pendingIds, creates, members)
+  local messages, gone = {}, 0
+  for _, m in ipairs(members) do
+    local number = string.format('%d', tonumber(m))
+    local id = redis.call('HGET', pendingIds, number)
+    local message = id and fromOutbox(creates, id)
+    if message then
+      messages[#messages + 1] = message
+    else
+      redis.call('ZREM', pendingOrder, m)
+      redis.call('HDEL', pendingIds, number)
+      gone = gone + 1
+    end
+  end
+  return messages, gone
+end
+`;
+
 /**
  * A page of a chat, as far as Redis knows it.
  * KEYS state, counter, windowOrder, windowEntries, pendingOrder, pendingIds, pendingEdits, outbox of create-message
  * ARGV cursor: createdAt in ms and padded number ('' '' for the newest), skip, count
  * Answers ['missing'] · ['window', [message, edit or '', …]] · ['partial' or 'closed', [pending message, …],
- * [number, id of its newest pending edit, …], counter].
+ * [number, id of its newest pending edit, …] or false when there are too many, state of the window] · ['deep'] when
+ * the page lies below more pending messages than it may take.
  */
 export const readPage = script(/* lua */ `
 ${windowLua}
+${pendingLua}
 local state, counter, order, entries, pendingOrder, pendingIds, pendingEdits, creates = unpack(KEYS)
 local score, mark, skip, count = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local open = isOpen(state)
@@ -47,14 +72,13 @@ if window == 'complete' then
   end
 end
 
-local pending = {}
-for _, m in ipairs(below(pendingOrder, math.min(skip + count, 1000))) do
-  local id = redis.call('HGET', pendingIds, string.format('%d', tonumber(m)))
-  local message = id and fromOutbox(creates, id)
-  if message then pending[#pending + 1] = message end
-end
-local edits = {}
-if redis.call('HLEN', pendingEdits) <= 10000 then edits = redis.call('HGETALL', pendingEdits) end
+local pending, gone
+repeat
+  local members = below(pendingOrder, math.min(skip + count, ${MAX_PENDING} + 1))
+  if #members > ${MAX_PENDING} then return { 'deep' } end
+  pending, gone = pendingMessages(pendingOrder, pendingIds, creates, members)
+until gone == 0
+local edits = redis.call('HLEN', pendingEdits) <= ${MAX_PENDING} and redis.call('HGETALL', pendingEdits)
 return { open and 'partial' or 'closed', pending, edits, window or 'none' }
 `);
 
@@ -95,20 +119,27 @@ return { 'known', message or '', edit or '' }
  */
 export const beginWindowRebuild = script(/* lua */ `
 ${windowLua}
+${pendingLua}
 local state, order, entries, pendingOrder, pendingIds, pendingEdits, creates, updates = unpack(KEYS)
 if not isOpen(state) then return 'no' end
 local nowMs = math.floor(nowMicros() / 1000)
 local window = windowState(state, order, entries)
+if window == 'complete' then return 'no' end
 if window == 'building' and nowMs - tonumber(redis.call('HGET', entries, 'begun')) < 10000 then return 'no' end
-if redis.call('HLEN', pendingEdits) > 1000 then return 'no' end
+if redis.call('HLEN', pendingEdits) > ${MAX_PENDING} then return 'no' end
+-- First a write that a server at its maxmemory refuses: with a removal first it would take all that follows.
+redis.call('HSET', entries, 'begun', 0)
 beginWindow(state, order, entries)
 redis.call('HSET', entries, 'builder', ARGV[1], 'begun', string.format('%.0f', nowMs))
-local pending = redis.call('ZREVRANGE', pendingOrder, 0, MAX_ENTRIES, 'WITHSCORES')
-for i = 1, #pending, 2 do
-  local number = string.format('%d', tonumber(pending[i]))
-  local id = redis.call('HGET', pendingIds, number)
-  local message = id and fromOutbox(creates, id)
-  if message then addToWindow(order, entries, pending[i + 1], number, message) end
+-- One more than a window holds: trimming then knows that there is more below.
+local members, pending, gone
+repeat
+  members = redis.call('ZREVRANGE', pendingOrder, 0, MAX_ENTRIES)
+  pending, gone = pendingMessages(pendingOrder, pendingIds, creates, members)
+until gone == 0
+for i, message in ipairs(pending) do
+  local number = string.format('%d', tonumber(members[i]))
+  addToWindow(order, entries, redis.call('ZSCORE', pendingOrder, members[i]), number, message)
 end
 local edits = redis.call('HGETALL', pendingEdits)
 for i = 1, #edits, 2 do

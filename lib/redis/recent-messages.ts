@@ -7,6 +7,7 @@ import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { beginWindowRebuild, finishWindowRebuild, readMessage, readPage } from './read.lua.ts';
 import { runScript } from './script.ts';
+import { windowLimits } from './window.lua.ts';
 
 /** Messages are kept in Redis as the command that created them; one brought from MySQL is written likewise. */
 const keptMessage = z.object({
@@ -59,11 +60,20 @@ export type PageQuery = { before?: Position | undefined; skip: number; count: nu
 
 /**
  * What Redis knows of a page. 'whole': all of it. 'part': what MySQL may not have yet, to be merged with MySQL's page;
- * `edits` maps a message's number to the version of its newest edit on the way; `cold` when a window should be built.
+ * `edits` maps a message's number to the version of its newest edit on the way, undefined when those are too many to
+ * list (`pendingEdits` tells of some); `cold` when a window should be built. 'deep': below more messages on the way
+ * than are read for one page; a cursor leads there.
  */
 export type RecentPage =
   | { kind: 'whole'; messages: { message: Message; edit: Edit | undefined }[] }
-  | { kind: 'part'; messages: Message[]; edits: Map<number, number>; known: boolean; cold: boolean };
+  | {
+      kind: 'part';
+      messages: Message[];
+      edits: Map<number, number> | undefined;
+      known: boolean;
+      cold: boolean;
+    }
+  | { kind: 'deep' };
 
 /** The newest messages of chats: those on the way to MySQL, and a bounded window of those it has. */
 export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
@@ -93,9 +103,11 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
         ),
       )) as
         | ['missing']
+        | ['deep']
         | ['window', string[]]
-        | ['partial' | 'closed', string[], string[], 'none' | 'building' | 'complete'];
+        | ['partial' | 'closed', string[], string[] | null, 'none' | 'building' | 'complete'];
       if (answer[0] === 'missing') throw notFound('chat');
+      if (answer[0] === 'deep') return { kind: 'deep' };
       if (answer[0] === 'window') {
         const flat = answer[1];
         return {
@@ -107,8 +119,10 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
         };
       }
       const [state, pending, flatEdits, window] = answer;
-      const edits = new Map<number, number>();
-      for (let i = 0; i < flatEdits.length; i += 2) edits.set(Number(flatEdits[i]), Number(flatEdits[i + 1]));
+      const edits = flatEdits === null ? undefined : new Map<number, number>();
+      for (let i = 0; i < (flatEdits?.length ?? 0); i += 2) {
+        edits?.set(Number(flatEdits?.[i]), Number(flatEdits?.[i + 1]));
+      }
       return {
         kind: 'part',
         messages: pending.map(toMessage),
@@ -116,6 +130,20 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
         known: state === 'partial',
         cold: state === 'partial' && window !== 'complete',
       };
+    },
+
+    /** Versions of the newest edits on the way, of those of these messages that have one. */
+    pendingEdits: async (chat: Chat, messageNumbers: number[]): Promise<Map<number, number>> => {
+      if (messageNumbers.length === 0) return new Map();
+      const versions = await guarded(() =>
+        redis.hmget(chatKeys(chat).pendingEdits, ...messageNumbers.map(String)),
+      );
+      return new Map(
+        messageNumbers.flatMap((messageNumber, i) => {
+          const version = versions[i];
+          return version ? [[messageNumber, Number(version)] as const] : [];
+        }),
+      );
     },
 
     /** Accepted edits by their version, as far as they are still on the way. */
@@ -158,11 +186,20 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
       return answer === 'begun';
     },
 
-    /** @param rows newest first; `isAll`: the chat has no more than these */
+    /** @param rows newest first, as many as `windowLimits.entries`; `isAll`: the chat has no more than these */
     finishWindow: async (chat: Chat, builder: string, rows: Message[], isAll: boolean): Promise<void> => {
       const { order, entries } = chatKeys(chat);
-      const last = rows.at(-1);
-      const floor = isAll || last === undefined ? '-' : `${last.createdAtMs}:${padded(last.messageNumber)}`;
+      const kept: { row: Message; json: string }[] = [];
+      let bytes = 0;
+      for (const row of rows) {
+        if (bytes > windowLimits.bytes) break;
+        const json = toKept(row);
+        kept.push({ row, json });
+        bytes += Buffer.byteLength(json);
+      }
+      const last = kept.at(-1)?.row;
+      const holdsAll = last === undefined || (isAll && kept.length === rows.length);
+      const floor = holdsAll ? '-' : `${last.createdAtMs}:${padded(last.messageNumber)}`;
       await guarded(() =>
         runScript(
           redis,
@@ -171,7 +208,7 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
           [
             builder,
             floor,
-            ...rows.flatMap((row) => [row.createdAtMs, row.messageNumber, row.version, toKept(row)]),
+            ...kept.flatMap(({ row, json }) => [row.createdAtMs, row.messageNumber, row.version, json]),
           ],
         ),
       );

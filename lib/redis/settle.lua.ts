@@ -3,7 +3,8 @@ import { windowLua } from './window.lua.ts';
 
 /*
  * After MySQL has committed (or a command was set aside): the outbox forgets the commands, and what was kept in Redis
- * because they were on the way goes. Every script may run again for the same commands.
+ * because they were on the way goes. Every script may run again for the same commands. Each begins with a removal:
+ * a server at its `maxmemory` refuses a script whose first write adds, and what frees memory must not be refused.
  */
 
 /**
@@ -23,9 +24,9 @@ export const settleApplications = script(/* lua */ `
 ${followLua}
 for i = 1, #ARGV / 2 do
   local application, pendingApplications, counter = unpack(KEYS, i * 3 - 1, i * 3 + 1)
-  follow(counter, '0')
   local id, token = ARGV[i * 2 - 1], ARGV[i * 2]
   local wasOurs = redis.call('XDEL', KEYS[1], id .. '-0') == 1
+  follow(counter, '0')
   local version = redis.call('HGET', application, 'version')
   if version and wasOurs then
     if redis.call('HINCRBY', application, 'pending', -1) <= 0 then redis.call('EXPIRE', application, 3600) end
@@ -67,11 +68,11 @@ local state, outbox, indexOutbox, dirty = unpack(KEYS, 1, 4)
 for i = 0, #ARGV / 6 - 1 do
   local order, entries, pendingOrder, pendingIds, counter = unpack(KEYS, i * 5 + 5, i * 5 + 9)
   local id, number, createdAt, reference, version, chat = unpack(ARGV, i * 6 + 1, i * 6 + 6)
+  local wasOurs = redis.call('XDEL', outbox, id .. '-0') == 1
   if reference ~= '' then
     redis.call('ZADD', indexOutbox, 'GT', version, reference)
     follow(counter, number, dirty, chat)
   end
-  local wasOurs = redis.call('XDEL', outbox, id .. '-0') == 1
   if redis.call('HGET', pendingIds, number) == id then
     redis.call('HDEL', pendingIds, number)
     redis.call('ZREM', pendingOrder, member(number))
@@ -91,17 +92,22 @@ return 'OK'
 `);
 
 /**
- * KEYS state, outbox, indexOutbox, then for each edit: windowOrder, windowEntries, pendingEdits
+ * KEYS state, outbox, indexOutbox, then for each edit: windowOrder, windowEntries, pendingOrder, pendingIds, pendingEdits
  * ARGV for each: id, number, reference in the index's outbox or '', version
  */
 export const settleMessageUpdates = script(/* lua */ `
 ${windowLua}
 local state, outbox, indexOutbox = KEYS[1], KEYS[2], KEYS[3]
 for i = 0, #ARGV / 4 - 1 do
-  local order, entries, pendingEdits = unpack(KEYS, i * 3 + 4, i * 3 + 6)
+  local order, entries, pendingOrder, pendingIds, pendingEdits = unpack(KEYS, i * 5 + 4, i * 5 + 8)
   local id, number, reference, version = unpack(ARGV, i * 4 + 1, i * 4 + 4)
-  if reference ~= '' then redis.call('ZADD', indexOutbox, 'GT', version, reference) end
   redis.call('XDEL', outbox, id .. '-0')
+  if reference ~= '' then
+    redis.call('ZADD', indexOutbox, 'GT', version, reference)
+    -- The message is stored, though its own settling may be late: shown as it was accepted, it would hide this edit.
+    redis.call('HDEL', pendingIds, number)
+    redis.call('ZREM', pendingOrder, member(number))
+  end
   if redis.call('HGET', pendingEdits, number) == id then redis.call('HDEL', pendingEdits, number) end
   if reference == '' then dropWindow(order, entries) end
   -- The cache agrees with the row that was written, or goes: an edit that it has not heard of makes it stale.

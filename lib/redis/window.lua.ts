@@ -1,3 +1,6 @@
+/** What a chat's window holds at most. */
+export const windowLimits = { entries: 300, bytes: 256 * 1024, idleSeconds: 24 * 60 * 60 } as const;
+
 /**
  * The newest-messages window of a chat, in Lua, for the scripts that accept, read and settle.
  *
@@ -13,7 +16,7 @@
  *   `bytes`     of all entries
  */
 export const windowLua = /* lua */ `
-local MAX_ENTRIES, MAX_BYTES, WINDOW_SECONDS = 300, 262144, 86400
+local MAX_ENTRIES, MAX_BYTES, WINDOW_SECONDS = ${windowLimits.entries}, ${windowLimits.bytes}, ${windowLimits.idleSeconds}
 local function member(number) return string.format('%010d', number) end
 local function isAbove(score, m, floor)
   local floorScore, floorMember = string.match(floor, '^([^:]+):(.+)$')
@@ -23,11 +26,12 @@ end
 local function dropWindow(order, entries)
   redis.call('DEL', order, entries)
 end
--- 'complete' (to its floor), 'building', or false; a window of an earlier epoch is ended.
+-- 'complete' (to its floor), 'building', or false; a window of an earlier epoch, or one that lost its order, is ended.
 local function windowState(state, order, entries)
   local found = redis.call('HMGET', entries, 'epoch', 'floor')
   if not found[1] then return false end
   if found[1] ~= redis.call('HGET', state, 'epoch') then return false end
+  if found[2] and redis.call('EXISTS', order) == 0 then return false end
   return found[2] and 'complete' or 'building', found[2]
 end
 local function beginWindow(state, order, entries, floor)

@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { notFound } from '../domain/errors.ts';
+import { notFound, unavailable } from '../domain/errors.ts';
 import { applyEdit, type Edit, type Message, mergeByNumber, positionOf } from '../domain/message.ts';
 import { comparePositions, type Position } from '../domain/position.ts';
 import type { Chats } from '../mysql/chats.ts';
 import type { Messages } from '../mysql/messages.ts';
 import type { Chat, RecentMessages, RecentPage } from '../redis/recent-messages.ts';
+import { windowLimits } from '../redis/window.lua.ts';
 import { ifAvailable } from './without-redis.ts';
-
-/** As many as a window holds at most. */
-const WINDOW_ROWS = 300;
 
 type PageQuery = { before?: Position | undefined; skip: number; count: number };
 
@@ -25,12 +23,13 @@ export const createConversation = ({
   messages: Pick<Messages, 'page' | 'find'>;
   chats: Pick<Chats, 'find'>;
 }) => {
-  /** One reader brings MySQL's newest rows; the next find the page in Redis. */
-  const warm = async (chat: Chat): Promise<void> => {
+  /** One reader brings MySQL's newest rows; the next find the page in Redis. @returns whether this reader did */
+  const warm = async (chat: Chat): Promise<boolean> => {
     const builder = randomUUID();
-    if (!(await recentMessages.beginWindow(chat, builder))) return;
-    const rows = await messages.page(chat, { skip: 0, count: WINDOW_ROWS });
-    await recentMessages.finishWindow(chat, builder, rows, rows.length < WINDOW_ROWS);
+    if (!(await recentMessages.beginWindow(chat, builder))) return false;
+    const rows = await messages.page(chat, { skip: 0, count: windowLimits.entries });
+    await recentMessages.finishWindow(chat, builder, rows, rows.length < windowLimits.entries);
+    return true;
   };
 
   /** Edits on the way, over rows that do not show them yet. */
@@ -58,12 +57,21 @@ export const createConversation = ({
     const rows = await messages.page(chat, {
       before,
       skip: skipRows,
-      count: skip === 0 ? count : count + pending.length,
+      count: count + skip - skipRows,
+      // Skipped rows are counted out: one that is pending as well must not count twice.
+      except: skipRows === 0 ? [] : pending.map(({ messageNumber }) => messageNumber),
     });
-    const edited = await withEdits(mergeByNumber(rows, pending), recent?.edits ?? new Map());
-    return edited
+    const page = mergeByNumber(rows, pending)
       .sort((a, b) => comparePositions(positionOf(a), positionOf(b)))
       .slice(skip - skipRows, skip - skipRows + count);
+    if (recent === undefined) return page;
+    if (recent.edits !== undefined) return withEdits(page, recent.edits);
+    const edits = await recentMessages.pendingEdits(
+      chat,
+      page.map(({ messageNumber }) => messageNumber),
+    );
+    // Read again after Redis: an edit stored in between is in neither the rows above nor Redis.
+    return withEdits(mergeByNumber(page, await messages.find(page)), edits);
   };
 
   const whole = (page: Extract<RecentPage, { kind: 'whole' }>): Message[] =>
@@ -74,10 +82,14 @@ export const createConversation = ({
     page: async (chat: Chat, query: PageQuery): Promise<Message[]> => {
       let recent = await ifAvailable(recentMessages.page(chat, query));
       if (recent?.kind === 'part' && recent.cold && query.before === undefined) {
-        await warm(chat);
-        recent = await ifAvailable(recentMessages.page(chat, query));
+        if (await ifAvailable(warm(chat))) recent = await ifAvailable(recentMessages.page(chat, query));
       }
       if (recent?.kind === 'whole') return whole(recent);
+      if (recent?.kind === 'deep') {
+        throw unavailable(
+          'So many messages of this chat are still being stored that a page this deep cannot be counted out; read on from an earlier page by its Link.',
+        );
+      }
       const page = await fromBoth(chat, query, recent);
       if (
         page.length === 0 &&

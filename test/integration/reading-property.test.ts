@@ -1,0 +1,391 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { persistMessages } from '../../functions/consumers/persist-message.ts';
+import { persistMessageUpdates } from '../../functions/consumers/persist-message-update.ts';
+import { updateMessage } from '../../functions/http/messages/update-message.ts';
+import {
+  type CreateMessage,
+  createMessageCommand,
+  type UpdateMessage,
+  updateMessageCommand,
+} from '../../lib/contracts/commands.ts';
+import { isKnownError } from '../../lib/domain/errors.ts';
+import type { Message } from '../../lib/domain/message.ts';
+import type { Position } from '../../lib/domain/position.ts';
+import { createAcceptance } from '../../lib/runtime/acceptance.ts';
+import type { Batch } from '../../lib/runtime/consumer-handler.ts';
+import { createConversation } from '../../lib/runtime/conversation.ts';
+import { openStores, runOf, type Stores } from '../support/stores.ts';
+
+/*
+ * A chat is a set of messages; everything else (windows, outboxes, rows, the order in which they agree) is how. So the
+ * model is a plain map, and whatever happens to the parts, every page must be the model's.
+ */
+
+const NAMES = ['ana', 'bo'];
+const BASE_MS = Date.parse('2026-01-01T00:00:00Z');
+/** Of three bytes each: six such messages are more than a window holds, so that many chats are larger than theirs. */
+const BIG = 15_900;
+
+type Step =
+  | { do: 'create'; by: number; atMs: number; big: boolean }
+  | { do: 'edit'; by: number; which: number; big: boolean }
+  | { do: 'persist creates' | 'persist edits'; order: number[]; again: boolean; crash: boolean }
+  | { do: 'read'; page: number; limit: number }
+  | { do: 'lose window' }
+  | { do: 'begin rebuild' }
+  | { do: 'read rows' }
+  | { do: 'finish rebuild' }
+  | { do: 'new epoch' }
+  | { do: 'close gate' }
+  | { do: 'foreign create'; by: number; atMs: number }
+  | { do: 'foreign edit'; which: number };
+
+const by = fc.integer({ min: 0, max: NAMES.length - 1 });
+const which = fc.integer({ min: 0, max: 30 });
+// Few enough for many to be equal.
+const atMs = fc.integer({ min: -5, max: 5 }).map((offset) => BASE_MS + offset);
+const order = fc.array(fc.nat(20), { maxLength: 8 });
+const rarely = fc.nat(5).map((n) => n === 0);
+const of = (
+  name: 'lose window' | 'begin rebuild' | 'read rows' | 'finish rebuild' | 'new epoch' | 'close gate',
+) => fc.constant({ do: name });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('create' as const), by, atMs, big: fc.boolean() }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('edit' as const), by, which, big: rarely }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('persist creates' as const),
+      order,
+      again: rarely,
+      crash: rarely,
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('persist edits' as const), order, again: rarely, crash: rarely }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('read' as const),
+      page: fc.integer({ min: 1, max: 4 }),
+      limit: fc.integer({ min: 1, max: 6 }),
+    }),
+  },
+  { weight: 2, arbitrary: of('lose window') },
+  { weight: 2, arbitrary: of('begin rebuild') },
+  { weight: 2, arbitrary: of('read rows') },
+  { weight: 2, arbitrary: of('finish rebuild') },
+  { weight: 1, arbitrary: of('new epoch') },
+  { weight: 1, arbitrary: of('close gate') },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('foreign create' as const), by, atMs }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('foreign edit' as const), which }) },
+);
+
+let stores: Stores;
+let users: number[];
+const token = 'app';
+
+beforeAll(async () => {
+  stores = await openStores(inject('urls'), 'reading', { keyPrefix: inject('names').keyPrefix });
+  users = await stores.addUsers(...NAMES);
+  const creatorId = users[0] ?? 0;
+  const date = new Date(BASE_MS).toISOString();
+  await stores.acceptor.application(
+    { token, name: token, creatorId, date },
+    { callerId: creatorId, target: '' },
+  );
+  await stores.applications.insert([{ token, name: token, creatorId, date, commandId: 1 }]);
+});
+afterAll(() => stores?.close());
+
+const newChat = async (): Promise<number> => {
+  const creatorId = users[0] ?? 0;
+  const date = new Date(BASE_MS).toISOString();
+  const { result, command } = await stores.acceptor.chat(
+    { token, creatorId, date },
+    { callerId: creatorId, target: '' },
+  );
+  await stores.chats.insert([JSON.parse(command ?? '')]);
+  return result;
+};
+
+type Shown = Pick<Message, 'messageNumber' | 'senderName' | 'body' | 'createdAtMs' | 'editedAtMs'>;
+const shown = ({ messageNumber, senderName, body, createdAtMs, editedAtMs }: Shown) => ({
+  messageNumber,
+  senderName,
+  body: `${body.slice(0, 20)}… ${body.length}`,
+  createdAtMs,
+  editedAtMs,
+});
+
+/** One chat as it is told to clients, and everything that may happen to it. */
+const createRun = async () => {
+  const chat = { token, chatNumber: await newChat() };
+  const { redis, keys, counters, acceptor, messages, outbox, recentMessages, chats } = stores;
+  const truth = new Map<number, Message>();
+  const creates: CreateMessage[] = [];
+  const edits: UpdateMessage[] = [];
+  let words = 0;
+  const body = (big: boolean) => {
+    words += 1;
+    return `${words}:`.padEnd(big ? BIG : 5, '界');
+  };
+  const acceptance = createAcceptance({
+    acceptor,
+    publisher: {
+      publish: async (publications) => {
+        for (const { queue, content } of publications) {
+          if (queue === 'create-message')
+            creates.push(createMessageCommand.schema.parse(JSON.parse(content)));
+          else edits.push(updateMessageCommand.schema.parse(JSON.parse(content)));
+        }
+      },
+      declare: async () => [],
+      depth: async () => ({ ready: 0, retry: 0, dead: 0, consumers: 0 }),
+      ping: async () => undefined,
+    },
+    onUnpublished: (_queue, error) => {
+      throw error;
+    },
+  });
+  const conversation = createConversation({ recentMessages, messages, chats });
+  /** Looks without building a window, so that looking changes nothing. */
+  const onlooker = createConversation({
+    recentMessages: { ...recentMessages, beginWindow: async () => false },
+    messages,
+    chats,
+  });
+
+  const applyToTruth = (edit: UpdateMessage) => {
+    const message = truth.get(edit.messageNumber);
+    if (message !== undefined && message.version < edit.commandId) {
+      truth.set(edit.messageNumber, {
+        ...message,
+        body: edit.body,
+        editedAtMs: Date.parse(edit.date),
+        version: edit.commandId,
+      });
+    }
+  };
+  const sorted = () =>
+    [...truth.values()]
+      .sort((a, b) => b.createdAtMs - a.createdAtMs || b.messageNumber - a.messageNumber)
+      .map(shown);
+
+  /** A delivery: some of what was published, in any order, some of it twice; `again`: the broker keeps it. */
+  const deliver = async <Command extends CreateMessage | UpdateMessage>(
+    queue: Command[],
+    { order, again, crash }: { order: number[]; again: boolean; crash: boolean },
+    persist: (batch: Batch<Command>) => Promise<void>,
+  ) => {
+    const commands = order.flatMap((index) => queue[index] ?? []);
+    if (commands.length === 0) return;
+    const distinct = commands.map((command) => ({ ...command }));
+    const deferred = new Set<number>();
+    try {
+      await persist({
+        commands: distinct,
+        setAside: async ({ defer, dead }) => {
+          expect(dead).toEqual([]);
+          for (const { command } of defer) deferred.add(command.commandId);
+          return [];
+        },
+      });
+    } catch (error) {
+      if (!crash) throw error;
+    }
+    if (crash || again) return;
+    const done = new Set(commands.filter(({ commandId }) => !deferred.has(commandId)));
+    for (const command of done) queue.splice(queue.indexOf(command), 1);
+  };
+  const crashing = async () => {
+    throw new Error('killed between the commit and the settling');
+  };
+  const indexing = { handOn: async () => undefined };
+
+  let rebuild: { builder: string; rows?: Message[] } | undefined;
+  let builders = 0;
+  let open = true;
+  const reopen = async () => {
+    await counters.openGate(await runOf(redis));
+    open = true;
+  };
+
+  const act = async (step: Step): Promise<void> => {
+    switch (step.do) {
+      case 'create': {
+        const user = users[step.by] ?? 0;
+        const command = {
+          ...chat,
+          senderId: user,
+          senderName: NAMES[step.by] ?? '',
+          body: body(step.big),
+          date: new Date(step.atMs).toISOString(),
+        };
+        try {
+          const messageNumber = await acceptance.message(command, { callerId: user, target: 'messages' });
+          expect(open).toBe(true);
+          expect(messageNumber).toBe(truth.size + 1);
+          const { commandId = 0 } = creates.at(-1) ?? {};
+          truth.set(messageNumber, { ...command, messageNumber, createdAtMs: step.atMs, version: commandId });
+        } catch (error) {
+          if (open || !isKnownError(error, 'unavailable')) throw error;
+        }
+        return;
+      }
+      case 'edit': {
+        const messageNumber = step.which + 1;
+        const message = truth.get(messageNumber);
+        const id = users[step.by] ?? 0;
+        const before = edits.length;
+        const answer = await updateMessage(
+          {
+            input: { ...chat, messageNumber, body: body(step.big) },
+            caller: { id, name: NAMES[step.by] ?? '' },
+            credentials: { user: '', password: '' },
+            idempotencyKey: undefined,
+          },
+          { acceptance, messages, now: Date.now },
+        ).then(
+          () => 'done',
+          (error: unknown) => (isKnownError(error) ? error.code : Promise.reject(error)),
+        );
+        const expected = message === undefined ? 'not-found' : message.senderId === id ? 'done' : 'forbidden';
+        expect(answer).toBe(open ? expected : 'unavailable');
+        for (const edit of edits.slice(before)) applyToTruth(edit);
+        return;
+      }
+      case 'persist creates':
+        return deliver(creates, step, (batch) =>
+          persistMessages(batch, {
+            messages,
+            outbox: step.crash ? { settleMessages: crashing } : outbox,
+            indexing,
+          }),
+        );
+      case 'persist edits':
+        return deliver(edits, step, (batch) =>
+          persistMessageUpdates(batch, {
+            messages,
+            outbox: step.crash ? { settleMessageUpdates: crashing } : outbox,
+            indexing,
+          }),
+        );
+      case 'read': {
+        const skip = (step.page - 1) * step.limit;
+        const page = await conversation.page(chat, { skip, count: step.limit });
+        expect(page.map(shown)).toEqual(sorted().slice(skip, skip + step.limit));
+        return;
+      }
+      case 'lose window':
+        await redis.del(keys.windowOrder(token, chat.chatNumber), keys.windowEntries(token, chat.chatNumber));
+        return;
+      case 'begin rebuild': {
+        builders += 1;
+        const builder = String(builders);
+        if (await recentMessages.beginWindow(chat, builder)) rebuild = { builder };
+        return;
+      }
+      case 'read rows':
+        if (rebuild) rebuild.rows ??= await messages.page(chat, { skip: 0, count: 300 });
+        return;
+      case 'finish rebuild':
+        if (rebuild?.rows) {
+          await recentMessages.finishWindow(chat, rebuild.builder, rebuild.rows, rebuild.rows.length < 300);
+          rebuild = undefined;
+        }
+        return;
+      case 'new epoch':
+        return reopen();
+      case 'close gate':
+        if (!open) return reopen();
+        await redis.hdel(keys.state, 'run');
+        open = false;
+        return;
+      case 'foreign create': {
+        const command = createMessageCommand.schema.parse({
+          ...chat,
+          messageNumber: truth.size + 1,
+          senderId: users[step.by],
+          body: body(false),
+          date: new Date(step.atMs).toISOString(),
+        });
+        creates.push(command);
+        truth.set(command.messageNumber, {
+          ...command,
+          senderName: NAMES[step.by] ?? '',
+          createdAtMs: step.atMs,
+          version: command.commandId,
+        });
+        return deliver(creates, { order: [creates.length - 1], again: false, crash: false }, (batch) =>
+          persistMessages(batch, { messages, outbox, indexing }),
+        );
+      }
+      case 'foreign edit': {
+        const command = updateMessageCommand.schema.parse({
+          ...chat,
+          messageNumber: step.which + 1,
+          body: body(false),
+          date: new Date().toISOString(),
+        });
+        if ((await messages.find([command])).length === 0) return;
+        await persistMessageUpdates(
+          { commands: [command], setAside: async () => [] },
+          { messages, outbox, indexing },
+        );
+        applyToTruth(command);
+      }
+    }
+  };
+
+  const check = async (salt: number): Promise<void> => {
+    const whole = sorted();
+    const limit = 1 + (salt % 4);
+    const at = new Map<number, Position>();
+    for (let skip = 0; skip <= whole.length; skip += limit) {
+      const page = await onlooker.page(chat, { skip, count: limit + 1 });
+      expect(page.map(shown)).toEqual(whole.slice(skip, skip + limit + 1));
+      const last = page[limit - 1];
+      if (last) at.set(skip + limit, last);
+    }
+    const from = [...at][salt % Math.max(at.size, 1)];
+    if (from) {
+      let [read, before]: [number, Position | undefined] = from;
+      while (before !== undefined) {
+        const page: Message[] = await onlooker.page(chat, { before, skip: 0, count: limit });
+        expect(page.map(shown)).toEqual(whole.slice(read, read + limit));
+        read += page.length;
+        before = page.at(-1);
+      }
+      expect(read).toBe(whole.length);
+    }
+    const one = whole[salt % Math.max(whole.length, 1)];
+    if (one) expect(shown(await onlooker.message(chat, one.messageNumber))).toEqual(one);
+  };
+
+  return { act, check, reopen };
+};
+
+const runs = Number(process.env.PROPERTY_RUNS ?? 40);
+
+describe('reading a chat', () => {
+  test('every page is the truth, whatever happened to the window and in whatever order it was persisted', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.nat(), async (steps, salt) => {
+        const { act, check, reopen } = await createRun();
+        try {
+          for (const [i, step] of steps.entries()) {
+            await act(step);
+            await check(salt + i);
+          }
+        } finally {
+          await reopen();
+        }
+      }),
+      { numRuns: runs, endOnFailure: process.env.CI !== undefined, interruptAfterTimeLimit: 600_000 },
+    );
+  }, 700_000);
+});

@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import type { Redis } from 'ioredis';
+import { createConnection } from 'mysql2/promise';
+import { createApplications } from '../../lib/mysql/applications.ts';
+import { createChats } from '../../lib/mysql/chats.ts';
+import { type Database, openDatabase } from '../../lib/mysql/database.ts';
+import { createMessages } from '../../lib/mysql/messages.ts';
+import { type Migration, migrate } from '../../lib/mysql/migrations.ts';
+import { createUsers } from '../../lib/mysql/users.ts';
+import { createAcceptor } from '../../lib/redis/acceptor.ts';
+import { connectRedis } from '../../lib/redis/client.ts';
+import { createCounters } from '../../lib/redis/counters.ts';
+import { createDirectory } from '../../lib/redis/directory.ts';
+import { createKeys } from '../../lib/redis/keys.ts';
+import { createOutbox } from '../../lib/redis/outbox.ts';
+import { createRecentMessages } from '../../lib/redis/recent-messages.ts';
+
+const ignore = () => undefined;
+
+export const readMigrations = async (): Promise<Migration[]> => {
+  const folder = new URL('../../migrations/', import.meta.url);
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql'));
+  return Promise.all(
+    names.map(async (name) => ({ name, sql: await readFile(new URL(name, folder), 'utf8') })),
+  );
+};
+
+/** An empty database beside the one of `url`; `remove` drops it. */
+export const createOwnDatabase = async (url: string, name: string) => {
+  const own = new URL(url);
+  own.pathname = `${own.pathname}_${name}`;
+  const statement = async (sql: string) => {
+    const connection = await createConnection(url);
+    await connection.query(sql).finally(() => connection.end());
+  };
+  const identifier = `\`${own.pathname.slice(1)}\``;
+  await statement(`DROP DATABASE IF EXISTS ${identifier}`);
+  await statement(`CREATE DATABASE ${identifier} CHARACTER SET utf8mb4`);
+  return { url: own.href, remove: () => statement(`DROP DATABASE IF EXISTS ${identifier}`) };
+};
+
+/** The run id that the gate is opened for. */
+export const runOf = async (redis: Redis): Promise<string> =>
+  /run_id:(\w+)/.exec(await redis.info('server'))?.[1] ?? '';
+
+/** A migrated database and a part of Redis of a test file's own, with the gate open, and every adapter on them. */
+export const openStores = async (
+  urls: { MYSQL_URL: string; REDIS_URL: string },
+  name: string,
+  {
+    timeoutMs = 10_000,
+    keyPrefix = '',
+    through = (database) => database,
+  }: { timeoutMs?: number; keyPrefix?: string; through?: (database: Database) => Database } = {},
+) => {
+  const own = await createOwnDatabase(urls.MYSQL_URL, name);
+  const database = openDatabase(own.url, { poolSize: 4, timeoutMs, onError: ignore });
+  await migrate(database, await readMigrations());
+  const redis = connectRedis(urls.REDIS_URL, { timeoutMs, onError: ignore });
+  const keys = createKeys(`${keyPrefix}${name}-${randomUUID()}:`);
+  const counters = createCounters({ redis, keys });
+  await counters.openGate(await runOf(redis));
+  const seen = through(database);
+  return {
+    ...own,
+    database,
+    redis,
+    keys,
+    counters,
+    acceptor: createAcceptor({ redis, keys }),
+    directory: createDirectory({ redis, keys }),
+    outbox: createOutbox({ redis, keys }),
+    recentMessages: createRecentMessages({ redis, keys }),
+    users: createUsers(seen),
+    applications: createApplications(seen),
+    chats: createChats(seen),
+    messages: createMessages(seen),
+    /** @returns the ids of users with these names */
+    addUsers: async (...names: string[]): Promise<number[]> => {
+      for (const user of names) {
+        await database.write(
+          'INSERT INTO users (name, email, password, created_at) VALUES (?, ?, ?, NOW(3))',
+          [user, `${user}@example.org`, '-'],
+        );
+      }
+      const rows = await database.select('SELECT id, name FROM users', []);
+      return names.map((user) => rows.find((row) => row.name === user)?.id ?? 0);
+    },
+    close: async () => {
+      await database.close();
+      redis.disconnect();
+      await own.remove();
+    },
+  };
+};
+
+export type Stores = Awaited<ReturnType<typeof openStores>>;
