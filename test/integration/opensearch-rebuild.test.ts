@@ -22,6 +22,16 @@ const message = (messageNumber: number, body: string, version: number): Indexabl
   version,
 });
 
+/** As the consumer does: a batch that could not be written comes again. */
+const written = async (writer: MessageIndex, batch: IndexableMessage[]): Promise<void> => {
+  try {
+    await writer.write(batch);
+  } catch (error) {
+    if (!(error instanceof IndexRetryLater)) throw error;
+    await written(writer, batch);
+  }
+};
+
 const indices = async () => Object.keys((await client.indices.get({ index: `${prefix}*` })).body).sort();
 
 const held = async () => {
@@ -32,7 +42,7 @@ const held = async () => {
 
 beforeEach(async () => {
   prefix = `${base}${++runs}-`;
-  const create = () => createMessageIndex({ client, prefix, writeTimeoutMs: 1_000 });
+  const create = () => createMessageIndex({ client, prefix, writeTimeoutMs: 2_000 });
   [index, other] = [create(), create()];
   await index.prepare();
 });
@@ -57,7 +67,7 @@ describe('a rebuild', () => {
           return message(number, `round ${round}`, ++version);
         });
         for (const row of batch) rows.set(row.messageNumber, row);
-        await writer.write(batch);
+        await written(writer, batch);
       }
     });
 

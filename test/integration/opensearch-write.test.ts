@@ -37,7 +37,7 @@ const find = async (chatNumber: number, text: string) => {
 
 /** The index as seen through a server that answers as told instead of OpenSearch, or ahead of it. */
 const servers: Server[] = [];
-const through = async (listener: RequestListener) => {
+const through = async (listener: RequestListener, writeTimeoutMs = 1_000) => {
   const server = createServer(listener).listen(0, '127.0.0.1');
   servers.push(server);
   await new Promise((resolve) => server.once('listening', resolve));
@@ -46,7 +46,7 @@ const through = async (listener: RequestListener) => {
     client: new Client({ node: `http://127.0.0.1:${port}` }),
     prefix,
     searchTimeoutMs: 300,
-    writeTimeoutMs: 1_000,
+    writeTimeoutMs,
   });
 };
 
@@ -163,7 +163,7 @@ describe('write', () => {
           .writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? 'text/plain' })
           .end(text);
       });
-    });
+    }, 20_000);
     const written = await behindProxy.write([1, 2, 3].map((number) => message(chat, number, 'again', 1)));
     expect(written).toEqual({ refused: [] });
     expect(lines).toEqual([6, 2]);
@@ -180,7 +180,7 @@ describe('write', () => {
 
   test('asks to come again while the index takes no writes, and before it exists', async () => {
     const name = `${prefix}blocked-`;
-    const blocked = createMessageIndex({ client, prefix: name, writeTimeoutMs: 1_000 });
+    const blocked = createMessageIndex({ client, prefix: name });
     await expect(blocked.write([message(1, 1, 'x', 1)])).rejects.toThrow(IndexRetryLater);
     expect((await client.indices.exists({ index: `${name}messages` })).body).toBe(false);
     await blocked.prepare();
