@@ -77,6 +77,11 @@ export const searchText = text(limits.query)
   .refine((value) => value.trim() !== '', { error: 'Must not be blank' })
   .meta({ description: 'Words to find; "quoted words" are found as a phrase', examples: ['hello'] });
 
+/** For lists that can be read on by a cursor instead. */
+export const optionalPage = digits(Number.MAX_SAFE_INTEGER)
+  .optional()
+  .describe('1 is the first page, which is also what is answered without it');
+
 export const paging = {
   page: digits(Number.MAX_SAFE_INTEGER, 1).default(1).describe('1 is the first page'),
   limit: digits(limits.pageSize, 10).default(10).describe(`Items a page, 1 to ${limits.pageSize}`),

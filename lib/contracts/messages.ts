@@ -6,6 +6,7 @@ import {
   instant,
   number,
   numberInPath,
+  optionalPage,
   paging,
   searchText,
   token,
@@ -102,13 +103,13 @@ export const listMessages = route({
     query: z
       .strictObject({
         ...paging,
-        page: paging.page.unwrap().optional(),
+        page: optionalPage,
         before: z
           .string()
           .min(1)
           .max(200)
           .optional()
-          .describe('A cursor from the Link header of the page before'),
+          .describe('A cursor from the `Link` header of the page before; instead of `page`'),
       })
       .refine(({ page, before }) => page === undefined || before === undefined, {
         path: ['before'],
@@ -137,12 +138,12 @@ const highlight = z
   .enum(['true', 'false'])
   .default('false')
   .transform((value) => value === 'true')
-  .describe('Adds the fragments that matched, as HTML with the matches in <em>');
+  .describe('Adds the fragments that matched, as HTML with the matches in `<em>`');
 
 const upTo = numberInPath
   .optional()
   .describe(
-    'Leaves out messages numbered higher, so that pages do not shift as messages arrive; the Link header sets it',
+    'Leaves out messages numbered higher, so that pages do not shift as messages arrive; the `Link` header sets it',
   );
 
 /** OpenSearch's own bound on how deep a result may be paged (`index.max_result_window`). */

@@ -300,7 +300,12 @@ export const openApiDocument = () => {
           scheme: 'basic',
           description: 'The e-mail address and the password of `POST /users`; only to sign in',
         },
-        bearer: { type: 'http', scheme: 'bearer', description: 'The `accessToken` of `POST /users/token`' },
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description:
+            'The `accessToken` of `POST /users/token`; the page at `/docs` fills it in when you sign in there',
+        },
       },
       parameters: {
         IdempotencyKey: {

@@ -10,7 +10,8 @@ body { margin: 0; }
 .swagger-ui .info { margin: 32px 0 24px; }
 .swagger-ui .info .title { font-size: 32px; }
 .swagger-ui .scheme-container { margin: 0 0 8px; padding: 16px 0; }
-.swagger-ui .scheme-container .schemes > label { display: none; }
+.swagger-ui .servers-title, .swagger-ui .servers, .swagger-ui .response-col_links { display: none; }
+.swagger-ui .headers .header-col { color: inherit; }
 .swagger-ui .opblock-tag { font-size: 20px; }
 noscript { display: block; margin: 48px; font: 16px sans-serif; }
 `;
