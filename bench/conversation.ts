@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { acceptance, accessTokens, database, messageIndex, messages } from '../lib/runtime/services.ts';
+import { Failure } from '../local/services/index.ts';
+
+const words =
+  'the server answers slowly when many clients write at once and nobody reads what it says about kernel modules network cards sound drivers partitions packages mirrors'.split(
+    ' ',
+  );
+
+/** Made-up text of a chat message's length; the same for the same index. */
+export const bodyOf = (index: number): string =>
+  Array.from(
+    { length: 6 + (index % 9) },
+    (_, position) => words[(index * 7 + position * (1 + (index % 5))) % words.length],
+  ).join(' ');
+
+export type Chat = {
+  token: string;
+  chatNumber: number;
+  user: { id: number; name: string };
+  authorization: string;
+};
+
+/** A user (without the slow work of sign-up), an application and a chat. */
+export const createChat = async (): Promise<Chat> => {
+  const name = 'Bench';
+  const email = `${randomUUID()}@bench.example`;
+  await database().write(
+    "INSERT INTO users (name, email, password, created_at) VALUES (?, ?, 'nobody signs in with this', NOW(3))",
+    [name, email],
+  );
+  const [row] = await database().select('SELECT id FROM users WHERE email = ?', [email]);
+  const user = { id: Number(row?.id), name };
+  const { accessToken } = await accessTokens().issue(user);
+  const date = new Date().toISOString();
+  const request = { callerId: user.id, target: 'bench' };
+  const token = await acceptance().application(
+    { token: randomUUID(), name: 'Bench', creatorId: user.id, date },
+    request,
+  );
+  const chatNumber = await acceptance().chat({ token, creatorId: user.id, date }, request);
+  return { token, chatNumber, user, authorization: `Bearer ${accessToken}` };
+};
+
+const AT_ONCE = 64;
+const STALLED_MS = 60_000;
+
+/** Accepts messages and waits until MySQL and the index have them. @throws Failure when they do not come */
+export const fillChat = async (
+  { token, chatNumber, user }: Chat,
+  count: number,
+  detail: (text: string) => void,
+): Promise<void> => {
+  let next = 0;
+  const beganAtMs = Date.now() - count * 1_000;
+  const send = async () => {
+    for (let index = next++; index < count; index = next++) {
+      detail(`${index} of ${count}`);
+      await acceptance().message(
+        {
+          token,
+          chatNumber,
+          senderId: user.id,
+          senderName: user.name,
+          body: bodyOf(index),
+          date: new Date(beganAtMs + index * 1_000).toISOString(),
+        },
+        { callerId: user.id, target: 'bench' },
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, send));
+  await untilWhole({ token, chatNumber }, count);
+};
+
+/** Settles when the last message of a chat is stored and all before it can be found. */
+const untilWhole = async (
+  { token, chatNumber }: { token: string; chatNumber: number },
+  count: number,
+): Promise<void> => {
+  const deadline = performance.now() + STALLED_MS;
+  for (;;) {
+    const last = { token, chatNumber, messageNumber: count };
+    const [[stored], found] = await Promise.all([
+      messages().find([last]),
+      messageIndex().listVersions({ token, chatNumber, afterNumber: count - 1, limit: 1 }),
+    ]);
+    if (stored !== undefined && found.length === 1) return;
+    if (performance.now() > deadline)
+      throw new Failure(`Message ${count} is not stored and indexed after ${STALLED_MS / 1000} s`);
+    await delay(100);
+  }
+};
