@@ -7,10 +7,10 @@ import { request } from './request.ts';
 export type BulkResult = { refused: { message: IndexableMessage; reason: string }[] };
 
 /**
- * What one bulk request carries at most. A megabyte of text takes a core about a second to analyse, and the request
- * has to be answered well within its time-out; larger ones are no faster.
+ * What one bulk request carries at most: some thousands of usual messages. A megabyte of text takes a core a second
+ * or two to analyse, on a busy machine several, and has to be answered well within the time-out.
  */
-const maxBulkBytes = 2 * 1024 * 1024;
+const maxBulkBytes = 1024 * 1024;
 
 /** How often, within the time-out, what was turned away for now is sent again before the caller has to come back. */
 const attempts = 4;

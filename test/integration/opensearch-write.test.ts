@@ -10,7 +10,7 @@ import { createMessageIndex } from '../../lib/opensearch/message-index.ts';
 const url = inject('urls').OPENSEARCH_URL ?? '';
 const client = new Client({ node: url });
 const prefix = `${inject('names').indexPrefix}write-`;
-const index = createMessageIndex({ client, prefix, refreshIntervalMs: 200 });
+const index = createMessageIndex({ client, prefix, refreshIntervalMs: 200, writeTimeoutMs: 25_000 });
 
 const token = 't';
 let chats = 0;
@@ -125,8 +125,8 @@ describe('write', () => {
   test('splits what is too big for one request', async () => {
     const chat = ++chats;
     const long = 'word '.repeat(3_000);
-    await index.write(Array.from({ length: 300 }, (_, at) => message(chat, at + 1, long, 1)));
-    const refs = Array.from({ length: 300 }, (_, at) => ({ token, chatNumber: chat, messageNumber: at + 1 }));
+    await index.write(Array.from({ length: 120 }, (_, at) => message(chat, at + 1, long, 1)));
+    const refs = Array.from({ length: 120 }, (_, at) => ({ token, chatNumber: chat, messageNumber: at + 1 }));
     expect(new Set((await index.fetchVersions(refs)).values())).toEqual(new Set([1]));
   });
 
