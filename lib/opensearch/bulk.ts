@@ -104,7 +104,7 @@ export const createBulkWriter = (options: {
           });
         } catch (error) {
           if (!(error instanceof SearchUnavailable)) throw error;
-          reason = error.message;
+          reason = error.cause instanceof Error ? error.cause.message : error.message;
         }
         if (left.length === 0) break;
         const pauseMs = firstPauseMs * 2 ** (attempt - 1) * (0.5 + Math.random());
