@@ -6,6 +6,9 @@ import { Client } from '../support/client.ts';
 
 const apiUrl = inject('apiUrl');
 
+/** A browser and scrypt on a machine that is busy with servers. */
+const timeout = 180_000;
+
 let browser: Awaited<ReturnType<typeof openChromium>>;
 let page: Page;
 /** What the page should never do: complain, fail, or ask another server. */
@@ -15,7 +18,6 @@ const asked: string[] = [];
 beforeAll(async () => {
   browser = await openChromium();
   page = await browser.context.newPage();
-  page.setDefaultTimeout(15_000);
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
   });
@@ -52,7 +54,9 @@ const scheme = (name: string): Locator =>
 const openAuthorize = () => page.locator('.auth-wrapper .btn.authorize').first().click();
 const closeAuthorize = () => page.locator('.dialog-ux .btn-done').first().click();
 
-it('shows every operation, signs in and creates an application by its own controls', async () => {
+it('shows every operation, signs in and creates an application by its own controls', {
+  timeout,
+}, async () => {
   const account = { name: 'Ada', email: `${randomUUID()}@example.org`, password: 'a password of Ada' };
   await page.locator('.opblock').first().waitFor();
   const { paths } = (await new Client(apiUrl).get<{ paths: Record<string, object> }>('/openapi.json')).body;
@@ -90,7 +94,7 @@ it('shows every operation, signs in and creates an application by its own contro
   expect(new Set(asked)).toEqual(new Set([apiUrl]));
 });
 
-it('shows that a sign-in was refused, and leaves the asking to its own controls', async () => {
+it('shows that a sign-in was refused, and leaves the asking to its own controls', { timeout }, async () => {
   await page.reload();
   await openAuthorize();
   await scheme('basic').locator('input[name="username"]').fill(`${randomUUID()}@example.org`);
