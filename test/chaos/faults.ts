@@ -138,9 +138,14 @@ export const faults: readonly Fault[] = [
     what: 'kill -9 of the functions at any moment, several times',
     inject: async ({ system, sleep, pace, random }) => {
       for (let i = 0; i < pace.kills; i += 1) {
+        // Now while requests come in, now while the consumers work off what has piled up.
+        if (i % 2 === 1) {
+          await whileMysqlHangs({ system, sleep }, 1_000, async () => undefined);
+          await sleep(random.below(500));
+        } else await sleep(random.below(1_000));
         await system.killApi();
         await system.startApi();
-        await sleep(300 + random.below(1_200));
+        await sleep(500);
       }
     },
   },
@@ -223,8 +228,7 @@ export const faults: readonly Fault[] = [
     inject: async ({ system, sleep, pace }) => {
       const servers = [system.service('mysql'), system.service('opensearch')];
       for (const server of servers) server.kill('SIGKILL');
-      // The long run: a minute.
-      await sleep(4 * pace.outageMs - (pace.outageMs < 10_000 ? 2 * pace.outageMs : 0));
+      await sleep(pace.downMs);
       await Promise.all(servers.map((server) => server.start()));
     },
   },
@@ -258,7 +262,7 @@ export const faults: readonly Fault[] = [
           // The number is another command's.
           JSON.stringify({ ...command, body: 'somebody else', commandId: command.commandId + 1 }),
           // The database refuses it, and with it the whole statement.
-          JSON.stringify({ ...command, messageNumber: 4_294_967_295, date: '+010000-01-01T00:00:00Z' }),
+          JSON.stringify({ ...command, messageNumber: 4_294_967_295, date: '9999-12-31T23:59:59.999-12:00' }),
         ];
         const batch: Copy[] = Array.from(
           { length: pace.batch },
@@ -323,7 +327,9 @@ export const faults: readonly Fault[] = [
   {
     name: 'slow-network',
     what: 'latency, stalls and resets between functions and servers',
-    inject: async ({ system, sleep, pace, random }) => {
+    inject: async ({ system, sleep, pace, random, redisGoes }) => {
+      // A stall is longer than a request waits for Redis: it then reads what MySQL has.
+      redisGoes();
       await system.killApi();
       await system.startApiBehind(
         { latencyMs: 5, jitterMs: 40, stallChance: 0.005, stallMs: 3_000, resetChance: 0.002 },

@@ -26,6 +26,8 @@ export type Pace = {
   beforeMs: number;
   /** How long a server is down or frozen. */
   outageMs: number;
+  /** How long MySQL and OpenSearch are both down. */
+  downMs: number;
   /** Writers go on for so long after the fault. */
   afterMs: number;
   /** How often the functions are killed in a round. */
@@ -39,7 +41,8 @@ export type Pace = {
 
 export const shortPace: Pace = {
   beforeMs: 1_500,
-  outageMs: 4_000,
+  outageMs: 5_500,
+  downMs: 6_000,
   afterMs: 1_000,
   kills: 2,
   batch: 1_000,
@@ -50,6 +53,7 @@ export const shortPace: Pace = {
 export const longPace: Pace = {
   beforeMs: 2_000,
   outageMs: 15_000,
+  downMs: 60_000,
   afterMs: 5_000,
   kills: 3,
   batch: 1_000,
@@ -148,17 +152,35 @@ export class Arena {
     };
   }
 
+  /** All that was ever written here, while the system is at rest. */
+  async audit(): Promise<Findings> {
+    const { findings } = await audit({
+      urls: this.#urls(),
+      api: this.#api,
+      accessToken: this.#users[0]?.token ?? '',
+      ledger: this.#ledger,
+      applications: [...this.#ledger.applications.values()],
+      mayRepeat: () => true,
+    });
+    return findings;
+  }
+
+  #urls() {
+    const {
+      MYSQL_URL = '',
+      REDIS_URL = '',
+      RABBITMQ_URL = '',
+      OPENSEARCH_URL = '',
+    } = this.#system.environment;
+    return { MYSQL_URL, REDIS_URL, RABBITMQ_URL, OPENSEARCH_URL };
+  }
+
   /** Waits until all is at rest and an audit finds nothing; what the last one found where the time is over. */
   async #settle(
     round: number,
     { poison, mayRepeat, pace }: { poison: number; mayRepeat: (creation: Creation) => boolean; pace: Pace },
   ): Promise<{ settled: Findings; repeated: number }> {
-    const urls = {
-      MYSQL_URL: this.#system.environment.MYSQL_URL ?? '',
-      REDIS_URL: this.#system.environment.REDIS_URL ?? '',
-      RABBITMQ_URL: this.#system.environment.RABBITMQ_URL ?? '',
-      OPENSEARCH_URL: this.#system.environment.OPENSEARCH_URL ?? '',
-    };
+    const urls = this.#urls();
     const deadline = performance.now() + pace.wholeWithinMs;
     const standing = new Set(this.#standing.map(({ token }) => token));
     const applications = [...this.#ledger.applications.values()].filter(

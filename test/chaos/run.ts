@@ -79,6 +79,12 @@ const main = async (): Promise<void> => {
     }
   }
   report.say(`\n${show()}`);
+  if (stopped.signal.aborted) return;
+  // Once more over all rounds: what was whole after one must not have been hurt by a later one.
+  const findings = await arena.audit();
+  for (const kind of kinds)
+    for (const what of findings[kind].slice(0, 8)) report.say(`  at the end, ${kind}: ${what}`);
+  if (!isClean(findings)) code = 1;
 };
 
 const end = async () => {

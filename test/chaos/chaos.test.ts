@@ -1,0 +1,58 @@
+import { createConnection } from 'mysql2/promise';
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { silentReport } from '../../local/services/index.ts';
+import { noFindings } from './audit.ts';
+import { faults } from './faults.ts';
+import { Arena, shortPace } from './round.ts';
+import { System } from './system.ts';
+
+/* A short round of each fault, all on one system: what an earlier fault has broken, a later round may still find. */
+
+const seed = Date.now() % 1_000_000;
+let system: System;
+let arena: Arena;
+let keepLog = false;
+
+beforeAll(async () => {
+  system = await System.start(silentReport);
+  arena = new Arena(system, { seed, say: () => undefined });
+});
+
+afterAll(async () => {
+  await system?.stop({ keepLog });
+});
+
+describe('nothing accepted is lost, no number is given twice', () => {
+  test.each(faults)('$name: $what', async (fault) => {
+    onTestFailed(() => {
+      keepLog = true;
+      console.error(`seed ${seed}; what the functions logged: ${system.logFile}`);
+    });
+    if (!fault.needs?.every((server) => system.has(server)) && fault.needs !== undefined) return;
+    const { findings, accepted, secondsUntilWhole } = await arena.run(fault, shortPace);
+    expect(findings).toEqual(noFindings());
+    expect(secondsUntilWhole).toBeDefined();
+    expect(accepted).toBeGreaterThan(0);
+  });
+
+  test('an audit finds what is lost, changed, and there twice', async () => {
+    const connection = await createConnection(system.service('mysql').url);
+    const change = async (sql: string) => {
+      await connection.query(sql);
+    };
+    try {
+      expect(await arena.audit()).toEqual(noFindings());
+      await change(
+        "UPDATE messages SET body = CONCAT(body, ' changed') WHERE number = 1 ORDER BY id DESC LIMIT 1",
+      );
+      await change('DELETE FROM messages WHERE number = 2 ORDER BY id DESC LIMIT 1');
+      await change('UPDATE chats SET messages_count = messages_count + 1 ORDER BY id DESC LIMIT 1');
+      const findings = await arena.audit();
+      expect(findings.lost.length).toBeGreaterThan(0);
+      expect(findings.gaps.length).toBeGreaterThan(0);
+      expect(findings.wrong.length).toBeGreaterThan(1);
+    } finally {
+      await connection.end();
+    }
+  });
+});
