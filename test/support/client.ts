@@ -51,6 +51,8 @@ export class Client {
     const response = await fetch(this.baseUrl + path, {
       method,
       headers: {
+        // A connection that the server is closing just now would fail a request that nobody may repeat.
+        connection: 'close',
         ...(this.accessToken === undefined ? {} : { authorization: `Bearer ${this.accessToken}` }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,

@@ -1,0 +1,257 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createApplication, createChat, type Listed, messagesPath } from '../support/client.ts';
+import {
+  createUser,
+  eventually,
+  invoke,
+  publish,
+  query,
+  withChannel,
+  withRedis,
+} from '../support/servers.ts';
+
+/** Commands as the contract gives them, without the fields that the functions of this service add. */
+type Command = Record<string, string | number>;
+type DeadLetter = { id: string; reason: string; command: Command | string };
+
+let user: Awaited<ReturnType<typeof createUser>>;
+let token: string;
+beforeAll(async () => {
+  user = await createUser('Ada');
+});
+beforeEach(() => {
+  token = randomBytes(18).toString('base64url');
+});
+
+const at = (second: number) => new Date(Date.UTC(2024, 4, 1, 12, 0, second)).toISOString();
+const newApplication = (): Command => ({ token, name: 'From elsewhere', creatorId: user.id, date: at(0) });
+const newChat = (chatNumber = 1): Command => ({ token, chatNumber, creatorId: user.id, date: at(1) });
+const newMessage = (messageNumber: number, body = `message ${messageNumber}`): Command => ({
+  token,
+  chatNumber: 1,
+  messageNumber,
+  senderId: user.id,
+  body,
+  date: at(1 + messageNumber),
+});
+const edit = (messageNumber: number, body: string, second: number): Command => ({
+  token,
+  chatNumber: 1,
+  messageNumber,
+  body,
+  date: at(second),
+});
+
+const storedMessages = () =>
+  query<{ number: number; body: string; edited_at: Date | null }>(
+    'SELECT number, body, edited_at FROM messages WHERE token = ? ORDER BY number',
+    [token],
+  );
+const bodies = async () => (await storedMessages()).map(({ body }) => body);
+
+const letters = async (queue: string): Promise<DeadLetter[]> => {
+  const shown = await invoke<Record<string, { letters: DeadLetter[] }>>('deadLetters', {
+    action: 'show',
+    queue,
+  });
+  return (shown[queue]?.letters ?? []).filter(({ command }) => JSON.stringify(command).includes(token));
+};
+
+/** Drops what this test has set aside: other tests look at the same queues. */
+const discard = async (queue: string) => {
+  const ids = (await letters(queue)).map(({ id }) => id);
+  await invoke('deadLetters', { action: 'discard', queue, ids });
+};
+
+/** The counters that the contract gives: what makes the API know an application that another program made. */
+const countersAre = (chats: number, messages: number) =>
+  withRedis((redis, key) => redis.mset(key(token), chats, key(`${token}:1`), messages));
+
+const givenChat = async () => {
+  await publish('create-application', newApplication());
+  await publish('create-chat', newChat());
+  await eventually(async () =>
+    expect(await query('SELECT 1 FROM chats WHERE token = ?', [token])).toHaveLength(1),
+  );
+};
+
+describe('commands of another program, with the fields of the contract alone', () => {
+  it('are written, and read and found through the API', async () => {
+    await publish('create-application', newApplication());
+    await publish('create-chat', { ...newChat(), title: 'Elsewhere' });
+    await publish('create-message', newMessage(1, 'a bare command'));
+    await publish('update-application', { token, name: 'Renamed elsewhere', date: at(5) });
+    await publish('update-message', edit(1, 'a bare edit', 6));
+    await eventually(async () => {
+      expect(await bodies()).toEqual(['a bare edit']);
+      expect(await query('SELECT name FROM applications WHERE token = ?', [token])).toEqual([
+        { name: 'Renamed elsewhere' },
+      ]);
+    });
+    await countersAre(1, 1);
+    expect((await user.client.get(`/applications/${token}`)).body).toEqual({
+      token,
+      name: 'Renamed elsewhere',
+      chatsCount: 1,
+    });
+    expect((await user.client.get(`/applications/${token}/chats`)).body).toEqual([
+      { chatNumber: 1, title: 'Elsewhere', messagesCount: 1 },
+    ]);
+    expect((await user.client.get(messagesPath(token, 1))).body).toEqual([
+      { messageNumber: 1, senderName: 'Ada', body: 'a bare edit', createdAt: at(2), editedAt: at(6) },
+    ]);
+    await eventually(async () =>
+      expect((await user.client.get(`${messagesPath(token, 1)}/search?q=bare`)).body).toEqual([
+        { messageNumber: 1, body: 'a bare edit', createdAt: at(2) },
+      ]),
+    );
+  });
+
+  it('count as one when they come three times', async () => {
+    const three = (command: Command) => [command, command, command];
+    await publish('create-application', ...three(newApplication()));
+    await publish('create-chat', ...three(newChat()));
+    await publish('create-message', ...three(newMessage(1)), ...three(newMessage(2)));
+    await publish('update-message', ...three(edit(1, 'edited', 10)));
+    await eventually(async () => expect(await bodies()).toEqual(['edited', 'message 2']));
+    await publish('create-message', ...three(newMessage(1)));
+    await publish('create-message', newMessage(3));
+    await eventually(async () => expect(await bodies()).toEqual(['edited', 'message 2', 'message 3']));
+    for (const queue of ['create-application', 'create-chat', 'create-message', 'update-message']) {
+      expect(await letters(queue)).toEqual([]);
+    }
+  });
+
+  it('wait for each other when they come in the wrong order: an edit, its message, its chat, its application', async () => {
+    await publish('update-message', edit(1, 'newest', 11), edit(1, 'older', 10));
+    await publish('update-application', { token, name: 'Renamed', date: at(10) });
+    await publish('create-message', newMessage(1));
+    await publish('create-chat', newChat());
+    // By now each of them has been looked at and deferred.
+    await eventually(async () => {
+      const deferred = await withChannel(async (channel) => {
+        const { messageCount } = await channel.checkQueue('create-chat.retry');
+        return messageCount;
+      });
+      expect(deferred).toBeGreaterThan(0);
+    });
+    await publish('create-application', newApplication());
+    await eventually(async () => {
+      expect(await bodies()).toEqual(['newest']);
+      expect(await query('SELECT name FROM applications WHERE token = ?', [token])).toEqual([
+        { name: 'Renamed' },
+      ]);
+    });
+  });
+
+  it('end with the newest edit, in whatever order edits come', async () => {
+    await givenChat();
+    await publish('create-message', newMessage(1), newMessage(2));
+    await publish('update-message', edit(1, 'third', 13), edit(1, 'first', 11), edit(2, 'second', 12));
+    await eventually(async () => expect(await bodies()).toEqual(['third', 'second']));
+    await publish('update-message', edit(1, 'second', 12), edit(2, 'third', 13), edit(2, 'first', 11));
+    await eventually(async () => expect(await bodies()).toEqual(['third', 'third']));
+  });
+});
+
+describe('a command that can never succeed', () => {
+  it.each<[string, () => string | Command, RegExp]>([
+    ['no JSON', () => `{"token": "${token}`, /malformed/],
+    [
+      'a field is missing',
+      () => ({ token, chatNumber: 1, messageNumber: 9, date: at(1) }),
+      /malformed[\s\S]*senderId/,
+    ],
+    [
+      'a field is of another type',
+      () => ({ ...newMessage(9), messageNumber: '9' }),
+      /malformed[\s\S]*messageNumber/,
+    ],
+    ['a body longer than there may be', () => newMessage(9, 'x'.repeat(16_001)), /malformed[\s\S]*body/],
+    ['a sender that does not exist', () => ({ ...newMessage(9), senderId: 4_000_000_000 }), /unknown sender/],
+    [
+      'a number that another command has',
+      () => newMessage(1, 'not what was stored'),
+      /number belongs to another/,
+    ],
+  ])('goes to .dead with the reason, and its batch-mates are stored: %s', async (_what, poison, reason) => {
+    await givenChat();
+    await publish('create-message', newMessage(1));
+    await eventually(async () => expect(await bodies()).toEqual(['message 1']));
+    const poisoned = poison();
+    // The number's owner is another command: bare ones are named by their date.
+    const sent =
+      typeof poisoned === 'string' || poisoned.messageNumber !== 1 ? poisoned : { ...poisoned, date: at(30) };
+    await publish('create-message', newMessage(2), sent, newMessage(3));
+    await eventually(async () => expect(await bodies()).toEqual(['message 1', 'message 2', 'message 3']));
+    const set = await eventually(async () => {
+      const found = await letters('create-message');
+      expect(found).toHaveLength(1);
+      return found;
+    });
+    expect(set[0]?.reason).toMatch(reason);
+    await discard('create-message');
+    expect(await letters('create-message')).toEqual([]);
+    expect(await bodies()).toEqual(['message 1', 'message 2', 'message 3']);
+  });
+
+  it('goes to .dead after a bounded number of attempts when its parent never comes; redriven, it is applied once', async () => {
+    await publish('create-message', newMessage(1));
+    const [letter] = await eventually(async () => {
+      const found = await letters('create-message');
+      expect(found).toHaveLength(1);
+      return found;
+    }, 45_000);
+    expect(letter?.reason).toMatch(/still not possible after \d+ attempts: its chat is not stored yet/);
+    await givenChat();
+    await invoke('deadLetters', { action: 'redrive', queue: 'create-message', ids: [letter?.id] });
+    await eventually(async () => expect(await bodies()).toEqual(['message 1']));
+    expect(await letters('create-message')).toEqual([]);
+  });
+
+  it.each(['create-application', 'update-application', 'create-chat', 'update-message', 'index-message'])(
+    'is set aside in every queue: %s',
+    async (queue) => {
+      await publish(queue, { token, nonsense: randomUUID() });
+      await eventually(async () => expect((await letters(queue))[0]?.reason).toMatch(/malformed/));
+      await discard(queue);
+    },
+  );
+});
+
+it('a barrier passes through every queue without leaving anything behind', async () => {
+  const barrier = randomUUID();
+  for (const queue of ['create-application', 'create-chat', 'create-message', 'update-message']) {
+    await publish(queue, { barrier: `${barrier}-${queue}` });
+    await eventually(() =>
+      withRedis(async (redis, key) => expect(await redis.exists(key(`barrier:${barrier}-${queue}`))).toBe(1)),
+    );
+    expect(JSON.stringify(await invoke('deadLetters', { action: 'show', queue }))).not.toContain(barrier);
+  }
+});
+
+it('what was accepted leaves the outbox once it is stored', async () => {
+  const accepted = await createApplication(user.client);
+  await createChat(user.client, accepted);
+  const path = messagesPath(accepted, 1);
+  await user.client.post(path, { body: 'on the way' });
+  await user.client.put(`${path}/1`, { body: 'edited on the way' });
+  await eventually(async () => {
+    await withRedis(async (redis, key) => {
+      for (const queue of ['create-application', 'create-chat', 'create-message', 'update-message']) {
+        expect(JSON.stringify(await redis.xrange(key(`outbox:${queue}`), '-', '+'))).not.toContain(accepted);
+      }
+      expect(await redis.zrange(key('outbox:index-message'), '0', '-1')).not.toContain(`${accepted}:1:1`);
+    });
+  });
+  expect((await user.client.get<Listed>(`${path}/1`)).body.body).toBe('edited on the way');
+});
+
+it('migrate may run again, and twice at once, beside everything else', async () => {
+  const reports = await Promise.all([invoke('migrate'), invoke('migrate')]);
+  expect(reports).toEqual([
+    { applied: [], search: 'ready' },
+    { applied: [], search: 'ready' },
+  ]);
+});
