@@ -3,17 +3,29 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { acceptance, accessTokens, database, messageIndex, messages } from '../lib/runtime/services.ts';
 import { Failure } from '../local/services/index.ts';
 
-const words =
-  'the server answers slowly when many clients write at once and nobody reads what it says about kernel modules network cards sound drivers partitions packages mirrors'.split(
-    ' ',
-  );
+const syllables = ['ka', 'lo', 'mi', 'ter', 'pan', 'du', 'ser', 'vi', 'nor', 'bel', 'cha', 'gu', 'res', 'to'];
+const VOCABULARY = 5_000;
 
-/** Made-up text of a chat message's length; the same for the same index. */
-export const bodyOf = (index: number): string =>
-  Array.from(
-    { length: 6 + (index % 9) },
-    (_, position) => words[(index * 7 + position * (1 + (index % 5))) % words.length],
-  ).join(' ');
+/** The made-up word of a rank in the vocabulary, from 1: the lower, the more often it is said. */
+export const wordOf = (rank: number): string => {
+  let word = '';
+  for (let rest = rank; rest > 0; rest = Math.floor(rest / syllables.length))
+    word += syllables[rest % syllables.length];
+  return word;
+};
+
+/** Made-up text of a chat message's length, its words as unequally frequent as in speech; the same for the same index. */
+export const bodyOf = (index: number): string => {
+  // Lehmer's generator: the first values of neighbouring seeds are alike, so that some are passed over.
+  let state = (index + 1) * 48_271;
+  const random = () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+  random();
+  random();
+  return Array.from({ length: 4 + (index % 11) }, () => wordOf(Math.ceil(VOCABULARY ** random()))).join(' ');
+};
 
 export type Chat = {
   token: string;

@@ -22,7 +22,7 @@ import { createConversation } from '../lib/runtime/conversation.ts';
 import { accessTokens, cursors } from '../lib/runtime/services.ts';
 import { connectApi } from '../local/demo/api.ts';
 import { Failure, type Report } from '../local/services/index.ts';
-import { bodyOf, createChat, fillChat } from './conversation.ts';
+import { createChat, fillChat, wordOf } from './conversation.ts';
 import { type Call, callFunction, type Handler, pathOf } from './function-call.ts';
 import { measureInTurns, median, ms, table, times, type Variants } from './measure.ts';
 import { openRecording } from './recording.ts';
@@ -31,7 +31,7 @@ import { during, emptyPath, runBench } from './stack.ts';
 const MESSAGES = 10_500;
 const DEPTH = 10_000;
 const LIMIT = 10;
-const SEARCHED = 'kernel modules';
+const SEARCHED = `${wordOf(100)} ${wordOf(300)}`;
 const settings = { rounds: 30, callsARound: 5, warmUp: 40 };
 
 type Case = {
@@ -159,7 +159,7 @@ const bench = async (api: URL, report: Report) => {
     const of = (name: string) => median(samples[name] ?? []);
     const empty = of('empty');
     console.log(
-      `\nA chat of ${MESSAGES.toLocaleString('en')} messages ("${bodyOf(1)}" …), ${LIMIT} a page; medians of ${settings.rounds * settings.callsARound} calls, one at a time, in ms.\n`,
+      `\nA chat of ${MESSAGES.toLocaleString('en')} messages, ${LIMIT} a page; medians of ${settings.rounds * settings.callsARound} calls, one at a time, in ms.\n`,
     );
     console.log(
       table([

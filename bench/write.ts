@@ -1,0 +1,272 @@
+/**
+ * What accepting costs, and how soon what was accepted is stored and can be found. See bench/README.md.
+ *
+ *   npm run bench:write
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { connect } from 'amqplib';
+import { Redis } from 'ioredis';
+import { handler as handleCreateMessage } from '../functions/http/messages/create-message.ts';
+import { acceptMessage } from '../lib/redis/accept.lua.ts';
+import { createKeys } from '../lib/redis/keys.ts';
+import { acceptance, messageIndex, messages } from '../lib/runtime/services.ts';
+import { connectApi } from '../local/demo/api.ts';
+import { Failure, type Report } from '../local/services/index.ts';
+import { bodyOf, type Chat, createChat } from './conversation.ts';
+import { type Call, callFunction, pathOf } from './function-call.ts';
+import { measureInTurns, median, ms, percentile, table, throughputInTurns, times } from './measure.ts';
+import { during, emptyPath, runBench } from './stack.ts';
+
+const AT_ONCE = 32;
+const throughputTurns = { rounds: 3, turnMs: 1_500, atOnce: AT_ONCE };
+const latencyTurns = { rounds: 30, callsARound: 5, warmUp: 40 };
+const RATE = 200;
+const SECONDS = 15;
+const PROBE_MS = 20;
+const ARRIVE_WITHIN_MS = 60_000;
+
+const callOf = ({ token, chatNumber, authorization }: Chat, index: number): Call => ({
+  method: 'POST',
+  route: '/applications/{token}/chats/{chatNumber}/messages',
+  path: { token, chatNumber: String(chatNumber) },
+  authorization,
+  body: { body: bodyOf(index) },
+});
+
+/** The accepting script and a publish with confirm, by the drivers alone. */
+const openDrivers = async ({ token, chatNumber, user }: Chat) => {
+  const redis = new Redis(process.env.REDIS_URL ?? '');
+  const connection = await connect(process.env.RABBITMQ_URL ?? '');
+  const channel = await connection.createConfirmChannel();
+  const keys = createKeys(process.env.REDIS_KEY_PREFIX);
+  // Sends the script's text where a restarted server does not know it.
+  await redis.script('LOAD', acceptMessage.source);
+  return {
+    accept: async (body: string) => {
+      const date = new Date();
+      const key = createHash('sha256').update(randomUUID()).digest('base64url');
+      const answer = await redis.evalsha(
+        acceptMessage.sha,
+        9,
+        keys.state,
+        keys.idempotency(key),
+        keys.chatCounter(token, chatNumber),
+        keys.outbox('create-message'),
+        keys.windowOrder(token, chatNumber),
+        keys.windowEntries(token, chatNumber),
+        keys.pendingOrder(token, chatNumber),
+        keys.pendingIds(token, chatNumber),
+        keys.dirtyChats,
+        JSON.stringify({
+          token,
+          chatNumber,
+          senderId: user.id,
+          senderName: user.name,
+          body,
+          date: date.toISOString(),
+        }),
+        `${token}:${chatNumber}`,
+        60,
+        date.getTime(),
+      );
+      const command = Array.isArray(answer) && answer[0] === 'accepted' ? String(answer[2]) : undefined;
+      if (command === undefined) throw new Failure(`The accepting script answered ${JSON.stringify(answer)}`);
+      await new Promise<void>((done, fail) => {
+        channel.publish(
+          '',
+          'create-message',
+          Buffer.from(command),
+          { persistent: true, mandatory: true, messageId: /"commandId":(\d+)\}$/.exec(command)?.[1] },
+          (error) => (error ? fail(error) : done()),
+        );
+      });
+    },
+    close: async () => {
+      redis.disconnect();
+      await connection.close();
+    },
+  };
+};
+
+/** Acceptance by HTTP, by the handler, by the function's own service, and by the drivers alone. */
+const benchAcceptance = async (api: URL, report: Report) => {
+  const chat = await createChat();
+  const { token, chatNumber, user, authorization } = chat;
+  const drivers = await openDrivers(chat);
+  const http = connectApi(api, AT_ONCE);
+  let index = 0;
+  const nextCall = () => {
+    index += 1;
+    return callOf(chat, index);
+  };
+  const post = (path: string, { body = {} }: Call) =>
+    http.call({ method: 'POST', path, authorization, body });
+  const variants = {
+    empty: () => post(emptyPath, nextCall()),
+    http: () => {
+      const call = nextCall();
+      return post(pathOf(call), call);
+    },
+    handler: () => callFunction(handleCreateMessage, nextCall()),
+    acceptance: () => {
+      index += 1;
+      return acceptance().message(
+        {
+          token,
+          chatNumber,
+          senderId: user.id,
+          senderName: user.name,
+          body: bodyOf(index),
+          date: new Date().toISOString(),
+        },
+        { callerId: user.id, target: 'bench' },
+      );
+    },
+    drivers: () => {
+      index += 1;
+      return drivers.accept(bodyOf(index));
+    },
+  };
+  try {
+    const latencies = await during(report, 'accepting, one at a time', (detail) =>
+      measureInTurns(variants, { ...latencyTurns, detail }),
+    );
+    const rates = await during(report, `accepting, ${AT_ONCE} at a time`, () =>
+      throughputInTurns(variants, throughputTurns),
+    );
+    const row = (name: string, of: keyof typeof variants, base: keyof typeof variants) => [
+      name,
+      ms(median(latencies[of])),
+      times(median(latencies[of]) / median(latencies[base])),
+      Math.round(rates[of]).toLocaleString('en'),
+      times(rates[of] / rates[base]),
+    ];
+    console.log(
+      `\nAccepting a message: medians of ${latencyTurns.rounds * latencyTurns.callsARound} calls one at a time, and calls a second with ${AT_ONCE} at once; the consumers run beside it.\n`,
+    );
+    console.log(
+      table([
+        ['', 'ms', 'ratio', 'a second', 'ratio'],
+        row('by HTTP, empty function', 'empty', 'empty'),
+        row('by HTTP, POST a message', 'http', 'empty'),
+        row('drivers: EVALSHA, publish, confirm', 'drivers', 'drivers'),
+        row('acceptance, in process', 'acceptance', 'drivers'),
+        row('handler, in process', 'handler', 'drivers'),
+      ]),
+    );
+  } finally {
+    http.close();
+    await drivers.close();
+  }
+};
+
+/** Asks again and again which messages of a chat have arrived, and notes when each was first seen. */
+const watchArrivals = async (
+  isOver: () => boolean,
+  arrivedAt: Map<number, number>,
+  findAfter: (number: number) => Promise<number[]>,
+): Promise<void> => {
+  let seenUpTo = 0;
+  while (!isOver()) {
+    for (const number of await findAfter(seenUpTo))
+      if (!arrivedAt.has(number)) arrivedAt.set(number, performance.now());
+    while (arrivedAt.has(seenUpTo + 1)) seenUpTo += 1;
+    await delay(PROBE_MS);
+  }
+};
+
+/** From a message's 200 until MySQL has it, and until a search can find it, at a steady rate. */
+const benchArrival = async (api: URL, report: Report) => {
+  const chat = await createChat();
+  const { token, chatNumber, authorization } = chat;
+  const http = connectApi(api, 128);
+  const count = RATE * SECONDS;
+  const acceptedAt = new Map<number, number>();
+  const stored = new Map<number, number>();
+  const searchable = new Map<number, number>();
+  const tookMs: number[] = [];
+  let givenUpAt = Number.POSITIVE_INFINITY;
+  const isOver = (arrived: Map<number, number>) => () =>
+    arrived.size >= count || performance.now() > givenUpAt;
+  try {
+    await during(report, `accepting ${RATE} a second for ${SECONDS} s`, async (detail) => {
+      // What the first request makes (connections, scripts) is not what is measured.
+      const warm = await createChat();
+      for (let index = 0; index < 20; index += 1) {
+        const call = callOf(warm, index);
+        await http.call({
+          method: 'POST',
+          path: pathOf(call),
+          authorization: warm.authorization,
+          body: call.body ?? {},
+        });
+      }
+      const watching = [
+        watchArrivals(isOver(stored), stored, async (after) => {
+          const rows = await messages().find(
+            Array.from({ length: 400 }, (_, index) => ({
+              token,
+              chatNumber,
+              messageNumber: after + 1 + index,
+            })),
+          );
+          return rows.map(({ messageNumber }) => messageNumber);
+        }),
+        watchArrivals(isOver(searchable), searchable, async (afterNumber) => {
+          const found = await messageIndex().listVersions({ token, chatNumber, afterNumber, limit: 2_000 });
+          return found.map(({ messageNumber }) => messageNumber);
+        }),
+      ];
+      const begunAt = performance.now();
+      const sent: Promise<void>[] = [];
+      for (let index = 0; index < count; index += 1) {
+        const waitMs = begunAt + (index * 1000) / RATE - performance.now();
+        if (waitMs > 1) await delay(waitMs);
+        const call = callOf(chat, index);
+        const sentAt = performance.now();
+        sent.push(
+          http
+            .call({ method: 'POST', path: pathOf(call), authorization, body: call.body ?? {} })
+            .then(({ text }) => {
+              tookMs.push(performance.now() - sentAt);
+              acceptedAt.set(Number(JSON.parse(text).messageNumber), performance.now());
+            }),
+        );
+        detail(`${index + 1} of ${count}`);
+      }
+      await Promise.all(sent);
+      givenUpAt = performance.now() + ARRIVE_WITHIN_MS;
+      await Promise.all(watching);
+    });
+    if (searchable.size < count || stored.size < count)
+      throw new Failure(
+        `Of ${count} accepted messages ${stored.size} are stored and ${searchable.size} searchable ${ARRIVE_WITHIN_MS / 1000} s later.`,
+      );
+    const lags = (arrived: Map<number, number>) =>
+      // One seen by the probe before its sender had the answer counts as seen at once.
+      [...acceptedAt].map(([number, at]) => Math.max(0, (arrived.get(number) ?? Number.NaN) - at));
+    const row = (name: string, samples: number[]) => [
+      name,
+      ...[0.5, 0.95, 0.99, 1].map((part) => Math.round(percentile(samples, part)).toLocaleString('en')),
+    ];
+    console.log(
+      `\nAt ${RATE} messages a second into one chat, for ${SECONDS} s, in ms (looked for every ${PROBE_MS} ms):\n`,
+    );
+    console.log(
+      table([
+        ['', 'p50', 'p95', 'p99', 'most'],
+        row('the POST itself', tookMs),
+        row('from its 200 until MySQL has it', lags(stored)),
+        row('from its 200 until search finds it', lags(searchable)),
+      ]),
+    );
+  } finally {
+    http.close();
+  }
+};
+
+await runBench(async (api, report) => {
+  await benchArrival(api, report);
+  await benchAcceptance(api, report);
+});
