@@ -24,11 +24,11 @@ import { openStores, runOf, type Stores } from '../support/stores.ts';
 
 const NAMES = ['ana', 'bo'];
 const BASE_MS = Date.parse('2026-01-01T00:00:00Z');
-/** Of three bytes each: six such messages are more than a window holds, so that many chats are larger than theirs. */
+/** Of three bytes each: six such messages are more than a window holds. */
 const BIG = 15_900;
 
 type Step =
-  | { do: 'create'; by: number; atMs: number; big: boolean }
+  | { do: 'create'; by: number; atMs: number; big: boolean; times: number }
   | { do: 'edit'; which: number; stranger: boolean; big: boolean }
   | { do: 'persist creates' | 'persist edits'; order: number[]; again: boolean; crash: boolean }
   | { do: 'read'; page: number; limit: number }
@@ -45,18 +45,20 @@ const by = fc.integer({ min: 0, max: NAMES.length - 1 });
 const which = fc.nat(30);
 // Few enough for many to be equal.
 const atMs = fc.integer({ min: -5, max: 5 }).map((offset) => BASE_MS + offset);
-const order = fc.array(fc.nat(20), { minLength: 1, maxLength: 8 });
+const order = fc.array(fc.nat(20), { minLength: 1, maxLength: 20 });
 const often = fc.nat(2).map((n) => n === 0);
+/** Seven big ones are more than a window holds. */
+const times = fc.constantFrom(1, 1, 2, 7);
 const rarely = fc.nat(5).map((n) => n === 0);
 const only = <Name extends Step['do']>(name: Name) => fc.constant(name);
 
 const write: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ do: only('create'), by, atMs, big: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ do: only('create'), by, atMs, big: fc.boolean(), times }) },
   { weight: 3, arbitrary: fc.record({ do: only('edit'), which, stranger: rarely, big: rarely }) },
   { weight: 3, arbitrary: fc.record({ do: only('persist creates'), order, again: rarely, crash: often }) },
   { weight: 3, arbitrary: fc.record({ do: only('persist edits'), order, again: rarely, crash: rarely }) },
   { weight: 1, arbitrary: fc.record({ do: only('foreign create'), by, atMs }) },
-  { weight: 1, arbitrary: fc.record({ do: only('foreign edit'), which }) },
+  { weight: 2, arbitrary: fc.record({ do: only('foreign edit'), which }) },
 );
 const happening: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -77,7 +79,7 @@ const happening: fc.Arbitrary<Step> = fc.oneof(
 const anything = fc.array(fc.oneof({ weight: 3, arbitrary: write }, { weight: 2, arbitrary: happening }), {
   maxLength: 40,
 });
-const writes = fc.array(write, { maxLength: 12 });
+const writes = fc.array(write, { maxLength: 8 });
 /** A rebuild from begin to end, with writes before, after, and between each of its parts. */
 const rebuildAmongWrites = fc
   .tuple(writes, writes, writes, writes)
@@ -225,26 +227,30 @@ const createRun = async () => {
     open = true;
   };
 
+  const create = async ({ by, atMs, big }: { by: number; atMs: number; big: boolean }) => {
+    const user = users[by] ?? 0;
+    const command = {
+      ...chat,
+      senderId: user,
+      senderName: NAMES[by] ?? '',
+      body: body(big),
+      date: new Date(atMs).toISOString(),
+    };
+    try {
+      const messageNumber = await acceptance.message(command, { callerId: user, target: 'messages' });
+      expect(open).toBe(true);
+      expect(messageNumber).toBe(truth.size + 1);
+      const { commandId = 0 } = creates.at(-1) ?? {};
+      truth.set(messageNumber, { ...command, messageNumber, createdAtMs: atMs, version: commandId });
+    } catch (error) {
+      if (open || !isKnownError(error, 'unavailable')) throw error;
+    }
+  };
+
   const act = async (step: Step): Promise<void> => {
     switch (step.do) {
       case 'create': {
-        const user = users[step.by] ?? 0;
-        const command = {
-          ...chat,
-          senderId: user,
-          senderName: NAMES[step.by] ?? '',
-          body: body(step.big),
-          date: new Date(step.atMs).toISOString(),
-        };
-        try {
-          const messageNumber = await acceptance.message(command, { callerId: user, target: 'messages' });
-          expect(open).toBe(true);
-          expect(messageNumber).toBe(truth.size + 1);
-          const { commandId = 0 } = creates.at(-1) ?? {};
-          truth.set(messageNumber, { ...command, messageNumber, createdAtMs: step.atMs, version: commandId });
-        } catch (error) {
-          if (open || !isKnownError(error, 'unavailable')) throw error;
-        }
+        for (let i = 0; i < step.times; i += 1) await create({ ...step, atMs: step.atMs + i * 2 });
         return;
       }
       case 'edit': {
