@@ -44,5 +44,9 @@ export const unauthenticated = (detail: string) => new KnownError('unauthenticat
 export const unavailable = (detail: string, cause?: unknown, retryAfterSeconds = 5) =>
   new KnownError('unavailable', detail, { retryAfterSeconds, cause });
 
+/** It may exist: what is on its way to being stored is not known while the numbers are not. */
+export const notKnownYet = (what: string) =>
+  unavailable(`Whether there is such a ${what} cannot be told just now; ask again.`);
+
 export const isKnownError = (error: unknown, code?: ErrorCode): error is KnownError =>
   error instanceof KnownError && (code === undefined || error.code === code);

@@ -85,7 +85,7 @@ return { open and 'partial' or 'closed', pending, edits, window or 'none' }
 /**
  * One message, as far as Redis knows it.
  * KEYS state, counter, windowOrder, windowEntries, pendingIds, pendingEdits, outboxes of create- and update-message
- * ARGV number. Answers ['missing'] · ['known', message or '', edit or ''].
+ * ARGV number. Answers ['missing'] · ['known' or 'closed', message or '', edit or ''].
  */
 export const readMessage = script(/* lua */ `
 ${windowLua}
@@ -109,7 +109,7 @@ if not edit then
   local id = redis.call('HGET', pendingEdits, number)
   edit = id and fromOutbox(updates, id)
 end
-return { 'known', message or '', edit or '' }
+return { open and 'known' or 'closed', message or '', edit or '' }
 `);
 
 /**

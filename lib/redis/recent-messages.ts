@@ -158,7 +158,7 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
     message: async (
       chat: Chat,
       messageNumber: number,
-    ): Promise<{ message: Message | undefined; edit: Edit | undefined }> => {
+    ): Promise<{ known: boolean; message: Message | undefined; edit: Edit | undefined }> => {
       const { counter, order, entries, pendingIds, pendingEdits } = chatKeys(chat);
       const [kind, message, edit] = (await guarded(() =>
         runScript(
@@ -167,9 +167,13 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
           [keys.state, counter, order, entries, pendingIds, pendingEdits, creates, updates],
           [messageNumber],
         ),
-      )) as ['missing' | 'known', string | undefined, string | undefined];
+      )) as ['missing' | 'known' | 'closed', string | undefined, string | undefined];
       if (kind === 'missing') throw notFound('message');
-      return { message: message ? toMessage(message) : undefined, edit: edit ? toEdit(edit) : undefined };
+      return {
+        known: kind === 'known',
+        message: message ? toMessage(message) : undefined,
+        edit: edit ? toEdit(edit) : undefined,
+      };
     },
 
     /** @returns true for the one reader that is to bring MySQL's newest rows to `finishWindow` */

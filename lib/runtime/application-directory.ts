@@ -1,4 +1,4 @@
-import { notFound } from '../domain/errors.ts';
+import { notFound, notKnownYet } from '../domain/errors.ts';
 import type { Applications } from '../mysql/applications.ts';
 import type { Counters } from '../redis/counters.ts';
 import type { Directory } from '../redis/directory.ts';
@@ -30,7 +30,7 @@ export const createApplicationDirectory = ({
     if (entry !== undefined && count !== undefined) return { token, name: entry.name, chatsCount: count };
     const row = await applications.find(token);
     const name = entry?.name ?? row?.name;
-    if (name === undefined) throw notFound('application');
+    if (name === undefined) throw known?.[0].open ? notFound('application') : notKnownYet('application');
     return { token, name, chatsCount: count ?? row?.chatsCount ?? 0 };
   },
 

@@ -1,4 +1,4 @@
-import { notFound } from '../domain/errors.ts';
+import { notFound, notKnownYet } from '../domain/errors.ts';
 import { limits } from '../domain/limits.ts';
 import type { Applications } from '../mysql/applications.ts';
 import type { Chats } from '../mysql/chats.ts';
@@ -44,7 +44,7 @@ export const createChatDirectory = ({
       const title = pending?.get(chatNumber);
       if (known?.value !== undefined && title !== undefined) return listed(chatNumber, title, known.value);
       const row = await chats.find(token, chatNumber);
-      if (row === undefined && known === undefined) throw notFound('chat');
+      if (row === undefined && known === undefined) throw notKnownYet('chat');
       return listed(chatNumber, row?.title, known?.value ?? row?.messagesCount ?? 0);
     },
 
@@ -54,7 +54,7 @@ export const createChatDirectory = ({
       if (known && known.value === undefined) throw notFound('chat');
       if (known?.value !== undefined) return known.value;
       const row = await chats.find(token, chatNumber);
-      if (row === undefined) throw notFound('chat');
+      if (row === undefined) throw notKnownYet('chat');
       return limits.number;
     },
 
@@ -70,7 +70,7 @@ export const createChatDirectory = ({
       if (known === undefined) {
         const rows = await chats.list(token, skip + 1, to);
         if (rows.length === 0 && (await applications.find(token)) === undefined)
-          throw notFound('application');
+          throw notKnownYet('application');
         return rows.map((row) => listed(row.chatNumber, row.title, row.messagesCount));
       }
       const numbers = Array.from({ length: to - skip }, (_, i) => skip + 1 + i);

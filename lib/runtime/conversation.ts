@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { notFound, unavailable } from '../domain/errors.ts';
+import { notFound, notKnownYet, unavailable } from '../domain/errors.ts';
 import { applyEdit, type Edit, type Message, mergeByNumber, positionOf } from '../domain/message.ts';
 import { comparePositions, type Position } from '../domain/position.ts';
 import type { Chats } from '../mysql/chats.ts';
@@ -96,7 +96,7 @@ export const createConversation = ({
         !recent?.known &&
         (await chats.find(chat.token, chat.chatNumber)) === undefined
       ) {
-        throw notFound('chat');
+        throw notKnownYet('chat');
       }
       return page;
     },
@@ -105,7 +105,7 @@ export const createConversation = ({
     message: async (chat: Chat, messageNumber: number): Promise<Message> => {
       const recent = await ifAvailable(recentMessages.message(chat, messageNumber));
       const message = recent?.message ?? (await messages.find([{ ...chat, messageNumber }]))[0];
-      if (message === undefined) throw notFound('message');
+      if (message === undefined) throw recent?.known ? notFound('message') : notKnownYet('message');
       return applyEdit(message, recent?.edit);
     },
   };
