@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '../../lib/runtime/config.ts';
+
+const complete = {
+  MYSQL_URL: 'mysql://chat:secret@127.0.0.1:3306/chat',
+  REDIS_URL: 'redis://:secret@127.0.0.1:6379',
+  RABBITMQ_URL: 'amqp://chat:secret@127.0.0.1:5672',
+  OPENSEARCH_URL: 'http://127.0.0.1:9200',
+  JWT_SECRET: 'x'.repeat(32),
+};
+
+const faultOf = (variables: Record<string, string>): string => {
+  try {
+    readConfig(variables);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  return 'none';
+};
+
+describe('the environment', () => {
+  it('is taken when it is complete; what may be left out has a value', () => {
+    expect(readConfig(complete)).toEqual({
+      ...complete,
+      JWT_SECRET: [complete.JWT_SECRET],
+      REDIS_KEY_PREFIX: '',
+      OPENSEARCH_INDEX_PREFIX: '',
+      MAX_DEFERRALS: 600,
+    });
+  });
+
+  it('may be without OpenSearch, and encrypted in transit', () => {
+    expect(readConfig({ ...complete, OPENSEARCH_URL: '' }).OPENSEARCH_URL).toBeUndefined();
+    const secure = {
+      REDIS_URL: 'rediss://redis:6379',
+      RABBITMQ_URL: 'amqps://broker',
+      OPENSEARCH_URL: 'https://search',
+    };
+    expect(readConfig({ ...complete, ...secure })).toMatchObject(secure);
+  });
+
+  it('has several secrets while one is rotated', () => {
+    const [first, second] = ['a'.repeat(32), 'b'.repeat(40)];
+    expect(readConfig({ ...complete, JWT_SECRET: `${first},${second}` }).JWT_SECRET).toEqual([first, second]);
+    expect(faultOf({ ...complete, JWT_SECRET: `${first},short` })).toContain('JWT_SECRET');
+  });
+
+  it('is refused in one error that names every variable that is missing', () => {
+    const fault = faultOf({});
+    for (const name of ['MYSQL_URL', 'REDIS_URL', 'RABBITMQ_URL', 'JWT_SECRET']) {
+      expect(fault).toContain(`${name}: is not set`);
+    }
+    expect(fault).not.toContain('OPENSEARCH_URL');
+  });
+
+  it('is refused in one error that names every variable that is malformed, and shows no value', () => {
+    const malformed = {
+      MYSQL_URL: 'postgres://user:hush1@host',
+      REDIS_URL: 'hush2',
+      RABBITMQ_URL: 'http://hush3',
+      OPENSEARCH_URL: 'ftp://hush4',
+      JWT_SECRET: 'hush5',
+      MAX_DEFERRALS: 'hush6',
+    };
+    const fault = faultOf(malformed);
+    for (const name of Object.keys(malformed)) expect(fault).toContain(`${name}: `);
+    expect(fault).toMatch(/MYSQL_URL: Must be a URL that begins with mysql:\/\//);
+    expect(fault).not.toContain('is not set');
+    expect(fault).not.toContain('hush');
+  });
+});

@@ -1,0 +1,249 @@
+import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import * as z from 'zod';
+import { createAccessTokens } from '../../lib/auth/access-tokens.ts';
+import { type RouteContract, route } from '../../lib/contracts/route.ts';
+import { statuses } from '../../lib/contracts/statuses.ts';
+import { type ErrorCode, KnownError } from '../../lib/domain/errors.ts';
+import { limits } from '../../lib/domain/limits.ts';
+import { httpHandler } from '../../lib/runtime/http-handler.ts';
+import { logger } from '../../lib/runtime/logger.ts';
+
+const secret = 'secret of the unit tests, said twice '.replaceAll(',', '');
+
+beforeAll(() => {
+  // Read when the first access token comes; nothing is connected to.
+  Object.assign(process.env, {
+    MYSQL_URL: 'mysql://127.0.0.1:1/none',
+    REDIS_URL: 'redis://127.0.0.1:1',
+    RABBITMQ_URL: 'amqp://127.0.0.1:1',
+    JWT_SECRET: secret,
+  });
+});
+
+const common = {
+  function: 'test',
+  tag: 'System',
+  summary: 'A route of this test',
+  authentication: 'none',
+  errors: [],
+} as const;
+
+const open = route({
+  ...common,
+  method: 'GET',
+  path: '/things',
+  request: {},
+  response: z.object({ shown: z.string() }),
+});
+
+const context = {
+  functionName: 'test',
+  awsRequestId: 'request',
+  getRemainingTimeInMillis: () => 1_000,
+} as Context;
+
+const eventOf = (
+  { method, path }: Pick<RouteContract, 'method' | 'path'>,
+  more: Partial<APIGatewayProxyEventV2> = {},
+): APIGatewayProxyEventV2 => ({
+  version: '2.0',
+  routeKey: `${method} ${path}`,
+  rawPath: path,
+  rawQueryString: '',
+  headers: {},
+  isBase64Encoded: false,
+  requestContext: {
+    accountId: '',
+    apiId: '',
+    domainName: '',
+    domainPrefix: '',
+    http: { method, path, protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: '' },
+    requestId: 'request',
+    routeKey: `${method} ${path}`,
+    stage: '$default',
+    time: '',
+    timeEpoch: 0,
+  },
+  ...more,
+});
+
+const bodyOf = ({ body }: { body?: string | undefined }): unknown => JSON.parse(body ?? 'null');
+
+describe('an answer', () => {
+  it('holds what the contract declares: an undeclared field never leaves', async () => {
+    const handler = httpHandler(open, () => ({ shown: 'yes', id: 42, passwordHash: 'x' }));
+    const answer = await handler(eventOf(open), context);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.body).toBe('{"shown":"yes"}');
+  });
+
+  it('of a list: nor does one of its items', async () => {
+    const list = route({ ...open, response: z.array(z.object({ shown: z.string() })), list: true });
+    const answer = await httpHandler(list, () => ({
+      items: [
+        { shown: 'one', id: 1 } as { shown: string },
+        { shown: 'two', nested: { id: 2 } } as { shown: string },
+      ],
+    }))(eventOf(list), context);
+    expect(bodyOf(answer)).toEqual([{ shown: 'one' }, { shown: 'two' }]);
+  });
+
+  it('that does not fit the contract is a bare 500', async () => {
+    const logged = vi.spyOn(logger, 'error').mockImplementation(() => undefined);
+    const answer = await httpHandler(open, () => ({ shown: 7 }) as unknown as { shown: string })(
+      eventOf(open),
+      context,
+    );
+    expect([answer.statusCode, bodyOf(answer)]).toEqual([
+      500,
+      { type: 'about:blank', title: 'Internal Server Error', status: 500 },
+    ]);
+    expect(logged).toHaveBeenCalledOnce();
+    logged.mockRestore();
+  });
+
+  it('links to the next page with all that was asked besides', async () => {
+    const list = route({
+      ...open,
+      response: z.array(z.string()),
+      list: true,
+      request: { query: z.looseObject({}) },
+    });
+    const handler = httpHandler(list, () => ({ items: ['a'], next: { before: 'c/ 1' } }));
+    const event = eventOf(list, {
+      rawQueryString: 'page=3&limit=5',
+      queryStringParameters: { page: '3', limit: '5' },
+    });
+    expect((await handler(event, context)).headers?.Link).toBe('</things?limit=5&before=c%2F+1>; rel="next"');
+  });
+});
+
+describe('an error', () => {
+  it.each(Object.entries(statuses) as [ErrorCode, { status: number; title: string }][])(
+    'named %s has its status, as a problem document',
+    async (code, { status, title }) => {
+      const handler = httpHandler(open, () => {
+        throw new KnownError(code, 'What is wrong.', {
+          retryAfterSeconds: 7,
+          fields: [{ path: 'a', message: 'b' }],
+        });
+      });
+      const answer = await handler(eventOf(open), context);
+      expect(answer.statusCode).toBe(status);
+      expect(answer.headers).toMatchObject({
+        'Content-Type': 'application/problem+json',
+        'Retry-After': '7',
+      });
+      expect(bodyOf(answer)).toEqual({
+        type: 'about:blank',
+        title,
+        status,
+        detail: 'What is wrong.',
+        errors: [{ path: 'a', message: 'b' }],
+      });
+    },
+  );
+
+  it('that nobody knows is logged and answered without a word about it', async () => {
+    const logged = vi.spyOn(logger, 'error').mockImplementation(() => undefined);
+    const error = new Error("ER_PARSE_ERROR near 'SELECT password' at db.internal:3306");
+    const answer = await httpHandler(open, () => {
+      throw error;
+    })(eventOf(open), context);
+    expect(answer.statusCode).toBe(500);
+    expect(JSON.stringify(answer)).not.toMatch(/SELECT|internal:|stack/);
+    expect(logged).toHaveBeenCalledWith('Unexpected error', { error });
+    logged.mockRestore();
+  });
+});
+
+describe('a request', () => {
+  const create = route({
+    ...common,
+    method: 'POST',
+    path: '/things/{number}',
+    authentication: 'bearer',
+    request: {
+      path: z.strictObject({ number: z.string() }),
+      body: z.strictObject({ text: z.string() }),
+    },
+    response: z.object({ seen: z.unknown() }),
+    creates: true,
+  });
+  const handler = httpHandler(create, ({ input, caller, idempotencyKey }) => ({
+    seen: { input, caller, idempotencyKey },
+  }));
+  const ask = async (more: Partial<APIGatewayProxyEventV2>) => {
+    const { accessToken } = await createAccessTokens([secret]).issue({ id: 7, name: 'Ada' });
+    return handler(
+      eventOf(create, {
+        pathParameters: { number: '1' },
+        body: '{"text":"é"}',
+        ...more,
+        headers: {
+          authorization: `Bearer ${accessToken}`,
+          'content-type': 'application/json',
+          'idempotency-key': 'key',
+          ...more.headers,
+        },
+      }),
+      context,
+    );
+  };
+  const seen = {
+    seen: { input: { number: '1', text: 'é' }, caller: { id: 7, name: 'Ada' }, idempotencyKey: 'key' },
+  };
+
+  it('comes as one object of validated fields, with who asks', async () => {
+    const answer = await ask({});
+    expect([answer.statusCode, bodyOf(answer)]).toEqual([200, seen]);
+  });
+
+  it('is the same in base64, with a charset, and with header names in any case', async () => {
+    expect(
+      bodyOf(await ask({ body: Buffer.from('{"text":"é"}').toString('base64'), isBase64Encoded: true })),
+    ).toEqual(seen);
+    expect(bodyOf(await ask({ headers: { 'content-type': 'application/json; charset=UTF-8' } }))).toEqual(
+      seen,
+    );
+    const { accessToken } = await createAccessTokens([secret]).issue({ id: 7, name: 'Ada' });
+    const event = eventOf(create, {
+      pathParameters: { number: '1' },
+      body: '{"text":"é"}',
+      headers: {
+        Authorization: `Bearer ${accessToken}`,
+        'Content-Type': 'application/json',
+        'Idempotency-Key': 'key',
+      },
+    });
+    expect(bodyOf(await handler(event, context))).toEqual(seen);
+  });
+
+  it.each([limits.requestBytes, limits.requestBytes + 1])('of %i bytes', async (bytes) => {
+    const text = 'é'.repeat(10);
+    const body = JSON.stringify({ text });
+    const padded = body + ' '.repeat(bytes - Buffer.byteLength(body));
+    expect((await ask({ body: padded })).statusCode).toBe(bytes > limits.requestBytes ? 413 : 200);
+  });
+
+  it('to a route with two contracts is held to the one it came by', async () => {
+    const byBody = route({
+      ...create,
+      path: '/things',
+      request: { body: z.strictObject({ number: z.string(), text: z.string() }) },
+    });
+    const both = httpHandler([create, byBody], ({ input }) => ({ seen: input }));
+    const { accessToken } = await createAccessTokens([secret]).issue({ id: 7, name: 'Ada' });
+    const headers = { authorization: `Bearer ${accessToken}`, 'content-type': 'application/json' };
+    const answers = [
+      await both(
+        eventOf(create, { headers, pathParameters: { number: '1' }, body: '{"text":"a"}' }),
+        context,
+      ),
+      await both(eventOf(byBody, { headers, body: '{"number":"1","text":"a"}' }), context),
+      await both(eventOf(byBody, { headers, body: '{"text":"a"}' }), context),
+    ];
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 400]);
+  });
+});
