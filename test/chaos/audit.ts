@@ -64,11 +64,11 @@ export const findUnrest = async (urls: Urls): Promise<string[]> => {
   return unrest;
 };
 
-/** Takes all dead letters out. Those that are poison were expected; the others are told. */
-export const drainDeadLetters = async (url: string): Promise<{ poison: number; others: string[] }> => {
+/** Takes all dead letters out. Poison was expected, and a batch that comes again sets it aside again. */
+export const drainDeadLetters = async (url: string): Promise<{ poison: string[]; others: string[] }> => {
   const connection = await connect(url, { timeout: 3_000 });
   connection.on('error', () => undefined);
-  let poison = 0;
+  const poison: string[] = [];
   const others: string[] = [];
   try {
     const channel = await connection.createChannel();
@@ -77,7 +77,8 @@ export const drainDeadLetters = async (url: string): Promise<{ poison: number; o
       for (;;) {
         const message = await channel.get(deadQueue(queue), { noAck: true });
         if (message === false) break;
-        if (String(message.properties.messageId).startsWith(poisonMark)) poison += 1;
+        const messageId = String(message.properties.messageId);
+        if (messageId.startsWith(poisonMark)) poison.push(messageId);
         else others.push(`${queue}: ${message.properties.headers?.reason}: ${message.content}`);
       }
     }

@@ -195,9 +195,10 @@ export class Arena {
         if (!wrote) unrest.push('writes are not taken');
         unrest.push(...(await findUnrest(urls)));
         const drained = await drainDeadLetters(urls.RABBITMQ_URL);
-        dead.poison += drained.poison;
+        for (const messageId of drained.poison) dead.poison.add(messageId);
         dead.others.push(...drained.others);
-        if (dead.poison < poison) unrest.push(`${dead.poison} of ${poison} poisoned commands are set aside`);
+        if (dead.poison.size < poison)
+          unrest.push(`${dead.poison.size} of ${poison} poisoned commands are set aside`);
         if (unrest.length === 0) {
           // What it finds does not change by waiting.
           const { findings: settled, repeated } = await audit({
@@ -208,8 +209,6 @@ export class Arena {
             applications,
             mayRepeat,
           });
-          if (dead.poison > poison)
-            settled.twice.push(`${dead.poison} of ${poison} poisoned commands are set aside`);
           settled.stuck.push(...dead.others.map((letter) => `set aside: ${letter}`));
           return { settled, repeated };
         }
