@@ -187,7 +187,7 @@ export class Arena {
       (application) => application.round === round || standing.has(application.token),
     );
     let wrote = false;
-    const dead = { poison: 0, others: [] as string[] };
+    const dead = { poison: new Set<string>(), others: [] as string[] };
     for (let saidAt = performance.now(); ; await delay(250)) {
       const unrest: string[] = [];
       try {
