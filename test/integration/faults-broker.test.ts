@@ -1,0 +1,287 @@
+import { connect } from 'amqplib';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { queueNames } from '../../lib/contracts/commands.ts';
+import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
+
+const relayAll = { olderThanSeconds: 0, againAfterSeconds: 0 };
+const prefix = '{chat}:';
+
+let system: System;
+let token: string;
+let chatNumber: number;
+let stopConsuming: (() => Promise<void>) | undefined;
+
+/** Without consumers a step would be waited for: the function has little time here. */
+const relay = (event: object = relayAll) => system.invoke('relayOutbox', event, 3_000);
+
+/** With a channel of the test's own. */
+const withChannel = async <Result>(
+  work: (
+    channel: Awaited<ReturnType<Awaited<ReturnType<typeof connect>>['createChannel']>>,
+  ) => Promise<Result>,
+): Promise<Result> => {
+  const connection = await connect(system.stack.urls.RABBITMQ_URL);
+  connection.on('error', () => undefined);
+  try {
+    return await work(await connection.createChannel());
+  } finally {
+    await connection.close();
+  }
+};
+const depthOf = (queue: string) =>
+  withChannel(async (channel) => (await channel.checkQueue(queue)).messageCount);
+
+const consumeCommands = async () => {
+  stopConsuming = await system.consume(
+    'create-application',
+    'update-application',
+    'create-chat',
+    'create-message',
+    'update-message',
+  );
+};
+
+/** All is in MySQL, and no outbox holds a command any more. */
+const settled = (count: number, timeoutMs?: number) =>
+  eventually(async () => {
+    expect(await system.stored(token, chatNumber)).toEqual(upTo(count));
+    const { 'index-message': _unindexed, ...depths } = await system.depths();
+    expect(Object.values(depths).every((depth) => depth === 0)).toBe(true);
+  }, timeoutMs);
+
+beforeAll(async () => {
+  system = await startSystem('faults-broker', {
+    only: ['mysql', 'redis', 'rabbitmq'],
+    environment: { REDIS_KEY_PREFIX: prefix, MAX_DEFERRALS: '2' },
+  });
+});
+
+afterEach(async () => {
+  await stopConsuming?.();
+  stopConsuming = undefined;
+  // What a test left must not meet the next one.
+  await withChannel(async (channel) => {
+    for (const queue of queueNames) {
+      for (const name of [queue, `${queue}.retry`, `${queue}.dead`]) await channel.purgeQueue(name);
+    }
+  });
+  const redis = new Redis(system.stack.urls.REDIS_URL);
+  await redis.del(...queueNames.map((queue) => `${prefix}outbox:${queue}`)).finally(() => redis.disconnect());
+});
+
+afterAll(() => system?.stop());
+
+const begin = async () => {
+  token = await system.accept.application();
+  chatNumber = await system.accept.chat(token);
+};
+
+describe('with a key prefix', () => {
+  test('accepts, persists and reads, and every key carries it', async () => {
+    await begin();
+    expect(await system.accept.messages(token, chatNumber, 3)).toEqual(upTo(3));
+    const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 10 });
+    expect(page.map(({ messageNumber }) => messageNumber).sort()).toEqual(upTo(3));
+    await consumeCommands();
+    await settled(3);
+    const redis = new Redis(system.stack.urls.REDIS_URL);
+    const keys = await redis.keys('*').finally(() => redis.disconnect());
+    expect(keys).toContain(`${prefix}${token}:${chatNumber}`);
+    expect(keys.filter((key) => !key.startsWith(prefix))).toEqual([]);
+  });
+});
+
+describe('what is accepted is persisted', { timeout: 60_000 }, () => {
+  test('when the broker is frozen, and goes on', async () => {
+    await begin();
+    system.service('rabbitmq').pause();
+    try {
+      expect(await system.accept.messages(token, chatNumber, 5)).toEqual(upTo(5));
+    } finally {
+      system.service('rabbitmq').resume();
+    }
+    await eventually(() => relay());
+    await consumeCommands();
+    await settled(5);
+  });
+
+  test('when the broker is down, and comes back', async () => {
+    await begin();
+    await system.service('rabbitmq').stop();
+    try {
+      expect(await system.accept.messages(token, chatNumber, 20)).toEqual(upTo(20));
+    } finally {
+      await system.service('rabbitmq').start();
+    }
+    expect(await depthOf('create-message')).toBe(0);
+    await eventually(() => relay());
+    await consumeCommands();
+    await settled(20);
+    // The next write goes straight on: one reconnect is enough.
+    await system.accept.message(token, chatNumber);
+    await settled(21);
+  });
+
+  test('when a memory alarm blocks publishers, and passes', async ({ skip }) => {
+    skip(system.service('rabbitmq').kind !== 'process', 'the broker is not a process of ours');
+    await begin();
+    await system.rabbitmqctl('set_vm_memory_high_watermark', '0.0000001');
+    try {
+      expect(await system.accept.messages(token, chatNumber, 5)).toEqual(upTo(5));
+      await expect(system.services.publisher().ping()).rejects.toMatchObject({ code: 'unavailable' });
+    } finally {
+      await system.rabbitmqctl('set_vm_memory_high_watermark', '0.4');
+    }
+    await eventually(() => relay());
+    await consumeCommands();
+    await settled(5);
+  });
+
+  test('when its queue is not there: it is declared anew', async () => {
+    await begin();
+    await withChannel((channel) => channel.deleteQueue('create-message'));
+    expect(await system.accept.messages(token, chatNumber, 5)).toEqual(upTo(5));
+    await relay();
+    expect(await depthOf('create-message')).toBe(5);
+    await consumeCommands();
+    await settled(5);
+  });
+
+  test('when the broker loses its disk with commands in the queues', async () => {
+    await begin();
+    expect(await system.accept.messages(token, chatNumber, 50)).toEqual(upTo(50));
+    await system.service('rabbitmq').stop();
+    await system.service('rabbitmq').wipe();
+    await system.service('rabbitmq').start();
+    await consumeCommands();
+    await eventually(async () => {
+      await relay();
+      await settled(50, 1_000);
+    }, 40_000);
+  });
+});
+
+describe('the relay', { timeout: 60_000 }, () => {
+  test('publishes a step and no more while the queue is not empty', async () => {
+    await begin();
+    await system.service('rabbitmq').stop();
+    try {
+      await system.accept.messages(token, chatNumber, 1_300);
+    } finally {
+      await system.service('rabbitmq').start();
+    }
+    await eventually(() => relay());
+    expect(await depthOf('create-message')).toBe(1_000);
+    await relay();
+    expect(await depthOf('create-message')).toBe(1_000);
+    await consumeCommands();
+    await eventually(async () => expect(await depthOf('create-message')).toBe(0));
+    // Goes on behind what was relayed a moment ago.
+    await eventually(async () => {
+      await relay({ olderThanSeconds: 0 });
+      await settled(1_300, 1_000);
+    }, 40_000);
+  });
+
+  test('leaves what is young, and what was published again a moment ago', async () => {
+    await begin();
+    await withChannel(async (channel) => {
+      await system.accept.messages(token, chatNumber, 5);
+      await channel.purgeQueue('create-message');
+    });
+    await relay({ olderThanSeconds: 3_600, againAfterSeconds: 0 });
+    expect(await depthOf('create-message')).toBe(0);
+    await relay();
+    expect(await depthOf('create-message')).toBe(5);
+    // The copies are lost as well.
+    await withChannel((channel) => channel.purgeQueue('create-message'));
+    await relay({ olderThanSeconds: 0, againAfterSeconds: 3_600 });
+    expect(await depthOf('create-message')).toBe(0);
+    await relay();
+    await consumeCommands();
+    await settled(5);
+  });
+
+  test('publishes from MySQL what the index has not confirmed', async () => {
+    await begin();
+    await system.accept.messages(token, chatNumber, 5);
+    await consumeCommands();
+    await settled(5);
+    await withChannel((channel) => channel.purgeQueue('index-message'));
+    await relay();
+    const bodies = await withChannel(async (channel) => {
+      const found: { token: string; messageNumber: number }[] = [];
+      for (let message = await channel.get('index-message'); message; ) {
+        found.push(JSON.parse(message.content.toString()));
+        channel.ack(message);
+        message = await channel.get('index-message');
+      }
+      return found;
+    });
+    const own = bodies.filter((body) => body.token === token).map(({ messageNumber }) => messageNumber);
+    expect([...new Set(own)].sort()).toEqual(upTo(5));
+  });
+});
+
+describe('dead letters', () => {
+  /** Ends in `.dead`: its chat never comes. */
+  const orphan = async () => {
+    await begin();
+    const missing = await system.accept.chat(token);
+    await withChannel((channel) => channel.purgeQueue('create-chat'));
+    await system.accept.messages(token, missing, 3);
+    await consumeCommands();
+    await eventually(async () => expect(await depthOf('create-message.dead')).toBe(3));
+    return missing;
+  };
+  const list = async (): Promise<{ held: number; letters: { id: string; messageNumber: number }[] }> => {
+    const report = await system.invoke('deadLetters', { action: 'list', queue: 'create-message' });
+    return (
+      (report as Record<string, Awaited<ReturnType<typeof list>>>)['create-message'] ?? {
+        held: 0,
+        letters: [],
+      }
+    );
+  };
+
+  test('are looked at without moving, shown, and applied once when they have become possible', async () => {
+    chatNumber = await orphan();
+    const first = await list();
+    expect(first.held).toBe(3);
+    expect(JSON.stringify(first)).not.toContain('"body"');
+    for (let look = 0; look < 25; look += 1) expect(await list()).toEqual(first);
+    const [letter] = first.letters;
+    const shown = await system.invoke('deadLetters', {
+      action: 'show',
+      queue: 'create-message',
+      ids: [letter?.id],
+    });
+    expect(shown).toMatchObject({
+      'create-message': { letters: [{ id: letter?.id, command: { token, chatNumber } }] },
+    });
+
+    // The chat comes after all, and one of the three is told to go first, twice over.
+    await relay();
+    await eventually(async () => expect((await system.depths())['create-chat']).toBe(0));
+    await system.invoke('deadLetters', { action: 'redrive', queue: 'create-message', ids: [letter?.id] });
+    await eventually(async () => expect(await system.stored(token, chatNumber)).toHaveLength(1));
+    await system.invoke('deadLetters', { action: 'redrive' });
+    await settled(3);
+    expect((await list()).held).toBe(0);
+    const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 10 });
+    expect(page.map(({ messageNumber }) => messageNumber).sort()).toEqual(upTo(3));
+    expect(await system.accept.message(token, chatNumber)).toBe(4);
+  });
+
+  test('are discarded by queue and by id only', async () => {
+    const missing = await orphan();
+    const { letters } = await list();
+    await expect(system.invoke('deadLetters', { action: 'discard' })).rejects.toThrow(/Name the queue/);
+    await system.invoke('deadLetters', { action: 'discard', queue: 'create-message', ids: [letters[1]?.id] });
+    expect((await list()).letters).toEqual([letters[0], letters[2]]);
+    await system.invoke('deadLetters', { action: 'discard', queue: 'create-message' });
+    expect((await list()).held).toBe(0);
+    expect(await system.stored(token, missing)).toEqual([]);
+  });
+});
