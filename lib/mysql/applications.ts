@@ -136,7 +136,7 @@ export const createApplications = (database: Database) => ({
   ): Promise<{ id: number; token: string; highest: number; chatsCount: number }[]> => {
     const rows = await database.select(
       `SELECT a.id, a.token, a.chats_count,
-         (SELECT MAX(c.number) FROM chats c WHERE c.application_id = a.id) AS highest
+         (SELECT c.number FROM chats c WHERE c.application_id = a.id ORDER BY c.number DESC LIMIT 1) AS highest
        FROM applications a WHERE a.id > ? ORDER BY a.id LIMIT ?`,
       [afterId, count],
     );

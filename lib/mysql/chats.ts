@@ -136,7 +136,7 @@ export const createChats = (database: Database) => ({
   ): Promise<(ChatRef & { id: number; highest: number; messagesCount: number })[]> => {
     const rows = await database.select(
       `SELECT c.id, c.token, c.number, c.messages_count,
-         (SELECT MAX(m.number) FROM messages m WHERE m.chat_id = c.id) AS highest
+         (SELECT m.number FROM messages m WHERE m.chat_id = c.id ORDER BY m.number DESC LIMIT 1) AS highest
        FROM chats c WHERE c.id > ? ORDER BY c.id LIMIT ?`,
       [afterId, count],
     );

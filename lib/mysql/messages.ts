@@ -228,7 +228,6 @@ export const createMessages = (database: Database) => {
       let where = 'token = ? AND chat_number = ?';
       if (before !== undefined) {
         const at = toDateTime(before.createdAtMs);
-        // Two ranges of the index, the second among equal times: begins at the cursor however many are equal.
         where += ' AND (created_at < ? OR (created_at = ? AND number < ?))';
         values.push(at, at, before.messageNumber);
       }
@@ -236,16 +235,14 @@ export const createMessages = (database: Database) => {
         where += ` AND number NOT IN (${placeholders(except.length)})`;
         values.push(...except);
       }
-      const order = 'ORDER BY created_at DESC, number DESC';
+      // Told which index, the servers begin at the cursor; left to choose, they walk down to it from the newest row.
+      const from = `FROM messages FORCE INDEX (messages_page) WHERE ${where} ORDER BY created_at DESC, number DESC`;
       // What is skipped is read from the index alone; only the page's own rows are fetched.
       const rows =
         skip === 0
-          ? await database.select(`SELECT ${columns} FROM messages WHERE ${where} ${order} LIMIT ?`, [
-              ...values,
-              count,
-            ])
+          ? await database.select(`SELECT ${columns} ${from} LIMIT ?`, [...values, count])
           : await database.select(
-              `SELECT m.* FROM (SELECT id FROM messages WHERE ${where} ${order} LIMIT ? OFFSET ?) page
+              `SELECT m.* FROM (SELECT id ${from} LIMIT ? OFFSET ?) page
                JOIN messages m ON m.id = page.id ORDER BY m.created_at DESC, m.number DESC`,
               [...values, count, skip],
             );

@@ -1,0 +1,221 @@
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { Database, Row, Value } from '../../lib/mysql/database.ts';
+import { openStores, type Stores } from '../support/stores.ts';
+
+/*
+ * What the server plans for every statement of every adapter, on tables in which a scan would show: 10,000 applications
+ * of one user, 10,000 chats of one application, 120,000 messages, of which 40,000 in one chat, half of them at one time.
+ */
+
+type Statement = { sql: string; values: readonly Value[] };
+
+const token = 'app';
+const hot = { token, chatNumber: 1 };
+const TIE_MS = Date.parse('2026-01-01T00:00:00Z');
+const date = new Date(TIE_MS).toISOString();
+
+const seen: Statement[] = [];
+const recording = (database: Database): Database => ({
+  ...database,
+  select: (sql, values) => {
+    seen.push({ sql, values });
+    return database.select(sql, values);
+  },
+  write: (sql, values) => {
+    seen.push({ sql, values });
+    return database.write(sql, values);
+  },
+});
+
+let stores: Stores;
+let creatorId: number;
+
+beforeAll(async () => {
+  stores = await openStores(inject('urls'), 'plans', { through: recording, timeoutMs: 60_000 });
+  const { database } = stores;
+  [creatorId = 0] = await stores.addUsers('ana');
+  const fill = (sql: string, values: Value[] = []) => database.write(sql, values);
+  await fill('CREATE TABLE digits (d INT NOT NULL)');
+  await fill('INSERT INTO digits VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9)');
+  await fill('CREATE TABLE numbers (n INT NOT NULL PRIMARY KEY)');
+  await fill(
+    `INSERT INTO numbers SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d
+     FROM digits a, digits b, digits c, digits e ORDER BY 1`,
+  );
+  await fill(
+    `INSERT INTO applications (token, name, created_at, updated_at, creator_id, command_id, version)
+     SELECT IF(n = 1, ?, CONCAT('app-', n)), 'a', NOW(3), NOW(3), ?, n, n FROM numbers`,
+    [token, creatorId],
+  );
+  await fill(
+    `INSERT INTO chats (application_id, token, number, created_at, updated_at, creator_id, command_id)
+     SELECT (SELECT id FROM applications WHERE token = ?), ?, n, NOW(3), NOW(3), ?, n FROM numbers`,
+    [token, token, creatorId],
+  );
+  // Eight in every chat, and 40,000 in the first, of which every second one has the same time.
+  await fill(
+    `INSERT INTO messages (chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender_name,
+       command_id, version)
+     SELECT c.id, c.token, c.number, 1 + d.d, 'hello', NOW(3), NOW(3), ?, 'ana', 1, 1
+     FROM chats c JOIN digits d ON d.d < 8 WHERE c.number > 1`,
+    [creatorId],
+  );
+  await fill(
+    `INSERT INTO messages (chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender_name,
+       command_id, version)
+     SELECT c.id, c.token, c.number, n.n + 10000 * d.d, 'hello',
+       IF(n.n % 2 = 0, ?, TIMESTAMPADD(SECOND, n.n - 5000, ?)), NOW(3), ?, 'ana', 1, 1
+     FROM chats c JOIN numbers n JOIN digits d ON d.d < 4 WHERE c.number = 1`,
+    ['2026-01-01 00:00:00.000', '2026-01-01 00:00:00.000', creatorId],
+  );
+  await database.select('ANALYZE TABLE users, applications, chats, messages', []);
+}, 120_000);
+afterAll(() => stores?.close());
+
+const statementsOf = async (work: () => Promise<unknown>): Promise<Statement[]> => {
+  seen.length = 0;
+  await work();
+  return [...seen];
+};
+
+const isInsert = ({ sql }: Statement) => /^\s*INSERT/.test(sql);
+/** The result of a subquery that is itself a page: the only thing that may be scanned or sorted. */
+const isPage = (row: Row) => /^<(derived|subquery)/.test(String(row.table));
+
+/** Rows that the server really looked at. */
+const readsOf = async (work: (database: Database) => Promise<unknown>): Promise<number> =>
+  stores.database.onOneConnection(async (connection) => {
+    const count = async () => {
+      const rows = await connection.select("SHOW SESSION STATUS LIKE 'Handler_read%'", []);
+      return rows.reduce((sum, row) => sum + Number(row.Value), 0);
+    };
+    const before = await count();
+    await work(connection);
+    const own = -(await count()) + (await count());
+    return (await count()) - before + 2 * own;
+  });
+
+const chatsOf = (count: number) => Array.from({ length: count }, (_, i) => ({ token, chatNumber: i + 2 }));
+const message = { ...hot, senderId: 0, body: 'b', date };
+
+describe('every query finds its rows by an index', () => {
+  const queries: Record<string, () => Promise<unknown>> = {
+    'a user by address': () => stores.users.findByEmail('ana@example.org'),
+    'a sign-up repeated': () =>
+      stores.users
+        .create({ name: 'ana', email: 'ana@example.org', passwordHash: '-', signUpKey: 'k', nowMs: TIE_MS })
+        .catch(() => undefined),
+    'an application': () => stores.applications.find(token),
+    'a list of applications': () =>
+      stores.applications.listByCreator(creatorId, { skip: 0, count: 11, except: [] }),
+    'a list of applications, deep': () =>
+      stores.applications.listByCreator(creatorId, { skip: 9_000, count: 11, except: [] }),
+    'a list of applications beside pending ones': () =>
+      stores.applications.listByCreator(creatorId, { skip: 20, count: 11, except: ['app-9', 'app-10'] }),
+    'applications stored': () =>
+      stores.applications.insert(
+        [20_001, 20_002].map((n) => ({ token: `app-${n}`, name: 'a', creatorId, date, commandId: n })),
+      ),
+    'applications renamed': () =>
+      stores.applications.update(
+        [2, 3, 4].map((n) => ({ token: `app-${n}`, name: 'b', date, commandId: 30_000 + n })),
+      ),
+    'counts of applications raised': () =>
+      stores.applications.raiseChatsCounts(
+        Array.from({ length: 500 }, (_, i) => ({ token: `app-${i + 2}`, count: 1 })),
+      ),
+    'counters of applications recovered': () => stores.applications.highestChatNumbers(5_000, 1_000),
+    'a chat': () => stores.chats.find(token, 7),
+    'a list of chats': () => stores.chats.list(token, 9_001, 9_011),
+    'chats stored': () =>
+      stores.chats.insert(
+        Array.from({ length: 200 }, (_, i) => ({
+          token,
+          chatNumber: 10_001 + i,
+          creatorId,
+          date,
+          commandId: i + 1,
+        })),
+      ),
+    'counts of chats raised': () =>
+      stores.chats.raiseMessagesCounts(chatsOf(500).map((chat) => ({ ...chat, count: 8 }))),
+    'counters of chats recovered': () => stores.chats.highestMessageNumbers(5_000, 1_000),
+    'the newest page': () => stores.messages.page(hot, { skip: 0, count: 11 }),
+    'a page by number': () => stores.messages.page(hot, { skip: 5_000, count: 11 }),
+    'a page by number beside pending messages': () =>
+      stores.messages.page(hot, { skip: 5_000, count: 11, except: [1, 2, 3] }),
+    'a page by cursor': () =>
+      stores.messages.page(hot, {
+        before: { createdAtMs: TIE_MS + 60_001, messageNumber: 5 },
+        skip: 0,
+        count: 11,
+      }),
+    'a page by cursor among equal times': () =>
+      stores.messages.page(hot, {
+        before: { createdAtMs: TIE_MS, messageNumber: 10_000 },
+        skip: 0,
+        count: 11,
+      }),
+    'one message': () => stores.messages.find([{ ...hot, messageNumber: 17 }]),
+    'messages of a batch': () =>
+      stores.messages.find(chatsOf(500).map((chat) => ({ ...chat, messageNumber: 3 }))),
+    'messages stored': () =>
+      stores.messages.insert(
+        chatsOf(200).flatMap((chat) => [
+          { ...message, ...chat, senderId: creatorId, messageNumber: 1, commandId: 1 },
+          { ...message, ...chat, senderId: creatorId, messageNumber: 9, commandId: 2 },
+        ]),
+      ),
+    'messages edited': () =>
+      stores.messages.update(
+        chatsOf(200).map((chat) => ({ ...chat, messageNumber: 2, body: 'c', date, commandId: 5 })),
+      ),
+    'all messages in steps': () => stores.messages.scan(50_000, 1_000),
+    'the last message': () => stores.messages.highestId(),
+  };
+
+  test.each(Object.entries(queries))('%s', async (_name, query) => {
+    const statements = await statementsOf(query);
+    expect(statements).not.toEqual([]);
+    for (const { sql, values } of statements.filter((statement) => !isInsert(statement))) {
+      const plan = await stores.database.select(`EXPLAIN ${sql}`, values);
+      for (const row of plan.filter((row) => !isPage(row))) {
+        const told = `${sql.slice(0, 300)}\n${JSON.stringify(plan)}`;
+        expect(['ALL', 'index'], told).not.toContain(row.type);
+        expect(String(row.Extra), told).not.toMatch(/filesort|temporary/);
+      }
+    }
+  });
+
+  test.each<[string, number, () => Promise<unknown>]>([
+    ['the newest page', 11, () => stores.messages.page(hot, { skip: 0, count: 11 })],
+    [
+      'a page by cursor in the middle of the chat',
+      11,
+      () =>
+        stores.messages.page(hot, {
+          before: { createdAtMs: TIE_MS + 60_001, messageNumber: 5 },
+          skip: 0,
+          count: 11,
+        }),
+    ],
+    [
+      'a page by cursor among 20,000 messages of one time',
+      11,
+      () =>
+        stores.messages.page(hot, {
+          before: { createdAtMs: TIE_MS, messageNumber: 20_000 },
+          skip: 0,
+          count: 11,
+        }),
+    ],
+    ['a list of chats', 11, () => stores.chats.list(token, 9_001, 9_011)],
+    ['one message', 1, () => stores.messages.find([{ ...hot, messageNumber: 17 }])],
+    // Each chat, and its highest message.
+    ['counters recovered', 1_000, () => stores.chats.highestMessageNumbers(0, 500)],
+  ])('%s looks at no more rows than it must', async (_name, rows, query) => {
+    for (const { sql, values } of await statementsOf(query)) {
+      expect(await readsOf((database) => database.select(sql, values))).toBeLessThan(rows * 1.2 + 5);
+    }
+  });
+});
