@@ -169,17 +169,15 @@ export const startSystem = async (
   /** Writes as the HTTP functions accept them, all by one user. */
   const accept = {
     application: (name = 'app'): Promise<string> =>
-      services
-        .acceptance()
-        .application(
-          {
-            token: randomUUID().replaceAll('-', ''),
-            name,
-            creatorId: userId,
-            date: new Date().toISOString(),
-          },
-          { callerId: userId, target: 'applications' },
-        ),
+      services.acceptance().application(
+        {
+          token: randomUUID().replaceAll('-', ''),
+          name,
+          creatorId: userId,
+          date: new Date().toISOString(),
+        },
+        { callerId: userId, target: 'applications' },
+      ),
     chat: (token: string): Promise<number> =>
       services
         .acceptance()

@@ -1,0 +1,168 @@
+// Operations on a running system, for a person:
+//   npm run dead-letters -- list|show|redrive|discard [queue] [--ids 1,2] [--limit n]
+//   npm run reindex -- [--restart|--abandon]
+//   npm run reconcile -- --sample 1000|--whole [--dry-run] [--remove-at-most n]
+// On the servers that the environment names, else on those of the running `npm start`.
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import * as z from 'zod';
+import { Failure, messageOf, type Urls, urlsOf } from './services/index.ts';
+
+const usage = `Usage:
+  npm run dead-letters -- list [queue]
+  npm run dead-letters -- show <queue> [--ids 17,18]
+  npm run dead-letters -- redrive [queue] [--ids 17,18]
+  npm run dead-letters -- discard <queue> [--ids 17,18]
+  npm run reindex -- [--restart | --abandon]
+  npm run reconcile -- --sample 1000 | --whole [--dry-run] [--remove-at-most 1000]`;
+
+/** What an operation may take before it stops and is called again, as in the cloud. In milliseconds. */
+const RUN_MS = 900_000;
+
+/** @throws Failure when the environment names only some servers, or nothing runs */
+const findUrls = (): Partial<Urls> => {
+  const { MYSQL_URL, REDIS_URL, RABBITMQ_URL, OPENSEARCH_URL } = process.env;
+  const given = { MYSQL_URL, REDIS_URL, RABBITMQ_URL };
+  const missing = Object.entries(given).flatMap(([name, value]) => (value ? [] : [name]));
+  if (missing.length === 0) return {};
+  const running = urlsOf('start');
+  if (running === undefined) {
+    throw new Failure(
+      `Nothing runs in this checkout, and ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not set. Run npm start in another terminal, or set MYSQL_URL, REDIS_URL, RABBITMQ_URL and OPENSEARCH_URL.`,
+    );
+  }
+  return { ...running, ...(OPENSEARCH_URL ? { OPENSEARCH_URL } : {}) };
+};
+
+/** Runs a function of `functions/` in this process. */
+const invoke = async <Report>(
+  load: () => Promise<{ handler: (event: unknown, context: Context) => Promise<unknown> }>,
+  name: string,
+  event: object,
+): Promise<Report> => {
+  const { handler } = await load();
+  const deadline = Date.now() + RUN_MS;
+  const report = await handler(event, {
+    functionName: name,
+    functionVersion: '$LATEST',
+    invokedFunctionArn: `arn:aws:lambda:local:000000000000:function:${name}`,
+    memoryLimitInMB: '1024',
+    awsRequestId: randomUUID(),
+    logGroupName: name,
+    logStreamName: name,
+    callbackWaitsForEmptyEventLoop: true,
+    getRemainingTimeInMillis: () => deadline - Date.now(),
+    done: () => undefined,
+    fail: () => undefined,
+    succeed: () => undefined,
+  });
+  return report as Report;
+};
+type Context = import('aws-lambda').Context;
+
+const print = (value: unknown) => console.log(JSON.stringify(value, undefined, 2));
+
+const readCount = (name: string, text: string | undefined): number | undefined => {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d*$/.test(text))
+    throw new Failure(`--${name} is "${text}". Expected a whole number from 1 up.`);
+  return Number(text);
+};
+
+const deadLetters = async (args: string[]): Promise<void> => {
+  const { positionals, values } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ids: { type: 'string' }, limit: { type: 'string' } },
+  });
+  const [action = 'list', queue] = positionals;
+  if (!['list', 'show', 'redrive', 'discard'].includes(action) || positionals.length > 2)
+    throw new Failure(usage);
+  const report = await invoke<Record<string, { held: number }>>(
+    () => import('../functions/operations/dead-letters.ts'),
+    'deadLetters',
+    {
+      action,
+      ...(queue === undefined ? {} : { queue }),
+      ...(values.ids === undefined ? {} : { ids: values.ids.split(',') }),
+      ...(values.limit === undefined ? {} : { limit: readCount('limit', values.limit) }),
+    },
+  );
+  const found = Object.entries(report).filter(([, { held }]) => held > 0);
+  if (found.length === 0) console.log('No dead letters.');
+  else print(Object.fromEntries(found));
+};
+
+const reindex = async (args: string[]): Promise<void> => {
+  const { values } = parseArgs({
+    args,
+    options: { restart: { type: 'boolean' }, abandon: { type: 'boolean' } },
+  });
+  let action = values.abandon ? 'abandon' : values.restart ? 'restart' : 'continue';
+  for (;;) {
+    const report = await invoke<{ state: string }>(
+      () => import('../functions/operations/reindex.ts'),
+      'reindex',
+      { action },
+    );
+    print(report);
+    if (report.state !== 'stopped') return;
+    action = 'continue';
+  }
+};
+
+const reconcile = async (args: string[]): Promise<void> => {
+  const { values } = parseArgs({
+    args,
+    options: {
+      sample: { type: 'string' },
+      whole: { type: 'boolean' },
+      'dry-run': { type: 'boolean' },
+      'remove-at-most': { type: 'string' },
+    },
+  });
+  const removeAtMost = readCount('remove-at-most', values['remove-at-most']);
+  const sample = values.whole ? 'whole' : (readCount('sample', values.sample) ?? 1_000);
+  for (let cursor: object | undefined; ; ) {
+    const report = await invoke<{ state: string; cursor?: object }>(
+      () => import('../functions/operations/reconcile.ts'),
+      'reconcile',
+      {
+        sample,
+        mend: !values['dry-run'],
+        ...(removeAtMost === undefined ? {} : { removeAtMost }),
+        ...(cursor === undefined ? {} : { cursor }),
+      },
+    );
+    print(report);
+    if (report.state === 'done' || report.cursor === undefined) return;
+    cursor = report.cursor;
+  }
+};
+
+const commands: Record<string, (args: string[]) => Promise<void>> = {
+  'dead-letters': deadLetters,
+  reindex,
+  reconcile,
+};
+
+/** Zod's and parseArgs' words, without the stack. */
+const lineOf = (error: unknown): string => {
+  if (error instanceof z.ZodError) return z.prettifyError(error);
+  const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
+  return `${messageOf(error)}${cause}`;
+};
+
+try {
+  const [name = '', ...args] = process.argv.slice(2);
+  const command = commands[name];
+  if (command === undefined) throw new Failure(usage);
+  Object.assign(process.env, findUrls());
+  // Every function's configuration wants one; no operation uses it.
+  process.env.JWT_SECRET ||= 'not used by any operation of this command';
+  await command(args);
+  process.exit(0);
+} catch (error) {
+  console.error(lineOf(error));
+  process.exit(1);
+}
