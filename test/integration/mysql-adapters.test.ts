@@ -1,0 +1,352 @@
+import { createConnection } from 'mysql2/promise';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { CreateMessage } from '../../lib/contracts/commands.ts';
+import { openDatabase } from '../../lib/mysql/database.ts';
+import { createMessages } from '../../lib/mysql/messages.ts';
+import { migrate } from '../../lib/mysql/migrations.ts';
+import { createOwnDatabase, openStores, readMigrations, type Stores } from '../support/stores.ts';
+
+let stores: Stores;
+let ana: number;
+let bo: number;
+let chats = 0;
+const token = 'app';
+const date = '2026-01-01T00:00:00.123Z';
+const ignore = () => undefined;
+
+beforeAll(async () => {
+  stores = await openStores(inject('urls'), 'adapters');
+  [ana = 0, bo = 0] = await stores.addUsers('ana', 'bo');
+  await stores.applications.insert([{ token, name: token, creatorId: ana, date, commandId: 1 }]);
+});
+afterAll(() => stores?.close());
+
+const newChat = async () => {
+  chats += 1;
+  const chat = { token, chatNumber: chats };
+  await stores.chats.insert([{ ...chat, creatorId: ana, date, commandId: chats }]);
+  return chat;
+};
+const open = (more: { timeoutMs?: number; poolSize?: number; url?: string } = {}) =>
+  openDatabase(more.url ?? stores.url, { poolSize: 1, timeoutMs: 10_000, onError: ignore, ...more });
+const numbers = (commands: readonly { messageNumber: number }[]) =>
+  commands.map(({ messageNumber }) => messageNumber);
+const until = async (isSo: () => Promise<boolean>) => {
+  const deadline = Date.now() + 10_000;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error('Did not come true within 10 s');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
+describe('messages in batches', () => {
+  const message = (
+    chat: { token: string; chatNumber: number },
+    messageNumber: number,
+    commandId: number,
+    more: Partial<CreateMessage> = {},
+  ): CreateMessage => ({
+    ...chat,
+    messageNumber,
+    senderId: ana,
+    senderName: 'Ana',
+    body: `${messageNumber}`,
+    date,
+    commandId,
+    ...more,
+  });
+
+  test('inserts once, however often it comes', async () => {
+    const chat = await newChat();
+    const batch = [message(chat, 1, 11), message(chat, 2, 12), message(chat, 1, 11)];
+    const first = await stores.messages.insert(batch);
+    expect([numbers(first.done), numbers(first.stored)]).toEqual([
+      [1, 2, 1],
+      [1, 2],
+    ]);
+    const again = await stores.messages.insert([message(chat, 2, 12), message(chat, 3, 13)]);
+    expect([numbers(again.done), numbers(again.stored)]).toEqual([
+      [2, 3],
+      [2, 3],
+    ]);
+    expect(numbers(await stores.messages.page(chat, { skip: 0, count: 10 }))).toEqual([3, 2, 1]);
+  });
+
+  test('places each command of a mixed batch by itself', async () => {
+    const chat = await newChat();
+    await stores.messages.insert([message(chat, 1, 11)]);
+    const placed = await stores.messages.insert([
+      message(chat, 1, 99, { body: 'another command' }),
+      message(chat, 2, 12),
+      message(chat, 3, 13, { senderId: 4_000_000_000 }),
+      message({ token, chatNumber: 4_000_000 }, 1, 14),
+      message({ token: 'nobody', chatNumber: 1 }, 1, 15),
+    ]);
+    expect(numbers(placed.done)).toEqual([2]);
+    expect(placed.dead.map(({ command, reason }) => [command.commandId, reason])).toEqual([
+      [13, 'unknown sender'],
+      [99, 'the number belongs to another command'],
+    ]);
+    expect(placed.defer.map(({ command }) => command.commandId)).toEqual([14, 15]);
+    expect((await stores.messages.find([{ ...chat, messageNumber: 1 }]))[0]?.body).toBe('1');
+  });
+
+  test('answers a repeated creation with the row as edits have made it', async () => {
+    const chat = await newChat();
+    await stores.messages.insert([message(chat, 1, 11)]);
+    await stores.messages.update([{ ...chat, messageNumber: 1, body: 'edited', date, commandId: 20 }]);
+    const { stored } = await stores.messages.insert([message(chat, 1, 11)]);
+    expect(stored).toMatchObject([{ body: 'edited', version: 20 }]);
+  });
+
+  test('keeps the newest edit, in whatever order they come', async () => {
+    const chat = await newChat();
+    const edit = (messageNumber: number, commandId: number) => ({
+      ...chat,
+      messageNumber,
+      body: `by ${commandId}`,
+      date,
+      commandId,
+    });
+    await stores.messages.insert([message(chat, 1, 11), message(chat, 2, 12)]);
+    await stores.messages.update([edit(1, 25), edit(1, 24), edit(2, 30)]);
+    const late = await stores.messages.update([edit(1, 23), edit(2, 31), edit(2, 29), edit(3, 40)]);
+    expect(numbers(late.done)).toEqual([1, 2, 2]);
+    expect(late.defer.map(({ command }) => command.messageNumber)).toEqual([3]);
+    expect(late.stored.map(({ body }) => body).sort()).toEqual(['by 25', 'by 31']);
+    const rows = await stores.messages.page(chat, { skip: 0, count: 10 });
+    expect(rows.map(({ body, version }) => [body, version])).toEqual([
+      ['by 31', 31],
+      ['by 25', 25],
+    ]);
+  });
+
+  test('keeps bodies and names as they are', async () => {
+    const chat = await newChat();
+    const bodies = ['a', '😀 e\u0301 \u0000 \\ \' " %', 'مرحبا', '你好', ' trailing ', '界'.repeat(16_000)];
+    await stores.messages.insert(
+      bodies.map((body, i) => message(chat, i + 1, i + 1, { body, senderName: '😀 Ö' })),
+    );
+    const rows = await stores.messages.page(chat, { skip: 0, count: 10 });
+    expect(rows.map(({ body }) => body).reverse()).toEqual(bodies);
+    expect(rows[0]).toMatchObject({ senderName: '😀 Ö', createdAtMs: Date.parse(date) });
+  });
+});
+
+describe('applications and chats in batches', () => {
+  test('insert once, defer the orphan, bury the collision', async () => {
+    const application = { name: 'a', creatorId: ana, date };
+    const { done, dead } = await stores.applications.insert([
+      { ...application, token: 'one', commandId: 1 },
+      { ...application, token: 'one', commandId: 1 },
+      { ...application, token: 'one', commandId: 2 },
+      { ...application, token: 'two', commandId: 3, creatorId: 4_000_000_000 },
+    ]);
+    expect(done.map(({ commandId }) => commandId)).toEqual([1, 1]);
+    expect(dead.map(({ command, reason }) => [command.commandId, reason])).toEqual([
+      [3, 'unknown creator'],
+      [2, 'the token belongs to another command'],
+    ]);
+    const chat = { creatorId: bo, date };
+    const placed = await stores.chats.insert([
+      { ...chat, token: 'one', chatNumber: 1, commandId: 5 },
+      { ...chat, token: 'one', chatNumber: 1, commandId: 5 },
+      { ...chat, token: 'one', chatNumber: 1, commandId: 6 },
+      { ...chat, token: 'none', chatNumber: 1, commandId: 7 },
+    ]);
+    expect(placed.done.map(({ commandId }) => commandId)).toEqual([5, 5]);
+    expect(placed.dead.map(({ command }) => command.commandId)).toEqual([6]);
+    expect(placed.defer.map(({ command }) => command.commandId)).toEqual([7]);
+  });
+
+  test('renames by version, and defers what is not there', async () => {
+    const rename = (name: string, commandId: number, of = 'renamed') => ({
+      token: of,
+      name,
+      date,
+      commandId,
+    });
+    await stores.applications.insert([{ ...rename('0', 1), creatorId: ana }]);
+    await stores.applications.update([rename('3', 30), rename('2', 20)]);
+    const { done, defer } = await stores.applications.update([rename('1', 10), rename('x', 40, 'absent')]);
+    expect([done.length, defer.length]).toEqual([1, 1]);
+    expect((await stores.applications.find('renamed'))?.name).toBe('3');
+  });
+
+  test('raises counts and never lowers them; tells which are stored', async () => {
+    const chat = await newChat();
+    const raise = (count: number) => stores.chats.raiseMessagesCounts([{ ...chat, count }]);
+    await raise(5);
+    await raise(3);
+    expect((await stores.chats.find(token, chat.chatNumber))?.messagesCount).toBe(5);
+    expect(await stores.chats.raiseMessagesCounts([{ token, chatNumber: 4_000_000, count: 1 }])).toEqual([]);
+    expect(
+      await stores.applications.raiseChatsCounts([
+        { token, count: chats },
+        { token: 'absent', count: 1 },
+      ]),
+    ).toEqual([{ token, count: chats }]);
+  });
+});
+
+describe('a server in trouble', () => {
+  /** Another program's transaction. */
+  const inTransaction = async (
+    work: (query: (sql: string, values?: (string | number)[]) => Promise<unknown>) => Promise<void>,
+  ) => {
+    const connection = await createConnection(stores.url);
+    try {
+      await connection.beginTransaction();
+      await work((sql, values = []) => connection.query(sql, values));
+      await connection.rollback();
+    } finally {
+      connection.destroy();
+    }
+  };
+  const title = 'UPDATE chats SET title = ? WHERE token = ? AND number = ?';
+  const waitingFor = async (text: string): Promise<number | undefined> => {
+    const rows = await stores.database.select(
+      "SELECT id, info FROM information_schema.processlist WHERE command = 'Query' AND db = DATABASE()",
+      [],
+    );
+    return rows.find(
+      ({ id, info }) => id && String(info).includes(text) && !String(info).includes('processlist'),
+    )?.id;
+  };
+
+  test('a deadlock is tried again', async () => {
+    const [first, second] = [await newChat(), await newChat()];
+    const bulk = await newChat();
+    await stores.messages.insert(
+      Array.from({ length: 50 }, (_, i) => ({
+        ...bulk,
+        messageNumber: i + 1,
+        senderId: ana,
+        body: 'b',
+        date,
+        commandId: i + 1,
+      })),
+    );
+    const deadlocks = async () =>
+      Number(
+        (await stores.database.select("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'", []))[0]?.Value ??
+          Number.NaN,
+      );
+    const before = await deadlocks();
+    let ours: Promise<unknown> | undefined;
+    await inTransaction(async (query) => {
+      // Has changed more rows, so that the server chooses ours as the victim.
+      await query('UPDATE messages SET body = ? WHERE token = ? AND chat_number = ?', [
+        'c',
+        token,
+        bulk.chatNumber,
+      ]);
+      await query(title, ['theirs', token, second.chatNumber]);
+      ours = stores.chats.raiseMessagesCounts([
+        { ...first, count: 7 },
+        { ...second, count: 8 },
+      ]);
+      ours.catch(ignore);
+      await until(async () => (await waitingFor('messages_count')) !== undefined);
+      await query(title, ['theirs', token, first.chatNumber]);
+    });
+    await ours;
+    const after = await deadlocks();
+    // Not every server counts them.
+    if (!Number.isNaN(after)) expect(after).toBeGreaterThan(before);
+    expect((await stores.chats.find(token, first.chatNumber))?.messagesCount).toBe(7);
+    expect((await stores.chats.find(token, second.chatNumber))?.messagesCount).toBe(8);
+  });
+
+  test('a lock that is not given ends as unavailable, and the next statement works', async () => {
+    const { chatNumber } = await newChat();
+    const database = open({ timeoutMs: 300 });
+    await inTransaction(async (query) => {
+      await query(title, ['theirs', token, chatNumber]);
+      await expect(database.write(title, ['ours', token, chatNumber])).rejects.toMatchObject({
+        code: 'unavailable',
+      });
+    });
+    await database.ping();
+    await database.close();
+  });
+
+  test('a connection killed while idle is replaced without an error', async () => {
+    const database = open();
+    const [row] = await database.select('SELECT CONNECTION_ID() AS id', []);
+    await stores.database.write(`KILL ${Number(row?.id)}`, []);
+    const [next] = await database.select('SELECT CONNECTION_ID() AS id', []);
+    expect(next?.id).not.toBe(row?.id);
+    await database.close();
+  });
+
+  test('a statement whose connection is killed is run again', async () => {
+    const { chatNumber } = await newChat();
+    const database = open();
+    let ours: Promise<number> | undefined;
+    await inTransaction(async (query) => {
+      await query(title, ['theirs', token, chatNumber]);
+      ours = database.write(title, ['killed once', token, chatNumber]);
+      ours.catch(ignore);
+      let id: number | undefined;
+      await until(async () => {
+        id = await waitingFor('killed once');
+        return id !== undefined;
+      });
+      await stores.database.write(`KILL ${Number(id)}`, []);
+    });
+    expect(await ours).toBe(1);
+    await database.close();
+  });
+
+  test('a server that is read-only is unavailable, and is used again when it is not', async () => {
+    const { chatNumber } = await newChat();
+    const url = new URL(stores.url);
+    const user = `reader_${process.pid}`;
+    await stores.database.write(`CREATE USER ${user} IDENTIFIED BY 'secret'`, []);
+    await stores.database.write(
+      `GRANT SELECT, INSERT, UPDATE ON \`${url.pathname.slice(1)}\`.* TO ${user}`,
+      [],
+    );
+    url.username = user;
+    url.password = 'secret';
+    const database = open({ url: url.href });
+    try {
+      await database.write(title, ['before', token, chatNumber]);
+      await stores.database.write('SET GLOBAL read_only = 1', []);
+      await expect(database.write(title, ['during', token, chatNumber])).rejects.toMatchObject({
+        code: 'unavailable',
+      });
+      expect(await createMessages(database).page({ token, chatNumber }, { skip: 0, count: 1 })).toEqual([]);
+      await stores.database.write('SET GLOBAL read_only = 0', []);
+      expect(await database.write(title, ['after', token, chatNumber])).toBe(1);
+    } finally {
+      await stores.database.write('SET GLOBAL read_only = 0', []);
+      await database.close();
+      await stores.database.write(`DROP USER ${user}`, []);
+    }
+  });
+
+  test('no server at all is unavailable', async () => {
+    const database = open({ url: 'mysql://nobody:x@127.0.0.1:9/none', timeoutMs: 500 });
+    await expect(database.ping()).rejects.toMatchObject({ code: 'unavailable' });
+    await database.close();
+  });
+
+  test('a fault of ours is not taken for an outage', async () => {
+    await expect(stores.database.select('SELECT nothing FROM nowhere', [])).rejects.toMatchObject({
+      code: 'ER_NO_SUCH_TABLE',
+    });
+  });
+});
+
+test('migrations run once, though two begin at the same time', async () => {
+  const own = await createOwnDatabase(inject('urls').MYSQL_URL, 'migrations');
+  const databases = [open({ url: own.url }), open({ url: own.url })];
+  const migrations = await readMigrations();
+  const applied = await Promise.all(databases.map((database) => migrate(database, migrations)));
+  expect(applied.flat().sort()).toEqual(migrations.map(({ name }) => name).sort());
+  expect(applied.map(({ length }) => length).sort()).toEqual([0, migrations.length]);
+  for (const database of databases) await database.close();
+  await own.remove();
+});
