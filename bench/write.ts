@@ -14,7 +14,7 @@ import { createKeys } from '../lib/redis/keys.ts';
 import { acceptance, messageIndex, messages } from '../lib/runtime/services.ts';
 import { connectApi } from '../local/demo/api.ts';
 import { Failure, type Report } from '../local/services/index.ts';
-import { bodyOf, type Chat, createChat } from './conversation.ts';
+import { bodyOf, type Chat, createChat, fillChat } from './conversation.ts';
 import { type Call, callFunction, pathOf } from './function-call.ts';
 import { measureInTurns, median, ms, percentile, table, throughputInTurns, times } from './measure.ts';
 import { during, emptyPath, runBench } from './stack.ts';
@@ -23,7 +23,8 @@ const AT_ONCE = 32;
 const throughputTurns = { rounds: 3, turnMs: 1_500, atOnce: AT_ONCE };
 const latencyTurns = { rounds: 30, callsARound: 5, warmUp: 40 };
 const SECONDS = 15;
-const WARM_UP_SECONDS = 5;
+const WARM_UP_SECONDS = 3;
+const WARM_UP_MESSAGES = 5_000;
 const PROBE_MS = 50;
 const ARRIVE_WITHIN_MS = 60_000;
 
@@ -255,6 +256,10 @@ const measureArrival = async (send: Send, detail: (text: string) => void) => {
 };
 
 const benchArrival = async (api: URL, report: Report) => {
+  // A Java server that has just started takes a second and more for its first batches, and some seconds to get quick.
+  await during(report, 'warming the servers up', async (detail) =>
+    fillChat(await createChat(), WARM_UP_MESSAGES, detail),
+  );
   const http = connectApi(api, 128);
   const ways: Record<string, Send> = {
     'by the handler, in process': (call) => callFunction(handleCreateMessage, call),
