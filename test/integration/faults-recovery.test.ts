@@ -1,0 +1,246 @@
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
+
+const atOnce = { graceSeconds: 0 };
+
+let system: System;
+let token: string;
+let chatNumber: number;
+let stopConsuming: (() => Promise<void>) | undefined;
+
+const consumeAll = async () => {
+  stopConsuming = await system.consume(
+    'create-application',
+    'update-application',
+    'create-chat',
+    'create-message',
+    'update-message',
+  );
+};
+const stored = (count: number) =>
+  eventually(async () => expect(await system.stored(token, chatNumber)).toEqual(upTo(count)));
+const newest = async (): Promise<number[]> => {
+  const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 100 });
+  return page.map(({ messageNumber }) => messageNumber).sort((one, other) => one - other);
+};
+const recovered = (timeoutMs?: number) =>
+  eventually(async () => {
+    expect(await system.invoke('recoverCounters', atOnce, timeoutMs)).toMatchObject({ gate: 'open' });
+  });
+const loseRedis = async () => {
+  await system.service('redis').stop();
+  await system.service('redis').wipe();
+  await system.service('redis').start();
+};
+const restartRedis = async () => {
+  await system.service('redis').kill('SIGKILL');
+  await system.service('redis').stop();
+  await system.service('redis').start();
+};
+const refused = () =>
+  eventually(() =>
+    expect(system.accept.message(token, chatNumber)).rejects.toMatchObject({
+      code: 'unavailable',
+      retryAfterSeconds: 5,
+      message: expect.stringContaining('numbers are being recovered'),
+    }),
+  );
+
+beforeAll(async () => {
+  system = await startSystem('faults-recovery', {
+    only: ['mysql', 'redis', 'rabbitmq'],
+    environment: { MAX_DEFERRALS: '2' },
+  });
+});
+
+afterEach(async () => {
+  await stopConsuming?.();
+  stopConsuming = undefined;
+});
+
+afterAll(() => system?.stop());
+
+const begin = async () => {
+  token = await system.accept.application();
+  chatNumber = await system.accept.chat(token);
+};
+
+describe('after Redis has lost everything', { timeout: 90_000 }, () => {
+  test('numbers go on behind those in the queues and in a handler that was still publishing', async () => {
+    await begin();
+    await system.accept.messages(token, chatNumber, 40);
+    // Accepted, answered, and published only when the broker goes on.
+    system.service('rabbitmq').pause();
+    try {
+      expect(await system.accept.messages(token, chatNumber, 10)).toHaveLength(10);
+      await loseRedis();
+    } finally {
+      system.service('rabbitmq').resume();
+    }
+    await refused();
+    // Unknown is told from not known yet; what MySQL has is read as ever.
+    await expect(system.accept.message('nosuchtoken', 1)).rejects.toMatchObject({ code: 'unavailable' });
+
+    // Nobody takes the barrier: the gate stays closed, and nothing was raised.
+    expect(await system.invoke('recoverCounters', atOnce, 3_500)).toEqual({ gate: 'closed', raised: 0 });
+    await refused();
+
+    await consumeAll();
+    const both = await Promise.all([
+      system.invoke('recoverCounters', atOnce),
+      system.invoke('recoverCounters', atOnce),
+    ]);
+    expect(both).toEqual([
+      expect.objectContaining({ gate: 'open' }),
+      expect.objectContaining({ gate: 'open' }),
+    ]);
+    expect(await system.stored(token, chatNumber)).toEqual(upTo(50));
+    expect(await newest()).toEqual(upTo(50));
+    expect(await system.accept.message(token, chatNumber)).toBe(51);
+    expect(await system.accept.chat(token)).toBe(2);
+    await expect(system.accept.message('nosuchtoken', 1)).rejects.toMatchObject({ code: 'not-found' });
+    await stored(51);
+  });
+
+  test('what was set aside keeps its number', async () => {
+    await begin();
+    await consumeAll();
+    await system.accept.messages(token, chatNumber, 2);
+    await stored(2);
+    // A sender that MySQL does not know: dead at once, though it was accepted and numbered.
+    const dead = await system.services.acceptance().message(
+      {
+        token,
+        chatNumber,
+        senderId: 4_000_000_000,
+        senderName: 'nobody',
+        body: 'dead',
+        date: new Date().toISOString(),
+      },
+      { callerId: 4_000_000_000, target: 'test' },
+    );
+    expect(dead).toBe(3);
+    await eventually(async () => {
+      const report = await system.invoke('deadLetters', { queue: 'create-message' });
+      expect(report).toMatchObject({ 'create-message': { held: 1 } });
+    });
+    await loseRedis();
+    await recovered();
+    expect(await system.accept.message(token, chatNumber)).toBe(4);
+    await system.invoke('deadLetters', { action: 'discard', queue: 'create-message' });
+  });
+
+  test('MySQL is down meanwhile, and Redis restarts in the middle of a recovery', async () => {
+    await begin();
+    await system.accept.messages(token, chatNumber, 5);
+    await consumeAll();
+    await stored(5);
+    await system.service('mysql').stop();
+    try {
+      await loseRedis();
+      // Nothing is in the queues, so that only the last step finds MySQL missing.
+      await expect(system.invoke('recoverCounters', atOnce, 20_000)).rejects.toMatchObject({
+        code: 'unavailable',
+      });
+      await refused();
+    } finally {
+      await system.service('mysql').start();
+    }
+    await stopConsuming?.();
+    stopConsuming = undefined;
+    const half = system.invoke('recoverCounters', atOnce, 30_000).catch((error: unknown) => error);
+    // It waits for its barrier.
+    await eventually(async () =>
+      expect((await system.services.publisher().depth('create-application')).ready).toBeGreaterThan(0),
+    );
+    await restartRedis();
+    await consumeAll();
+    expect(await half).not.toMatchObject({ gate: 'open' });
+    await refused();
+    await recovered();
+    expect(await system.accept.message(token, chatNumber)).toBe(6);
+    await stored(6);
+  });
+});
+
+test('a restart without loss goes on where it was', { timeout: 60_000 }, async () => {
+  await begin();
+  await system.accept.messages(token, chatNumber, 20);
+  await restartRedis();
+  await refused();
+  await consumeAll();
+  await recovered();
+  expect(await system.accept.message(token, chatNumber)).toBe(21);
+  await stored(21);
+  expect(await newest()).toEqual(upTo(21));
+});
+
+test('an older copy of Redis gives no number twice and shows nothing stale', {
+  timeout: 90_000,
+}, async ({ skip }) => {
+  const folder = system.service('redis').dataFolder;
+  skip(folder === undefined, 'the server is not a process of ours');
+  const copy = `${folder}.older`;
+  await begin();
+  await consumeAll();
+  await system.accept.messages(token, chatNumber, 3);
+  await stored(3);
+  expect(await newest()).toEqual(upTo(3));
+  // The copy is taken with a rename and a message still on their way.
+  await stopConsuming?.();
+  const rename = (name: string) =>
+    system.services
+      .acceptance()
+      .applicationUpdate({ token, name, date: new Date().toISOString() }, system.userId, system.userId);
+  await rename('older');
+  await system.accept.message(token, chatNumber, 'four');
+  await system.service('redis').stop();
+  execFileSync('cp', ['-a', folder ?? '', copy]);
+  await system.service('redis').start();
+  await consumeAll();
+  await recovered();
+  await system.accept.messages(token, chatNumber, 5);
+  await rename('newest');
+  const isAccepted = await system.services
+    .acceptance()
+    .messageUpdate(
+      { token, chatNumber, messageNumber: 1, body: 'edited since', date: new Date().toISOString() },
+      system.userId,
+      system.userId,
+    );
+  expect(isAccepted).toBe(true);
+  expect(await system.accept.chat(token)).toBe(2);
+  await stored(9);
+
+  await system.service('redis').stop();
+  await system.service('redis').wipe();
+  execFileSync('cp', ['-a', `${copy}/.`, folder ?? '']);
+  rmSync(copy, { recursive: true, force: true });
+  await system.service('redis').start();
+
+  await refused();
+  await recovered();
+  expect(await newest()).toEqual(upTo(9));
+  const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 100 });
+  expect(page.find(({ messageNumber }) => messageNumber === 1)?.body).toBe('edited since');
+  expect(await system.services.applicationDirectory().get(token)).toMatchObject({ name: 'newest' });
+  expect(await system.accept.message(token, chatNumber)).toBe(10);
+  expect(await system.accept.chat(token)).toBe(3);
+  // What the older copy's outbox holds was done long ago: relayed, it changes nothing.
+  await system.invoke('relayOutbox', { olderThanSeconds: 0, againAfterSeconds: 0 }, 10_000);
+  await stored(10);
+  await eventually(async () => {
+    const { 'index-message': _unindexed, ...depths } = await system.depths();
+    expect(Object.values(depths).every((depth) => depth === 0)).toBe(true);
+  });
+  expect(await system.services.applicationDirectory().get(token)).toMatchObject({ name: 'newest' });
+  await system.invoke('syncCounts');
+  const [row] = await system.services
+    .database()
+    .select('SELECT chats_count, name FROM applications WHERE token = ?', [token]);
+  expect(row).toMatchObject({ chats_count: 3, name: 'newest' });
+  const report = await system.invoke('deadLetters', {});
+  expect(JSON.stringify(report)).not.toContain('"id"');
+});
