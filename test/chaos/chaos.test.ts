@@ -23,17 +23,21 @@ afterAll(async () => {
 });
 
 describe('nothing accepted is lost, no number is given twice', () => {
-  test.each(faults)('$name: $what', async (fault) => {
-    onTestFailed(() => {
-      keepLog = true;
-      console.error(`seed ${seed}; what the functions logged: ${system.logFile}`);
-    });
-    if (!fault.needs?.every((server) => system.has(server)) && fault.needs !== undefined) return;
-    const { findings, accepted, secondsUntilWhole } = await arena.run(fault, shortPace);
-    expect(findings).toEqual(noFindings());
-    expect(secondsUntilWhole).toBeDefined();
-    expect(accepted).toBeGreaterThan(0);
-  });
+  test.for(faults.filter(({ coveredBy }) => coveredBy === undefined))(
+    '$name: $what',
+    async (fault, { skip }) => {
+      const missing = fault.needs?.find((server) => !system.has(server));
+      skip(missing !== undefined, `There is no ${missing} on this machine.`);
+      onTestFailed(() => {
+        keepLog = true;
+        console.error(`seed ${seed}; what the functions logged: ${system.logFile}`);
+      });
+      const { findings, accepted, secondsUntilWhole } = await arena.run(fault, shortPace);
+      expect(findings).toEqual(noFindings());
+      expect(secondsUntilWhole).toBeDefined();
+      expect(accepted).toBeGreaterThan(0);
+    },
+  );
 
   test('an audit finds what is lost, changed, and there twice', async () => {
     const connection = await createConnection(system.service('mysql').url);

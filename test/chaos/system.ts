@@ -16,7 +16,7 @@ import {
 } from '../../local/services/index.ts';
 import { ApiProcess } from './api-process.ts';
 import { Schedule } from './schedule.ts';
-import { TcpProxy, type Weather } from './tcp-proxy.ts';
+import { fairWeather, TcpProxy, type Weather } from './tcp-proxy.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
 const urlVariables = ['MYSQL_URL', 'REDIS_URL', 'RABBITMQ_URL', 'OPENSEARCH_URL'] as const;
@@ -101,9 +101,12 @@ export class System {
     });
   }
 
+  /** kill -9; what stood between it and the servers goes as well. */
   async killApi(): Promise<void> {
     await this.#api?.kill();
     this.#api = undefined;
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
+    this.#proxies = [];
   }
 
   /** Restarts the functions with a network of such weather between them and every server. */
@@ -120,9 +123,8 @@ export class System {
     await this.startApi(environment);
   }
 
-  async closeProxies(): Promise<void> {
-    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
-    this.#proxies = [];
+  clearWeather(): void {
+    for (const proxy of this.#proxies) proxy.weather = fairWeather;
   }
 
   /** RabbitMQ's own command line, on the node of this stack. */
@@ -157,7 +159,6 @@ export class System {
   async stop({ keepLog = false } = {}): Promise<void> {
     await this.schedule.stop();
     await this.killApi();
-    await this.closeProxies();
     await this.#stack.stop();
     if (!keepLog) rmSync(dirname(this.logFile), { recursive: true, force: true });
   }
