@@ -13,7 +13,8 @@ export const connectRedis = (
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
     autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 1,
+    // A command on a connection that is lost fails at once: whoever sent it knows whether it may be sent again.
+    maxRetriesPerRequest: 0,
     enableReadyCheck: true,
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
   });

@@ -1,0 +1,332 @@
+import { randomUUID } from 'node:crypto';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { syncCounts } from '../../functions/scheduled/sync-counts.ts';
+import { createAcceptor } from '../../lib/redis/acceptor.ts';
+import { connectRedis } from '../../lib/redis/client.ts';
+import { createCounters } from '../../lib/redis/counters.ts';
+import { createKeys } from '../../lib/redis/keys.ts';
+import { createOutbox } from '../../lib/redis/outbox.ts';
+import { runOf } from '../support/stores.ts';
+
+const url = inject('urls').REDIS_URL;
+const date = '2026-01-01T00:00:00.000Z';
+const ignore = () => undefined;
+const redis = connectRedis(url, { timeoutMs: 10_000, onError: ignore });
+
+/** A cell of its own on the same server. */
+const newCell = async ({ open = true } = {}) => {
+  const keys = createKeys(`${inject('names').keyPrefix}${randomUUID()}:`);
+  const counters = createCounters({ redis, keys });
+  if (open) await counters.openGate(await runOf(redis));
+  return {
+    keys,
+    counters,
+    acceptor: createAcceptor({ redis, keys }),
+    outbox: createOutbox({ redis, keys }),
+  };
+};
+type Cell = Awaited<ReturnType<typeof newCell>>;
+
+const ana = 7;
+const token = 'app';
+const by = (callerId: number, target: string, idempotencyKey?: string) => ({
+  callerId,
+  target,
+  idempotencyKey,
+});
+const application = ({ acceptor }: Pick<Cell, 'acceptor'>, of = token, key?: string) =>
+  acceptor.application({ token: of, name: of, creatorId: ana, date }, by(ana, 'applications', key));
+const chat = ({ acceptor }: Pick<Cell, 'acceptor'>, of = token, key?: string) =>
+  acceptor.chat({ token: of, creatorId: ana, date }, by(ana, `chats of ${of}`, key));
+const message = ({ acceptor }: Pick<Cell, 'acceptor'>, chatNumber = 1, key?: string, body = 'b') =>
+  acceptor.message(
+    { token, chatNumber, senderId: ana, senderName: 'ana', body, date },
+    by(ana, `messages of ${chatNumber}`, key),
+  );
+const edit = (
+  { acceptor }: Pick<Cell, 'acceptor'>,
+  messageNumber: number,
+  callerId = ana,
+  senderId?: number,
+) => acceptor.messageUpdate({ token, chatNumber: 1, messageNumber, body: 'e', date }, callerId, senderId);
+const oneToN = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
+const inOrder = (numbers: number[]) => numbers.sort((a, b) => a - b);
+const everything = async (keys: Cell['keys']) => {
+  const all: string[] = [];
+  for await (const found of redis.scanStream({ match: `${keys.prefix}*`, count: 1_000 })) all.push(...found);
+  const dumps = await Promise.all(all.sort().map(async (key) => [key, await redis.dumpBuffer(key)] as const));
+  return dumps.map(([key, dump]) => `${key} ${dump?.toString('base64')}`);
+};
+
+afterAll(() => redis.disconnect());
+
+describe('accepting', () => {
+  test('numbers 1…n, whoever else writes', async () => {
+    const cell = await newCell();
+    await application(cell);
+    const chats = await Promise.all(oneToN(200).map(() => chat(cell)));
+    expect(inOrder(chats.map(({ result }) => result))).toEqual(oneToN(200));
+    const others = oneToN(3).map(() => connectRedis(url, { timeoutMs: 10_000, onError: ignore }));
+    onTestFinished(() => {
+      for (const other of others) other.disconnect();
+    });
+    const acceptors = others.map((other) => ({
+      acceptor: createAcceptor({ redis: other, keys: cell.keys }),
+    }));
+    const messages = await Promise.all(acceptors.flatMap((each) => oneToN(100).map(() => message(each))));
+    expect(inOrder(messages.map(({ result }) => result))).toEqual(oneToN(300));
+    const ids = messages.map(({ command }) => JSON.parse(command ?? '').commandId);
+    expect(new Set(ids).size).toBe(300);
+    expect(await cell.outbox.depths(['create-chat', 'create-message'])).toMatchObject({
+      'create-chat': 200,
+      'create-message': 300,
+    });
+  });
+
+  test('gives ids that grow with the numbers, and names the command as it is kept', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    const accepted = await Promise.all(oneToN(20).map(() => message(cell)));
+    const kept = await cell.outbox.commands('create-message', { after: 0, olderThan: 9e15, count: 100 });
+    expect(kept.map(({ command }) => command)).toEqual(accepted.map(({ command }) => command));
+    expect(kept.map(({ command }) => JSON.parse(command).messageNumber)).toEqual(oneToN(20));
+    expect(kept.map(({ command }) => JSON.parse(command).commandId)).toEqual(
+      kept.map(({ commandId }) => commandId),
+    );
+  });
+
+  test('answers a repeated key with the first answer and hands nothing on again', async () => {
+    const cell = await newCell();
+    const first = await application(cell, 'one', 'key');
+    expect(await application(cell, 'two', 'key')).toEqual({ result: first.result, command: undefined });
+    await application(cell);
+    const chats = await Promise.all(oneToN(20).map(() => chat(cell, token, 'key')));
+    expect(new Set(chats.map(({ result }) => result))).toEqual(new Set([1]));
+    expect(chats.filter(({ command }) => command !== undefined)).toHaveLength(1);
+    const messages = await Promise.all(oneToN(20).map(() => message(cell, 1, 'key')));
+    expect(new Set(messages.map(({ result }) => result))).toEqual(new Set([1]));
+    expect(messages.filter(({ command }) => command !== undefined)).toHaveLength(1);
+    const other = await cell.acceptor.message(
+      { token, chatNumber: 1, senderId: 8, senderName: 'bo', body: 'b', date },
+      by(8, 'messages of 1', 'key'),
+    );
+    expect(other.result).toBe(2);
+  });
+
+  test('refuses what it cannot number, and writes nothing', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    await message(cell);
+    const before = await everything(cell.keys);
+    await expect(chat(cell, 'unknown')).rejects.toMatchObject({ code: 'not-found' });
+    await expect(message(cell, 2)).rejects.toMatchObject({ code: 'not-found' });
+    await expect(edit(cell, 2)).rejects.toMatchObject({ code: 'not-found' });
+    await expect(edit(cell, 1, 8)).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(
+      cell.acceptor.applicationUpdate({ token: 'unknown', name: 'n', date }, ana),
+    ).rejects.toMatchObject({ code: 'not-found' });
+    await expect(cell.acceptor.applicationUpdate({ token, name: 'n', date }, 8)).rejects.toMatchObject({
+      code: 'forbidden',
+    });
+    expect(await everything(cell.keys)).toEqual(before);
+  });
+
+  test('asks for the owner when it has forgotten, and takes it then', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    const { command } = await message(cell);
+    const { commandId } = JSON.parse(command ?? '');
+    await cell.outbox.settleMessages([
+      {
+        token,
+        chatNumber: 1,
+        messageNumber: 1,
+        commandId,
+        createdAtMs: Date.parse(date),
+        version: commandId,
+      },
+    ]);
+    expect(await edit(cell, 1)).toBeDefined();
+    await redis.del(cell.keys.windowOrder(token, 1), cell.keys.windowEntries(token, 1));
+    expect(await edit(cell, 1)).toBeUndefined();
+    await expect(edit(cell, 1, 8, ana)).rejects.toMatchObject({ code: 'forbidden' });
+    expect(await edit(cell, 1, ana, ana)).toBeDefined();
+    await redis.del(cell.keys.application(token));
+    const rename = { token, name: 'n', date };
+    expect(await cell.acceptor.applicationUpdate(rename, ana)).toBeUndefined();
+    expect(await cell.acceptor.applicationUpdate(rename, ana, ana)).toBeDefined();
+  });
+});
+
+describe('a connection that dies before the answer', () => {
+  /** Hands everything on; once `cut` is set, the next answer is lost with its connection. */
+  const unreliable = async () => {
+    const target = new URL(url);
+    const sockets = new Set<Socket>();
+    const proxy: { cut: boolean; cuts: number; server: Server } = {
+      cut: false,
+      cuts: 0,
+      server: createServer(),
+    };
+    proxy.server.on('connection', (client) => {
+      const server = connect(Number(target.port), target.hostname);
+      for (const socket of [client, server]) {
+        sockets.add(socket);
+        socket.on('error', ignore);
+        socket.on('close', () => {
+          client.destroy();
+          server.destroy();
+        });
+      }
+      client.pipe(server);
+      server.on('data', (data) => {
+        if (proxy.cut) {
+          proxy.cut = false;
+          proxy.cuts += 1;
+          client.destroy();
+        } else client.write(data);
+      });
+    });
+    await new Promise<void>((resolve) => proxy.server.listen(0, '127.0.0.1', resolve));
+    const address = proxy.server.address();
+    const through = new URL(url);
+    through.port = String(typeof address === 'object' ? address?.port : '');
+    const own = connectRedis(through.href, { timeoutMs: 2_000, onError: ignore });
+    onTestFinished(() => {
+      own.disconnect();
+      for (const socket of sockets) socket.destroy();
+      proxy.server.close();
+    });
+    await own.ping();
+    return { proxy, redis: own };
+  };
+
+  test('the same number comes on the next one, given once', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    const { proxy, redis: own } = await unreliable();
+    const acceptor = createAcceptor({ redis: own, keys: cell.keys });
+    for (const number of oneToN(5)) {
+      await own.ping();
+      proxy.cut = true;
+      expect((await message({ acceptor })).result).toBe(number);
+    }
+    expect(proxy.cuts).toBe(5);
+    expect((await cell.counters.read([{ token, chatNumber: 1 }]))[0]).toBe(5);
+    expect((await cell.outbox.depths(['create-message']))['create-message']).toBe(5);
+  });
+});
+
+describe('the gate', () => {
+  test('is closed on a server that knows nothing, and tells since when', async () => {
+    const cell = await newCell({ open: false });
+    await expect(application(cell)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(chat(cell)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(message(cell)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(edit(cell, 1)).rejects.toMatchObject({ code: 'unavailable' });
+    const gate = await cell.counters.gate();
+    expect(gate).toMatchObject({ open: false, run: await runOf(redis) });
+    expect(await cell.counters.openGate('another run')).toBe('restarted');
+    expect((await cell.counters.gate()).open).toBe(false);
+    expect(await cell.counters.openGate(await runOf(redis))).toBe('open');
+    expect((await application(cell)).result).toBe(token);
+  });
+
+  test('closes when the server is another run than it was opened for, and when it lost everything', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await redis.hset(cell.keys.state, 'run', 'the run before');
+    await expect(chat(cell)).rejects.toMatchObject({ code: 'unavailable' });
+    await cell.counters.openGate(await runOf(redis));
+    expect((await chat(cell)).result).toBe(1);
+    await redis.del(cell.keys.state, cell.keys.applicationCounter(token));
+    await expect(chat(cell)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  test('counters are raised and never lowered', async () => {
+    const { counters } = await newCell();
+    const chatOne = { token, chatNumber: 1 };
+    expect(
+      await counters.raise([
+        { token, count: 5 },
+        { ...chatOne, count: 9 },
+      ]),
+    ).toBe(2);
+    expect(
+      await counters.raise([
+        { token, count: 4 },
+        { ...chatOne, count: 10 },
+      ]),
+    ).toBe(1);
+    expect(await counters.read([{ token }, chatOne, { token: 'none' }])).toEqual([5, 10, undefined]);
+  });
+});
+
+describe('counts to sync', () => {
+  const stored = new Map<string, number>();
+  const write = async <Count extends { token: string; chatNumber?: number; count: number }>(
+    counts: readonly Count[],
+  ) => {
+    for (const { token, chatNumber, count } of counts) stored.set(`${token}:${chatNumber ?? ''}`, count);
+    return [...counts];
+  };
+  const uses = (cell: Cell, more: { onWritten?: () => Promise<void> } = {}) => ({
+    counters: cell.counters,
+    now: () => Date.now() + 1_000,
+    applications: { raiseChatsCounts: write },
+    chats: {
+      raiseMessagesCounts: async <Count extends { token: string; chatNumber: number; count: number }>(
+        counts: readonly Count[],
+      ) => {
+        const written = await write(counts);
+        await more.onWritten?.();
+        return written;
+      },
+    },
+  });
+  const run = { remainingMs: () => 10_000 };
+
+  test('a sync that dies after its update leaves every mark, and the next one finds them', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    await message(cell);
+    stored.clear();
+    const dying = uses(cell, {
+      onWritten: async () => {
+        throw new Error('killed');
+      },
+    });
+    await expect(syncCounts(run, dying)).rejects.toThrow('killed');
+    expect(await syncCounts(run, uses(cell))).toMatchObject({ chats: 1 });
+    expect(stored.get('app:1')).toBe(1);
+    expect(await syncCounts(run, uses(cell))).toMatchObject({ applications: 0, chats: 0 });
+  });
+
+  test('a chat that never rests keeps its mark and holds nobody up', async () => {
+    const cell = await newCell();
+    await application(cell);
+    for (const _ of oneToN(3)) await chat(cell);
+    for (const number of oneToN(3)) await message(cell, number);
+    stored.clear();
+    // Beyond what may still be taken: an accepted message marks its chat with a time of the server's own.
+    const now = Date.now();
+    const busy = {
+      ...uses(cell, {
+        onWritten: async () => {
+          await message(cell, 1);
+        },
+      }),
+      now: () => now,
+    };
+    expect((await syncCounts(run, busy)).chats).toBeGreaterThanOrEqual(3);
+    expect([stored.get('app:2'), stored.get('app:3')]).toEqual([1, 1]);
+    await syncCounts(run, uses(cell));
+    expect(stored.get('app:1')).toBe((await cell.counters.read([{ token, chatNumber: 1 }]))[0]);
+  });
+});
