@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
+import { logger } from '../lib/runtime/logger.ts';
 import {
   asOwned,
   Failure,
@@ -170,11 +171,16 @@ export const runBench = async (work: (api: URL, report: Report) => Promise<void>
       fresh: true,
       signal: interrupted.signal,
     });
-    await onStack(stack).finally(stack.stop);
+    try {
+      await onStack(stack);
+    } finally {
+      // The functions' clients in this process stay open, and would say that their servers are gone.
+      logger.setLogLevel('SILENT');
+      await stack.stop();
+    }
   } catch (error) {
     code = 1;
     console.error(error instanceof Failure ? error.message : error);
   }
-  // The functions' clients stay open, as they do in an execution environment.
   return process.exit(code);
 };
