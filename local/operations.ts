@@ -124,7 +124,7 @@ const reconcile = async (args: string[]): Promise<void> => {
   const removeAtMost = readCount('remove-at-most', values['remove-at-most']);
   const sample = values.whole ? 'whole' : (readCount('sample', values.sample) ?? 1_000);
   for (let cursor: object | undefined; ; ) {
-    const report = await invoke<{ state: string; cursor?: object }>(
+    const report = await invoke<{ state: string; newer: number; cursor?: object }>(
       () => import('../functions/operations/reconcile.ts'),
       'reconcile',
       {
@@ -135,6 +135,10 @@ const reconcile = async (args: string[]): Promise<void> => {
       },
     );
     print(report);
+    if (report.newer > 0)
+      console.log(
+        'What the index had newer than MySQL is removed. Run it once more in a minute to index it again.',
+      );
     if (report.state === 'done' || report.cursor === undefined) return;
     cursor = report.cursor;
   }

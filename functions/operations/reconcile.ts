@@ -52,7 +52,10 @@ export type ReconcileReport = {
   /** The index did not have the message, or an older version of it: published to its queue. */
   missing: number;
   older: number;
-  /** The index had a version that MySQL does not know: removed, and published to its queue. */
+  /**
+   * The index had a version that MySQL does not know: removed. The index remembers a removed version for a minute
+   * (`index.gc_deletes`) and takes no lower one until then: the next run finds the message missing, and publishes it.
+   */
   newer: number;
   /** MySQL does not have the message: removed from the index. */
   surplus: number;
@@ -127,7 +130,7 @@ export const reconcile = async (
     const newer = looked.filter((row) => (versions.get(keyOf(row)) ?? 0) > row.version);
     report.newer += newer.length;
     await remove(newer);
-    await publish([...behind, ...newer]);
+    await publish(behind);
     return lastId;
   };
 

@@ -1,0 +1,250 @@
+import { randomUUID } from 'node:crypto';
+import { Client } from '@opensearch-project/opensearch';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { createOwnDatabase } from '../support/stores.ts';
+
+/*
+ * The functions themselves, on the run's servers, with a database, an index and keys of this file's own. The queue
+ * `index-message` is the run's: what this file finds there and did not write, it leaves out.
+ */
+
+const name = 'operations';
+const prefix = `${inject('names').indexPrefix}${name}-`;
+const urls = inject('urls');
+const client = new Client({ node: urls.OPENSEARCH_URL ?? '' });
+const tokens = ['appone', 'apptwo'];
+const CHATS = 3;
+const PER_CHAT = 400;
+
+let own: Awaited<ReturnType<typeof createOwnDatabase>>;
+let services: typeof import('../../lib/runtime/services.ts');
+
+const contextOf = (timeoutMs: number) => {
+  const deadline = Date.now() + timeoutMs;
+  return {
+    functionName: name,
+    functionVersion: '$LATEST',
+    invokedFunctionArn: 'arn:aws:lambda:local:000000000000:function:operations',
+    memoryLimitInMB: '512',
+    awsRequestId: randomUUID(),
+    logGroupName: name,
+    logStreamName: name,
+    callbackWaitsForEmptyEventLoop: true,
+    getRemainingTimeInMillis: () => deadline - Date.now(),
+    done: () => undefined,
+    fail: () => undefined,
+    succeed: () => undefined,
+  };
+};
+const reindex = async (event: object = {}, timeoutMs = 300_000) =>
+  (await import('../../functions/operations/reindex.ts')).handler(event, contextOf(timeoutMs));
+const reconcile = async (event: object = {}, timeoutMs = 300_000) =>
+  (await import('../../functions/operations/reconcile.ts')).handler(
+    { settledForSeconds: 0, ...event },
+    contextOf(timeoutMs),
+  );
+
+/** What the index holds, by message, with its version. */
+const indexed = async (): Promise<Map<string, number>> => {
+  await services.messageIndex().refresh();
+  const found = new Map<string, number>();
+  const scan = services.indexScan();
+  for (let at: Parameters<typeof scan.page>[0] | undefined = { shard: 0, seqNo: -1 }; at; ) {
+    const page: Awaited<ReturnType<typeof scan.page>> = await scan.page(at, 500);
+    for (const { token, chatNumber, messageNumber, version } of page.messages)
+      found.set(`${token}:${chatNumber}:${messageNumber}`, version);
+    at = page.next;
+  }
+  return found;
+};
+const rows = async (): Promise<Map<string, number>> => {
+  const found = await services
+    .database()
+    .select('SELECT token, chat_number, number, version FROM messages', []);
+  return new Map(found.map((row) => [`${row.token}:${row.chat_number}:${row.number}`, row.version]));
+};
+const sorted = (map: Map<string, number>) => [...map].sort(([one], [other]) => (one < other ? -1 : 1));
+const expectEqual = async () => expect(sorted(await indexed())).toEqual(sorted(await rows()));
+
+/** Does what the consumer of `index-message` does with everything of ours that waits there. @returns how many */
+const index = async (): Promise<number> => {
+  const { connect } = await import('amqplib');
+  const connection = await connect(urls.RABBITMQ_URL);
+  const channel = await connection.createChannel();
+  let count = 0;
+  try {
+    for (let message = await channel.get('index-message'); message; ) {
+      const body = JSON.parse(message.content.toString());
+      if (tokens.includes(body.token)) {
+        await services.messageIndex().write([body]);
+        count += 1;
+      }
+      channel.ack(message);
+      message = await channel.get('index-message');
+    }
+  } finally {
+    await connection.close();
+  }
+  return count;
+};
+
+let clock = Date.now() * 1000;
+const insert = async (token: string, chatNumber: number, numbers: readonly number[]) =>
+  services.messages().insert(
+    numbers.map((messageNumber) => ({
+      token,
+      chatNumber,
+      messageNumber,
+      senderId: 1,
+      senderName: 'Ada',
+      body: `message ${messageNumber}`,
+      date: '2026-01-01T00:00:00.000Z',
+      commandId: ++clock,
+    })),
+  );
+const edit = async (token: string, chatNumber: number, messageNumber: number) =>
+  services.messages().update([
+    {
+      token,
+      chatNumber,
+      messageNumber,
+      body: 'edited',
+      date: '2026-01-02T00:00:00.000Z',
+      commandId: ++clock,
+    },
+  ]);
+
+beforeAll(async () => {
+  own = await createOwnDatabase(urls.MYSQL_URL, name);
+  Object.assign(process.env, {
+    ...urls,
+    MYSQL_URL: own.url,
+    OPENSEARCH_INDEX_PREFIX: prefix,
+    REDIS_KEY_PREFIX: `${inject('names').keyPrefix}${name}:`,
+    JWT_SECRET: 'x'.repeat(32),
+    POWERTOOLS_LOG_LEVEL: 'SILENT',
+  });
+  services = await import('../../lib/runtime/services.ts');
+  await (await import('../../functions/operations/migrate.ts')).handler({}, contextOf(60_000));
+  // A server that was given by URL may hold what an earlier run has left.
+  await index();
+  await services
+    .database()
+    .write(
+      "INSERT INTO users (id, name, email, password, created_at) VALUES (1, 'Ada', 'a@b.c', '-', NOW(3))",
+      [],
+    );
+  for (const token of tokens) {
+    const date = '2026-01-01T00:00:00.000Z';
+    await services.applications().insert([{ token, name: token, creatorId: 1, date, commandId: ++clock }]);
+    for (let chatNumber = 1; chatNumber <= CHATS; chatNumber += 1) {
+      await services.chats().insert([{ token, chatNumber, creatorId: 1, date, commandId: ++clock }]);
+      await insert(
+        token,
+        chatNumber,
+        Array.from({ length: PER_CHAT }, (_, at) => at + 1),
+      );
+    }
+  }
+});
+
+afterAll(async () => {
+  await services?.database().close();
+  await own?.remove();
+  await client.indices.delete({ index: `${prefix}*` });
+  await client.close();
+});
+
+describe('reindex', { timeout: 90_000 }, () => {
+  test('fills an empty index from MySQL, and goes on where it was stopped', async () => {
+    // Too little time to read anything: the rebuild is begun, and left.
+    expect(await reindex({}, 20_000)).toMatchObject({ state: 'stopped', rows: 0, percent: 0 });
+    expect((await indexed()).size).toBe(0);
+    expect(await reindex()).toMatchObject({
+      state: 'done',
+      rows: tokens.length * CHATS * PER_CHAT,
+      percent: 100,
+      refused: 0,
+    });
+    await expectEqual();
+    const names = Object.keys((await client.indices.get({ index: `${prefix}*` })).body);
+    expect(names).toEqual([`${prefix}messages-000002`]);
+  });
+
+  test('loses no write and no edit of those that go on meanwhile', async () => {
+    let isDone = false;
+    const writing = (async () => {
+      for (let number = PER_CHAT + 1; !isDone; number += 1) {
+        const { stored } = await insert('appone', 1, [number]);
+        const { stored: edited } = await edit('appone', 1, number % PER_CHAT || 1);
+        await services.messageIndex().write(
+          [...stored, ...edited].map((message) => ({
+            ...message,
+            createdAt: new Date(message.createdAtMs).toISOString(),
+          })),
+        );
+      }
+    })();
+    const report = await reindex().finally(() => {
+      isDone = true;
+    });
+    await writing;
+    expect(report).toMatchObject({ state: 'done' });
+    await expectEqual();
+  });
+});
+
+describe('reconcile', { timeout: 60_000 }, () => {
+  test('finds nothing to mend where there is nothing', async () => {
+    expect(await reconcile({ sample: 'whole' })).toEqual({
+      state: 'done',
+      rows: (await rows()).size,
+      documents: (await rows()).size,
+      missing: 0,
+      older: 0,
+      newer: 0,
+      surplus: 0,
+    });
+    expect(await index()).toBe(0);
+  });
+
+  test('mends what is missing, older, newer and too much; counts alone when asked to', async () => {
+    // Else a removed version is remembered for a minute.
+    await client.indices.putSettings({ index: `${prefix}messages`, body: { 'index.gc_deletes': '0s' } });
+    await services.messageIndex().remove([{ token: 'appone', chatNumber: 2, messageNumber: 7 }]);
+    await edit('appone', 3, 8);
+    const message = {
+      token: 'apptwo',
+      chatNumber: 1,
+      messageNumber: 9,
+      senderName: 'Ada',
+      body: 'from the future',
+      createdAt: '2026-01-01T00:00:00.000Z',
+      version: clock + 1e9,
+    };
+    await services
+      .messageIndex()
+      .write([message, { ...message, chatNumber: 99 }, { ...message, token: 'noapp', messageNumber: 1 }]);
+    await services.messageIndex().refresh();
+    const found = { missing: 1, older: 1, newer: 1, surplus: 2 };
+    expect(await reconcile({ sample: 'whole', mend: false })).toMatchObject(found);
+    expect(await index()).toBe(0);
+    await expect(reconcile({ sample: 'whole', removeAtMost: 1 })).rejects.toThrow(/higher removeAtMost/);
+    await index();
+    await services.messageIndex().refresh();
+    await reconcile({ sample: 'whole' });
+    await reconcile({ sample: 'whole' });
+    await index();
+    await expectEqual();
+  });
+
+  test('takes a sample, and stops in time and goes on', async () => {
+    const report = await reconcile({ sample: 250 });
+    expect(report).toMatchObject({ state: 'done', missing: 0, older: 0, newer: 0, surplus: 0 });
+    expect(report.rows).toBeGreaterThan(0);
+    expect(report.documents).toBeGreaterThan(0);
+    const stopped = await reconcile({ sample: 'whole' }, 20_000);
+    expect(stopped).toMatchObject({ state: 'stopped', cursor: { afterId: 0 } });
+    expect(await reconcile({ sample: 'whole', cursor: stopped.cursor })).toMatchObject({ state: 'done' });
+  });
+});
