@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vites
 import { silentReport } from '../../local/services/index.ts';
 import { noFindings } from './audit.ts';
 import { faults } from './faults.ts';
-import { Arena, shortPace } from './round.ts';
+import { shortPace } from './pace.ts';
+import { Arena } from './round.ts';
 import { System } from './system.ts';
 
 /* A short round of each fault, all on one system: what an earlier fault has broken, a later round may still find. */

@@ -1,5 +1,7 @@
 /** What came back: a status and a body, or no answer at all. */
-export type Answer = { status: number; body: unknown; link: string | undefined } | { status: 'none' };
+export type Answer =
+  | { status: number; body: unknown; link: string | undefined; retryAfter: string | undefined }
+  | { status: 'none' };
 
 /** Longer than any function may take to answer. */
 const TIMEOUT_MS = 12_000;
@@ -31,6 +33,7 @@ export const createApi =
         status: response.status,
         body: text === '' ? undefined : JSON.parse(text),
         link: response.headers.get('link') ?? undefined,
+        retryAfter: response.headers.get('retry-after') ?? undefined,
       };
     } catch {
       // Refused, reset, cut off or timed out: nobody knows what became of it.

@@ -5,11 +5,11 @@ import { queueNames } from '../../lib/contracts/commands.ts';
 import { createKeys } from '../../lib/redis/keys.ts';
 import type { ServiceName } from '../../local/services/index.ts';
 import { type Findings, poisonMark } from './audit.ts';
+import type { Pace } from './pace.ts';
 import type { Random } from './random.ts';
-import type { Pace } from './round.ts';
 import type { System } from './system.ts';
 
-export type Attack = {
+type Attack = {
   system: System;
   pace: Pace;
   random: Random;

@@ -5,7 +5,8 @@ import { parseArgs } from 'node:util';
 import { Failure, terminalReport } from '../../local/services/index.ts';
 import { isClean, kinds } from './audit.ts';
 import { faults } from './faults.ts';
-import { Arena, longPace, type RoundResult, shortPace } from './round.ts';
+import { longPace, shortPace } from './pace.ts';
+import { Arena, type RoundResult } from './round.ts';
 import { System } from './system.ts';
 import { tableOf } from './table.ts';
 

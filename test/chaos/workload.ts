@@ -30,6 +30,10 @@ export const signUp = async (api: Api, index: number): Promise<User> => {
   return { index, email, password: PASSWORD, token: await signIn(api, email) };
 };
 
+/** A 503 says when to come again; 502 and 504 are the gateway's, for a function that had no time left. */
+const isRefusal = (answer: Answer): boolean =>
+  answer.status === 502 || answer.status === 504 || (answer.status === 503 && Number(answer.retryAfter) > 0);
+
 export type WorkloadOptions = {
   api: Api;
   ledger: Ledger;
@@ -90,7 +94,7 @@ export class Workload {
     const { ledger } = this.#options;
     if (answer.status === 200) ledger.accepted += 1;
     else if (answer.status === 'none') ledger.unanswered += 1;
-    else if (answer.status === 503 || answer.status === 502 || answer.status === 504) ledger.refused += 1;
+    else if (isRefusal(answer)) ledger.refused += 1;
     // Everything that is asked for here was accepted before: no client fault is possible.
     else ledger.contradict('wrong', `${what} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
   }
@@ -249,7 +253,7 @@ export class Workload {
     });
     const to = performance.now();
     if (answer.status === 'none' || laggedBefore || mayLag()) return;
-    if ([502, 503, 504].includes(answer.status)) return;
+    if (isRefusal(answer)) return;
     if (answer.status !== 200) {
       ledger.contradict('wrong', `GET ${base}/${message.number} was answered ${answer.status}`);
       return;

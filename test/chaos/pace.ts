@@ -1,0 +1,40 @@
+/** Which length a round has. */
+export type Pace = {
+  /** Undisturbed writes before the fault. */
+  beforeMs: number;
+  /** How long a server is down or frozen. */
+  outageMs: number;
+  /** How long MySQL and OpenSearch are both down. */
+  downMs: number;
+  /** Writers go on for so long after the fault. */
+  afterMs: number;
+  /** How often the functions are killed in a round. */
+  kills: number;
+  /** Commands in a batch with poison. */
+  batch: number;
+  wholeWithinMs: number;
+  /** For the recovery of counters; undefined: only after all writers have their answers, and then at once. */
+  graceSeconds: number | undefined;
+};
+
+export const shortPace: Pace = {
+  beforeMs: 1_500,
+  outageMs: 5_500,
+  downMs: 6_000,
+  afterMs: 1_000,
+  kills: 2,
+  batch: 1_000,
+  wholeWithinMs: 60_000,
+  graceSeconds: undefined,
+};
+
+export const longPace: Pace = {
+  beforeMs: 2_000,
+  outageMs: 15_000,
+  downMs: 60_000,
+  afterMs: 5_000,
+  kills: 3,
+  batch: 1_000,
+  wholeWithinMs: 120_000,
+  graceSeconds: 12,
+};
