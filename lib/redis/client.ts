@@ -16,7 +16,7 @@ export const connectRedis = (
     // A command on a connection that is lost fails at once: whoever sent it knows whether it may be sent again.
     maxRetriesPerRequest: 0,
     enableReadyCheck: true,
-    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 3), 400),
   });
   redis.on('error', onError);
   return redis;

@@ -1,0 +1,345 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { persistMessages } from '../../functions/consumers/persist-message.ts';
+import { createApplicationDirectory } from '../../lib/runtime/application-directory.ts';
+import { createChatDirectory } from '../../lib/runtime/chat-directory.ts';
+import { createConversation } from '../../lib/runtime/conversation.ts';
+import { type RunningService, type Stack, silentReport, startServices } from '../../local/services/index.ts';
+import { openStores, runOf, type Stores } from '../support/stores.ts';
+
+/*
+ * Servers of this file's own: they are killed, frozen and filled.
+ */
+
+let stack: Stack;
+let mysql: RunningService;
+let redis: RunningService;
+let stores: Stores;
+let ana: number;
+let queries = 0;
+
+const token = 'app';
+const date = '2026-01-01T00:00:00.000Z';
+const size = 40;
+
+const readers = () => {
+  const { recentMessages, messages, chats, directory, counters, applications } = stores;
+  return {
+    conversation: createConversation({ recentMessages, messages, chats }),
+    chatDirectory: createChatDirectory({ directory, counters, chats, applications }),
+    applicationDirectory: createApplicationDirectory({ directory, counters, applications }),
+  };
+};
+
+/** What was accepted, and everything that came of it. */
+const send = async (chatNumber: number, count: number) => {
+  for (let i = 0; i < count; i += 1) {
+    const { command } = await stores.acceptor.message(
+      { token, chatNumber, senderId: ana, senderName: 'ana', body: `m${i + 1}`, date },
+      { callerId: ana, target: `${chatNumber}` },
+    );
+    await persistMessages(
+      { commands: [JSON.parse(command ?? '')], setAside: async () => [] },
+      { messages: stores.messages, outbox: stores.outbox, indexing: { handOn: async () => undefined } },
+    );
+  }
+};
+const newChat = async () => {
+  const { result, command } = await stores.acceptor.chat(
+    { token, creatorId: ana, title: 'title', date },
+    { callerId: ana, target: '' },
+  );
+  await stores.chats.insert([JSON.parse(command ?? '')]);
+  await stores.outbox.settleChats([JSON.parse(command ?? '')]);
+  return { token, chatNumber: result };
+};
+const numbersOf = async (page: Promise<{ messageNumber: number }[]>) =>
+  (await page).map(({ messageNumber }) => messageNumber);
+const from = (first: number, count: number) => Array.from({ length: count }, (_, i) => first - i);
+const unavailable = { code: 'unavailable' };
+const notFound = { code: 'not-found' };
+const answers = async (server: RunningService, ping: () => Promise<unknown>) => {
+  const deadline = Date.now() + 20_000;
+  while (
+    !(await ping().then(
+      () => true,
+      () => false,
+    ))
+  ) {
+    if (Date.now() > deadline) throw new Error(`${server.name} did not come back`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+};
+
+beforeAll(async () => {
+  stack = await startServices({
+    stack: `test-outages-${process.pid}`,
+    environment: {},
+    report: silentReport,
+    fresh: true,
+    only: ['mysql', 'redis'],
+  });
+  if (!stack.services.mysql || !stack.services.redis) throw new Error('The servers did not start');
+  ({ mysql, redis } = { mysql: stack.services.mysql, redis: stack.services.redis });
+  stores = await openStores(stack.urls, 'outages', {
+    timeoutMs: 1_000,
+    through: (database) => ({
+      ...database,
+      select: (...args) => {
+        queries += 1;
+        return database.select(...args);
+      },
+      write: (...args) => {
+        queries += 1;
+        return database.write(...args);
+      },
+    }),
+  });
+  [ana = 0] = await stores.addUsers('ana');
+  const { command } = await stores.acceptor.application(
+    { token, name: 'name', creatorId: ana, date },
+    { callerId: ana, target: '' },
+  );
+  await stores.applications.insert([JSON.parse(command ?? '')]);
+}, 120_000);
+afterAll(async () => {
+  await stores?.close().catch(() => undefined);
+  await stack?.stop();
+});
+
+describe('what asks MySQL nothing', () => {
+  const quietly = async (work: () => Promise<unknown>) => {
+    queries = 0;
+    await work();
+    expect(queries).toBe(0);
+  };
+
+  test('a warm chat, from its first message on, and again after one reader rebuilt its window', async () => {
+    const chat = await newChat();
+    const { conversation } = readers();
+    await quietly(async () => expect(await conversation.page(chat, { skip: 0, count: 11 })).toEqual([]));
+    await send(chat.chatNumber, size);
+    const pages = async () => {
+      expect(await numbersOf(conversation.page(chat, { skip: 0, count: 11 }))).toEqual(from(size, 11));
+      expect(await numbersOf(conversation.page(chat, { skip: 30, count: 11 }))).toEqual(from(10, 10));
+      const before = { createdAtMs: Date.parse(date), messageNumber: 5 };
+      expect(await numbersOf(conversation.page(chat, { before, skip: 0, count: 11 }))).toEqual(from(4, 4));
+      expect((await conversation.message(chat, 3)).body).toBe('m3');
+    };
+    await quietly(pages);
+    const { keys } = stores;
+    await stores.redis.del(
+      keys.windowOrder(token, chat.chatNumber),
+      keys.windowEntries(token, chat.chatNumber),
+    );
+    await Promise.all([1, 2, 3, 4, 5].map(() => conversation.page(chat, { skip: 0, count: 11 })));
+    await quietly(pages);
+  });
+
+  test('what does not exist', async () => {
+    const chat = await newChat();
+    const { conversation, chatDirectory, applicationDirectory } = readers();
+    await quietly(async () => {
+      await expect(
+        conversation.page({ token, chatNumber: 999 }, { skip: 0, count: 1 }),
+      ).rejects.toMatchObject(notFound);
+      await expect(conversation.message(chat, 1)).rejects.toMatchObject(notFound);
+      await expect(chatDirectory.get(token, 999)).rejects.toMatchObject(notFound);
+      await expect(chatDirectory.list('nothing', { skip: 0, count: 1 })).rejects.toMatchObject(notFound);
+      await expect(applicationDirectory.get('nothing')).rejects.toMatchObject(notFound);
+    });
+  });
+});
+
+describe('a window', () => {
+  test('of more messages than it holds is exact on both sides of its edge', async () => {
+    const chat = await newChat();
+    const count = 700;
+    const accepted = await Promise.all(
+      from(count, count).map(() =>
+        stores.acceptor.message(
+          { ...chat, senderId: ana, senderName: 'ana', body: 'b', date },
+          { callerId: ana, target: '' },
+        ),
+      ),
+    );
+    const { conversation } = readers();
+    const whole = async () => {
+      for (let skip = 0; skip < count; skip += 97) {
+        expect(await numbersOf(conversation.page(chat, { skip, count: 97 }))).toEqual(
+          from(count - skip, Math.min(97, count - skip)),
+        );
+      }
+      let before = { createdAtMs: Date.parse(date), messageNumber: count + 1 };
+      const read: number[] = [];
+      for (let page = await conversation.page(chat, { before, skip: 0, count: 90 }); page.length > 0; ) {
+        read.push(...page.map(({ messageNumber }) => messageNumber));
+        before = { createdAtMs: Date.parse(date), messageNumber: read.at(-1) ?? 0 };
+        page = await conversation.page(chat, { before, skip: 0, count: 90 });
+      }
+      expect(read).toEqual(from(count, count));
+    };
+    await whole();
+    await persistMessages(
+      { commands: accepted.map(({ command }) => JSON.parse(command ?? '')), setAside: async () => [] },
+      { messages: stores.messages, outbox: stores.outbox, indexing: { handOn: async () => undefined } },
+    );
+    await whole();
+    const { keys } = stores;
+    await stores.redis.del(
+      keys.windowOrder(token, chat.chatNumber),
+      keys.windowEntries(token, chat.chatNumber),
+    );
+    await whole();
+    expect(await stores.redis.zcard(keys.windowOrder(token, chat.chatNumber))).toBeLessThanOrEqual(300);
+    expect(await stores.redis.ttl(keys.windowEntries(token, chat.chatNumber))).toBeGreaterThan(0);
+  });
+
+  test('does not count out a page below a thousand that are being stored, and leads there by cursor', async () => {
+    const chat = await newChat();
+    const count = 1_200;
+    await Promise.all(
+      from(count, count).map(() =>
+        stores.acceptor.message(
+          { ...chat, senderId: ana, senderName: 'ana', body: 'b', date },
+          { callerId: ana, target: '' },
+        ),
+      ),
+    );
+    const { conversation } = readers();
+    await expect(conversation.page(chat, { skip: 1_100, count: 11 })).rejects.toMatchObject(unavailable);
+    const before = { createdAtMs: Date.parse(date), messageNumber: 101 };
+    expect(await numbersOf(conversation.page(chat, { before, skip: 0, count: 11 }))).toEqual(from(100, 11));
+  });
+});
+
+describe('with MySQL killed', () => {
+  test('warm newest pages are served and written, the rest is unavailable', async () => {
+    const [warm, cold] = [await newChat(), await newChat()];
+    await send(warm.chatNumber, size);
+    await send(cold.chatNumber, 3);
+    const { keys } = stores;
+    await stores.redis.del(
+      keys.windowOrder(token, cold.chatNumber),
+      keys.windowEntries(token, cold.chatNumber),
+    );
+    const { conversation, chatDirectory, applicationDirectory } = readers();
+    mysql.kill('SIGKILL');
+    try {
+      expect(await numbersOf(conversation.page(warm, { skip: 0, count: 11 }))).toEqual(from(size, 11));
+      expect((await conversation.message(warm, 7)).body).toBe('m7');
+      await expect(conversation.page(cold, { skip: 0, count: 11 })).rejects.toMatchObject(unavailable);
+      await expect(conversation.message(cold, 1)).rejects.toMatchObject(unavailable);
+      await expect(
+        conversation.page({ token, chatNumber: 999 }, { skip: 0, count: 1 }),
+      ).rejects.toMatchObject(notFound);
+      await expect(chatDirectory.get(token, warm.chatNumber)).rejects.toMatchObject(unavailable);
+      expect(await applicationDirectory.get(token)).toMatchObject({ token, name: 'name' });
+      const { result } = await stores.acceptor.message(
+        { ...warm, senderId: ana, senderName: 'ana', body: 'meanwhile', date },
+        { callerId: ana, target: '' },
+      );
+      expect((await conversation.page(warm, { skip: 0, count: 1 }))[0]).toMatchObject({
+        messageNumber: result,
+        body: 'meanwhile',
+      });
+    } finally {
+      await mysql.start();
+    }
+    await answers(mysql, () => stores.database.ping());
+    expect(await numbersOf(conversation.page(cold, { skip: 0, count: 11 }))).toEqual([3, 2, 1]);
+  });
+});
+
+describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
+  ['killed', { lose: () => redis.kill('SIGKILL'), bringBack: () => redis.start() }],
+  ['frozen', { lose: () => redis.pause(), bringBack: async () => redis.resume() }],
+])('with Redis %s', (_how, { lose, bringBack }) => {
+  test('reads go on from MySQL, and from Redis again when its numbers are known', async () => {
+    const [chat, other] = [await newChat(), await newChat()];
+    await send(chat.chatNumber, size);
+    const { conversation, chatDirectory, applicationDirectory } = readers();
+    const pages = async () => {
+      expect(await numbersOf(conversation.page(chat, { skip: 0, count: 11 }))).toEqual(from(size, 11));
+      expect(await numbersOf(conversation.page(chat, { skip: 35, count: 11 }))).toEqual(from(5, 5));
+      expect((await conversation.message(chat, 7)).body).toBe('m7');
+    };
+    lose();
+    try {
+      await pages();
+      expect(await chatDirectory.get(token, chat.chatNumber)).toMatchObject({ title: 'title' });
+      expect((await applicationDirectory.list(ana, { skip: 0, count: 11 })).map(({ name }) => name)).toEqual([
+        'name',
+      ]);
+      // It may be on its way: that is not known without Redis.
+      await expect(
+        conversation.page({ token, chatNumber: 999 }, { skip: 0, count: 1 }),
+      ).rejects.toMatchObject(unavailable);
+      // A frozen server may take it later: an answer that never came promises nothing.
+      await expect(
+        stores.acceptor.message(
+          { ...other, senderId: ana, senderName: 'ana', body: 'b', date },
+          { callerId: ana, target: '' },
+        ),
+      ).rejects.toMatchObject(unavailable);
+    } finally {
+      await bringBack();
+    }
+    await answers(redis, () => stores.redis.ping());
+    await pages();
+    await stores.counters.openGate(await runOf(stores.redis));
+    await pages();
+    queries = 0;
+    await pages();
+    expect(queries).toBe(0);
+  });
+});
+
+describe('with Redis at its maxmemory', () => {
+  test('no write is taken, nor half of one; reads go on, and what is stored leaves', async () => {
+    const chat = await newChat();
+    const accept = () =>
+      stores.acceptor.message(
+        { ...chat, senderId: ana, senderName: 'ana', body: 'b', date },
+        { callerId: ana, target: '' },
+      );
+    const { command } = await accept();
+    const { keys } = stores;
+    const everything = async () => {
+      const names = (await stores.redis.keys(`${keys.prefix}*`)).sort();
+      const dumps = await Promise.all(names.map((name) => stores.redis.dumpBuffer(name)));
+      return names.map((name, i) => `${name} ${dumps[i]?.toString('base64')}`);
+    };
+    const before = await everything();
+    await stores.redis.config('SET', 'maxmemory', '1');
+    try {
+      const update = { ...chat, messageNumber: 1, body: 'e', date };
+      await expect(accept()).rejects.toMatchObject(unavailable);
+      await expect(stores.acceptor.messageUpdate(update, ana)).rejects.toMatchObject(unavailable);
+      await expect(newChat()).rejects.toMatchObject(unavailable);
+      expect(await everything()).toEqual(before);
+      const { conversation } = readers();
+      expect(await numbersOf(conversation.page(chat, { skip: 0, count: 2 }))).toEqual([1]);
+      await stores.messages.insert([JSON.parse(command ?? '')]);
+      await stores.redis.del(
+        keys.windowOrder(token, chat.chatNumber),
+        keys.windowEntries(token, chat.chatNumber),
+      );
+      expect(await numbersOf(conversation.page(chat, { skip: 0, count: 2 }))).toEqual([1]);
+      expect(await stores.redis.exists(keys.windowEntries(token, chat.chatNumber))).toBe(0);
+      await persistMessages(
+        { commands: [JSON.parse(command ?? '')], setAside: async () => [] },
+        { messages: stores.messages, outbox: stores.outbox, indexing: { handOn: async () => undefined } },
+      );
+      const { commandId } = JSON.parse(command ?? '');
+      const left = await stores.outbox.commands('create-message', {
+        after: commandId - 1,
+        olderThan: commandId,
+        count: 1,
+      });
+      expect(left).toEqual([]);
+    } finally {
+      await stores.redis.config('SET', 'maxmemory', '0');
+    }
+    expect((await accept()).result).toBe(2);
+  });
+});
