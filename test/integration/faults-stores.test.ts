@@ -1,0 +1,197 @@
+import { Client } from '@opensearch-project/opensearch';
+import { connect } from 'amqplib';
+import { createConnection } from 'mysql2/promise';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
+
+let system: System;
+let client: Client;
+let token: string;
+let chatNumber: number;
+let stopConsuming: (() => Promise<void>) | undefined;
+
+beforeAll(async () => {
+  system = await startSystem('faults-stores');
+  client = new Client({ node: system.stack.urls.OPENSEARCH_URL ?? '' });
+  stopConsuming = await system.consume();
+});
+
+afterEach(async () => {
+  await client.indices.putSettings({
+    index: 'messages',
+    body: { 'index.blocks.write': null, 'index.blocks.read_only_allow_delete': null },
+  });
+});
+
+afterAll(async () => {
+  await stopConsuming?.();
+  await client?.close();
+  await system?.stop();
+});
+
+const begin = async () => {
+  token = await system.accept.application();
+  chatNumber = await system.accept.chat(token);
+};
+const mysql = async (sql: string): Promise<void> => {
+  const connection = await createConnection(system.stack.urls.MYSQL_URL);
+  await connection.query(sql).finally(() => connection.end());
+};
+const stored = (count: number) =>
+  eventually(async () => expect(await system.stored(token, chatNumber)).toEqual(upTo(count)));
+const indexed = async (): Promise<number[]> => {
+  await system.services.messageIndex().refresh();
+  const found = await system.services
+    .messageIndex()
+    .listVersions({ token, chatNumber, afterNumber: 0, limit: 1_000 });
+  return found.map(({ messageNumber }) => messageNumber);
+};
+/** In MySQL, in the index, in no outbox, and nothing set aside. */
+const whole = (count: number) =>
+  eventually(async () => {
+    expect(await system.stored(token, chatNumber)).toEqual(upTo(count));
+    expect(await indexed()).toEqual(upTo(count));
+    expect(Object.values(await system.depths()).every((depth) => depth === 0)).toBe(true);
+    expect(JSON.stringify(await system.invoke('deadLetters'))).not.toContain('"id"');
+  });
+
+describe('MySQL', { timeout: 60_000 }, () => {
+  test('locks a row for longer than a statement waits: the batch comes again', async () => {
+    await begin();
+    await system.accept.message(token, chatNumber);
+    await stored(1);
+    const connection = await createConnection(system.stack.urls.MYSQL_URL);
+    try {
+      await connection.beginTransaction();
+      // Holds the parent row and the gap behind the newest message: an insert waits for both.
+      await connection.query('SELECT * FROM chats WHERE token = ? FOR UPDATE', [token]);
+      await system.accept.messages(token, chatNumber, 20);
+      await eventually(async () => {
+        const [waiting] = await connection.query(
+          "SELECT COUNT(*) AS count FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'",
+        );
+        expect(waiting).toMatchObject([{ count: 1 }]);
+      });
+    } finally {
+      await connection.rollback();
+      await connection.end();
+    }
+    await whole(21);
+  });
+
+  test('ends every connection in the middle of the work', async () => {
+    await begin();
+    const admin = await createConnection(system.stack.urls.MYSQL_URL);
+    try {
+      for (let round = 0; round < 5; round += 1) {
+        await system.accept.messages(token, chatNumber, 40);
+        const [found] = await admin.query(
+          'SELECT ID AS id FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER = SUBSTRING_INDEX(USER(), "@", 1)',
+        );
+        for (const { id } of found as { id: number }[]) {
+          await admin.query(`KILL ${id}`).catch(() => undefined);
+        }
+      }
+    } finally {
+      await admin.end();
+    }
+    await whole(200);
+  });
+
+  test('is killed, and comes back', async () => {
+    await begin();
+    system.service('mysql').kill('SIGKILL');
+    await system.service('mysql').stop();
+    try {
+      expect(await system.accept.messages(token, chatNumber, 50)).toEqual(upTo(50));
+    } finally {
+      await system.service('mysql').start();
+    }
+    await whole(50);
+  });
+
+  test('is read-only for a while, as in a failover', async ({ skip }) => {
+    await begin();
+    const succeeds = (sql: string) =>
+      mysql(sql).then(
+        () => true,
+        () => false,
+      );
+    skip(!(await succeeds('SET GLOBAL read_only = ON')), 'the user may not make the server read-only');
+    try {
+      skip(
+        await succeeds('UPDATE users SET name = name WHERE id = 0'),
+        'the user may write to a server that is read-only',
+      );
+      expect(await system.accept.messages(token, chatNumber, 10)).toEqual(upTo(10));
+    } finally {
+      await mysql('SET GLOBAL read_only = OFF');
+    }
+    await whole(10);
+  });
+});
+
+describe('OpenSearch', { timeout: 60_000 }, () => {
+  test.each([
+    ['takes no writes (403)', 'index.blocks.write'],
+    ['has a full disk (429)', 'index.blocks.read_only_allow_delete'],
+  ])('%s for a while: MySQL goes on, the index follows', async (_what, block) => {
+    await begin();
+    await client.indices.putSettings({ index: 'messages', body: { [block]: true } });
+    await system.accept.messages(token, chatNumber, 10);
+    await stored(10);
+    await eventually(async () => expect((await system.depths())['index-message']).toBe(10));
+    expect(await indexed()).toEqual([]);
+    await client.indices.putSettings({ index: 'messages', body: { [block]: null } });
+    await whole(10);
+  });
+
+  test('is killed, and comes back', async () => {
+    await begin();
+    system.service('opensearch').kill('SIGKILL');
+    await system.service('opensearch').stop();
+    try {
+      await system.accept.messages(token, chatNumber, 10);
+      await stored(10);
+    } finally {
+      await system.service('opensearch').start();
+    }
+    await whole(10);
+  });
+
+  test('refuses one message of a batch: that one is set aside, its batch-mates are found', async () => {
+    await begin();
+    const message = {
+      token,
+      chatNumber,
+      senderName: 'Ada',
+      body: 'text',
+      createdAt: '2026-01-01T00:00:00.000Z',
+      version: 1,
+    };
+    // The mapping's numbers end before the contract's.
+    const numbers = [1, 3_000_000_000, 2];
+    const connection = await connect(system.stack.urls.RABBITMQ_URL);
+    try {
+      const channel = await connection.createConfirmChannel();
+      for (const messageNumber of numbers) {
+        channel.sendToQueue('index-message', Buffer.from(JSON.stringify({ ...message, messageNumber })));
+      }
+      await channel.waitForConfirms();
+    } finally {
+      await connection.close();
+    }
+    await eventually(async () => {
+      expect(await indexed()).toEqual([1, 2]);
+      expect(await system.invoke('deadLetters', { queue: 'index-message' })).toMatchObject({
+        'index-message': {
+          held: 1,
+          letters: [
+            { messageNumber: 3_000_000_000, reason: expect.stringContaining('refused by the index') },
+          ],
+        },
+      });
+    });
+    await system.invoke('deadLetters', { action: 'discard', queue: 'index-message' });
+  });
+});
