@@ -1,5 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { persistMessages } from '../../functions/consumers/persist-message.ts';
+import { createAcceptor } from '../../lib/redis/acceptor.ts';
+import { connectRedis } from '../../lib/redis/client.ts';
+import { createCounters } from '../../lib/redis/counters.ts';
+import { createDirectory } from '../../lib/redis/directory.ts';
+import { createRecentMessages } from '../../lib/redis/recent-messages.ts';
 import { createApplicationDirectory } from '../../lib/runtime/application-directory.ts';
 import { createChatDirectory } from '../../lib/runtime/chat-directory.ts';
 import { createConversation } from '../../lib/runtime/conversation.ts';
@@ -21,8 +26,11 @@ const token = 'app';
 const date = '2026-01-01T00:00:00.000Z';
 const size = 40;
 
-const readers = () => {
-  const { recentMessages, messages, chats, directory, counters, applications } = stores;
+const readers = (redis = stores.redis) => {
+  const { keys, messages, chats, applications } = stores;
+  const recentMessages = createRecentMessages({ redis, keys });
+  const directory = createDirectory({ redis, keys });
+  const counters = createCounters({ redis, keys });
   return {
     conversation: createConversation({ recentMessages, messages, chats }),
     chatDirectory: createChatDirectory({ directory, counters, chats, applications }),
@@ -81,7 +89,7 @@ beforeAll(async () => {
   if (!stack.services.mysql || !stack.services.redis) throw new Error('The servers did not start');
   ({ mysql, redis } = { mysql: stack.services.mysql, redis: stack.services.redis });
   stores = await openStores(stack.urls, 'outages', {
-    timeoutMs: 1_000,
+    timeoutMs: 5_000,
     through: (database) => ({
       ...database,
       select: (...args) => {
@@ -257,7 +265,10 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
   test('reads go on from MySQL, and from Redis again when its numbers are known', async () => {
     const [chat, other] = [await newChat(), await newChat()];
     await send(chat.chatNumber, size);
-    const { conversation, chatDirectory, applicationDirectory } = readers();
+    const impatient = connectRedis(stack.urls.REDIS_URL, { timeoutMs: 400, onError: () => undefined });
+    onTestFinished(() => impatient.disconnect());
+    const { conversation, chatDirectory, applicationDirectory } = readers(impatient);
+    const acceptor = createAcceptor({ redis: impatient, keys: stores.keys });
     const pages = async () => {
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 11 }))).toEqual(from(size, 11));
       expect(await numbersOf(conversation.page(chat, { skip: 35, count: 11 }))).toEqual(from(5, 5));
@@ -276,7 +287,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
       ).rejects.toMatchObject(unavailable);
       // A frozen server may take it later: an answer that never came promises nothing.
       await expect(
-        stores.acceptor.message(
+        acceptor.message(
           { ...other, senderId: ana, senderName: 'ana', body: 'b', date },
           { callerId: ana, target: '' },
         ),
