@@ -5,6 +5,12 @@ import { build } from 'esbuild';
 /** What this reads and sets of osls. */
 type FunctionObject = { handler: string; package?: { patterns?: string[] } };
 type Serverless = { serviceDir: string; service: { functions: Record<string, FunctionObject> } };
+type Options = {
+  minify: boolean;
+  /** Key of the one function that is wanted; all where absent. */
+  only?: string | undefined;
+  extension?: '.mjs' | '.js';
+};
 
 /**
  * Bundles every function into one file of its own, before it is packaged, emulated or invoked.
@@ -18,38 +24,44 @@ export default class Bundler {
   readonly #serverless: Serverless;
   #built: Promise<void> | undefined;
 
-  constructor(serverless: Serverless) {
+  constructor(serverless: Serverless, options: { function?: string }) {
     this.#serverless = serverless;
+    const ownFolder = `dist/run-${process.pid}`;
     const toShip = () => this.#bundleOnce('dist/package', { minify: true });
-    const toRun = () => this.#bundleOnce(`dist/run-${process.pid}`, { minify: false });
+    const toRun = () => this.#bundleOnce(ownFolder, { minify: false });
+    // osls finds a module by its path without `.mjs`.
+    const toInvoke = () =>
+      this.#bundleOnce(ownFolder, { minify: false, only: options.function, extension: '.js' });
     this.hooks = {
       'before:package:createDeploymentArtifacts': toShip,
       'before:deploy:function:packageFunction': toShip,
       'before:offline:start': toRun,
       'before:offline:start:init': toRun,
-      'before:invoke:local:invoke': toRun,
+      'before:invoke:local:invoke': toInvoke,
     };
   }
 
-  #bundleOnce(folder: string, options: { minify: boolean }): Promise<void> {
+  #bundleOnce(folder: string, options: Options): Promise<void> {
     this.#built ??= this.#bundle(folder, options);
     return this.#built;
   }
 
-  async #bundle(folder: string, { minify }: { minify: boolean }): Promise<void> {
+  async #bundle(folder: string, { minify, only, extension = '.mjs' }: Options): Promise<void> {
     const { serviceDir, service } = this.#serverless;
     const outdir = join(serviceDir, folder);
     rmSync(outdir, { recursive: true, force: true });
     if (!minify) process.once('exit', () => rmSync(outdir, { recursive: true, force: true }));
 
-    const functions = Object.values(service.functions);
+    const functions = Object.entries(service.functions)
+      .filter(([key]) => only === undefined || key === only)
+      .map(([, definition]) => definition);
     const sources = functions.map(({ handler }) => `${handler.slice(0, handler.lastIndexOf('.'))}.ts`);
     await build({
       absWorkingDir: serviceDir,
       entryPoints: sources,
       outbase: serviceDir,
       outdir,
-      outExtension: { '.js': '.mjs' },
+      outExtension: { '.js': extension },
       bundle: true,
       minify,
       keepNames: true,
@@ -69,7 +81,7 @@ export default class Bundler {
       const bundle = relative(serviceDir, join(outdir, definition.handler));
       definition.package = {
         ...definition.package,
-        patterns: ['!**', bundle.replace(/\.[^.]+$/, '.mjs'), ...(definition.package?.patterns ?? [])],
+        patterns: ['!**', bundle.replace(/\.[^.]+$/, extension), ...(definition.package?.patterns ?? [])],
       };
       definition.handler = bundle;
     }

@@ -151,6 +151,10 @@ export const ownerOf = (stack: string): number | undefined => {
 export const urlsOf = (stack: string): Urls | undefined =>
   ownerOf(stack) === undefined ? undefined : readJson<Urls>(join(dataRoot(), stack, 'urls.json'));
 
+/** A secret of a stack of this checkout; undefined where none was made yet. */
+export const secretOf = (stack: string, name: string): string | undefined =>
+  readJson<State>(join(dataRoot(), stack, 'state.json'))?.secrets[name];
+
 /** The names of this checkout's stacks that begin so and whose owner is dead. */
 export const findAbandonedStacks = (prefix: string): string[] => {
   let names: string[];

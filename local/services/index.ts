@@ -22,7 +22,7 @@ import {
 } from './types.ts';
 
 export { Failure, messageOf } from './failure.ts';
-export { ownerOf, urlsOf } from './folders.ts';
+export { ownerOf, secretOf, urlsOf } from './folders.ts';
 export { isFree, pickPort } from './ports.ts';
 export { asOwned } from './processes.ts';
 export { silentReport, terminalReport } from './report.ts';

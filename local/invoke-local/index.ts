@@ -1,0 +1,70 @@
+import { secretOf, urlsOf } from '../services/index.ts';
+
+/** What this reads and sets of osls. */
+type Serverless = { classes: { Error: new (message: string, code: string) => Error } };
+type Options = { data?: unknown };
+
+const stack = 'start';
+const variables = ['MYSQL_URL', 'REDIS_URL', 'RABBITMQ_URL', 'OPENSEARCH_URL', 'JWT_SECRET'] as const;
+
+/**
+ * For `sls invoke local`: what the environment does not give, the function finds at the services of a running
+ * `npm start`; and `${NAME}` in an event stands for the variable NAME, so that an event file can be kept without an
+ * access token in it.
+ */
+export default class InvokeLocal {
+  readonly hooks: Record<string, () => void>;
+  readonly #serverless: Serverless;
+
+  constructor(serverless: Serverless, options: Options) {
+    this.#serverless = serverless;
+    const given = new Set(variables.filter((name) => process.env[name] !== undefined));
+    this.hooks = {
+      'before:invoke:local:invoke': () => {
+        this.#completeEnvironment(given);
+        options.data = this.#fill(options.data);
+      },
+      // The function's clients stay open, as they do in the cloud between two events.
+      'after:invoke:local:invoke': () => {
+        process.stdout.write('', () => process.exit());
+      },
+    };
+    // osls looks for credentials, which no function here wants, and waits long where no instance of EC2 answers.
+    if (process.argv.includes('invoke')) process.env.AWS_EC2_METADATA_DISABLED ??= 'true';
+  }
+
+  /** What is not given holds a reference into Secrets Manager, which only the cloud resolves. */
+  #completeEnvironment(given: ReadonlySet<string>): void {
+    const missing = variables.filter((name) => !given.has(name));
+    if (missing.length === 0) return;
+    const urls = urlsOf(stack);
+    if (urls === undefined) {
+      throw this.#error(
+        `Not set: ${missing.join(', ')}. Run npm start in another terminal, whose services are then used, or set them.`,
+        'NO_SERVICES',
+      );
+    }
+    const found: Record<string, string | undefined> = { ...urls, JWT_SECRET: secretOf(stack, 'jwt') };
+    for (const name of missing) process.env[name] = found[name] ?? '';
+  }
+
+  #fill(event: unknown): unknown {
+    if (event === undefined || event === '') return event;
+    return JSON.parse(JSON.stringify(event), (_key, value) =>
+      typeof value === 'string'
+        ? value.replaceAll(/\$\{([A-Z_]+)\}/g, (_placeholder, name: string) => {
+            const filled = process.env[name];
+            if (filled !== undefined) return filled;
+            throw this.#error(
+              `The event wants a value for \${${name}}: set the variable ${name}.`,
+              'EVENT_INCOMPLETE',
+            );
+          })
+        : value,
+    );
+  }
+
+  #error(message: string, code: string): Error {
+    return new this.#serverless.classes.Error(message, code);
+  }
+}

@@ -1,0 +1,115 @@
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
+import { createApplication, createChat, createMessage } from '../support/client.ts';
+import { createUser, eventually, invoke, query } from '../support/servers.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const fileOf = (key: string) => `test/events/${key}.json`;
+
+type Answer = { statusCode?: number; body?: unknown; errorMessage?: string } | null;
+let values: Record<string, string>;
+
+/** As a person calls it: a process of its own, `${NAME}` in the event filled from the environment. */
+const byCommand = async (key: string): Promise<Answer> => {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [
+      join(root, 'node_modules/serverless/bin/serverless.js'),
+      'invoke',
+      'local',
+      '-f',
+      key,
+      '-p',
+      fileOf(key),
+    ],
+    {
+      cwd: root,
+      env: { ...process.env, ...inject('functionEnvironment'), ...values, SLS_TELEMETRY_DISABLED: '1' },
+      timeout: 60_000,
+      maxBuffer: 64 * 1024 * 1024,
+    },
+  );
+  // What the function logs comes before its answer, which begins on a line of its own.
+  return JSON.parse(/^\{\n[\s\S]*^\}$/m.exec(stdout)?.[0] ?? 'null');
+};
+
+/** By the Lambda API of the running service, which takes a fraction of the time. */
+const byApi = (key: string): Promise<Answer> =>
+  invoke(
+    key,
+    JSON.parse(
+      readFileSync(join(root, fileOf(key)), 'utf8').replaceAll(
+        /\$\{(\w+)\}/g,
+        (_placeholder, name: string) => values[name] ?? '',
+      ),
+    ),
+  );
+
+/** One of each kind of event goes by the command. */
+const waysOf = (key: string) =>
+  ['getChat', 'createChat', 'persistApplication', 'syncCounts', 'migrate'].includes(key)
+    ? (['byCommand', 'byApi'] as const)
+    : (['byApi'] as const);
+
+const first = ['signUp', 'persistApplication', 'persistChat', 'persistMessage'];
+const events = readdirSync(join(root, 'test/events')).map((file) => basename(file, '.json'));
+const inOrder = [...first, ...events.filter((key) => !first.includes(key))];
+
+beforeAll(async () => {
+  // Commands name the first user of a fresh database.
+  await query(
+    `INSERT IGNORE INTO users (id, name, email, password, created_at)
+     VALUES (1, 'First', 'first@example.org', 'nobody signs in with this', NOW(3))`,
+  );
+  const { client } = await createUser('Ada');
+  const token = await createApplication(client);
+  await createChat(client, token);
+  await createMessage(client, token, 1, 'hello');
+  values = { ACCESS_TOKEN: client.accessToken ?? '', TOKEN: token };
+});
+
+const bodies: Record<string, object> = {
+  signUp: { name: 'Ada Lovelace', email: 'ada@example.org' },
+  createToken: { accessToken: expect.any(String), tokenType: 'Bearer', expiresIn: 3600 },
+  createApplication: { token: expect.any(String) },
+  updateApplication: {},
+  createChat: { chatNumber: expect.any(Number) },
+  createMessage: { messageNumber: expect.any(Number) },
+  getHealth: { status: 'ok' },
+  getOpenapi: { openapi: expect.any(String) },
+};
+const isConsumer = (key: string) => key.startsWith('persist') || key === 'indexMessage';
+
+describe.each(inOrder)('the event of %s', (key) => {
+  it.each(waysOf(key))('is answered as it says: %s', async (way) => {
+    const answer = await (way === 'byCommand' ? byCommand(key) : byApi(key));
+    if (isConsumer(key)) {
+      expect(answer).toBeNull();
+      return;
+    }
+    expect(answer).not.toBeNull();
+    expect(answer?.errorMessage).toBeUndefined();
+    if (answer?.statusCode === undefined) return;
+    expect(answer.statusCode, JSON.stringify(answer)).toBe(key === 'rejectUnknownRoute' ? 404 : 200);
+    const body: unknown =
+      typeof answer.body === 'string' && key !== 'getDocs' ? JSON.parse(answer.body) : answer.body;
+    if (bodies[key] !== undefined) expect(body).toMatchObject(bodies[key]);
+  });
+});
+
+it('the commands among them have been written', async () => {
+  const token = ['invoked-locally'];
+  await eventually(async () => {
+    expect(await query('SELECT name FROM applications WHERE token = ?', token)).toEqual([
+      { name: 'Invoked locally, renamed' },
+    ]);
+    expect(await query('SELECT body FROM messages WHERE token = ?', token)).toEqual([
+      { body: 'Hello from a command, edited' },
+    ]);
+  });
+  const shown = await invoke('deadLetters', { action: 'list' });
+  expect(JSON.stringify(shown)).not.toContain('invoked-locally');
+});

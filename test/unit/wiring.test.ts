@@ -1,0 +1,100 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { commands } from '../../lib/contracts/commands.ts';
+import { routes } from '../../lib/contracts/index.ts';
+import { unknownRoute } from '../../lib/contracts/system.ts';
+
+type Event = { httpApi?: string; rabbitmq?: { queue: string }; schedule?: unknown };
+type Definition = { handler: string; timeout?: number; events?: Event[] };
+
+const root = resolve(import.meta.dirname, '../..');
+const service: { functions: Record<string, Definition>; provider: { timeout: number } } = parse(
+  readFileSync(join(root, 'serverless.yml'), 'utf8'),
+);
+const functions = Object.entries(service.functions);
+const camelCase = (kebab: string) =>
+  kebab.replace(/-([a-z])/g, (_dash, letter: string) => letter.toUpperCase());
+const sourceOf = ({ handler }: Definition) => handler.replace(/\.handler$/, '.ts');
+const eventsOf = <Kind extends keyof Event>(kind: Kind) =>
+  functions.flatMap(([key, { events = [] }]) =>
+    events.flatMap((event) => (event[kind] === undefined ? [] : [{ key, event: event[kind] }])),
+  );
+
+describe.each(functions)('%s', (key, definition) => {
+  it('is named as its file, which exports its handler', async () => {
+    expect(definition.handler).toMatch(/^functions\/.+\.handler$/);
+    expect(camelCase(basename(sourceOf(definition), '.ts'))).toBe(key);
+    const module: Record<string, unknown> = await import(join(root, sourceOf(definition)));
+    expect(module.handler).toBeTypeOf('function');
+  });
+
+  it('has an event to try it with', () => {
+    expect(existsSync(join(root, `test/events/${key}.json`))).toBe(true);
+  });
+});
+
+it('names every file in functions/, and no other', () => {
+  const files = readdirSync(join(root, 'functions'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => join('functions', file));
+  expect(functions.map(([, definition]) => sourceOf(definition)).sort()).toEqual(files.sort());
+});
+
+it('has an event for every function, and no other', () => {
+  const events = readdirSync(join(root, 'test/events')).map((file) => basename(file, '.json'));
+  expect(events.sort()).toEqual(functions.map(([key]) => key).sort());
+});
+
+it('leads every route of the contracts to its function, and no other route', () => {
+  const wired = eventsOf('httpApi').map(({ key, event }) => `${event} → ${key}`);
+  const contracted = Object.values(routes).map(
+    ({ method, path, function: key }) => `${method} ${path} → ${key}`,
+  );
+  expect(wired.sort()).toEqual([...contracted, `* → ${unknownRoute.function}`].sort());
+});
+
+it('leads every queue to the function of its command, and no other queue', () => {
+  const wired = eventsOf('rabbitmq').map(({ key, event }) => `${event?.queue} → ${key}`);
+  expect(wired.sort()).toEqual(commands.map(({ queue, function: key }) => `${queue} → ${key}`).sort());
+});
+
+it.each([
+  ['functions/http/', ['httpApi']],
+  ['functions/consumers/', ['rabbitmq']],
+  ['functions/scheduled/', ['schedule']],
+  ['functions/operations/', []],
+])('triggers what lies in %s by %j', (folder, kinds) => {
+  const inFolder = functions.filter(([, { handler }]) => handler.startsWith(folder));
+  expect(inFolder.length).toBeGreaterThan(0);
+  for (const [key, { events = [] }] of inFolder) {
+    expect([...new Set(events.flatMap(Object.keys))], key).toEqual(kinds);
+  }
+});
+
+it('gives everything that a client waits for less time than the HTTP API does', () => {
+  for (const { key } of eventsOf('httpApi')) {
+    const seconds = service.functions[key]?.timeout ?? service.provider.timeout;
+    expect(seconds, key).toBeLessThan(30); // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+  }
+});
+
+describe('each handler', () => {
+  let used: Map<string, string[]>;
+  beforeAll(() => {
+    used = new Map(functions.map(([key, definition]) => [key, exported(sourceOf(definition))]));
+  });
+  const exported = (file: string) =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(/(\w+Handler)(?:<[^(]*>)?\(/g)].map(
+      ([, name]) => name ?? '',
+    );
+
+  it.each([
+    ['httpApi', 'httpHandler'],
+    ['rabbitmq', 'consumerHandler'],
+    ['schedule', 'scheduledHandler'],
+  ] as const)('of a %s event is made by %s', (kind, wrapper) => {
+    for (const { key } of eventsOf(kind)) expect(used.get(key), key).toEqual([wrapper]);
+  });
+});
