@@ -6,7 +6,7 @@ import { Failure, messageOf } from '../services/index.ts';
 
 const line = z.object({ chat: z.string().min(1), sender: name, body, createdAt: instant });
 
-export type Said = { sender: string; body: string; createdAtMs: number };
+type Said = { sender: string; body: string; createdAtMs: number };
 
 /** A chat of the file with its messages in the order of the file: the message at index i is to get the number i + 1. */
 export type RecordedChat = { title: string; messages: Said[] };
