@@ -13,7 +13,7 @@ export const persistApplicationUpdates = async (
 ) => {
   const placed = await applications.update(batch.commands);
   const dead = await batch.setAside(placed);
-  await outbox.settleApplications(updateApplicationCommand.queue, [...placed.done, ...dead]);
+  await outbox.settleApplications(updateApplicationCommand.queue, placed.done, dead);
 };
 
 export const handler = consumerHandler(updateApplicationCommand, persistApplicationUpdates, {

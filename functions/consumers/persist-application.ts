@@ -13,7 +13,7 @@ export const persistApplications = async (
 ) => {
   const placed = await applications.insert(batch.commands);
   const dead = await batch.setAside(placed);
-  await outbox.settleApplications(createApplicationCommand.queue, [...placed.done, ...dead]);
+  await outbox.settleApplications(createApplicationCommand.queue, placed.done, dead);
 };
 
 export const handler = consumerHandler(createApplicationCommand, persistApplications, {

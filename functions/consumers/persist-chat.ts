@@ -10,7 +10,7 @@ type Uses = { chats: Pick<Chats, 'insert'>; outbox: Pick<Outbox, 'settleChats'> 
 export const persistChats = async (batch: Batch<CreateChat>, { chats, outbox }: Uses) => {
   const placed = await chats.insert(batch.commands);
   const dead = await batch.setAside(placed);
-  await outbox.settleChats([...placed.done, ...dead]);
+  await outbox.settleChats(placed.done, dead);
 };
 
 export const handler = consumerHandler(createChatCommand, persistChats, { chats, outbox });

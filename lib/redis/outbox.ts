@@ -23,6 +23,11 @@ const chunks = function* <Item>(items: readonly Item[]): Generator<readonly Item
   for (let from = 0; from < items.length; from += CHUNK) yield items.slice(from, from + CHUNK);
 };
 
+const settledOf = <Settled>(stored: readonly Settled[], dead: readonly Settled[]) => [
+  ...stored.map((one) => ({ ...one, stored: '1' })),
+  ...dead.map((one) => ({ ...one, stored: '' })),
+];
+
 const toReference = ({ token, chatNumber, messageNumber }: Ref) => `${token}:${chatNumber}:${messageNumber}`;
 const fromReference = (reference: string): Ref => {
   const [token = '', chatNumber, messageNumber] = reference.split(':');
@@ -44,8 +49,13 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
       }
     },
 
-    settleApplications: async (queue: string, settled: readonly SettledApplication[]): Promise<void> => {
-      for (const chunk of chunks(settled)) {
+    /** @param dead set aside: not stored */
+    settleApplications: async (
+      queue: string,
+      stored: readonly SettledApplication[],
+      dead: readonly SettledApplication[],
+    ): Promise<void> => {
+      for (const chunk of chunks(settledOf(stored, dead))) {
         await guarded(() =>
           runScript(
             redis,
@@ -58,14 +68,15 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
                 keys.applicationCounter(token),
               ]),
             ],
-            chunk.flatMap(({ commandId, token }) => [commandId, token]),
+            chunk.flatMap(({ commandId, token, stored }) => [commandId, token, stored]),
           ),
         );
       }
     },
 
-    settleChats: async (settled: readonly SettledChat[]): Promise<void> => {
-      for (const chunk of chunks(settled)) {
+    /** @param dead set aside: not stored */
+    settleChats: async (stored: readonly SettledChat[], dead: readonly SettledChat[]): Promise<void> => {
+      for (const chunk of chunks(settledOf(stored, dead))) {
         await guarded(() =>
           runScript(
             redis,
@@ -79,7 +90,12 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
                 keys.chatCounter(token, chatNumber),
               ]),
             ],
-            chunk.flatMap(({ commandId, chatNumber, token }) => [commandId, chatNumber, token]),
+            chunk.flatMap(({ commandId, chatNumber, token, stored }) => [
+              commandId,
+              chatNumber,
+              token,
+              stored,
+            ]),
           ),
         );
       }

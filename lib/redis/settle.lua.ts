@@ -19,14 +19,17 @@ local function follow(counter, number, dirty, member)
 end
 `;
 
-/** KEYS outbox, then for each application: application, pendingApplications, counter · ARGV for each: id, token */
+/**
+ * KEYS outbox, then for each application: application, pendingApplications, counter
+ * ARGV for each: id, token, '1' when it is stored or '' when it was set aside
+ */
 export const settleApplications = script(/* lua */ `
 ${followLua}
-for i = 1, #ARGV / 2 do
-  local application, pendingApplications, counter = unpack(KEYS, i * 3 - 1, i * 3 + 1)
-  local id, token = ARGV[i * 2 - 1], ARGV[i * 2]
+for i = 0, #ARGV / 3 - 1 do
+  local application, pendingApplications, counter = unpack(KEYS, i * 3 + 2, i * 3 + 4)
+  local id, token, stored = unpack(ARGV, i * 3 + 1, i * 3 + 3)
   local wasOurs = redis.call('XDEL', KEYS[1], id .. '-0') == 1
-  follow(counter, '0')
+  if stored ~= '' then follow(counter, '0') end
   local version = redis.call('HGET', application, 'version')
   if version and wasOurs then
     if redis.call('HINCRBY', application, 'pending', -1) <= 0 then redis.call('EXPIRE', application, 3600) end
@@ -40,17 +43,20 @@ return 'OK'
 
 /**
  * KEYS outbox, dirtyApplications, then for each chat: pendingChats, the application's counter, the chat's counter
- * ARGV for each: id, chatNumber, token
+ * ARGV for each: id, chatNumber, token, '1' when it is stored or '' when it was set aside
  */
 export const settleChats = script(/* lua */ `
 ${followLua}
-for i = 0, #ARGV / 3 - 1 do
+for i = 0, #ARGV / 4 - 1 do
   local pending, counter, messages = unpack(KEYS, i * 3 + 3, i * 3 + 5)
-  local id, number, token = unpack(ARGV, i * 3 + 1, i * 3 + 3)
+  local id, number, token, stored = unpack(ARGV, i * 4 + 1, i * 4 + 4)
   redis.call('XDEL', KEYS[1], id .. '-0')
   redis.call('HDEL', pending, number)
-  follow(counter, number, KEYS[2], token)
-  follow(messages, '0')
+  -- What was set aside may have no parent: a counter would say that it has.
+  if stored ~= '' then
+    follow(counter, number, KEYS[2], token)
+    follow(messages, '0')
+  end
 end
 return 'OK'
 `);

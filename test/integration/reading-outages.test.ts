@@ -57,7 +57,7 @@ const newChat = async () => {
     { callerId: ana, target: '' },
   );
   await stores.chats.insert([JSON.parse(command ?? '')]);
-  await stores.outbox.settleChats([JSON.parse(command ?? '')]);
+  await stores.outbox.settleChats([JSON.parse(command ?? '')], []);
   return { token, chatNumber: result };
 };
 const numbersOf = async (page: Promise<{ messageNumber: number }[]>) =>

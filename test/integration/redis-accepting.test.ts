@@ -330,3 +330,27 @@ describe('counts to sync', () => {
     expect(stored.get('app:1')).toBe((await cell.counters.read([{ token, chatNumber: 1 }]))[0]);
   });
 });
+
+describe('settling what another program sent', () => {
+  const named = { commandId: 5, token, creatorId: ana };
+
+  test('counts what is stored, so that its number is not given again', async () => {
+    const cell = await newCell();
+    await cell.outbox.settleApplications('create-application', [named], []);
+    await cell.outbox.settleChats([{ ...named, chatNumber: 3 }], []);
+    const at = { ...named, chatNumber: 3, messageNumber: 8, createdAtMs: 0 };
+    await cell.outbox.settleMessages([{ ...at, version: 5 }]);
+    expect((await chat(cell)).result).toBe(4);
+    expect((await message(cell, 3)).result).toBe(9);
+    const dirty = await cell.counters.dirty('chats', { until: Date.now() + 1_000, skip: 0, count: 10 });
+    expect(dirty).toContainEqual({ token, chatNumber: 3, count: 9 });
+  });
+
+  test('makes no parent of what was set aside', async () => {
+    const cell = await newCell();
+    await cell.outbox.settleApplications('create-application', [], [named]);
+    await cell.outbox.settleChats([], [{ ...named, chatNumber: 3 }]);
+    await cell.outbox.settleMessages([{ ...named, chatNumber: 3, messageNumber: 8, createdAtMs: 0 }]);
+    expect(await cell.counters.read([{ token }, { token, chatNumber: 3 }])).toEqual([undefined, undefined]);
+  });
+});
