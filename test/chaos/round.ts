@@ -202,7 +202,8 @@ export class Arena {
 
   async #signIn(): Promise<void> {
     if (this.#users.length === 0) {
-      for (let index = 1; index <= WRITERS; index += 1) this.#users.push(await signUp(this.#api, index));
+      const indices = Array.from({ length: WRITERS }, (_, i) => i + 1);
+      this.#users.push(...(await Promise.all(indices.map((index) => signUp(this.#api, index)))));
       this.#signedInAt = performance.now();
     }
     if (performance.now() - this.#signedInAt < SIGN_IN_EVERY_MS) return;
