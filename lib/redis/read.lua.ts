@@ -2,7 +2,7 @@ import { script } from './script.ts';
 import { windowLua } from './window.lua.ts';
 
 /** The most that a page takes of what is on the way: messages of its own, and edits of any. */
-export const MAX_PENDING = 1_000;
+const MAX_PENDING = 1_000;
 
 /** What is listed as on the way and is not in the outbox (an operator removed it there) is forgotten when it is met. */
 const pendingLua = /* lua */ `
