@@ -89,7 +89,7 @@ const main = async (): Promise<void> => {
 };
 
 const end = async () => {
-  await system?.stop({ keepLog: code !== 0 });
+  await system?.stop({ keepLog: code !== 0 && !stopped.signal.aborted });
 };
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
