@@ -21,6 +21,8 @@ type Open = {
 const PAUSE_MS = 1_000;
 /** A connection that was silent for so long may be dead without our knowing: an environment that slept. */
 const SILENT_MS = 10_000;
+/** How long a broker may take to agree to the end of a connection. */
+const CLOSE_MS = 1_000;
 
 const within = async <Result>(timeoutMs: number, work: Promise<Result>): Promise<Result> => {
   let timer: NodeJS.Timeout | undefined;
@@ -183,7 +185,8 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
       const opened = await opening?.catch(() => undefined);
       opening = undefined;
       if (opened !== undefined) opened.isClosed = true;
-      await opened?.connection.close().catch(() => undefined);
+      // amqplib never settles a `close` that the connection's end overtakes.
+      if (opened !== undefined) await within(CLOSE_MS, opened.connection.close()).catch(() => undefined);
     },
   };
 };
