@@ -12,7 +12,7 @@ import { applications, chats, counters, deadLetters, publisher } from '../../lib
 type Uses = {
   counters: Pick<
     Counters,
-    'gate' | 'openGate' | 'raise' | 'forgetApplications' | 'markDirty' | 'hasPassedBarrier'
+    'gate' | 'openGate' | 'raise' | 'forgetApplications' | 'markDirty' | 'hasPassedBarrier' | 'deferredLately'
   >;
   publisher: Pick<Publisher, 'publish' | 'declare' | 'depth'>;
   applications: Pick<Applications, 'highestChatNumbers'>;
@@ -50,8 +50,8 @@ class OutOfTime extends Error {}
  *
  * Numbers that were given may still be on their way: in a handler that was accepted before the loss, and in the queues.
  * So this waits until no such handler runs (the grace), then until everything in the queues has reached MySQL (a
- * barrier goes through each queue behind all that is in it, parents first, with time between for what was deferred to
- * come back), and only then takes the highest numbers from MySQL, and from the dead letters, whose numbers a client was
+ * barrier goes through each queue behind all that is in it, parents first, and again behind what was deferred and came
+ * back), and only then takes the highest numbers from MySQL, and from the dead letters, whose numbers a client was
  * told as well. A counter is raised, never lowered: what an older state still holds in its outbox is relayed later,
  * under the numbers it has. May run twice at once, and begins anew after a crash.
  */
@@ -74,6 +74,8 @@ export const recoverCounters = async (
       await pause(POLL_MS);
     }
   };
+  const someWait = async (queue: string): Promise<boolean> =>
+    (await counters.deferredLately(queue)) || (await publisher.depth(queue)).retry > 0;
   /** What waited for its parent is in its queue again. */
   const returnDeferred = async (queue: string): Promise<void> => {
     await pause(2 * RETRY_DELAY_MS);
@@ -82,6 +84,15 @@ export const recoverCounters = async (
       inTime();
       await pause(POLL_MS);
     }
+  };
+
+  /** Drains a queue whose parents are all stored by now: what was deferred before they were gets its chance. */
+  const drainWithDeferred = async (queue: string): Promise<void> => {
+    if (await someWait(queue)) await returnDeferred(queue);
+    await drain(queue);
+    if (!(await someWait(queue))) return;
+    await returnDeferred(queue);
+    await drain(queue);
   };
 
   const recoverApplications = async (): Promise<number> => {
@@ -140,10 +151,8 @@ export const recoverCounters = async (
     inTime();
     await drain('create-application');
     await drain('update-application');
-    await returnDeferred('create-chat');
-    await drain('create-chat');
-    await returnDeferred('create-message');
-    await drain('create-message');
+    await drainWithDeferred('create-chat');
+    await drainWithDeferred('create-message');
     raised += await recoverApplications();
     raised += await recoverChats();
     raised += await reserveDeadLetters('create-chat');

@@ -9,6 +9,9 @@ export type DirtyKind = 'applications' | 'chats';
 /** A counter that moved: an application's number of chats, or a chat's number of messages. */
 export type Count = { token: string; chatNumber?: number; count: number };
 
+/** Several times as long as a deferred command stays away. */
+const DEFERRAL_SECONDS = 10;
+
 /** The counters, the gate before them, and the marks of those that moved. */
 export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
   const counterKey = ({ token, chatNumber }: { token: string; chatNumber?: number }) =>
@@ -102,6 +105,12 @@ export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) =>
     },
     hasPassedBarrier: async (id: string): Promise<boolean> =>
       (await guarded(() => redis.exists(keys.barrier(id)))) === 1,
+    /** Commands of this queue wait for a parent: they are neither in the queue nor stored for a while. */
+    noteDeferral: async (queue: string): Promise<void> => {
+      await guarded(() => redis.set(keys.deferred(queue), '1', 'EX', DEFERRAL_SECONDS));
+    },
+    deferredLately: async (queue: string): Promise<boolean> =>
+      (await guarded(() => redis.exists(keys.deferred(queue)))) === 1,
     ping: async (): Promise<void> => {
       await guarded(() => redis.ping());
     },

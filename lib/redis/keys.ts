@@ -21,6 +21,8 @@ export const createKeys = (prefix = '') => {
     dirtyChats: `${prefix}dirty:chats`,
     idempotency: (hash: string) => `${prefix}idempotency:${hash}`,
     signIn: (hash: string) => `${prefix}sign-in:${hash}`,
+    /** Present while commands of a queue were deferred not long ago. */
+    deferred: (queue: string) => `${prefix}cell:deferred:${queue}`,
     barrier: (id: string) => `${prefix}barrier:${id}`,
     /** sorted set: a user's applications that MySQL does not have yet. */
     pendingApplications: (userId: number) => `${prefix}user:${userId}:applications`,

@@ -79,6 +79,8 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
             reason: later ? `still not possible after ${delivery.attempts} attempts: ${reason}` : reason,
           });
     });
+    if (publications.some((publication) => publication.queue === retryQueue(queue)))
+      await counters().noteDeferral(queue);
     await publisher().publish(publications);
     const isDead = publications.map((publication) => publication.queue === deadQueue(queue));
     const dead = items.filter((_item, i) => isDead[i]);
