@@ -136,7 +136,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
       } catch (error) {
         const isUnanswered =
           opened.blocked === undefined &&
-          opened.answeredAtMs < begunAtMs &&
+          opened.answeredAtMs <= begunAtMs &&
           Date.now() - begunAtMs >= patienceMs;
         if (isUnanswered) giveUp(opened);
         if (!isFirst || !opened.isClosed || Date.now() >= deadline) throw error;

@@ -36,7 +36,7 @@ const toDeadLetter = ({ properties, content }: GetMessage): DeadLetter => ({
 
 /**
  * Commands that were set aside. What is only looked at stays, in its place: it is taken off the queue on a channel of
- * its own and goes back when that closes, also when this process dies meanwhile.
+ * its own and goes back when that closes. When this process dies meanwhile it goes back too, maybe in another order.
  */
 export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'publish'>) => {
   /** @param act what is done with those selected, before they leave the queue; without it they stay */
