@@ -35,7 +35,7 @@ const toDeadLetter = ({ properties, content }: GetMessage): DeadLetter => ({
 });
 
 /**
- * Commands that were set aside. What is only looked at stays, in its place: it is taken off the queue on a channel of
+ * Commands that were set aside. What is only looked at stays: it is taken off the queue on a channel of
  * its own and goes back when that closes. When this process dies meanwhile it goes back too, maybe in another order.
  */
 export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'publish'>) => {
