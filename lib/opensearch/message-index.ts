@@ -9,8 +9,6 @@ import { parseQueryText } from './query-text.ts';
 import { createRebuilds, type Rebuild } from './rebuild.ts';
 import { request } from './request.ts';
 
-export type { MessageRef };
-
 /** The deepest hit a search reaches: page × limit. What lies deeper is found by a better query. */
 export const maxSearchDepth = 10_000;
 

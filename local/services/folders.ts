@@ -34,7 +34,7 @@ export const isOpenToAll = (folder: string): boolean => {
  * their own, and where those cannot reach the checkout (a clone under a closed home), a folder of the system
  * that is named after the checkout's path.
  */
-export const dataRoot = (): string => {
+const dataRoot = (): string => {
   const inCheckout = join(checkout, '.data');
   if (!isRoot || isOpenToAll(inCheckout)) return inCheckout;
   return join('/var/lib', projectName, checkoutId);

@@ -19,7 +19,8 @@ export default class TrailingSlash {
         const { Resources } = serverless.service.provider.compiledCloudFormationTemplate;
         for (const [name, resource] of Object.entries(Resources)) {
           const key = resource.Properties?.RouteKey;
-          if (resource.Type !== 'AWS::ApiGatewayV2::Route' || key === undefined || key === '$default') continue;
+          if (resource.Type !== 'AWS::ApiGatewayV2::Route' || key === undefined || key === '$default')
+            continue;
           Resources[`${name}Slash`] = {
             ...resource,
             Properties: { ...resource.Properties, RouteKey: `${key}/` },
