@@ -1,15 +1,21 @@
 import { defineConfig } from 'vitest/config';
 
-const project = (name: string, more: { globalSetup?: string[]; timeoutMs?: number } = {}) => ({
-  extends: true as const,
-  test: {
-    name,
-    include: [`test/${name}/**/*.test.ts`],
-    globalSetup: more.globalSetup ?? [],
-    testTimeout: more.timeoutMs ?? 5_000,
-    hookTimeout: 120_000,
-  },
-});
+/** Projects run one after the other: the servers of one are quiet while another has the machine. */
+let order = 0;
+const project = (name: string, more: { globalSetup?: string[]; timeoutMs?: number } = {}) => {
+  order += 1;
+  return {
+    extends: true as const,
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      globalSetup: more.globalSetup ?? [],
+      testTimeout: more.timeoutMs ?? 5_000,
+      hookTimeout: 120_000,
+      sequence: { groupOrder: order },
+    },
+  };
+};
 
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,

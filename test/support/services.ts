@@ -71,12 +71,12 @@ const checkVhost = (url: string) => {
 };
 
 /**
- * Starts servers for this test run, with data of their own that are removed at the end, and hands their URLs to
+ * Starts servers for this project of this test run, with data of their own that are removed at the end, and hands their URLs to
  * the tests: `inject('urls')`, `inject('names')`. On a server that the environment gives by URL, the run keeps to
  * a database, key prefix and index prefix of its own, and wants a vhost of its own.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const run = `test-${process.pid}`;
+  const run = `test-${process.pid}-${project.name}`;
   const { environment, names, urls, cleanUp } = await prepareGiven(run, process.env);
   await removeAbandonedStacks('test-');
   let stack: Stack;
@@ -111,7 +111,7 @@ const prepareGiven = async (run: string, environment: NodeJS.ProcessEnv) => {
   };
   const urls: Partial<Urls> = {};
   if (MYSQL_URL) {
-    const database = await createDatabase(MYSQL_URL, run.replace('-', '_'));
+    const database = await createDatabase(MYSQL_URL, run.replaceAll('-', '_'));
     urls.MYSQL_URL = database.url;
     cleaning.push(database.remove);
   }
