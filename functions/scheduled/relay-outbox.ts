@@ -37,6 +37,9 @@ export const relayOutbox = async (
   { outbox, publisher, messages, commandQueues, now }: Uses,
 ) => {
   const { olderThanSeconds, againAfterSeconds } = options;
+  // One bound for all queues: with a later one for each, a child could be published whose parent was still too young,
+  // and its queue would be waited for in vain.
+  const olderThan = Math.floor((now() - olderThanSeconds * 1000) * 1000);
   await publisher.declare();
 
   const isEmpty = async (queue: string): Promise<boolean> => {
@@ -65,7 +68,6 @@ export const relayOutbox = async (
     if (now() - pass.atMs >= againAfterSeconds * 1000) pass = { upTo: 0, atMs: now() };
     let relayed = 0;
     while (remainingMs() > 0) {
-      const olderThan = Math.floor((now() - olderThanSeconds * 1000) * 1000);
       const step = await next({ after: pass.upTo, olderThan, count: STEP });
       if (step.upTo === undefined) break;
       await publisher.publish(step.publications);
