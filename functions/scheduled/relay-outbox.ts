@@ -46,10 +46,12 @@ export const relayOutbox = async (
     const { ready, retry } = await publisher.depth(queue);
     return ready === 0 && retry === 0;
   };
+  /** Waits until the consumer has taken in what is ready; what it deferred waits for a parent, perhaps for a later run. */
   const becomesEmpty = async (queue: string): Promise<boolean> => {
     const deadline = now() + STEP_WAIT_MS;
     while (now() < deadline && remainingMs() > 0) {
-      if (await isEmpty(queue)) return true;
+      const { ready, retry } = await publisher.depth(queue);
+      if (ready === 0) return retry === 0;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     return false;
