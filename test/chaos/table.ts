@@ -4,7 +4,7 @@ import type { RoundResult } from './round.ts';
 const seconds = (values: readonly (number | undefined)[]): string => {
   if (values.some((value) => value === undefined)) return 'never';
   const known = values.flatMap((value) => (value === undefined ? [] : [value])).sort((a, b) => a - b);
-  const middle = known[Math.floor(known.length / 2)] ?? 0;
+  const middle = known[Math.floor((known.length - 1) / 2)] ?? 0;
   const last = known.at(-1) ?? 0;
   return known.length === 1 ? last.toFixed(0) : `${middle.toFixed(0)} (most ${last.toFixed(0)})`;
 };
