@@ -23,6 +23,8 @@ export type Walked = { held: number; looked: number; acted: number };
 
 /** What is looked at is held in memory until the end. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
+/** More than a quorum queue takes to have back what a channel held. */
+const RETURN_MS = 5_000;
 /** Each look is a round trip; all stay well within the broker's own limit for acknowledging (30 minutes). */
 const WAIT_MS = 120_000;
 
@@ -40,12 +42,12 @@ const toDeadLetter = ({ properties, content }: GetMessage): DeadLetter => ({
  */
 export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'publish'>) => {
   /** @param act what is done with those selected, before they leave the queue; without it they stay */
-  const walk = (
+  const walk = async (
     queue: string,
     { ids, limit }: Selection,
     act?: (letters: DeadLetter[]) => Promise<void>,
-  ): Promise<Walked & { letters: DeadLetter[] }> =>
-    broker.withOwnChannel(async (channel: ConfirmChannel) => {
+  ): Promise<Walked & { letters: DeadLetter[] }> => {
+    const walked = await broker.withOwnChannel(async (channel: ConfirmChannel) => {
       // What is set aside from now on is not met: a redriven command that fails again would go round for ever.
       const { messageCount: held } = await channel.checkQueue(deadQueue(queue));
       const selected: { message: GetMessage; letter: DeadLetter }[] = [];
@@ -66,6 +68,19 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
       }
       return { held, looked, acted: letters.length, letters };
     }, WAIT_MS);
+    await returned(queue, walked.held - (act === undefined ? 0 : walked.acted));
+    return walked;
+  };
+
+  /** Those that were only looked at go back with the channel, a moment later: whoever looks next is to find them. */
+  const returned = async (queue: string, expected: number): Promise<void> => {
+    const deadline = Date.now() + RETURN_MS;
+    while (Date.now() < deadline) {
+      const { messageCount } = await broker.withOwnChannel((channel) => channel.checkQueue(deadQueue(queue)));
+      if (messageCount >= expected) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
 
   const counts = ({ held, looked, acted }: Walked): Walked => ({ held, looked, acted });
 

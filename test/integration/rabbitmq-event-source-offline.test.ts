@@ -31,13 +31,12 @@ const config = (useInProcess: boolean, lambdaPort: number) => `
 service: fixture
 provider: { name: aws, runtime: nodejs24.x, region: eu-west-1 }
 plugins:
-  - serverless-esbuild
+  - ./bundler/index.ts
   - ./rabbitmq-event-source/index.ts
   - serverless-offline
 custom:
   rabbitmqEventSource: { url: "\${env:RABBITMQ_URL}" }
   serverless-offline: { lambdaPort: ${lambdaPort}, useInProcess: ${useInProcess} }
-  esbuild: { format: esm, outputFileExtension: .mjs }
 functions:
   consume:
     handler: functions/consume.handler
@@ -82,6 +81,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rabbitmq-event-source-'));
   await mkdir(join(folder, 'functions'));
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+  await symlink(join(root, 'local/bundler'), join(folder, 'bundler'));
   await symlink(join(root, 'local/rabbitmq-event-source'), join(folder, 'rabbitmq-event-source'));
   await writeFile(join(folder, 'package.json'), '{"name":"fixture","type":"module","private":true}');
   await writeFile(join(folder, 'functions/consume.ts'), HANDLER);
