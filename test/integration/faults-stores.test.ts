@@ -1,6 +1,5 @@
 import { Client } from '@opensearch-project/opensearch';
 import { connect } from 'amqplib';
-import { createConnection } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
@@ -32,10 +31,6 @@ afterAll(async () => {
 const begin = async () => {
   token = await system.accept.application();
   chatNumber = await system.accept.chat(token);
-};
-const mysql = async (sql: string): Promise<void> => {
-  const connection = await createConnection(system.stack.urls.MYSQL_URL);
-  await connection.query(sql).finally(() => connection.end());
 };
 const stored = (count: number) =>
   eventually(async () => expect(await system.stored(token, chatNumber)).toEqual(upTo(count)));
@@ -108,26 +103,6 @@ describe('MySQL', { timeout: 60_000 }, () => {
       await system.service('mysql').start();
     }
     await whole(50);
-  });
-
-  test('is read-only for a while, as in a failover', async ({ skip }) => {
-    await begin();
-    const succeeds = (sql: string) =>
-      mysql(sql).then(
-        () => true,
-        () => false,
-      );
-    skip(!(await succeeds('SET GLOBAL read_only = ON')), 'the user may not make the server read-only');
-    try {
-      skip(
-        await succeeds('UPDATE users SET name = name WHERE id = 0'),
-        'the user may write to a server that is read-only',
-      );
-      expect(await system.accept.messages(token, chatNumber, 10)).toEqual(upTo(10));
-    } finally {
-      await mysql('SET GLOBAL read_only = OFF');
-    }
-    await whole(10);
   });
 });
 
