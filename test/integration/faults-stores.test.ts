@@ -1,5 +1,6 @@
 import { Client } from '@opensearch-project/opensearch';
 import { connect } from 'amqplib';
+import { createConnection } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
