@@ -83,6 +83,7 @@ export const openDatabase = (
   });
   pool.on('connection', (connection) => {
     // Backslash escapes are what the client's quoting relies on; strict mode refuses what would be cut off.
+    // Typed as the promise client's, it is the callback client's: the pool emits it as it is underneath.
     (connection as unknown as { query: (sql: string, done: (error: Error | null) => void) => void }).query(
       "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION innodb_lock_wait_timeout = 5",
       (error) => {
