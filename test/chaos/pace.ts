@@ -33,7 +33,7 @@ export const longPace: Pace = {
   outageMs: 15_000,
   downMs: 60_000,
   afterMs: 5_000,
-  kills: 3,
+  kills: 5,
   batch: 1_000,
   wholeWithinMs: 120_000,
   graceSeconds: 12,

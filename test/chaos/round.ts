@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { audit, drainDeadLetters, type Findings, findUnrest, isClean, noFindings } from './audit.ts';
 import { type Api, createApi } from './client.ts';
 import type { Fault } from './faults.ts';
+import type { Landing } from './landing.ts';
 import { type ChatRecord, type Creation, Ledger } from './ledger.ts';
 import type { Pace } from './pace.ts';
 import { createRandom, type Random } from './random.ts';
@@ -19,6 +20,8 @@ export type RoundResult = {
   /** From the end of the fault until an audit found nothing; undefined when none did in time. */
   secondsUntilWhole: number | undefined;
   findings: Findings;
+  /** Where kills of the functions fell. */
+  landings: Landing[];
 };
 
 const WRITERS = 6;
@@ -62,6 +65,7 @@ export class Arena {
       mayLag: () => mayLag,
     });
     const findings = noFindings();
+    const landings: Landing[] = [];
     let poison = 0;
     let healedAt: number;
     schedule.graceSeconds = pace.graceSeconds;
@@ -81,6 +85,7 @@ export class Arena {
           poison += count;
         },
         found: (kind, what) => findings[kind].push(what),
+        fell: (where) => landings.push(where),
       });
       healedAt = performance.now();
       await delay(pace.afterMs);
@@ -109,6 +114,7 @@ export class Arena {
       repeated,
       secondsUntilWhole,
       findings,
+      landings,
     };
   }
 

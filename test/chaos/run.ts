@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { Failure, terminalReport } from '../../local/services/index.ts';
 import { isClean, kinds } from './audit.ts';
 import { faults } from './faults.ts';
+import { type Landing, landings } from './landing.ts';
 import { longPace, shortPace } from './pace.ts';
 import { Arena, type RoundResult } from './round.ts';
 import { System } from './system.ts';
@@ -58,7 +59,11 @@ const main = async (): Promise<void> => {
   );
   const results: RoundResult[] = [];
   const show = () => {
-    const table = tableOf(results, whatOf);
+    const fell = results.flatMap((result) => result.landings);
+    const where = (Object.keys(landings) as Landing[]).map(
+      (landing) => `${landings[landing]} ${fell.filter((one) => one === landing).length}`,
+    );
+    const table = `${tableOf(results, whatOf)}${fell.length === 0 ? '' : `\n\nKills of the functions that fell ${where.join(', ')}.`}`;
     if (options.table !== undefined) writeFileSync(options.table, `${table}\n`);
     return table;
   };
