@@ -24,6 +24,7 @@ const deadlocks = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECK
 const outages = new Set([
   'ER_OPTION_PREVENTS_STATEMENT',
   'ER_READ_ONLY_MODE',
+  'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION',
   'ER_SERVER_SHUTDOWN',
   'ER_CON_COUNT_ERROR',
   'ER_TOO_MANY_USER_CONNECTIONS',
@@ -45,8 +46,19 @@ const outages = new Set([
   'EAI_AGAIN',
   'EHOSTUNREACH',
 ]);
+/**
+ * SQLSTATE class 42: a table, a column or a right that our statement needs is not there. No command is to blame; a
+ * migration or a grant mends it.
+ */
+const lacksWhatWeNeed = (error: unknown) =>
+  error instanceof Error &&
+  'sqlState' in error &&
+  typeof error.sqlState === 'string' &&
+  error.sqlState.startsWith('42');
 const isOutage = (error: unknown) =>
-  outages.has(code(error)) || (error instanceof Error && 'fatal' in error && error.fatal === true);
+  outages.has(code(error)) ||
+  lacksWhatWeNeed(error) ||
+  (error instanceof Error && 'fatal' in error && error.fatal === true);
 
 const TRIES = 3;
 
@@ -64,7 +76,8 @@ export const toMs = (value: unknown): number => (value instanceof Date ? value.g
 /**
  * A small pool, made when first used. Statements are retried after a deadlock, and once on a new connection when the
  * old one turns out to be dead (an environment that slept): every statement here may be run twice.
- * Throws 'unavailable' when the server does not answer within `timeoutMs`, is read-only, or refuses connections.
+ * Throws 'unavailable' when the server does not answer within `timeoutMs`, is read-only, refuses connections, or lacks a
+ * table or a right.
  */
 export const openDatabase = (
   url: string,

@@ -1,10 +1,10 @@
 import { isKnownError, unavailable } from '../domain/errors.ts';
 
-const scriptFault = /^(ERR|WRONGTYPE|NOSCRIPT|EXECABORT|NOAUTH|WRONGPASS|NOPERM)/;
+const scriptFault = /^(ERR|WRONGTYPE|NOSCRIPT|EXECABORT)/;
 
 /**
- * Runs calls to Redis; what the server cannot do now (no connection, time-out, loading, out of memory, read only)
- * becomes 'unavailable', a fault of ours stays what it is.
+ * Runs calls to Redis; what the server cannot do now (no connection, time-out, loading, out of memory, read only, a
+ * password or right that it does not grant) becomes 'unavailable', a fault of ours stays what it is.
  */
 export const guarded = async <Result>(work: () => Promise<Result>): Promise<Result> => {
   try {

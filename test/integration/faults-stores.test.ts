@@ -1,5 +1,6 @@
 import { Client } from '@opensearch-project/opensearch';
 import { connect } from 'amqplib';
+import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
@@ -106,6 +107,63 @@ describe('MySQL', { timeout: 60_000 }, () => {
       await system.service('mysql').start();
     }
     await whole(50);
+  });
+});
+
+describe('a server that lacks what every command needs: none is set aside for it', {
+  timeout: 60_000,
+}, () => {
+  /** How often a counter of the server's own moved on since `before`. */
+  const movesOn = (count: () => Promise<number>, before: number) =>
+    eventually(async () => expect(await count()).toBeGreaterThan(before + 10));
+
+  test('MySQL lacks a table until it is migrated', async () => {
+    await begin();
+    await system.accept.message(token, chatNumber);
+    await whole(1);
+    const admin = await createConnection(system.stack.urls.MYSQL_URL);
+    const inserts = async (): Promise<number> => {
+      const [rows] = await admin.query<RowDataPacket[]>("SHOW GLOBAL STATUS LIKE 'Com_insert'");
+      return Number(rows[0]?.Value);
+    };
+    try {
+      await admin.query('RENAME TABLE messages TO messages_of_tomorrow');
+      const before = await inserts();
+      await system.accept.messages(token, chatNumber, 9);
+      await movesOn(inserts, before);
+    } finally {
+      await admin.query('RENAME TABLE messages_of_tomorrow TO messages');
+      await admin.end();
+    }
+    await whole(10);
+  });
+
+  test('Redis refuses the right to run a script', async () => {
+    await begin();
+    await system.accept.message(token, chatNumber);
+    await whole(1);
+    const url = new URL(system.stack.urls.REDIS_URL);
+    const owner = new Redis(url.href);
+    const admin = await owner
+      .call('ACL', 'SETUSER', 'admin', 'on', `>${url.password}`, '~*', '&*', '+@all')
+      .then(() => new Redis(url.href, { username: 'admin' }));
+    const refusals = async () =>
+      Number(/errorstat_NOPERM:count=(\d+)/.exec(await admin.info('errorstats'))?.[1] ?? 0);
+    const mysql = system.service('mysql');
+    try {
+      mysql.pause();
+      await system.accept.messages(token, chatNumber, 9);
+      await admin.call('ACL', 'SETUSER', 'default', '-@scripting');
+      const before = await refusals();
+      mysql.resume();
+      await movesOn(refusals, before);
+    } finally {
+      mysql.resume();
+      await admin.call('ACL', 'SETUSER', 'default', '+@scripting');
+      owner.disconnect();
+      admin.disconnect();
+    }
+    await whole(10);
   });
 });
 
