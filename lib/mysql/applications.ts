@@ -1,6 +1,6 @@
 import type { CreateApplication, UpdateApplication } from '../contracts/commands.ts';
 import type { Placed } from '../domain/batch.ts';
-import { type Database, placeholders, toDateTime, tuples } from './database.ts';
+import { type Database, keepWhatIsThere, placeholders, toDateTime, tuples } from './database.ts';
 
 export type ApplicationRow = { token: string; name: string; chatsCount: number; creatorId: number };
 
@@ -21,7 +21,7 @@ export const createApplications = (database: Database) => ({
     if (candidates.length === 0) return placed;
     await database.write(
       `INSERT INTO applications (token, name, created_at, updated_at, creator_id, command_id, version)
-       VALUES ${tuples(candidates.length, 7)} ON DUPLICATE KEY UPDATE id = id`,
+       VALUES ${tuples(candidates.length, 7)} ${keepWhatIsThere}`,
       candidates.flatMap((command) => {
         const at = toDateTime(Date.parse(command.date));
         return [command.token, command.name, at, at, command.creatorId, command.commandId, command.commandId];

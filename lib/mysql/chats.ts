@@ -1,7 +1,7 @@
 import type { CreateChat } from '../contracts/commands.ts';
 import { groupBy, type Placed } from '../domain/batch.ts';
 import { knownUsers } from './applications.ts';
-import { type Database, placeholders, toDateTime, tuples, type Value } from './database.ts';
+import { type Database, keepWhatIsThere, placeholders, toDateTime, tuples, type Value } from './database.ts';
 
 export type ChatRow = { chatNumber: number; title: string | undefined; messagesCount: number };
 
@@ -65,7 +65,7 @@ export const createChats = (database: Database) => ({
     if (candidates.length === 0) return placed;
     await database.write(
       `INSERT INTO chats (application_id, token, number, title, created_at, updated_at, creator_id, command_id)
-       VALUES ${tuples(candidates.length, 8)} ON DUPLICATE KEY UPDATE id = id`,
+       VALUES ${tuples(candidates.length, 8)} ${keepWhatIsThere}`,
       candidates.flatMap((command) => {
         const at = toDateTime(Date.parse(command.date));
         return [

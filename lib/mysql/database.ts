@@ -69,6 +69,12 @@ export const tuples = (rows: number, columns: number) =>
     .fill(`(${placeholders(columns)})`)
     .join(', ');
 
+/**
+ * The end of an insert that leaves alone what is there already. Not `id = id`: MySQL refuses that in a batch where it has
+ * generated ids for others (ER_AUTO_INCREMENT_CONFLICT).
+ */
+export const keepWhatIsThere = 'ON DUPLICATE KEY UPDATE command_id = command_id';
+
 /** DATETIME(3) in UTC. */
 export const toDateTime = (ms: number) => new Date(ms).toISOString().slice(0, 23).replace('T', ' ');
 export const toMs = (value: unknown): number => (value instanceof Date ? value.getTime() : Number.NaN);

@@ -4,7 +4,16 @@ import type { Message } from '../domain/message.ts';
 import type { Position } from '../domain/position.ts';
 import { knownUsers } from './applications.ts';
 import { chatKey, findChatIds } from './chats.ts';
-import { type Database, placeholders, type Row, toDateTime, toMs, tuples, type Value } from './database.ts';
+import {
+  type Database,
+  keepWhatIsThere,
+  placeholders,
+  type Row,
+  toDateTime,
+  toMs,
+  tuples,
+  type Value,
+} from './database.ts';
 
 type MessageRef = { token: string; chatNumber: number; messageNumber: number };
 const messageKey = ({ token, chatNumber, messageNumber }: MessageRef) =>
@@ -103,7 +112,7 @@ export const createMessages = (database: Database) => {
       const inserted = await database.write(
         `INSERT INTO messages (chat_id, token, chat_number, number, body, created_at, updated_at, creator_id,
            sender_name, command_id, version)
-         VALUES ${tuples(candidates.length, 11)} ON DUPLICATE KEY UPDATE id = id`,
+         VALUES ${tuples(candidates.length, 11)} ${keepWhatIsThere}`,
         candidates.flatMap(({ row }) => {
           const at = toDateTime(row.createdAtMs);
           return [
