@@ -134,9 +134,11 @@ export const createChats = (database: Database) => ({
     afterId: number,
     count: number,
   ): Promise<(ChatRef & { id: number; highest: number; messagesCount: number })[]> => {
+    // Ordered by the whole of the index: by the number alone MySQL would read every message of a chat, and sort.
     const rows = await database.select(
       `SELECT c.id, c.token, c.number, c.messages_count,
-         (SELECT m.number FROM messages m WHERE m.chat_id = c.id ORDER BY m.number DESC LIMIT 1) AS highest
+         (SELECT m.number FROM messages m WHERE m.chat_id = c.id
+          ORDER BY m.chat_id DESC, m.number DESC LIMIT 1) AS highest
        FROM chats c WHERE c.id > ? ORDER BY c.id LIMIT ?`,
       [afterId, count],
     );
