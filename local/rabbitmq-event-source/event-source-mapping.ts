@@ -33,6 +33,8 @@ interface Delivery {
 interface Subscription {
   channel: Channel;
   window: BatchingWindow<Delivery>;
+  /** By the broker: the queue is being deleted, or moves. */
+  cancelled: boolean;
 }
 
 /**
@@ -106,6 +108,8 @@ export class EventSourceMapping {
       }
       const failure = await this.#consume(subscription);
       await giveBack(subscription.channel);
+      // RabbitMQ 4 ends the whole connection of who consumes a quorum queue that it has not quite deleted yet.
+      if (subscription.cancelled) await pause(ABSENT_QUEUE_DELAY_MS, this.#stopping.signal);
       if (failure !== undefined) {
         const delayMs = Math.min(this.#retryDelays.firstMs * 2 ** this.#failures, this.#retryDelays.lastMs);
         this.#failures += 1;
@@ -128,18 +132,21 @@ export class EventSourceMapping {
         maxBytes: this.#maxRecordsBytes,
         windowMs: Math.max(batchingWindowMs, SHORTEST_WINDOW_MS),
       });
+      const subscription: Subscription = { channel, window, cancelled: false };
       channel.on('close', () => window.close());
       await channel.prefetch(batchSize);
       await channel.consume(queue, (message) => {
         // The broker cancels a consumer (null) when its queue is deleted or moves.
-        if (message === null) window.close();
-        else this.#receive(message, channel, window);
+        if (message === null) {
+          subscription.cancelled = true;
+          window.close();
+        } else this.#receive(message, channel, window);
       });
       if (this.#outage !== undefined) this.#log.notice(`${this.#name}: consuming.`);
       this.#outage = undefined;
       this.#window = window;
       if (this.#stopping.signal.aborted) window.close();
-      return { channel, window };
+      return subscription;
     } catch (error) {
       this.#reportOutage(reasonOf(error));
       return undefined;
