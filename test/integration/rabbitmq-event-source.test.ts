@@ -122,7 +122,8 @@ describe('what the function receives', () => {
     await publish(['{"a":1}'], {
       contentType: 'application/json',
       contentEncoding: 'utf-8',
-      headers: { name: 'é', attempt: 2, nested: { deep: ['x', 1.5] } },
+      // In the order of their names, which RabbitMQ 4 puts them in.
+      headers: { attempt: 2, name: 'é', nested: { deep: ['x', 1.5] } },
       priority: 3,
       correlationId: 'correlation',
       replyTo: 'reply',
@@ -137,7 +138,7 @@ describe('what the function receives', () => {
     expect(JSON.stringify(events[0])).toBe(
       `{"eventSource":"aws:rmq","eventSourceArn":"${eventSourceArn}",` +
         `"rmqMessagesByQueue":{"${queue}::${virtualHost}":[{"basicProperties":{"contentType":"application/json",` +
-        '"contentEncoding":"utf-8","headers":{"name":{"bytes":[-61,-87]},"attempt":2,' +
+        '"contentEncoding":"utf-8","headers":{"attempt":2,"name":{"bytes":[-61,-87]},' +
         '"nested":{"deep":[{"bytes":[120]},1.5]}},"deliveryMode":2,"priority":3,' +
         '"correlationId":"correlation","replyTo":"reply","expiration":"60000","messageId":"1700000000000-0",' +
         '"timestamp":"Nov 14, 2023, 10:13:20 PM","type":"create","userId":null,"appId":"app",' +
