@@ -114,19 +114,21 @@ export const createApplications = (database: Database) => ({
     counts: readonly Count[],
   ): Promise<Count[]> => {
     if (counts.length === 0) return [];
-    const tokens = counts.map(({ token }) => token);
-    await database.write(
-      `UPDATE applications
-       SET chats_count = GREATEST(chats_count, CASE token ${counts.map(() => 'WHEN ? THEN ?').join(' ')} END)
-       WHERE token IN (${placeholders(counts.length)})`,
-      [...counts.flatMap(({ token, count }) => [token, count]), ...tokens],
-    );
+    // Asked before the update: one that is stored between the two would be told raised, and keep its old count.
     const rows = await database.select(
       `SELECT token FROM applications WHERE token IN (${placeholders(counts.length)})`,
-      tokens,
+      counts.map(({ token }) => token),
     );
-    const stored = new Set(rows.map((row) => row.token));
-    return counts.filter(({ token }) => stored.has(token));
+    const known = new Set(rows.map((row) => row.token));
+    const stored = counts.filter(({ token }) => known.has(token));
+    if (stored.length === 0) return [];
+    await database.write(
+      `UPDATE applications
+       SET chats_count = GREATEST(chats_count, CASE token ${stored.map(() => 'WHEN ? THEN ?').join(' ')} END)
+       WHERE token IN (${placeholders(stored.length)})`,
+      [...stored.flatMap(({ token, count }) => [token, count]), ...stored.map(({ token }) => token)],
+    );
+    return stored;
   },
 
   /** The highest chat number of each application, after the application `afterId`: for recovering the counters. */

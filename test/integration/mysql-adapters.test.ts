@@ -1,7 +1,8 @@
 import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { CreateMessage } from '../../lib/contracts/commands.ts';
-import { openDatabase } from '../../lib/mysql/database.ts';
+import { createApplications } from '../../lib/mysql/applications.ts';
+import { type Database, openDatabase } from '../../lib/mysql/database.ts';
 import { createMessages } from '../../lib/mysql/messages.ts';
 import { migrate } from '../../lib/mysql/migrations.ts';
 import { createOwnDatabase, openStores, readMigrations, type Stores } from '../support/stores.ts';
@@ -186,6 +187,31 @@ describe('applications and chats in batches', () => {
         { token: 'absent', count: 1 },
       ]),
     ).toEqual([{ token, count: chats }]);
+  });
+
+  test('tells no count stored whose row came in the middle', async () => {
+    const late = { token: 'late', count: 3 };
+    const { database } = stores;
+    const arrive = () =>
+      stores.applications.insert([{ token: late.token, name: 'late', creatorId: ana, date, commandId: 50 }]);
+    let arrived: Promise<unknown> | undefined;
+    /** The row is there as soon as the first statement has been answered. */
+    const then = async <Result>(answer: Promise<Result>): Promise<Result> => {
+      const answered = await answer;
+      arrived ??= arrive();
+      await arrived;
+      return answered;
+    };
+    const watched: Database = {
+      ...database,
+      select: (sql, values) => then(database.select(sql, values)),
+      write: (sql, values) => then(database.write(sql, values)),
+    };
+    const told = await createApplications(watched).raiseChatsCounts([late]);
+    const stored = (await stores.applications.find(late.token))?.chatsCount;
+    expect({ told, stored }).toEqual({ told: [], stored: 0 });
+    expect(await stores.applications.raiseChatsCounts([late])).toEqual([late]);
+    expect((await stores.applications.find(late.token))?.chatsCount).toBe(3);
   });
 });
 
