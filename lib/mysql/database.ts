@@ -20,8 +20,16 @@ const code = (error: unknown): string =>
 
 /** Nothing was done, or it may be done again: another try is right. */
 const deadlocks = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD']);
+/** The connection is dead; the statement may have come to it before. MySQL says good-bye to one that was idle for too long. */
+const lostConnections = new Set([
+  'PROTOCOL_CONNECTION_LOST',
+  'ECONNRESET',
+  'EPIPE',
+  'ER_CLIENT_INTERACTION_TIMEOUT',
+]);
 /** The server as it is now cannot serve; after a failover another one answers under the same name. */
 const outages = new Set([
+  ...lostConnections,
   'ER_OPTION_PREVENTS_STATEMENT',
   'ER_READ_ONLY_MODE',
   'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION',
@@ -35,12 +43,9 @@ const outages = new Set([
   'ER_CONNECTION_KILLED',
   'ER_QUERY_INTERRUPTED',
   'ER_QUERY_TIMEOUT',
-  'PROTOCOL_CONNECTION_LOST',
   'PROTOCOL_SEQUENCE_TIMEOUT',
   'POOL_WAIT_TIMEOUT',
   'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
   'ETIMEDOUT',
   'ENOTFOUND',
   'EAI_AGAIN',
@@ -155,7 +160,7 @@ export const openDatabase = (
       } catch (error) {
         const again = deadlocks.has(code(error))
           ? attempt < TRIES
-          : attempt === 1 && ['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE'].includes(code(error));
+          : attempt === 1 && lostConnections.has(code(error));
         if (again) continue;
         if (isKnownError(error)) throw error;
         if (isOutage(error) || deadlocks.has(code(error)))

@@ -306,6 +306,15 @@ describe('a server in trouble', () => {
     await database.close();
   });
 
+  test('a connection that the server gave up while we slept is replaced without an error', async () => {
+    const database = open();
+    await database.write('SET SESSION wait_timeout = 1', []);
+    // As an environment that is frozen: what the server said meanwhile is read only after the next statement is sent.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500);
+    expect(await database.select('SELECT 1 AS one', [])).toEqual([{ one: 1 }]);
+    await database.close();
+  });
+
   test('a statement whose connection is killed is run again', async () => {
     const { chatNumber } = await newChat();
     const database = open();
