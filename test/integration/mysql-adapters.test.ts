@@ -368,10 +368,12 @@ describe('a server in trouble', () => {
     await database.close();
   });
 
-  test('a fault of ours is not taken for an outage', async () => {
-    await expect(stores.database.select('SELECT nothing FROM nowhere', [])).rejects.toMatchObject({
-      code: 'ER_NO_SUCH_TABLE',
+  test('what a command brings along is not taken for an outage', async () => {
+    const { chatNumber } = await newChat();
+    await expect(stores.database.write(title, ['x'.repeat(201), token, chatNumber])).rejects.toMatchObject({
+      code: 'ER_DATA_TOO_LONG',
     });
+  });
   });
 });
 
