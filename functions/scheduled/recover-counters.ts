@@ -6,14 +6,16 @@ import type { DeadLetters } from '../../lib/rabbitmq/dead-letters.ts';
 import type { Publisher } from '../../lib/rabbitmq/publisher.ts';
 import { RETRY_DELAY_MS } from '../../lib/rabbitmq/topology.ts';
 import type { Counters } from '../../lib/redis/counters.ts';
+import type { Outbox } from '../../lib/redis/outbox.ts';
 import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { applications, chats, counters, deadLetters, publisher } from '../../lib/runtime/services.ts';
+import { applications, chats, counters, deadLetters, outbox, publisher } from '../../lib/runtime/services.ts';
 
 type Uses = {
   counters: Pick<
     Counters,
     'gate' | 'openGate' | 'raise' | 'forgetApplications' | 'markDirty' | 'hasPassedBarrier' | 'deferredLately'
   >;
+  outbox: Pick<Outbox, 'commands'>;
   publisher: Pick<Publisher, 'publish' | 'declare' | 'depth'>;
   applications: Pick<Applications, 'highestChatNumbers'>;
   chats: Pick<Chats, 'highestMessageNumbers'>;
@@ -26,6 +28,8 @@ const POLL_MS = 100;
 const RETRY_WAIT_MS = 10_000;
 /** Of each queue's dead letters, so many keep their numbers. */
 const MAX_DEAD_LETTERS = 10_000;
+/** Of messages and edits, so many are published again at once: more are the relay's to bring. */
+const MAX_RELAYED = 10_000;
 
 const schema = z.object({
   /** Longer than any function that numbers may run: by then nothing is published any more that Redis does not know. */
@@ -52,12 +56,15 @@ class OutOfTime extends Error {}
  * So this waits until no such handler runs (the grace), then until everything in the queues has reached MySQL (a
  * barrier goes through each queue behind all that is in it, parents first, and again behind what was deferred and came
  * back), and only then takes the highest numbers from MySQL, and from the dead letters, whose numbers a client was
- * told as well. A counter is raised, never lowered: what an older state still holds in its outbox is relayed later,
- * under the numbers it has. May run twice at once, and begins anew after a crash.
+ * told as well. A counter is raised, never lowered.
+ *
+ * What is still in an outbox behind the barrier is not in the broker: an older state holds it, or its publish failed.
+ * It is published again before the next queue is looked at: what waits there for its parent, with a number that the
+ * older state does not know, may wait for this. May run twice at once, and begins anew after a crash.
  */
 export const recoverCounters = async (
   { options, remainingMs, log }: Run<z.output<typeof schema>>,
-  { counters, publisher, applications, chats, deadLetters }: Uses,
+  { counters, outbox, publisher, applications, chats, deadLetters }: Uses,
 ): Promise<{ gate: 'open' | 'closed'; raised?: number }> => {
   const gate = await counters.gate();
   if (gate.open) return { gate: 'open' };
@@ -93,6 +100,24 @@ export const recoverCounters = async (
     if (!(await someWait(queue))) return;
     await returnDeferred(queue);
     await drain(queue);
+  };
+
+  const relay = async (queue: string, atMost = Number.POSITIVE_INFINITY): Promise<void> => {
+    let after = 0;
+    for (let relayed = 0; relayed < atMost; relayed += BATCH) {
+      const commands = await outbox.commands(queue, {
+        after,
+        olderThan: Number.MAX_SAFE_INTEGER,
+        count: BATCH,
+      });
+      const last = commands.at(-1);
+      if (last === undefined) return;
+      await publisher.publish(
+        commands.map(({ commandId, command }) => ({ queue, content: command, messageId: String(commandId) })),
+      );
+      await drain(queue);
+      after = last.commandId;
+    }
   };
 
   const recoverApplications = async (): Promise<number> => {
@@ -150,9 +175,15 @@ export const recoverCounters = async (
     await pause(Math.max(0, Math.min(options.graceSeconds * 1000 - gate.closedForMs, remainingMs())));
     inTime();
     await drain('create-application');
+    await relay('create-application');
     await drain('update-application');
+    await relay('update-application');
     await drainWithDeferred('create-chat');
+    await relay('create-chat');
     await drainWithDeferred('create-message');
+    await relay('create-message', MAX_RELAYED);
+    await drain('update-message');
+    await relay('update-message', MAX_RELAYED);
     raised += await recoverApplications();
     raised += await recoverChats();
     raised += await reserveDeadLetters('create-chat');
@@ -176,6 +207,7 @@ const parsed = (content: string): unknown => {
 
 export const handler = scheduledHandler(schema, recoverCounters, {
   counters,
+  outbox,
   publisher,
   applications,
   chats,
