@@ -13,7 +13,14 @@ import { applications, chats, counters, deadLetters, outbox, publisher } from '.
 type Uses = {
   counters: Pick<
     Counters,
-    'gate' | 'openGate' | 'raise' | 'forgetApplications' | 'markDirty' | 'hasPassedBarrier' | 'deferredLately'
+    | 'gate'
+    | 'openGate'
+    | 'read'
+    | 'raise'
+    | 'forgetApplications'
+    | 'markDirty'
+    | 'hasPassedBarrier'
+    | 'deferredLately'
   >;
   outbox: Pick<Outbox, 'commands'>;
   publisher: Pick<Publisher, 'publish' | 'declare' | 'depth'>;
@@ -37,12 +44,9 @@ const schema = z.object({
 });
 
 /** Only what was accepted here has a command id: what another program made up must not move a counter. */
-const numberedCommand = z.object({
-  commandId: z.int().min(1),
-  token: z.string(),
-  chatNumber: z.int().min(1),
-  messageNumber: z.int().min(1).optional(),
-});
+const acceptedApplication = z.object({ commandId: z.int().min(1), token: z.string() });
+const acceptedChat = acceptedApplication.extend({ chatNumber: z.int().min(1) });
+const acceptedMessage = acceptedChat.extend({ messageNumber: z.int().min(1) });
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -155,18 +159,51 @@ export const recoverCounters = async (
       afterId = last.id;
     }
   };
-  /** A command that was set aside keeps its number; only where its parent has a counter can one be given at all. */
-  const reserveDeadLetters = async (queue: string): Promise<number> => {
+  const deadOf = async <Schema extends z.ZodType>(
+    queue: string,
+    schema: Schema,
+  ): Promise<z.output<Schema>[]> => {
     const { letters } = await deadLetters.list(queue, { limit: MAX_DEAD_LETTERS });
-    const counts = letters.flatMap(({ content }) => {
-      const { data } = numberedCommand.safeParse(parsed(content));
-      if (data === undefined) return [];
-      const { token, chatNumber, messageNumber } = data;
-      return messageNumber === undefined
-        ? [{ token, count: chatNumber }]
-        : [{ token, chatNumber, count: messageNumber }];
+    return letters.flatMap(({ content }) => {
+      const { data } = schema.safeParse(parsed(content));
+      return data === undefined ? [] : [data];
     });
-    return counters.raise(counts, { onlyExisting: true });
+  };
+  /** Those whose parent has a counter: without one no number can have been given. */
+  const withParent = async <Child>(
+    children: Child[],
+    parentOf: (child: Child) => { token: string; chatNumber?: number },
+  ): Promise<Child[]> => {
+    const counts = await counters.read(children.map(parentOf));
+    return children.filter((_child, i) => counts[i] !== undefined);
+  };
+  /**
+   * A command that was set aside keeps its number, and what it was to create keeps its counter: clients know of it, and
+   * a redrive brings it back before its children, which have numbers already.
+   */
+  const reserveDeadLetters = async (): Promise<number> => {
+    const applications = await deadOf('create-application', acceptedApplication);
+    let raised = await counters.raise(applications.map(({ token }) => ({ token, count: 0 })));
+    const chats = await withParent(await deadOf('create-chat', acceptedChat), ({ token }) => ({ token }));
+    raised += await counters.raise(
+      chats.flatMap(({ token, chatNumber }) => [
+        { token, count: chatNumber },
+        { token, chatNumber, count: 0 },
+      ]),
+    );
+    await counters.markDirty(
+      'applications',
+      chats.map(({ token }) => ({ token })),
+    );
+    const messages = await withParent(
+      await deadOf('create-message', acceptedMessage),
+      ({ token, chatNumber }) => ({ token, chatNumber }),
+    );
+    raised += await counters.raise(
+      messages.map(({ token, chatNumber, messageNumber }) => ({ token, chatNumber, count: messageNumber })),
+    );
+    await counters.markDirty('chats', messages);
+    return raised;
   };
 
   let raised = 0;
@@ -186,8 +223,7 @@ export const recoverCounters = async (
     await relay('update-message', MAX_RELAYED);
     raised += await recoverApplications();
     raised += await recoverChats();
-    raised += await reserveDeadLetters('create-chat');
-    raised += await reserveDeadLetters('create-message');
+    raised += await reserveDeadLetters();
   } catch (error) {
     if (error instanceof OutOfTime) return { gate: 'closed', raised };
     throw error;

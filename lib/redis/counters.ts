@@ -42,18 +42,17 @@ export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) =>
       const values = await guarded(() => redis.mget(of.map(counterKey)));
       return values.map((value) => (value === null ? undefined : Number(value)));
     },
-    /**
-     * Brings counters up to at least these values: those that are missing too, unless `onlyExisting`.
-     * @returns how many were raised
-     */
-    raise: async (counts: Count[], { onlyExisting = false } = {}): Promise<number> => {
+    /** Brings counters up to at least these values, those that are missing too. @returns how many were raised */
+    raise: async (counts: Count[]): Promise<number> => {
       if (counts.length === 0) return 0;
       return Number(
         await guarded(() =>
-          runScript(redis, raiseCounters, counts.map(counterKey), [
-            onlyExisting ? 'existing' : 'all',
-            ...counts.map(({ count }) => count),
-          ]),
+          runScript(
+            redis,
+            raiseCounters,
+            counts.map(counterKey),
+            counts.map(({ count }) => count),
+          ),
         ),
       );
     },

@@ -7,17 +7,12 @@ refuse(KEYS[1])
 return { 'closed', string.format('%.0f', nowMicros() - tonumber(redis.call('HGET', KEYS[1], closedAtField()))), runId() }
 `);
 
-/**
- * KEYS counters · ARGV 'all', or 'existing' to leave out those that are missing; then for each counter the least that
- * it must be. Answers how many were raised.
- */
+/** KEYS counters · ARGV for each the least that it must be. Answers how many were raised. */
 export const raiseCounters = script(/* lua */ `
 local raised = 0
 for i, key in ipairs(KEYS) do
-  local value = redis.call('GET', key)
-  local least = ARGV[i + 1]
-  if value and tonumber(value) < tonumber(least) or not value and ARGV[1] == 'all' then
-    redis.call('SET', key, least)
+  if tonumber(redis.call('GET', key) or '-1') < tonumber(ARGV[i]) then
+    redis.call('SET', key, ARGV[i])
     raised = raised + 1
   end
 end

@@ -135,6 +135,7 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
     await consumeAll();
     await system.accept.messages(token, chatNumber, 2);
     await stored(2);
+    await system.invoke('syncCounts');
     // A sender that MySQL does not know: dead at once, though it was accepted and numbered.
     const dead = await system.services.acceptance().message(
       {
@@ -154,8 +155,52 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
     });
     await loseRedis();
     await recovered();
+    await system.invoke('syncCounts');
+    const [row] = await system.services
+      .database()
+      .select('SELECT messages_count FROM chats WHERE token = ?', [token]);
+    expect(row).toMatchObject({ messages_count: 3 });
     expect(await system.accept.message(token, chatNumber)).toBe(4);
     await system.invoke('deadLetters', { action: 'discard', queue: 'create-message' });
+  });
+
+  test('what was set aside with its parent keeps its number as well', async () => {
+    token = await system.accept.application();
+    await consumeAll();
+    // Unknown to MySQL until an operator has mended it.
+    const stranger = 4_000_000_001;
+    const { acceptance, database } = system.services;
+    const date = new Date().toISOString();
+    chatNumber = await acceptance().chat(
+      { token, creatorId: stranger, date },
+      { callerId: stranger, target: 'test' },
+    );
+    const write = () =>
+      acceptance().message(
+        { token, chatNumber, senderId: stranger, senderName: 'Eve', body: 'dead', date },
+        { callerId: stranger, target: 'test' },
+      );
+    expect([await write(), await write()]).toEqual([1, 2]);
+    await eventually(async () =>
+      expect(await system.invoke('deadLetters')).toMatchObject({
+        'create-chat': { held: 1 },
+        'create-message': { held: 2 },
+      }),
+    );
+    await loseRedis();
+    await recovered();
+    await database().write(
+      "INSERT INTO users (id, name, email, password, created_at) VALUES (?, 'Eve', 'eve@example.org', '-', NOW(3))",
+      [stranger],
+    );
+    await system.invoke('deadLetters', { action: 'redrive', queue: 'create-chat' });
+    expect(await write()).toBe(3);
+    await system.invoke('deadLetters', { action: 'redrive' });
+    await stored(3);
+    await system.invoke('syncCounts');
+    const [row] = await database().select('SELECT chats_count FROM applications WHERE token = ?', [token]);
+    expect(row).toMatchObject({ chats_count: 1 });
+    expect(JSON.stringify(await system.invoke('deadLetters'))).not.toContain('"id"');
   });
 
   test('MySQL is down meanwhile, and Redis restarts in the middle of a recovery', async () => {
