@@ -45,7 +45,14 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
     /** Commands that were set aside: they lie in the dead-letter queue now. */
     forget: async (queue: string, commandIds: readonly number[]): Promise<void> => {
       for (const chunk of chunks(commandIds)) {
-        await guarded(() => redis.xdel(keys.outbox(queue), ...chunk.map((id) => `${id}-0`)));
+        await guarded(async () => {
+          // What the index is to get is no stream: its ids are scores.
+          if (keys.outbox(queue) !== keys.indexOutbox) {
+            await redis.xdel(keys.outbox(queue), ...chunk.map((id) => `${id}-0`));
+            return;
+          }
+          await Promise.all(chunk.map((id) => redis.zremrangebyscore(keys.indexOutbox, id, id)));
+        });
       }
     },
 

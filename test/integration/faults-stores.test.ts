@@ -230,4 +230,28 @@ describe('OpenSearch', { timeout: 60_000 }, () => {
     });
     await system.invoke('deadLetters', { action: 'discard', queue: 'index-message' });
   });
+
+  test("is sent what no command is: that is set aside once, and in nobody's way", async () => {
+    await begin();
+    const redis = new Redis(system.stack.urls.REDIS_URL);
+    const connection = await connect(system.stack.urls.RABBITMQ_URL);
+    try {
+      // Something is on its way to the index meanwhile.
+      await redis.zadd('outbox:index-message', 7, `${token}:9:9`);
+      const channel = await connection.createConfirmChannel();
+      channel.sendToQueue('index-message', Buffer.from('{"not": "a message"}'), { messageId: '5' });
+      await channel.waitForConfirms();
+      await system.accept.messages(token, chatNumber, 3);
+      await eventually(async () => expect(await indexed()).toEqual(upTo(3)));
+      expect(await system.invoke('deadLetters', { queue: 'index-message' })).toMatchObject({
+        'index-message': { held: 1, letters: [{ id: '5', reason: expect.stringContaining('malformed') }] },
+      });
+      expect(await redis.zscore('outbox:index-message', `${token}:9:9`)).toBe('7');
+    } finally {
+      await connection.close();
+      await redis.zrem('outbox:index-message', `${token}:9:9`).finally(() => redis.disconnect());
+    }
+    await system.invoke('deadLetters', { action: 'discard', queue: 'index-message' });
+    await whole(3);
+  });
 });
