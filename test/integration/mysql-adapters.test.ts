@@ -374,7 +374,6 @@ describe('a server in trouble', () => {
       code: 'ER_DATA_TOO_LONG',
     });
   });
-  });
 });
 
 test('migrations run once, though two begin at the same time', async () => {
