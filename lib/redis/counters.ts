@@ -3,7 +3,7 @@ import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { forgetApplications, gateStatus, openGate, raiseCounters } from './recover.lua.ts';
 import { runScript } from './script.ts';
-import { settleCounts } from './settle.lua.ts';
+import { note, settleCounts } from './settle.lua.ts';
 
 export type DirtyKind = 'applications' | 'chats';
 /** A counter that moved: an application's number of chats, or a chat's number of messages. */
@@ -11,6 +11,7 @@ export type Count = { token: string; chatNumber?: number; count: number };
 
 /** Several times as long as a deferred command stays away. */
 const DEFERRAL_SECONDS = 10;
+const BARRIER_SECONDS = 3_600;
 
 /** The counters, the gate before them, and the marks of those that moved. */
 export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
@@ -100,13 +101,13 @@ export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) =>
 
     /** Barriers: a mark that went through a queue behind everything that was in it. */
     passBarrier: async (id: string): Promise<void> => {
-      await guarded(() => redis.set(keys.barrier(id), '1', 'EX', 3600));
+      await guarded(() => runScript(redis, note, [keys.barrier(id)], [BARRIER_SECONDS]));
     },
     hasPassedBarrier: async (id: string): Promise<boolean> =>
       (await guarded(() => redis.exists(keys.barrier(id)))) === 1,
     /** Commands of this queue wait for a parent: they are neither in the queue nor stored for a while. */
     noteDeferral: async (queue: string): Promise<void> => {
-      await guarded(() => redis.set(keys.deferred(queue), '1', 'EX', DEFERRAL_SECONDS));
+      await guarded(() => runScript(redis, note, [keys.deferred(queue)], [DEFERRAL_SECONDS]));
     },
     deferredLately: async (queue: string): Promise<boolean> =>
       (await guarded(() => redis.exists(keys.deferred(queue)))) === 1,

@@ -3,6 +3,7 @@ import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { runScript } from './script.ts';
 import {
+  noteField,
   settleApplications,
   settleChats,
   settleIndexed,
@@ -232,7 +233,7 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
       return { upTo: Number(upTo ?? 0), atMs: Number(at ?? 0) };
     },
     noteRelayed: async (queue: string, { upTo, atMs }: { upTo: number; atMs: number }): Promise<void> => {
-      await guarded(() => redis.hset(keys.relayed, queue, `${upTo}@${atMs}`));
+      await guarded(() => runScript(redis, noteField, [keys.relayed], [queue, `${upTo}@${atMs}`]));
     },
 
     /** The oldest write (microseconds) of these outboxes that is still on the way, if any. */

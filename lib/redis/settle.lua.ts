@@ -136,6 +136,25 @@ end
 return 'OK'
 `);
 
+/*
+ * What the way out has to note. These begin with a removal as well: a function that could not note something would not
+ * let out what it has stored.
+ */
+
+/** KEYS key · ARGV seconds: notes something for a time. */
+export const note = script(/* lua */ `
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], '1', 'EX', ARGV[1])
+return 'OK'
+`);
+
+/** KEYS hash · ARGV field, value */
+export const noteField = script(/* lua */ `
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 'OK'
+`);
+
 /** KEYS dirty set · ARGV for each: member, key of its counter, value that MySQL now has. */
 export const settleCounts = script(/* lua */ `
 for i = 1, #ARGV, 3 do

@@ -163,6 +163,51 @@ describe('what is accepted is persisted', { timeout: 60_000 }, () => {
   });
 });
 
+describe('what is on the way leaves a Redis at its maxmemory', { timeout: 60_000 }, () => {
+  const withRedis = async (work: (redis: Redis) => Promise<unknown>) => {
+    const redis = new Redis(system.stack.urls.REDIS_URL);
+    await work(redis).finally(() => redis.disconnect());
+  };
+  const whileFull = async (work: () => Promise<void>) => {
+    await withRedis((redis) => redis.config('SET', 'maxmemory', '1'));
+    try {
+      await expect(system.accept.message(token, chatNumber)).rejects.toMatchObject({ code: 'unavailable' });
+      await work();
+    } finally {
+      await withRedis((redis) => redis.config('SET', 'maxmemory', '0'));
+    }
+  };
+
+  test('though a message among it waits for its chat', async () => {
+    await begin();
+    await consumeCommands();
+    await eventually(async () => expect((await system.depths())['create-chat']).toBe(0));
+    await stopConsuming?.();
+    const missing = await system.accept.chat(token);
+    await withChannel((channel) => channel.purgeQueue('create-chat'));
+    await system.accept.message(token, missing);
+    await system.accept.messages(token, chatNumber, 5);
+    await whileFull(async () => {
+      await consumeCommands();
+      await eventually(async () => expect((await system.depths())['create-message']).toBe(0));
+    });
+    expect(await system.stored(token, chatNumber)).toEqual(upTo(5));
+  });
+
+  test('though all of it has to be relayed', async () => {
+    await begin();
+    await system.accept.messages(token, chatNumber, 5);
+    await withChannel(async (channel) => {
+      for (const queue of queueNames) await channel.purgeQueue(queue);
+    });
+    await whileFull(async () => {
+      await consumeCommands();
+      await system.invoke('relayOutbox', relayAll, 20_000);
+      await settled(5);
+    });
+  });
+});
+
 describe('the relay', { timeout: 60_000 }, () => {
   test('publishes a step and no more while the queue is not empty', async () => {
     await begin();
