@@ -16,6 +16,8 @@ export const connectRedis = (
     // A command on a connection that is lost fails at once: whoever sent it knows whether it may be sent again.
     maxRetriesPerRequest: 0,
     enableReadyCheck: true,
+    // After a failover the old primary may live on as a replica, and keep this connection: the name leads elsewhere now.
+    reconnectOnError: ({ message }) => /^(READONLY|MOVED) /.test(message),
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 3), 400),
   });
   redis.on('error', onError);

@@ -162,14 +162,18 @@ describe('accepting', () => {
   });
 });
 
-describe('a connection that dies before the answer', () => {
-  /** Hands everything on; once `cut` is set, the next answer is lost with its connection. */
+describe('a connection that dies before the answer, or leads to the wrong server', () => {
+  /**
+   * Hands everything on; once `cut` is set, the next answer is lost with its connection. A connection that is `demoted`
+   * leads to a server that is a replica now.
+   */
   const unreliable = async () => {
     const target = new URL(url);
     const sockets = new Set<Socket>();
-    const proxy: { cut: boolean; cuts: number; server: Server } = {
+    const proxy: { cut: boolean; cuts: number; demoted: Set<Socket>; server: Server } = {
       cut: false,
       cuts: 0,
+      demoted: new Set(),
       server: createServer(),
     };
     proxy.server.on('connection', (client) => {
@@ -182,7 +186,11 @@ describe('a connection that dies before the answer', () => {
           server.destroy();
         });
       }
-      client.pipe(server);
+      client.on('data', (data) => {
+        if (proxy.demoted.has(client))
+          client.write("-READONLY You can't write against a read only replica.\r\n");
+        else server.write(data);
+      });
       server.on('data', (data) => {
         if (proxy.cut) {
           proxy.cut = false;
@@ -202,7 +210,7 @@ describe('a connection that dies before the answer', () => {
       proxy.server.close();
     });
     await own.ping();
-    return { proxy, redis: own };
+    return { proxy, sockets, redis: own };
   };
 
   test('the same number comes on the next one, given once', async () => {
@@ -219,6 +227,19 @@ describe('a connection that dies before the answer', () => {
     expect(proxy.cuts).toBe(5);
     expect((await cell.counters.read([{ token, chatNumber: 1 }]))[0]).toBe(5);
     expect((await cell.outbox.depths(['create-message']))['create-message']).toBe(5);
+  });
+
+  test('after a failover the next write finds the new primary', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    const { proxy, sockets, redis: own } = await unreliable();
+    const acceptor = createAcceptor({ redis: own, keys: cell.keys });
+    expect((await message({ acceptor })).result).toBe(1);
+    // The name leads to another server now; the old one lives on, and keeps its connections.
+    for (const client of sockets) proxy.demoted.add(client);
+    await expect(message({ acceptor })).rejects.toMatchObject({ code: 'unavailable' });
+    expect((await message({ acceptor })).result).toBe(2);
   });
 });
 
