@@ -2,15 +2,17 @@ import * as z from 'zod';
 import { toIndexable } from '../../lib/domain/message.ts';
 import type { Messages } from '../../lib/mysql/messages.ts';
 import type { Publication, Publisher } from '../../lib/rabbitmq/publisher.ts';
+import { RETRY_DELAY_MS } from '../../lib/rabbitmq/topology.ts';
 import type { Outbox } from '../../lib/redis/outbox.ts';
 import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { commandQueues, messages, now, outbox, publisher } from '../../lib/runtime/services.ts';
+import { commandQueues, maxDeferrals, messages, now, outbox, publisher } from '../../lib/runtime/services.ts';
 
 type Uses = {
   outbox: Pick<Outbox, 'commands' | 'unindexed' | 'relayed' | 'noteRelayed'>;
   publisher: Pick<Publisher, 'publish' | 'depth' | 'declare'>;
   messages: Pick<Messages, 'find'>;
   commandQueues: readonly string[];
+  maxDeferrals: number;
   now: () => number;
 };
 
@@ -34,18 +36,23 @@ const schema = z.object({
  */
 export const relayOutbox = async (
   { options, remainingMs }: Pick<Run<z.output<typeof schema>>, 'options' | 'remainingMs'>,
-  { outbox, publisher, messages, commandQueues, now }: Uses,
+  { outbox, publisher, messages, commandQueues, maxDeferrals, now }: Uses,
 ) => {
   const { olderThanSeconds, againAfterSeconds } = options;
   // One bound for all queues: with a later one for each, a child could be published whose parent was still too young,
   // and its queue would be waited for in vain.
   const olderThan = Math.floor((now() - olderThanSeconds * 1000) * 1000);
+  /**
+   * While commands of a queue wait for their parents, only what is older than any of them can be: one that never comes
+   * must not hold up the others, and what waits is not to be doubled. A command waits a little longer each time than
+   * the delay: twice as long at most.
+   */
+  const olderThanDeferred = Math.min(
+    olderThan,
+    Math.floor((now() - 2 * maxDeferrals * RETRY_DELAY_MS) * 1000),
+  );
   await publisher.declare();
 
-  const isEmpty = async (queue: string): Promise<boolean> => {
-    const { ready, retry } = await publisher.depth(queue);
-    return ready === 0 && retry === 0;
-  };
   /** Waits until the consumer has taken in what is ready; what it deferred waits for a parent, perhaps for a later run. */
   const becomesEmpty = async (queue: string): Promise<boolean> => {
     const deadline = now() + STEP_WAIT_MS;
@@ -64,13 +71,15 @@ export const relayOutbox = async (
       upTo: number | undefined;
     }>,
   ): Promise<number> => {
-    if (!(await isEmpty(queue))) return 0;
+    const { ready, retry } = await publisher.depth(queue);
+    if (ready > 0) return 0;
+    const until = retry === 0 ? olderThan : olderThanDeferred;
     // A pass goes through the outbox from its beginning; a copy that was lost as well is published by the next.
     let pass = await outbox.relayed(queue);
     if (now() - pass.atMs >= againAfterSeconds * 1000) pass = { upTo: 0, atMs: now() };
     let relayed = 0;
     while (remainingMs() > 0) {
-      const step = await next({ after: pass.upTo, olderThan, count: STEP });
+      const step = await next({ after: pass.upTo, olderThan: until, count: STEP });
       if (step.upTo === undefined) break;
       await publisher.publish(step.publications);
       relayed += step.publications.length;
@@ -116,5 +125,6 @@ export const handler = scheduledHandler(schema, relayOutbox, {
   publisher,
   messages,
   commandQueues,
+  maxDeferrals,
   now,
 });
