@@ -1,10 +1,13 @@
 import * as z from 'zod';
 import { queueNames } from '../../lib/contracts/commands.ts';
+import { unavailable } from '../../lib/domain/errors.ts';
 import type { DeadLetter, DeadLetters } from '../../lib/rabbitmq/dead-letters.ts';
+import type { Counters } from '../../lib/redis/counters.ts';
 import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { deadLetters } from '../../lib/runtime/services.ts';
+import { counters, deadLetters } from '../../lib/runtime/services.ts';
+import { ifAvailable } from '../../lib/runtime/without-redis.ts';
 
-type Uses = { deadLetters: DeadLetters };
+type Uses = { deadLetters: DeadLetters; counters: Pick<Counters, 'gate'> };
 
 const schema = z
   .object({
@@ -63,11 +66,18 @@ const byReason = (letters: readonly DeadLetter[]): Record<string, number> => {
 /**
  * Lists, shows, redrives or discards commands that were set aside, by queue. A redriven command that is now possible
  * is applied once; one that is not comes back here with its reason.
+ *
+ * Refuses while numbers are being recovered: dead letters that are looked at or moved meanwhile would be missed, and
+ * their numbers given again.
  */
 export const handleDeadLetters = async (
   { options: { action, queue, ids, limit } }: Pick<Run<z.output<typeof schema>>, 'options'>,
-  { deadLetters }: Uses,
+  { deadLetters, counters }: Uses,
 ): Promise<Record<string, object>> => {
+  const gate = await ifAvailable(counters.gate());
+  if (gate?.open === false) {
+    throw unavailable('The numbers are being recovered, also from the dead letters; ask again in a minute.');
+  }
   const report: Record<string, object> = {};
   // Parents come first, so that what is redriven finds them.
   for (const name of queue === undefined ? queueNames : [queue]) {
@@ -84,4 +94,9 @@ export const handleDeadLetters = async (
   return report;
 };
 
-export const handler = scheduledHandler(schema, handleDeadLetters, { deadLetters }, { logReport: false });
+export const handler = scheduledHandler(
+  schema,
+  handleDeadLetters,
+  { deadLetters, counters },
+  { logReport: false },
+);

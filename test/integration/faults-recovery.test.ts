@@ -154,6 +154,9 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
       expect(report).toMatchObject({ 'create-message': { held: 1 } });
     });
     await loseRedis();
+    // Whoever looks at them meanwhile would hide their numbers.
+    await refused();
+    await expect(system.invoke('deadLetters')).rejects.toMatchObject({ code: 'unavailable' });
     await recovered();
     await system.invoke('syncCounts');
     const [row] = await system.services
