@@ -2,6 +2,10 @@ import { isKnownError, unavailable } from '../domain/errors.ts';
 
 const scriptFault = /^(ERR|WRONGTYPE|NOSCRIPT|EXECABORT)/;
 
+/** What aborted a transaction was said of its single commands. */
+const causesOf = (error: Error): Error[] =>
+  'previousErrors' in error && Array.isArray(error.previousErrors) ? error.previousErrors : [error];
+
 /**
  * Runs calls to Redis; what the server cannot do now (no connection, time-out, loading, out of memory, read only, a
  * password or right that it does not grant) becomes 'unavailable', a fault of ours stays what it is.
@@ -11,7 +15,13 @@ export const guarded = async <Result>(work: () => Promise<Result>): Promise<Resu
     return await work();
   } catch (error) {
     if (isKnownError(error)) throw error;
-    if (error instanceof Error && error.name === 'ReplyError' && scriptFault.test(error.message)) throw error;
+    if (
+      error instanceof Error &&
+      error.name === 'ReplyError' &&
+      causesOf(error).some(({ message }) => scriptFault.test(message))
+    ) {
+      throw error;
+    }
     throw unavailable('The numbering service does not answer.', error);
   }
 };

@@ -5,6 +5,7 @@ import { connectRedis } from '../../lib/redis/client.ts';
 import { createCounters } from '../../lib/redis/counters.ts';
 import { createDirectory } from '../../lib/redis/directory.ts';
 import { createRecentMessages } from '../../lib/redis/recent-messages.ts';
+import { createSignInAttempts } from '../../lib/redis/sign-in-attempts.ts';
 import { createApplicationDirectory } from '../../lib/runtime/application-directory.ts';
 import { createChatDirectory } from '../../lib/runtime/chat-directory.ts';
 import { createConversation } from '../../lib/runtime/conversation.ts';
@@ -327,6 +328,8 @@ describe('with Redis at its maxmemory', () => {
       await expect(accept()).rejects.toMatchObject(unavailable);
       await expect(stores.acceptor.messageUpdate(update, ana)).rejects.toMatchObject(unavailable);
       await expect(newChat()).rejects.toMatchObject(unavailable);
+      const signIns = createSignInAttempts({ redis: stores.redis, keys });
+      await expect(signIns.begin('ana@example.org')).rejects.toMatchObject(unavailable);
       expect(await everything()).toEqual(before);
       const { conversation } = readers();
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 2 }))).toEqual([1]);
