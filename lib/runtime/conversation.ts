@@ -104,7 +104,11 @@ export const createConversation = ({
     /** @throws not-found, unavailable */
     message: async (chat: Chat, messageNumber: number): Promise<Message> => {
       const recent = await ifAvailable(recentMessages.message(chat, messageNumber));
-      const message = recent?.message ?? (await messages.find([{ ...chat, messageNumber }]))[0];
+      const find = () => messages.find([{ ...chat, messageNumber }]);
+      let message = recent?.message;
+      if (message === undefined) [message] = await find();
+      // An older copy of Redis may hold it as it was before its edits.
+      else if (!recent?.known) [message] = mergeByNumber([message], (await ifAvailable(find())) ?? []);
       if (message === undefined) throw recent?.known ? notFound('message') : notKnownYet('message');
       return applyEdit(message, recent?.edit);
     },
