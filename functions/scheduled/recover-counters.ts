@@ -209,7 +209,9 @@ export const recoverCounters = async (
   let raised = 0;
   try {
     await publisher.declare();
-    await pause(Math.max(0, Math.min(options.graceSeconds * 1000 - gate.closedForMs, remainingMs())));
+    // A clock that was set back meanwhile must not prolong it.
+    const graceMs = options.graceSeconds * 1000 - Math.max(0, gate.closedForMs);
+    await pause(Math.max(0, Math.min(graceMs, remainingMs())));
     inTime();
     await drain('create-application');
     await relay('create-application');

@@ -239,6 +239,19 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
   });
 });
 
+test('a clock that is set back after the gate has closed does not keep it closed', {
+  timeout: 60_000,
+}, async () => {
+  await consumeAll();
+  await restartRedis();
+  await refused();
+  const redis = connectRedis(system.stack.urls.REDIS_URL, { timeoutMs: 2_000, onError: () => undefined });
+  const { state } = createKeys();
+  const [field = ''] = (await redis.hkeys(state)).filter((name) => name.startsWith('closedAt:'));
+  await redis.hset(state, field, (Date.now() + 3_600_000) * 1000).finally(() => redis.disconnect());
+  expect(await system.invoke('recoverCounters', { graceSeconds: 1 }, 20_000)).toMatchObject({ gate: 'open' });
+});
+
 test('a restart without loss goes on where it was', { timeout: 60_000 }, async () => {
   await begin();
   await system.accept.messages(token, chatNumber, 20);
