@@ -1,5 +1,6 @@
 import { createPool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 import { isKnownError, unavailable } from '../domain/errors.ts';
+import { isDeadlock, isLostConnection, isOutage } from './errors.ts';
 
 export type Value = string | number | null;
 export type Row = RowDataPacket;
@@ -14,56 +15,6 @@ export type Database = {
   ping: () => Promise<void>;
   close: () => Promise<void>;
 };
-
-const code = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-
-/** Nothing was done, or it may be done again: another try is right. */
-const deadlocks = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD']);
-/** The connection is dead; the statement may have come to it before. MySQL says good-bye to one that was idle for too long. */
-const lostConnections = new Set([
-  'PROTOCOL_CONNECTION_LOST',
-  'ECONNRESET',
-  'EPIPE',
-  'ER_CLIENT_INTERACTION_TIMEOUT',
-]);
-/** The server as it is now cannot serve; after a failover another one answers under the same name. */
-const outages = new Set([
-  ...lostConnections,
-  'ER_OPTION_PREVENTS_STATEMENT',
-  'ER_READ_ONLY_MODE',
-  'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION',
-  'ER_SERVER_SHUTDOWN',
-  'ER_CON_COUNT_ERROR',
-  'ER_TOO_MANY_USER_CONNECTIONS',
-  'ER_USER_LIMIT_REACHED',
-  'ER_DISK_FULL',
-  'ER_RECORD_FILE_FULL',
-  'ER_NEW_ABORTING_CONNECTION',
-  'ER_CONNECTION_KILLED',
-  'ER_QUERY_INTERRUPTED',
-  'ER_QUERY_TIMEOUT',
-  'PROTOCOL_SEQUENCE_TIMEOUT',
-  'POOL_WAIT_TIMEOUT',
-  'ECONNREFUSED',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-]);
-/**
- * SQLSTATE class 42: a table, a column or a right that our statement needs is not there. No command is to blame; a
- * migration or a grant mends it.
- */
-const lacksWhatWeNeed = (error: unknown) =>
-  error instanceof Error &&
-  'sqlState' in error &&
-  typeof error.sqlState === 'string' &&
-  error.sqlState.startsWith('42');
-const isOutage = (error: unknown) =>
-  outages.has(code(error)) ||
-  lacksWhatWeNeed(error) ||
-  (error instanceof Error && 'fatal' in error && error.fatal === true);
 
 const TRIES = 3;
 
@@ -158,13 +109,10 @@ export const openDatabase = (
       try {
         return await work();
       } catch (error) {
-        const again = deadlocks.has(code(error))
-          ? attempt < TRIES
-          : attempt === 1 && lostConnections.has(code(error));
+        const again = isDeadlock(error) ? attempt < TRIES : attempt === 1 && isLostConnection(error);
         if (again) continue;
         if (isKnownError(error)) throw error;
-        if (isOutage(error) || deadlocks.has(code(error)))
-          throw unavailable('The database does not answer.', error);
+        if (isOutage(error) || isDeadlock(error)) throw unavailable('The database does not answer.', error);
         throw error;
       }
     }

@@ -5,6 +5,7 @@ import type { CommandContract } from '../contracts/commands.ts';
 import { type RabbitMqMessage, rabbitmqEvent } from '../contracts/rabbitmq-event.ts';
 import type { Placed } from '../domain/batch.ts';
 import { isKnownError } from '../domain/errors.ts';
+import { isServersOwnError } from '../mysql/errors.ts';
 import type { Publication } from '../rabbitmq/publisher.ts';
 import { deadQueue, retryQueue } from '../rabbitmq/topology.ts';
 import { type Providers, provide } from './lazy.ts';
@@ -53,9 +54,10 @@ const publicationOf = (
 
 /**
  * Makes a Lambda handler (Amazon MQ event source) of a function that persists a batch. Returning acknowledges the whole
- * batch, throwing puts all of it back: so nothing is thrown but what another time may mend. What is malformed is set
- * aside at once. When a batch fails on something other than a server that is down, its halves are tried, and theirs, and
- * only those commands that fail alone are set aside: poison is not in the way of its batch-mates.
+ * batch, throwing puts all of it back: so nothing is thrown but what another time may mend. When a batch fails on
+ * something other than a server that cannot do its work, its halves are tried, and theirs, and only those commands that
+ * fail alone are set aside: poison is not in the way of its batch-mates. What is malformed is set aside when the rest is
+ * done, so that it is set aside once, however often the batch has to come again.
  */
 export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
   { queue, schema }: CommandContract<Schema>,
@@ -134,7 +136,7 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
     try {
       await run(new Map(deliveries), uses);
     } catch (error) {
-      if (isKnownError(error, 'unavailable')) throw error;
+      if (isKnownError(error, 'unavailable') || isServersOwnError(error)) throw error;
       const [first] = deliveries;
       if (first !== undefined && deliveries.length === 1) {
         await bury([{ delivery: first[1], reason: reasonOf(error) }]);
@@ -167,8 +169,8 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
           reason: `malformed: ${z.prettifyError(command.error)}`.slice(0, 500),
         });
     }
-    await bury(malformed);
     if (deliveries.size > 0) await runApart([...deliveries], uses);
+    await bury(malformed);
     for (const id of barriers) await counters().passBarrier(id);
   });
 };

@@ -12,10 +12,19 @@ import {
   type ServiceName,
   silentReport,
   startServices,
+  type Urls,
 } from '../../local/services/index.ts';
 
 const run = promisify(execFile);
-const quiet = { notice: () => undefined, warning: () => undefined, error: () => undefined };
+/** One line for each batch that was thrown back. */
+const failures: string[] = [];
+const quiet = {
+  notice: () => undefined,
+  warning: () => undefined,
+  error: (line: string) => {
+    failures.push(line);
+  },
+};
 const consumerFiles = {
   'create-application': () => import('../../functions/consumers/persist-application.ts'),
   'update-application': () => import('../../functions/consumers/persist-application-update.ts'),
@@ -67,7 +76,13 @@ export const eventually = <Result>(
  */
 export const startSystem = async (
   name: string,
-  { only, environment = {} }: { only?: readonly ServiceName[]; environment?: Record<string, string> } = {},
+  {
+    only,
+    environment = {},
+  }: {
+    only?: readonly ServiceName[];
+    environment?: Record<string, string> | ((urls: Urls) => Promise<Record<string, string>>);
+  } = {},
 ) => {
   const { MYSQL_URL, REDIS_URL, RABBITMQ_URL, OPENSEARCH_URL, ...machine } = process.env;
   const stack = await startServices({
@@ -82,7 +97,7 @@ export const startSystem = async (
     ...stack.urls,
     JWT_SECRET: stack.secret('jwt'),
     POWERTOOLS_LOG_LEVEL: 'SILENT',
-    ...environment,
+    ...(typeof environment === 'function' ? await environment(stack.urls) : environment),
   });
   const services = await import('../../lib/runtime/services.ts');
 
@@ -229,6 +244,9 @@ export const startSystem = async (
     consume,
     invoke,
     rabbitmqctl,
+    /** How many batches of the queue were thrown back. */
+    failures: (queue: Queue): number =>
+      failures.filter((line) => line.startsWith(`${queue}::`) && line.includes('requeued')).length,
     /** Numbers of a chat's messages that MySQL has. */
     stored,
     /** What the outbox still holds, by queue. */
