@@ -1,7 +1,7 @@
 import type { Client } from '@opensearch-project/opensearch';
 import type { IndexableMessage } from '../domain/message.ts';
 import { documentId, type MessageRef, toDocument } from './document.ts';
-import { IndexRetryLater, SearchUnavailable } from './errors.ts';
+import { IndexRetryLater, indexClosed, SearchUnavailable } from './errors.ts';
 import { request } from './request.ts';
 
 export type BulkResult = { refused: { message: IndexableMessage; reason: string }[] };
@@ -164,8 +164,10 @@ const outcomeOf = (item: Item | undefined): Outcome => {
   // A conflict says that the index already has a newer version, a missing document that it is gone already.
   if (item.status < 300 || item.status === 409 || (item.status === 404 && !item.error))
     return { kind: 'done' };
-  // 400 is about the document. All else (overload, no shard, a disk that is full, no index yet) may pass.
-  return { kind: item.status === 400 || item.status === 413 ? 'refused' : 'later', reason };
+  // 400 is about the document, but for an index that is closed. All else (overload, no shard, a disk that is full, no
+  // index yet) may pass.
+  const isAboutDocument = item.status === 413 || (item.status === 400 && item.error?.type !== indexClosed);
+  return { kind: isAboutDocument ? 'refused' : 'later', reason };
 };
 
 const severity = { done: 0, refused: 1, later: 2 } as const;

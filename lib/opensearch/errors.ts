@@ -1,5 +1,8 @@
 import { KnownError } from '../domain/errors.ts';
 
+/** An index that was closed (a snapshot is being restored) answers with this, and with the status of a bad request. */
+export const indexClosed = 'index_closed_exception';
+
 /** The index cannot answer now: no connection, time-out, overload, a red shard, or no index yet. The same call may succeed later. */
 export class SearchUnavailable extends KnownError {
   constructor(reason: string, { cause }: { cause?: unknown } = {}) {

@@ -1,6 +1,6 @@
 import type { Client } from '@opensearch-project/opensearch';
 import { errors } from '@opensearch-project/opensearch';
-import { SearchUnavailable } from './errors.ts';
+import { indexClosed, SearchUnavailable } from './errors.ts';
 
 export type IndexRequest = {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
@@ -64,7 +64,7 @@ const translate =
   (error: unknown): never => {
     const where = `OpenSearch, ${method} ${path}`;
     if (error instanceof errors.ResponseError) {
-      if (!passing.has(error.statusCode ?? 0)) throw error;
+      if (!passing.has(error.statusCode ?? 0) && error.body?.error?.type !== indexClosed) throw error;
       throw new SearchUnavailable(`${where}: ${error.statusCode} ${error.message}`, { cause: error });
     }
     if (error instanceof errors.TimeoutError || error instanceof errors.RequestAbortedError) {

@@ -62,6 +62,7 @@ describe('MySQL', { timeout: 60_000 }, () => {
       await connection.beginTransaction();
       // Holds the parent row and the gap behind the newest message: an insert waits for both.
       await connection.query('SELECT * FROM chats WHERE token = ? FOR UPDATE', [token]);
+      const before = system.failures('create-message');
       await system.accept.messages(token, chatNumber, 20);
       const waiting = async () => {
         const [rows] = await connection.query<RowDataPacket[]>(
@@ -71,6 +72,9 @@ describe('MySQL', { timeout: 60_000 }, () => {
       };
       // InnoDB brings this table up to date only for a reader who has let it rest for 0.1 s.
       await expect.poll(waiting, { interval: 300, timeout: 30_000 }).toBeGreaterThanOrEqual(1);
+      // Three tries of five seconds each.
+      await eventually(() => expect(system.failures('create-message')).toBeGreaterThan(before), 30_000);
+      expect(await system.stored(token, chatNumber)).toEqual([1]);
     } finally {
       await connection.rollback();
       await connection.end();
@@ -167,7 +171,7 @@ describe('a server that lacks what every command needs: none is set aside for it
   });
 });
 
-describe('OpenSearch', { timeout: 60_000 }, () => {
+describe('OpenSearch', { timeout: 90_000 }, () => {
   test.each([
     ['takes no writes (403)', 'index.blocks.write'],
     ['has a full disk (429)', 'index.blocks.read_only_allow_delete'],
@@ -180,6 +184,68 @@ describe('OpenSearch', { timeout: 60_000 }, () => {
     expect(await indexed()).toEqual([]);
     await client.indices.putSettings({ index: 'messages', body: { [block]: null } });
     await whole(10);
+  });
+
+  test('closes the index for a while: what is to be indexed waits, search says so', async () => {
+    await begin();
+    await client.indices.close({ index: 'messages' });
+    try {
+      const before = system.failures('index-message');
+      await system.accept.messages(token, chatNumber, 10);
+      await stored(10);
+      await eventually(() => expect(system.failures('index-message')).toBeGreaterThan(before + 1));
+      const search = { token, chatNumber, text: 'message', page: 1, limit: 10 };
+      await expect(system.services.messageIndex().search(search)).rejects.toMatchObject({
+        code: 'unavailable',
+      });
+      expect((await system.depths())['index-message']).toBe(10);
+    } finally {
+      await client.indices.open({ index: 'messages' });
+    }
+    await whole(10);
+  });
+
+  test('has a red shard for a while: what is to be indexed waits', async () => {
+    await begin();
+    const { body: all } = await client.indices.get({ index: 'messages' });
+    const [[healthy = '', like] = []] = Object.entries(all);
+    await client.indices.create({
+      index: 'messages-red',
+      wait_for_active_shards: '0',
+      body: {
+        mappings: like?.mappings ?? {},
+        settings: {
+          analysis: like?.settings?.index?.analysis ?? {},
+          'index.routing.allocation.enable': 'none',
+        },
+      },
+    });
+    const moveAlias = (from: string, to: string) =>
+      client.indices.updateAliases({
+        body: {
+          actions: [
+            { add: { index: to, alias: 'messages' } },
+            { remove: { index: from, alias: 'messages' } },
+          ],
+        },
+      });
+    await moveAlias(healthy, 'messages-red');
+    try {
+      await expect(system.services.messageIndex().ping()).rejects.toMatchObject({ code: 'unavailable' });
+      const before = system.failures('index-message');
+      await system.accept.messages(token, chatNumber, 10);
+      await stored(10);
+      await eventually(() => expect(system.failures('index-message')).toBeGreaterThan(before), 45_000);
+      expect((await system.depths())['index-message']).toBe(10);
+      await client.indices.putSettings({
+        index: 'messages-red',
+        body: { 'index.routing.allocation.enable': 'all' },
+      });
+      await whole(10);
+    } finally {
+      await moveAlias('messages-red', healthy);
+      await client.indices.delete({ index: 'messages-red' });
+    }
   });
 
   test('is killed, and comes back', async () => {
