@@ -1,0 +1,79 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { resolve } from 'node:path';
+import { afterEach, expect, test, vi } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../..');
+
+/** A consumer function called again and again: a command for MySQL, a malformed one for RabbitMQ, a barrier for Redis. */
+const SCRIPT = `
+const { handler } = await import('./functions/consumers/persist-message.ts');
+const context = { functionName: 'persistMessage', awsRequestId: 'r', getRemainingTimeInMillis: () => 60_000 };
+const command = { token: 't', chatNumber: 1, messageNumber: 1, senderId: 1, body: 'b', date: '2026-01-01T00:00:00.000Z' };
+const contents = [command, {}, { barrier: 'b' }].map((content) => JSON.stringify(content));
+for (;;) {
+  for (const content of contents) {
+    const record = { basicProperties: {}, redelivered: false, data: Buffer.from(content).toString('base64') };
+    const event = { eventSource: 'aws:rmq', eventSourceArn: 'a', rmqMessagesByQueue: { 'create-message::/': [record] } };
+    await handler(event, context).then(() => { throw new Error('was not thrown back') }, () => undefined);
+  }
+  await new Promise((done) => setTimeout(done, 10));
+}
+`;
+
+const servers: Server[] = [];
+let child: ChildProcess | undefined;
+afterEach(async () => {
+  child?.kill('SIGKILL');
+  for (const server of servers) server.close();
+});
+
+/** Takes every connection and cuts it. @returns its port, and how many there were */
+const cutting = async () => {
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections += 1;
+    socket.on('error', () => undefined);
+    socket.resetAndDestroy();
+  });
+  servers.push(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { port: (server.address() as AddressInfo).port, connections: () => connections };
+};
+
+test('what clients say of servers that are out of reach is logged once, however often they try', {
+  timeout: 60_000,
+}, async () => {
+  const [mysql, redis, rabbitmq] = [await cutting(), await cutting(), await cutting()];
+  let output = '';
+  child = spawn(process.execPath, ['--input-type=module', '--eval', SCRIPT], {
+    cwd: root,
+    env: {
+      PATH: process.env.PATH,
+      MYSQL_URL: `mysql://u:p@127.0.0.1:${mysql.port}/d`,
+      REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+      RABBITMQ_URL: `amqp://127.0.0.1:${rabbitmq.port}`,
+      JWT_SECRET: 'x'.repeat(32),
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += chunk));
+  await vi.waitFor(
+    () => {
+      expect(child?.exitCode, output).toBeNull();
+      for (const server of [mysql, redis, rabbitmq]) expect(server.connections()).toBeGreaterThanOrEqual(5);
+    },
+    { timeout: 45_000, interval: 50 },
+  );
+  const said = output
+    .split('\n')
+    .filter((line) => line.includes('is out of reach'))
+    .map((line) => JSON.parse(line))
+    .map(({ message, code }) => `${message}: ${code}`);
+  expect(said.some((line) => line.startsWith('Redis '))).toBe(true);
+  expect(said.some((line) => line.startsWith('RabbitMQ '))).toBe(true);
+  expect(said).toEqual([...new Set(said)]);
+  expect(output.split('\n').filter((line) => line !== '' && !line.includes('is out of reach'))).toEqual([]);
+});
