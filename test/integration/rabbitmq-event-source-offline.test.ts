@@ -22,6 +22,8 @@ export const handler = async (event: Event) => {
   console.log('HAD ' + JSON.stringify({ bodies, again }));
   if (bodies[0] === 'throw' && !again) throw new Error('thrown on purpose');
   if (bodies[0] === 'hang' && !again) await new Promise(() => {});
+  if (bodies[0] === 'exit' && !again) process.exit(1);
+  if (bodies[0] === 'kill' && !again) process.kill(process.pid, 'SIGKILL');
   if (bodies[0] === 'slow') await new Promise((done) => setTimeout(done, 1000));
   console.log('DONE ' + bodies[0]);
 };
@@ -164,4 +166,27 @@ describe.each([
     expect(output).toContain('DONE slow');
     expect((await channel.checkQueue(queue)).messageCount).toBe(0);
   });
+
+  it('gives a batch whose process was killed again, whole, when it is started again', async () => {
+    await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
+    await startOffline(command.split(' '), useInProcess);
+    await publish('kill', 'a', 'b');
+    const [, signal] = await once(offline, 'exit');
+    expect(signal).toBe('SIGKILL');
+    expect(output).not.toContain('DONE');
+    await startOffline(command.split(' '), useInProcess);
+    await eventually(() => expect(output).toContain('DONE kill'));
+    expect(batches()).toEqual([{ bodies: ['kill', 'a', 'b'], again: true }]);
+  });
+});
+
+it('gives a batch whose worker thread ended again, whole, to another', { timeout: 90_000 }, async () => {
+  await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
+  await startOffline(['offline'], false);
+  await publish('exit', 'a', 'b');
+  await eventually(() => expect(output).toContain('DONE exit'));
+  expect(batches()).toEqual([
+    { bodies: ['exit', 'a', 'b'], again: false },
+    { bodies: ['exit', 'a', 'b'], again: true },
+  ]);
 });
