@@ -1,9 +1,13 @@
+import { execFile } from 'node:child_process';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { queueNames } from '../../lib/contracts/commands.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
+const root = resolve(import.meta.dirname, '../..');
 const relayAll = { olderThanSeconds: 0, againAfterSeconds: 0 };
 const prefix = '{chat}:';
 
@@ -329,5 +333,43 @@ describe('dead letters', () => {
     await system.invoke('deadLetters', { action: 'discard', queue: 'create-message' });
     expect((await list()).held).toBe(0);
     expect(await system.stored(token, missing)).toEqual([]);
+  });
+
+  test('are listed, shown, redriven and discarded by the plain command', async () => {
+    chatNumber = await orphan();
+    /** What `npm run dead-letters` runs, on the servers that the environment names. */
+    const command = (...args: string[]) =>
+      promisify(execFile)(process.execPath, ['local/operations.ts', 'dead-letters', ...args], { cwd: root });
+    const report = async (...args: string[]) => JSON.parse((await command(...args)).stdout)['create-message'];
+    const reason = 'still not possible after 2 attempts: its chat is not stored yet';
+
+    const { held, reasons, letters } = await report('list');
+    expect({ held, reasons }).toEqual({ held: 3, reasons: { [reason]: 3 } });
+    const [first, second]: { id: string }[] = letters;
+    expect(await report('show', 'create-message', '--ids', `${first?.id}`)).toMatchObject({
+      held: 3,
+      letters: [{ id: first?.id, reason, command: { token, chatNumber, messageNumber: 1 } }],
+    });
+    await expect(command('discard')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Name the queue'),
+    });
+    await expect(command('drop')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Usage'),
+    });
+    expect(await report('discard', 'create-message', '--ids', `${first?.id}`)).toEqual({
+      held: 3,
+      looked: 3,
+      acted: 1,
+    });
+    // Still not possible: it comes back with its reason.
+    expect(await report('redrive', 'create-message', '--ids', `${second?.id}`)).toMatchObject({ acted: 1 });
+    await eventually(async () => expect(await list()).toMatchObject({ held: 2 }));
+    await relay();
+    await eventually(async () => expect((await system.depths())['create-chat']).toBe(0));
+    expect(await report('redrive')).toMatchObject({ acted: 2 });
+    await eventually(async () => expect(await system.stored(token, chatNumber)).toEqual([2, 3]));
+    expect((await command('list')).stdout).toBe('No dead letters.\n');
   });
 });

@@ -1,6 +1,10 @@
+import { execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { Client } from '@opensearch-project/opensearch';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import { createOwnDatabase } from '../support/stores.ts';
 
 /*
@@ -238,6 +242,25 @@ describe('reconcile', { timeout: 60_000 }, () => {
     await expectEqual();
   });
 
+  test('mends what a sample meets, and no more', async () => {
+    // The index is behind in every message.
+    await services.database().write('UPDATE messages SET version = version + 1', []);
+    const total = (await rows()).size;
+    const upToDate = async () => {
+      const held = await indexed();
+      return [...(await rows())].filter(([key, version]) => held.get(key) === version).length;
+    };
+    expect(await upToDate()).toBe(0);
+    const sampled = await reconcile({ sample: 100 });
+    expect(sampled).toMatchObject({ state: 'done', older: sampled.rows, missing: 0, surplus: 0 });
+    expect(sampled.older).toBeGreaterThan(0);
+    expect(await index()).toBe(sampled.older);
+    expect(await upToDate()).toBe(sampled.older);
+    expect(await reconcile({ sample: 'whole' })).toMatchObject({ rows: total, older: total - sampled.older });
+    expect(await index()).toBe(total - sampled.older);
+    await expectEqual();
+  });
+
   test('takes a sample, and stops in time and goes on', async () => {
     const report = await reconcile({ sample: 250 });
     expect(report).toMatchObject({ state: 'done', missing: 0, older: 0, newer: 0, surplus: 0 });
@@ -246,5 +269,70 @@ describe('reconcile', { timeout: 60_000 }, () => {
     const stopped = await reconcile({ sample: 'whole' }, 20_000);
     expect(stopped).toMatchObject({ state: 'stopped', cursor: { afterId: 0 } });
     expect(await reconcile({ sample: 'whole', cursor: stopped.cursor })).toMatchObject({ state: 'done' });
+  });
+});
+
+describe('the plain command', { timeout: 180_000 }, () => {
+  const root = resolve(import.meta.dirname, '../..');
+  const command = ['local/operations.ts', 'reindex'];
+
+  test('killed in the middle of a reindex while writes go on: the next goes on, and misses nothing', async () => {
+    for (let from = 0; from < 15_000; from += 1_000)
+      await insert(
+        'apptwo',
+        3,
+        Array.from({ length: 1_000 }, (_, at) => 1_000 + from + at),
+      );
+    // A run whose time is over after two batches keeps its place.
+    let batches = 0;
+    const stopped = await (await import('../../functions/operations/reindex.ts')).reindex(
+      {
+        options: { action: 'continue' },
+        remainingMs: () => (batches++ < 2 ? 300_000 : 0),
+        log: () => undefined,
+      },
+      { messages: services.messages(), messageIndex: services.messageIndex(), now: Date.now },
+    );
+    expect(stopped).toMatchObject({ state: 'stopped', rows: 1_000 });
+    const [building = ''] = Object.keys(
+      (await client.indices.getAlias({ name: `${prefix}messages-building` })).body,
+    );
+
+    let isDone = false;
+    const writing = (async () => {
+      for (let number = 2_000; !isDone; number += 1) {
+        const { stored } = await insert('appone', 1, [number]);
+        const { stored: edited } = await edit('apptwo', 1, (number % PER_CHAT) + 1);
+        await services.messageIndex().write(
+          [...stored, ...edited].map((message) => ({
+            ...message,
+            createdAt: new Date(message.createdAtMs).toISOString(),
+          })),
+        );
+      }
+    })();
+    try {
+      const child = spawn(process.execPath, command, { cwd: root, stdio: 'ignore' });
+      const exited = once(child, 'exit');
+      // One that nobody but the rebuild writes, of the first batch behind the place that was kept.
+      const next = { index: building, id: 'appone:3:399', routing: 'appone' };
+      await vi.waitFor(async () => expect((await client.exists(next)).body).toBe(true), {
+        timeout: 60_000,
+        interval: 10,
+      });
+      child.kill('SIGKILL');
+      expect(await exited).toEqual([null, 'SIGKILL']);
+      const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: root });
+      const report: { state: string; rows: number; percent: number } = JSON.parse(stdout);
+      expect(report).toMatchObject({ state: 'done', percent: 100, refused: 0 });
+      expect(report.rows).toBeLessThanOrEqual((await rows()).size - stopped.rows);
+    } finally {
+      isDone = true;
+      await writing;
+    }
+    expect(Object.keys((await client.indices.getAlias({ name: `${prefix}messages` })).body)).toEqual([
+      building,
+    ]);
+    await expectEqual();
   });
 });
