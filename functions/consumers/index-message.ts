@@ -30,14 +30,14 @@ export const indexMessages = async (batch: Batch<IndexMessage>, { messageIndex, 
       reason,
     ]),
   );
-  await batch.setAside({
+  const dead = await batch.setAside({
     defer: [],
     dead: [...newest].flatMap(([key, command]) => {
       const reason = reasons.get(key);
       return reason === undefined ? [] : [{ command, reason: `refused by the index: ${reason}` }];
     }),
   });
-  await outbox.settleIndexed(commands);
+  await outbox.settleIndexed([...commands, ...dead]);
 };
 
 export const handler = consumerHandler(indexMessageCommand, indexMessages, { messageIndex, outbox });

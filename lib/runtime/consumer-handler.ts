@@ -97,7 +97,7 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
     return isDead;
   };
 
-  /** For commands that no function will settle: they are in the dead-letter queue now, the outbox may forget them. */
+  /** For what is no command, so that no function can settle it: the outbox may forget it. */
   const bury = async (faults: { delivery: Delivery; reason: string }[]): Promise<void> => {
     await setAside(faults.map((fault) => ({ ...fault, later: false })));
     const ids = faults
@@ -128,6 +128,19 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
     );
   };
 
+  /** The function itself settles it, as it does what it finds dead: nothing is kept of a command that will not be stored. */
+  const buryAlone = (command: Command, delivery: Delivery, reason: string, uses: Uses): Promise<void> =>
+    persist(
+      {
+        commands: [],
+        setAside: async () => {
+          await setAside([{ delivery, reason, later: false }]);
+          return [command];
+        },
+      },
+      uses,
+    );
+
   /**
    * Halves a batch that fails until what fails is alone. That takes some twenty tries for a poisoned command in a batch
    * of a thousand; one try for each command would outlast the function, and the same batch would come again for ever.
@@ -139,7 +152,7 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
       if (isKnownError(error, 'unavailable') || isServersOwnError(error)) throw error;
       const [first] = deliveries;
       if (first !== undefined && deliveries.length === 1) {
-        await bury([{ delivery: first[1], reason: reasonOf(error) }]);
+        await buryAlone(...first, reasonOf(error), uses);
         return;
       }
       logger.warn('A batch failed; its halves are tried', { error, size: deliveries.length });

@@ -280,6 +280,13 @@ describe('an answer that is about the command', { timeout: 60_000 }, () => {
           { reason: 'not this one', command: { messageNumber: 11, body: 'poison' } },
         ]),
       );
+      // Nobody is shown what was set aside, though it was shown while it was on its way.
+      await eventually(async () => {
+        const page = await system.services
+          .conversation()
+          .page({ token, chatNumber }, { skip: 0, count: 100 });
+        expect(page.map(({ messageNumber }) => messageNumber).sort((a, b) => a - b)).toEqual(others);
+      });
       // Redriven while it is still refused, it comes back; once it is possible, it is applied once.
       await system.invoke('deadLetters', { action: 'redrive', queue: 'create-message' });
       await eventually(async () => expect(await dead('create-message')).toHaveLength(1));
