@@ -31,6 +31,7 @@ type Uses = {
 
 const BATCH = 1_000;
 const POLL_MS = 100;
+const BARRIER_AGAIN_MS = 15_000;
 /** Deferred commands that wait for a parent which never comes must not hold the recovery up. */
 const RETRY_WAIT_MS = 10_000;
 /** Of each queue's dead letters, so many keep their numbers. */
@@ -79,10 +80,12 @@ export const recoverCounters = async (
   };
   const drain = async (queue: string): Promise<void> => {
     const id = randomUUID();
-    await publisher.publish([{ queue, content: JSON.stringify({ barrier: id }) }]);
-    while (!(await counters.hasPassedBarrier(id))) {
+    // Published again now and then: a broker that loses its disk loses the barrier too.
+    for (let publishedAtMs = 0; !(await counters.hasPassedBarrier(id)); await pause(POLL_MS)) {
       inTime();
-      await pause(POLL_MS);
+      if (Date.now() - publishedAtMs < BARRIER_AGAIN_MS) continue;
+      await publisher.publish([{ queue, content: JSON.stringify({ barrier: id }) }]);
+      publishedAtMs = Date.now();
     }
   };
   const someWait = async (queue: string): Promise<boolean> =>
@@ -163,7 +166,14 @@ export const recoverCounters = async (
     queue: string,
     schema: Schema,
   ): Promise<z.output<Schema>[]> => {
-    const { letters } = await deadLetters.list(queue, { limit: MAX_DEAD_LETTERS });
+    const { held, letters } = await deadLetters.list(queue, { limit: MAX_DEAD_LETTERS });
+    if (held > letters.length) {
+      log('Not all dead letters could be looked at: the numbers of the others are not kept', {
+        queue,
+        held,
+        looked: letters.length,
+      });
+    }
     return letters.flatMap(({ content }) => {
       const { data } = schema.safeParse(parsed(content));
       return data === undefined ? [] : [data];

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
+import { connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createAcceptor } from '../../lib/redis/acceptor.ts';
 import { connectRedis } from '../../lib/redis/client.ts';
@@ -320,6 +321,27 @@ test('an older copy of Redis gives no number twice and shows nothing stale', {
   expect(row).toMatchObject({ chats_count: 3, name: 'newest' });
   const report = await system.invoke('deadLetters', {});
   expect(JSON.stringify(report)).not.toContain('"id"');
+});
+
+test('a broker that lost what the recovery waits for does not hold it up', { timeout: 60_000 }, async () => {
+  await begin();
+  await consumeAll();
+  await stored(0);
+  await stopConsuming?.();
+  await loseRedis();
+  await refused();
+  const recovery = system.invoke('recoverCounters', atOnce);
+  const { publisher } = system.services;
+  await eventually(async () => expect((await publisher().depth('create-application')).ready).toBe(1));
+  const connection = await connect(system.stack.urls.RABBITMQ_URL);
+  try {
+    const channel = await connection.createChannel();
+    await channel.purgeQueue('create-application');
+  } finally {
+    await connection.close();
+  }
+  await consumeAll();
+  expect(await recovery).toMatchObject({ gate: 'open' });
 });
 
 test('what waits for a parent that only an older copy of Redis holds keeps its numbers', {
