@@ -28,12 +28,19 @@ export const createApplications = (database: Database) => ({
       }),
     );
     const rows = await database.select(
-      `SELECT token, command_id FROM applications WHERE token IN (${placeholders(candidates.length)})`,
+      `SELECT token, name, creator_id, command_id, version FROM applications
+       WHERE token IN (${placeholders(candidates.length)})`,
       candidates.map(({ token }) => token),
     );
-    const owner = new Map(rows.map((row) => [row.token, row.command_id]));
+    const owner = new Map(rows.map((row) => [row.token, row]));
     for (const command of candidates) {
-      if (owner.get(command.token) === command.commandId) placed.done.push(command);
+      const row = owner.get(command.token);
+      // Two commands without an id of their own may have the same date: then what they say tells them apart.
+      const isOurs =
+        row?.command_id === command.commandId &&
+        row?.creator_id === command.creatorId &&
+        (row?.version !== row?.command_id || row?.name === command.name);
+      if (isOurs) placed.done.push(command);
       else placed.dead.push({ command, reason: 'the token belongs to another command' });
     }
     return placed;

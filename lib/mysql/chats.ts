@@ -81,12 +81,19 @@ export const createChats = (database: Database) => ({
       }),
     );
     const { sql, values } = whereChats(candidates);
-    const rows = await database.select(`SELECT token, number, command_id FROM chats WHERE ${sql}`, values);
-    const owner = new Map(
-      rows.map((row) => [chatKey({ token: row.token, chatNumber: row.number }), row.command_id]),
+    const rows = await database.select(
+      `SELECT token, number, title, creator_id, command_id FROM chats WHERE ${sql}`,
+      values,
     );
+    const owner = new Map(rows.map((row) => [chatKey({ token: row.token, chatNumber: row.number }), row]));
     for (const command of candidates) {
-      if (owner.get(chatKey(command)) === command.commandId) placed.done.push(command);
+      const row = owner.get(chatKey(command));
+      // Two commands without an id of their own may have the same date: then what they say tells them apart.
+      const isOurs =
+        row?.command_id === command.commandId &&
+        row?.creator_id === command.creatorId &&
+        row?.title === (command.title ?? null);
+      if (isOurs) placed.done.push(command);
       else placed.dead.push({ command, reason: 'the number belongs to another command' });
     }
     return placed;

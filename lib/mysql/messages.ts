@@ -39,6 +39,15 @@ const toStored = (row: Row): StoredMessage => ({
   version: row.version,
 });
 
+/**
+ * Whether the command made this row. Its id tells, but for two commands without one (other programs') that have the same
+ * date: then what they say does, as long as it has not been edited.
+ */
+const isOf = (command: CreateMessage, row: StoredMessage) =>
+  row.commandId === command.commandId &&
+  row.senderId === command.senderId &&
+  (row.version !== row.commandId || row.body === command.body);
+
 const toMessage = (stored: StoredMessage): Message => {
   const { id: _id, chatId: _chatId, commandId: _commandId, ...message } = stored;
   return message;
@@ -139,7 +148,7 @@ export const createMessages = (database: Database) => {
       const seen = new Set<string>();
       for (const { command } of candidates) {
         const row = now.get(messageKey(command));
-        if (row?.commandId !== command.commandId) {
+        if (row === undefined || !isOf(command, row)) {
           placed.dead.push({ command, reason: 'the number belongs to another command' });
           continue;
         }

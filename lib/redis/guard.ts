@@ -1,6 +1,6 @@
 import { isKnownError, unavailable } from '../domain/errors.ts';
 
-const scriptFault = /^(ERR|WRONGTYPE|NOSCRIPT|EXECABORT)/;
+const scriptFault = /^(ERR (?!max number of clients)|WRONGTYPE|NOSCRIPT|EXECABORT)/;
 
 /** What aborted a transaction was said of its single commands. */
 const causesOf = (error: Error): Error[] =>

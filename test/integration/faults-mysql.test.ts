@@ -353,4 +353,37 @@ describe('the same number from another command', { timeout: 60_000 }, () => {
     );
     expect(rows).toEqual([{ name: 'app', title: null }]);
   });
+
+  test('is told by what it says, where both came without an id and with the same date', async () => {
+    await begin();
+    const date = '2024-05-01T12:00:00.000Z';
+    const by = system.userId;
+    const made = 'made-by-another-program1';
+    const queues = {
+      'create-application': { token: made, creatorId: by, date },
+      'create-chat': { token: made, chatNumber: 1, creatorId: by, date },
+      'create-message': { token: made, chatNumber: 1, messageNumber: 1, senderId: by, date },
+    } as const;
+    const texts = { 'create-application': 'name', 'create-chat': 'title', 'create-message': 'body' } as const;
+    for (const queue of ['create-application', 'create-chat', 'create-message'] as const) {
+      const said = (text: string) => JSON.stringify({ ...queues[queue], [texts[queue]]: text });
+      // Twice the same is a copy; the other one is not.
+      await publish(queue, said('one'), said('one'), said('two'));
+      await eventually(async () =>
+        expect(await dead(queue)).toMatchObject([
+          {
+            reason: expect.stringContaining('belongs to another command'),
+            command: { [texts[queue]]: 'two' },
+          },
+        ]),
+      );
+      await system.invoke('deadLetters', { action: 'discard', queue });
+    }
+    const [rows] = await admin.query<RowDataPacket[]>(
+      `SELECT a.name, c.title, m.body FROM applications a JOIN chats c ON c.application_id = a.id
+       JOIN messages m ON m.chat_id = c.id WHERE a.token = ?`,
+      [made],
+    );
+    expect(rows).toEqual([{ name: 'one', title: 'one', body: 'one' }]);
+  });
 });
