@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest';
+import { pickPort } from '../../local/services/index.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const brokerUrl = inject('urls').RABBITMQ_URL;
@@ -51,20 +51,6 @@ functions:
           maximumBatchingWindow: 1
 `;
 
-/** Free now, and below the ports that outgoing connections are given. */
-const findFreePort = async (): Promise<number> => {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((settle) => {
-      server.once('error', () => settle(false)).listen(port, '127.0.0.1', () => settle(true));
-    });
-    if (!isFree) continue;
-    await new Promise((settle) => server.close(settle));
-    return port;
-  }
-};
-
 let connection: ChannelModel;
 let channel: ConfirmChannel;
 let queue: string;
@@ -98,7 +84,7 @@ afterEach(async () => {
 });
 
 const startOffline = async (command: string[], useInProcess: boolean) => {
-  await writeFile(join(folder, 'serverless.yml'), config(useInProcess, await findFreePort()));
+  await writeFile(join(folder, 'serverless.yml'), config(useInProcess, await pickPort(undefined)));
   output = '';
   offline = spawn(process.execPath, [join(root, 'node_modules/serverless/bin/serverless.js'), ...command], {
     cwd: folder,

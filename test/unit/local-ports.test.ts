@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
+import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isFree, pickPort, releasePort } from '../../local/services/ports.ts';
 
@@ -34,6 +36,35 @@ describe('pickPort', () => {
     const ports = await Promise.all(Array.from({ length: 50 }, () => pickPort(20_103, free, () => 0)));
     expect(new Set(ports).size).toBe(50);
     ports.forEach(releasePort);
+  });
+
+  it('keeps a port from other stacks as long as its process lives, whether or not it is listened on', async () => {
+    const child = spawn(
+      process.execPath,
+      [
+        '--input-type=module',
+        '--eval',
+        `const { pickPort } = await import('./local/services/ports.ts');
+         console.log(await pickPort(20_104));
+         setInterval(() => undefined, 1_000);`,
+      ],
+      { cwd: resolve(import.meta.dirname, '../..'), stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const ended = new Promise((done) => child.once('exit', done));
+    try {
+      const theirs = await new Promise<number>((done) => {
+        child.stdout.once('data', (line) => done(Number(line)));
+      });
+      const ours = await pickPort(theirs, free, () => 0.5);
+      expect(ours).not.toBe(theirs);
+      releasePort(ours);
+      child.kill('SIGKILL');
+      await ended;
+      expect(await pickPort(theirs, free)).toBe(theirs);
+      releasePort(theirs);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   it('says so when no port is free', async () => {
