@@ -98,14 +98,14 @@ const kill = (name: ServiceName): Fault => ({
 
 const pause = (name: ServiceName): Fault => ({
   name: `pause-${name}`,
-  what: `SIGSTOP of ${name} for longer than requests wait`,
+  what: `SIGSTOP of ${name}, SIGCONT after longer than it is waited for`,
   needs: [name],
   inject: async ({ system, sleep, pace, redisGoes }) => {
     const server = system.service(name);
     if (name === 'redis') redisGoes();
     server.pause();
     try {
-      await sleep(pace.outageMs);
+      await sleep(pace.pauseMs);
     } finally {
       server.resume();
     }
@@ -167,12 +167,12 @@ export const faults: readonly Fault[] = [
   pause('opensearch'),
   {
     name: 'pause-functions',
-    what: 'SIGSTOP of the functions for longer than requests wait',
+    what: 'SIGSTOP of the functions, SIGCONT after longer than they may run',
     inject: async ({ system, sleep, pace }) => {
       const { api } = system;
       api.signal('SIGSTOP');
       try {
-        await sleep(pace.outageMs);
+        await sleep(pace.pauseMs);
       } finally {
         api.signal('SIGCONT');
       }

@@ -2,8 +2,10 @@
 export type Pace = {
   /** Undisturbed writes before the fault. */
   beforeMs: number;
-  /** How long a server is down or frozen. */
+  /** How long a fault lasts that has no time of its own. */
   outageMs: number;
+  /** How long a server is frozen: longer than a request waits for any, in long rounds longer than a consumer may run. */
+  pauseMs: number;
   /** How long MySQL and OpenSearch are both down. */
   downMs: number;
   /** Writers go on for so long after the fault. */
@@ -20,6 +22,7 @@ export type Pace = {
 export const shortPace: Pace = {
   beforeMs: 1_500,
   outageMs: 5_500,
+  pauseMs: 5_500,
   downMs: 6_000,
   afterMs: 1_000,
   kills: 2,
@@ -31,6 +34,7 @@ export const shortPace: Pace = {
 export const longPace: Pace = {
   beforeMs: 2_000,
   outageMs: 15_000,
+  pauseMs: 65_000,
   downMs: 60_000,
   afterMs: 5_000,
   kills: 5,
