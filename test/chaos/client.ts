@@ -29,9 +29,11 @@ export const createApi =
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const text = await response.text();
+      const answer: unknown = text === '' ? undefined : JSON.parse(text);
       return {
-        status: response.status,
-        body: text === '' ? undefined : JSON.parse(text),
+        // What serverless-offline says with a 200 of a function that ran out of time is a 504 in the cloud.
+        status: fieldOf(answer, 'errorType') === undefined ? response.status : 504,
+        body: answer,
         link: response.headers.get('link') ?? undefined,
         retryAfter: response.headers.get('retry-after') ?? undefined,
       };
