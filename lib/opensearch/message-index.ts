@@ -11,6 +11,8 @@ import { request } from './request.ts';
 
 /** The deepest hit a search reaches: page × limit. What lies deeper is found by a better query. */
 export const maxSearchDepth = 10_000;
+/** Where the mapping's `integer` ends: a bound beyond it is none, and would be refused. */
+const highestNumber = 2 ** 31 - 1;
 
 export type MessageIndexOptions = Partial<IndexShape> & {
   client: Client;
@@ -148,7 +150,9 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
       const parsed = parseQueryText(text);
       if (parsed.words.length + parsed.phrases.length === 0) return { hits: [], hasMore: false };
       const within: Clause[] = [{ term: { chat: chatKey({ token, chatNumber }) } }];
-      if (upTo !== undefined) within.push({ range: { messageNumber: { lte: upTo } } });
+      if (upTo !== undefined && upTo < highestNumber) {
+        within.push({ range: { messageNumber: { lte: upTo } } });
+      }
       const found = await find({
         routing: token,
         body: {

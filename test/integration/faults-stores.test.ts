@@ -171,6 +171,56 @@ describe('a server that lacks what every command needs: none is set aside for it
   });
 });
 
+describe('Redis', { timeout: 60_000 }, () => {
+  const found = async (): Promise<number[]> => {
+    const { messageIndex, chatDirectory, outbox, now } = system.services;
+    const { searchMessages } = await import('../../functions/http/messages/search-messages.ts');
+    const { items } = await searchMessages(
+      {
+        input: { token, chatNumber, q: 'message', page: 1, limit: 100, highlight: false },
+        caller: { id: system.userId, name: 'Ada' },
+        credentials: { user: '', password: '' },
+        idempotencyKey: undefined,
+      },
+      { messageIndex: messageIndex(), chatDirectory: chatDirectory(), outbox: outbox(), now: now() },
+    );
+    return items.map(({ messageNumber }) => messageNumber).sort((a, b) => a - b);
+  };
+  const shown = async (): Promise<number[]> => {
+    const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 100 });
+    return page.map(({ messageNumber }) => messageNumber).sort((a, b) => a - b);
+  };
+
+  test('is down, and then not trusted: writes are refused, reading and searching go on', async () => {
+    await begin();
+    await system.accept.messages(token, chatNumber, 5);
+    await whole(5);
+    const redis = system.service('redis');
+    redis.kill('SIGKILL');
+    await redis.stop();
+    try {
+      await expect(system.accept.message(token, chatNumber)).rejects.toMatchObject({ code: 'unavailable' });
+      expect(await found()).toEqual(upTo(5));
+      expect(await shown()).toEqual(upTo(5));
+      await redis.wipe();
+    } finally {
+      await redis.start();
+    }
+    await eventually(() =>
+      expect(system.accept.message(token, chatNumber)).rejects.toMatchObject({
+        message: expect.stringContaining('numbers are being recovered'),
+        retryAfterSeconds: 5,
+      }),
+    );
+    expect(await found()).toEqual(upTo(5));
+    expect(await shown()).toEqual(upTo(5));
+    await system.invoke('recoverCounters', { graceSeconds: 0 });
+    expect(await system.accept.message(token, chatNumber)).toBe(6);
+    await whole(6);
+    expect(await found()).toEqual(upTo(6));
+  });
+});
+
 describe('OpenSearch', { timeout: 90_000 }, () => {
   test.each([
     ['takes no writes (403)', 'index.blocks.write'],
