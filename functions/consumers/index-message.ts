@@ -37,6 +37,7 @@ export const indexMessages = async (batch: Batch<IndexMessage>, { messageIndex, 
       return reason === undefined ? [] : [{ command, reason: `refused by the index: ${reason}` }];
     }),
   });
+  // What failed alone is among the dead only: it comes without commands.
   await outbox.settleIndexed([...commands, ...dead]);
 };
 

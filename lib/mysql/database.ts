@@ -38,8 +38,8 @@ export const toMs = (value: unknown): number => (value instanceof Date ? value.g
 /**
  * A small pool, made when first used. Statements are retried after a deadlock, and once on a new connection when the
  * old one turns out to be dead (an environment that slept): every statement here may be run twice.
- * Throws 'unavailable' when the server does not answer within `timeoutMs`, is read-only, refuses connections, or lacks a
- * table or a right.
+ * Throws 'unavailable' when the server does not answer within `timeoutMs`, or cannot do as it is asked whatever the
+ * values: read-only, full, without a table or a right.
  */
 export const openDatabase = (
   url: string,

@@ -5,11 +5,10 @@ import type { CommandContract } from '../contracts/commands.ts';
 import { type RabbitMqMessage, rabbitmqEvent } from '../contracts/rabbitmq-event.ts';
 import type { Placed } from '../domain/batch.ts';
 import { isKnownError } from '../domain/errors.ts';
-import { isServersOwnError } from '../mysql/errors.ts';
 import type { Publication } from '../rabbitmq/publisher.ts';
 import { deadQueue, retryQueue } from '../rabbitmq/topology.ts';
 import { type Providers, provide } from './lazy.ts';
-import { logger } from './logger.ts';
+import { logClientError, logger } from './logger.ts';
 import { bePatient, counters, maxDeferrals, outbox, publisher } from './services.ts';
 
 /** The commands of a batch, in the order of the queue. */
@@ -66,6 +65,7 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
 ) => {
   type Command = z.output<Schema>;
   bePatient();
+  const logOutage = logClientError(`What ${queue} needs`);
 
   /** @returns for each whether it is dead */
   const setAside = async (
@@ -149,7 +149,7 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
     try {
       await run(new Map(deliveries), uses);
     } catch (error) {
-      if (isKnownError(error, 'unavailable') || isServersOwnError(error)) throw error;
+      if (isKnownError(error, 'unavailable')) throw error;
       const [first] = deliveries;
       if (first !== undefined && deliveries.length === 1) {
         await buryAlone(...first, reasonOf(error), uses);
@@ -182,8 +182,14 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
           reason: `malformed: ${z.prettifyError(command.error)}`.slice(0, 500),
         });
     }
-    if (deliveries.size > 0) await runApart([...deliveries], uses);
-    await bury(malformed);
-    for (const id of barriers) await counters().passBarrier(id);
+    try {
+      if (deliveries.size > 0) await runApart([...deliveries], uses);
+      await bury(malformed);
+      for (const id of barriers) await counters().passBarrier(id);
+    } catch (error) {
+      // Lambda logs what is thrown, but not what it was made of: the server's own words.
+      if (isKnownError(error, 'unavailable')) logOutage(error);
+      throw error;
+    }
   });
 };

@@ -74,6 +74,8 @@ test('what clients say of servers that are out of reach is logged once, however 
     .map(({ message, code, reason }) => `${message}: ${code} ${reason.replaceAll(/\d+/g, '#')}`);
   expect(said.some((line) => line.startsWith('Redis '))).toBe(true);
   expect(said.some((line) => line.startsWith('RabbitMQ '))).toBe(true);
+  // What a batch is thrown back for, in the words of the server.
+  expect(said.some((line) => /^What create-message needs .*ECONNRESET/.test(line))).toBe(true);
   expect(said).toEqual([...new Set(said)]);
   expect(output.split('\n').filter((line) => line !== '' && !line.includes('is out of reach'))).toEqual([]);
 });
