@@ -37,13 +37,7 @@ const depthOf = (queue: string) =>
   withChannel(async (channel) => (await channel.checkQueue(queue)).messageCount);
 
 const consumeCommands = async () => {
-  stopConsuming = await system.consume(
-    'create-application',
-    'update-application',
-    'create-chat',
-    'create-message',
-    'update-message',
-  );
+  stopConsuming = await system.consume();
 };
 
 /** All is in MySQL, and no outbox holds a command any more. */

@@ -78,13 +78,7 @@ afterAll(async () => {
 });
 
 const begin = async () => {
-  stopConsuming = await system.consume(
-    'create-application',
-    'update-application',
-    'create-chat',
-    'create-message',
-    'update-message',
-  );
+  stopConsuming = await system.consume();
   token = await system.accept.application();
   chatNumber = await system.accept.chat(token);
   await eventually(async () => {

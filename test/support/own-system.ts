@@ -119,10 +119,14 @@ export const startSystem = async (
 
   const vhost = decodeURIComponent(new URL(stack.urls.RABBITMQ_URL).pathname.slice(1)) || '/';
   const stopping = new Set<() => Promise<void>>();
-  /** Feeds consumer functions from their queues, all where none are named. @returns ends that */
+  /** Feeds consumer functions from their queues, all that have their servers where none are named. @returns ends that */
   const consume = async (...queues: Queue[]): Promise<() => Promise<void>> => {
     const broker = new Broker(new URL(stack.urls.RABBITMQ_URL), vhost, quiet);
-    const wanted = queues.length > 0 ? queues : commands.map(({ queue }) => queue).filter(isQueue);
+    const served = commands
+      .map(({ queue }) => queue)
+      .filter(isQueue)
+      .filter((queue) => queue !== 'index-message' || stack.urls.OPENSEARCH_URL !== undefined);
+    const wanted = queues.length > 0 ? queues : served;
     const mappings: EventSourceMapping[] = [];
     for (const queue of wanted) {
       const { handler } = await consumerFiles[queue]();
