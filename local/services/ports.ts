@@ -49,6 +49,7 @@ const claim = (port: number): boolean => {
   }
 };
 
+/** Claims of this process. */
 const handedOut = new Set<number>();
 process.once('exit', () => {
   for (const port of handedOut) unclaim(port);
@@ -82,7 +83,7 @@ export const pickPort = async (
   random: () => number = Math.random,
 ): Promise<number> => {
   const take = async (port: number): Promise<boolean> => {
-    if (handedOut.has(port) || !(await free(port)) || !claim(port)) return false;
+    if (!(await free(port)) || !claim(port)) return false;
     handedOut.add(port);
     return true;
   };
