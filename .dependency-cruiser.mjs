@@ -53,7 +53,10 @@ export default {
       comment: 'Adapters are named by technology and do not know each other.',
       severity: 'error',
       from: { path: `^lib/${adapter}/` },
-      to: { path: '^(lib|functions|local|bench|test)/', pathNot: `^lib/(${adapter}|domain|contracts)/` },
+      to: {
+        path: '^(lib|functions|plugins|local|bench|test)/',
+        pathNot: `^lib/(${adapter}|domain|contracts)/`,
+      },
     })),
     ...[
       ['redis', 'ioredis'],
@@ -71,7 +74,7 @@ export default {
       name: 'nothing-imports-the-outer-rooms',
       severity: 'error',
       from: { path: '^(lib|functions)/' },
-      to: { path: anyOf('local', 'bench', 'test') },
+      to: { path: anyOf('plugins', 'local', 'bench', 'test') },
     },
   ],
   options: {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { acceptance, accessTokens, database, messageIndex, messages } from '../lib/runtime/services.ts';
+import { acceptance, accessTokens, database, messageIndex, messages } from '#lib/runtime/services.ts';
 import { Failure } from '../local/services/index.ts';
 
 const syllables = ['ka', 'lo', 'mi', 'ter', 'pan', 'du', 'ser', 'vi', 'nor', 'bel', 'cha', 'gu', 'res', 'to'];

@@ -4,22 +4,23 @@
  *
  *   npm run bench:read
  */
+
+import { createChatDirectory } from '#lib/chat/chat-directory.ts';
+import { createConversation } from '#lib/chat/conversation.ts';
+import { positionOf } from '#lib/domain/message.ts';
+import { createApplications } from '#lib/mysql/applications.ts';
+import { createChats } from '#lib/mysql/chats.ts';
+import { createMessages } from '#lib/mysql/messages.ts';
+import { createMessageIndex } from '#lib/opensearch/message-index.ts';
+import { createCounters } from '#lib/redis/counters.ts';
+import { createDirectory } from '#lib/redis/directory.ts';
+import { createKeys } from '#lib/redis/keys.ts';
+import { createOutbox } from '#lib/redis/outbox.ts';
+import { createRecentMessages } from '#lib/redis/recent-messages.ts';
+import { accessTokens, cursors } from '#lib/runtime/services.ts';
 import { getMessage, handler as handleGetMessage } from '../functions/http/messages/get-message.ts';
 import { handler as handleListMessages, listMessages } from '../functions/http/messages/list-messages.ts';
 import { handler as handleSearch, searchMessages } from '../functions/http/messages/search-messages.ts';
-import { positionOf } from '../lib/domain/message.ts';
-import { createApplications } from '../lib/mysql/applications.ts';
-import { createChats } from '../lib/mysql/chats.ts';
-import { createMessages } from '../lib/mysql/messages.ts';
-import { createMessageIndex } from '../lib/opensearch/message-index.ts';
-import { createCounters } from '../lib/redis/counters.ts';
-import { createDirectory } from '../lib/redis/directory.ts';
-import { createKeys } from '../lib/redis/keys.ts';
-import { createOutbox } from '../lib/redis/outbox.ts';
-import { createRecentMessages } from '../lib/redis/recent-messages.ts';
-import { createChatDirectory } from '../lib/runtime/chat-directory.ts';
-import { createConversation } from '../lib/runtime/conversation.ts';
-import { accessTokens, cursors } from '../lib/runtime/services.ts';
 import { connectApi } from '../local/demo/api.ts';
 import { Failure, type Report } from '../local/services/index.ts';
 import { createChat, fillChat, wordOf } from './conversation.ts';

@@ -1,8 +1,8 @@
 import type { Client } from '@opensearch-project/opensearch';
 import { Redis } from 'ioredis';
 import { createPool } from 'mysql2/promise';
-import { type Database, openDatabase, type Value } from '../lib/mysql/database.ts';
-import { connectOpenSearch } from '../lib/opensearch/client.ts';
+import { type Database, openDatabase, type Value } from '#lib/mysql/database.ts';
+import { connectOpenSearch } from '#lib/opensearch/client.ts';
 
 type Replay = () => Promise<unknown>;
 

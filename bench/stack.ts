@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
-import { logger } from '../lib/runtime/logger.ts';
+import { logger } from '#lib/runtime/logger.ts';
 import {
   asOwned,
   Failure,

@@ -1,8 +1,8 @@
-import { type IndexMessage, indexMessageCommand } from '../../lib/contracts/commands.ts';
-import type { MessageIndex } from '../../lib/opensearch/message-index.ts';
-import type { Outbox } from '../../lib/redis/outbox.ts';
-import { type Batch, consumerHandler } from '../../lib/runtime/consumer-handler.ts';
-import { messageIndex, outbox } from '../../lib/runtime/services.ts';
+import { type Batch, consumerHandler } from '#lib/consumer/consumer-handler.ts';
+import { type IndexMessage, indexMessageCommand } from '#lib/contracts/commands.ts';
+import type { MessageIndex } from '#lib/opensearch/message-index.ts';
+import type { Outbox } from '#lib/redis/outbox.ts';
+import { messageIndex, outbox } from '#lib/runtime/services.ts';
 
 type Uses = { messageIndex: Pick<MessageIndex, 'write'>; outbox: Pick<Outbox, 'settleIndexed'> };
 

@@ -1,8 +1,8 @@
-import { type UpdateApplication, updateApplicationCommand } from '../../lib/contracts/commands.ts';
-import type { Applications } from '../../lib/mysql/applications.ts';
-import type { Outbox } from '../../lib/redis/outbox.ts';
-import { type Batch, consumerHandler } from '../../lib/runtime/consumer-handler.ts';
-import { applications, outbox } from '../../lib/runtime/services.ts';
+import { type Batch, consumerHandler } from '#lib/consumer/consumer-handler.ts';
+import { type UpdateApplication, updateApplicationCommand } from '#lib/contracts/commands.ts';
+import type { Applications } from '#lib/mysql/applications.ts';
+import type { Outbox } from '#lib/redis/outbox.ts';
+import { applications, outbox } from '#lib/runtime/services.ts';
 
 type Uses = { applications: Pick<Applications, 'update'>; outbox: Pick<Outbox, 'settleApplications'> };
 

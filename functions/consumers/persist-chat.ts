@@ -1,8 +1,8 @@
-import { type CreateChat, createChatCommand } from '../../lib/contracts/commands.ts';
-import type { Chats } from '../../lib/mysql/chats.ts';
-import type { Outbox } from '../../lib/redis/outbox.ts';
-import { type Batch, consumerHandler } from '../../lib/runtime/consumer-handler.ts';
-import { chats, outbox } from '../../lib/runtime/services.ts';
+import { type Batch, consumerHandler } from '#lib/consumer/consumer-handler.ts';
+import { type CreateChat, createChatCommand } from '#lib/contracts/commands.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
+import type { Outbox } from '#lib/redis/outbox.ts';
+import { chats, outbox } from '#lib/runtime/services.ts';
 
 type Uses = { chats: Pick<Chats, 'insert'>; outbox: Pick<Outbox, 'settleChats'> };
 

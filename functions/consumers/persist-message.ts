@@ -1,9 +1,9 @@
-import { type CreateMessage, createMessageCommand } from '../../lib/contracts/commands.ts';
-import type { Messages } from '../../lib/mysql/messages.ts';
-import type { Outbox } from '../../lib/redis/outbox.ts';
-import { type Batch, consumerHandler } from '../../lib/runtime/consumer-handler.ts';
-import type { Indexing } from '../../lib/runtime/indexing.ts';
-import { indexing, messages, outbox } from '../../lib/runtime/services.ts';
+import type { Indexing } from '#lib/chat/indexing.ts';
+import { type Batch, consumerHandler } from '#lib/consumer/consumer-handler.ts';
+import { type CreateMessage, createMessageCommand } from '#lib/contracts/commands.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import type { Outbox } from '#lib/redis/outbox.ts';
+import { indexing, messages, outbox } from '#lib/runtime/services.ts';
 
 type Uses = {
   messages: Pick<Messages, 'insert'>;

@@ -1,11 +1,11 @@
 import * as z from 'zod';
-import { queueNames } from '../../lib/contracts/commands.ts';
-import { unavailable } from '../../lib/domain/errors.ts';
-import type { DeadLetter, DeadLetters } from '../../lib/rabbitmq/dead-letters.ts';
-import type { Counters } from '../../lib/redis/counters.ts';
-import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { counters, deadLetters } from '../../lib/runtime/services.ts';
-import { ifAvailable } from '../../lib/runtime/without-redis.ts';
+import { ifAvailable } from '#lib/chat/if-available.ts';
+import { queueNames } from '#lib/contracts/commands.ts';
+import { unavailable } from '#lib/domain/errors.ts';
+import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import type { DeadLetter, DeadLetters } from '#lib/rabbitmq/dead-letters.ts';
+import type { Counters } from '#lib/redis/counters.ts';
+import { counters, deadLetters } from '#lib/runtime/services.ts';
 
 type Uses = { deadLetters: DeadLetters; counters: Pick<Counters, 'gate'> };
 
@@ -94,9 +94,4 @@ export const handleDeadLetters = async (
   return report;
 };
 
-export const handler = scheduledHandler(
-  schema,
-  handleDeadLetters,
-  { deadLetters, counters },
-  { logReport: false },
-);
+export const handler = jobHandler(schema, handleDeadLetters, { deadLetters, counters }, { logReport: false });

@@ -1,13 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import type { Database } from '../../lib/mysql/database.ts';
-import { migrate as applyMigrations, type Migration } from '../../lib/mysql/migrations.ts';
-import type { MessageIndex } from '../../lib/opensearch/message-index.ts';
-import type { Publisher } from '../../lib/rabbitmq/publisher.ts';
-import type { Counters } from '../../lib/redis/counters.ts';
-import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { counters, database, messageIndex, publisher } from '../../lib/runtime/services.ts';
+import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import type { Database } from '#lib/mysql/database.ts';
+import { migrate as applyMigrations, type Migration } from '#lib/mysql/migrations.ts';
+import type { MessageIndex } from '#lib/opensearch/message-index.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import type { Counters } from '#lib/redis/counters.ts';
+import { counters, database, messageIndex, publisher } from '#lib/runtime/services.ts';
 
 type Uses = {
   database: Database;
@@ -51,7 +51,7 @@ export const migrate = async (
   return { applied, search };
 };
 
-export const handler = scheduledHandler(z.object({}), migrate, {
+export const handler = jobHandler(z.object({}), migrate, {
   database,
   publisher,
   messageIndex: () => messageIndex,

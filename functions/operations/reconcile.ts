@@ -1,13 +1,13 @@
 import * as z from 'zod';
-import { toIndexable } from '../../lib/domain/message.ts';
-import type { Messages } from '../../lib/mysql/messages.ts';
-import type { MessageRef } from '../../lib/opensearch/document.ts';
-import type { IndexScan } from '../../lib/opensearch/index-scan.ts';
-import type { MessageIndex } from '../../lib/opensearch/message-index.ts';
-import type { Publisher } from '../../lib/rabbitmq/publisher.ts';
-import { patiently } from '../../lib/runtime/patience.ts';
-import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { indexScan, messageIndex, messages, now, publisher } from '../../lib/runtime/services.ts';
+import { toIndexable } from '#lib/domain/message.ts';
+import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import { patiently } from '#lib/job/patiently.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import type { MessageRef } from '#lib/opensearch/document.ts';
+import type { IndexScan } from '#lib/opensearch/index-scan.ts';
+import type { MessageIndex } from '#lib/opensearch/message-index.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import { indexScan, messageIndex, messages, now, publisher } from '#lib/runtime/services.ts';
 
 type Uses = {
   messages: Pick<Messages, 'scan' | 'find' | 'highestId'>;
@@ -180,7 +180,7 @@ export const reconcile = async (
   return report;
 };
 
-export const handler = scheduledHandler(schema, reconcile, {
+export const handler = jobHandler(schema, reconcile, {
   messages,
   messageIndex,
   indexScan,

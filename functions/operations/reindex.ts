@@ -1,10 +1,10 @@
 import * as z from 'zod';
-import { toIndexable } from '../../lib/domain/message.ts';
-import type { Messages } from '../../lib/mysql/messages.ts';
-import type { MessageIndex } from '../../lib/opensearch/message-index.ts';
-import { patiently } from '../../lib/runtime/patience.ts';
-import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { messageIndex, messages, now } from '../../lib/runtime/services.ts';
+import { toIndexable } from '#lib/domain/message.ts';
+import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import { patiently } from '#lib/job/patiently.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import type { MessageIndex } from '#lib/opensearch/message-index.ts';
+import { messageIndex, messages, now } from '#lib/runtime/services.ts';
 
 type Uses = {
   messages: Pick<Messages, 'scan' | 'highestId'>;
@@ -87,4 +87,4 @@ export const reindex = async (
   return { ...report, state: 'done', percent: 100 };
 };
 
-export const handler = scheduledHandler(schema, reindex, { messages, messageIndex, now });
+export const handler = jobHandler(schema, reindex, { messages, messageIndex, now });

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
-import type { Applications } from '../../lib/mysql/applications.ts';
-import type { Chats } from '../../lib/mysql/chats.ts';
-import type { DeadLetters } from '../../lib/rabbitmq/dead-letters.ts';
-import type { Publisher } from '../../lib/rabbitmq/publisher.ts';
-import { RETRY_DELAY_MS } from '../../lib/rabbitmq/topology.ts';
-import type { Counters } from '../../lib/redis/counters.ts';
-import type { Outbox } from '../../lib/redis/outbox.ts';
-import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { applications, chats, counters, deadLetters, outbox, publisher } from '../../lib/runtime/services.ts';
+import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import type { Applications } from '#lib/mysql/applications.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
+import type { DeadLetters } from '#lib/rabbitmq/dead-letters.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
+import type { Counters } from '#lib/redis/counters.ts';
+import type { Outbox } from '#lib/redis/outbox.ts';
+import { applications, chats, counters, deadLetters, outbox, publisher } from '#lib/runtime/services.ts';
 
 type Uses = {
   counters: Pick<
@@ -253,7 +253,7 @@ const parsed = (content: string): unknown => {
   }
 };
 
-export const handler = scheduledHandler(schema, recoverCounters, {
+export const handler = jobHandler(schema, recoverCounters, {
   counters,
   outbox,
   publisher,

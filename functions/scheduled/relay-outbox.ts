@@ -1,11 +1,11 @@
 import * as z from 'zod';
-import { toIndexable } from '../../lib/domain/message.ts';
-import type { Messages } from '../../lib/mysql/messages.ts';
-import type { Publication, Publisher } from '../../lib/rabbitmq/publisher.ts';
-import { RETRY_DELAY_MS } from '../../lib/rabbitmq/topology.ts';
-import type { Outbox } from '../../lib/redis/outbox.ts';
-import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { commandQueues, maxDeferrals, messages, now, outbox, publisher } from '../../lib/runtime/services.ts';
+import { toIndexable } from '#lib/domain/message.ts';
+import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import type { Publication, Publisher } from '#lib/rabbitmq/publisher.ts';
+import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
+import type { Outbox } from '#lib/redis/outbox.ts';
+import { commandQueues, maxDeferrals, messages, now, outbox, publisher } from '#lib/runtime/services.ts';
 
 type Uses = {
   outbox: Pick<Outbox, 'commands' | 'unindexed' | 'relayed' | 'noteRelayed'>;
@@ -120,7 +120,7 @@ export const relayOutbox = async (
   return report;
 };
 
-export const handler = scheduledHandler(schema, relayOutbox, {
+export const handler = jobHandler(schema, relayOutbox, {
   outbox,
   publisher,
   messages,

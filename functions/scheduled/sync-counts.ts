@@ -1,9 +1,9 @@
 import * as z from 'zod';
-import type { Applications } from '../../lib/mysql/applications.ts';
-import type { Chats } from '../../lib/mysql/chats.ts';
-import type { Count, Counters, DirtyKind } from '../../lib/redis/counters.ts';
-import { type Run, scheduledHandler } from '../../lib/runtime/scheduled-handler.ts';
-import { applications, chats, counters, now } from '../../lib/runtime/services.ts';
+import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import type { Applications } from '#lib/mysql/applications.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
+import type { Count, Counters, DirtyKind } from '#lib/redis/counters.ts';
+import { applications, chats, counters, now } from '#lib/runtime/services.ts';
 
 type Uses = {
   applications: Pick<Applications, 'raiseChatsCounts'>;
@@ -54,4 +54,4 @@ export const syncCounts = async (
   };
 };
 
-export const handler = scheduledHandler(schema, syncCounts, { applications, chats, counters, now });
+export const handler = jobHandler(schema, syncCounts, { applications, chats, counters, now });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { EncryptJWT, jwtDecrypt } from 'jose';
-import { unauthenticated } from '../domain/errors.ts';
+import { unauthenticated } from '#lib/domain/errors.ts';
 
 /** Who calls. The id is for commands only and never leaves; the token that carries it is encrypted. */
 export type Caller = { id: number; name: string };

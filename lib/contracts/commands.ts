@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { limits } from '../domain/limits.ts';
+import { limits } from '#lib/domain/limits.ts';
 import { instant, number, token } from './fields.ts';
 
 const id = z.int().min(1);

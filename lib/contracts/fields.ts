@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { limits } from '../domain/limits.ts';
+import { limits } from '#lib/domain/limits.ts';
 
 /** A lone surrogate has no UTF-8 form: it could not come back as it was sent. */
 const wellFormed = (text: string) => text.isWellFormed();

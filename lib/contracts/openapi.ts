@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import type { ErrorCode } from '../domain/errors.ts';
-import { limits } from '../domain/limits.ts';
+import type { ErrorCode } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
 import { routes } from './index.ts';
 import type { RouteContract } from './route.ts';
 import { statuses } from './statuses.ts';

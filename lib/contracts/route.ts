@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import type { ErrorCode } from '../domain/errors.ts';
+import type { ErrorCode } from '#lib/domain/errors.ts';
 
 /** Who may call: anyone, anyone with a password, or the holder of an access token. */
 type Authentication = 'none' | 'basic' | 'bearer';

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../domain/errors.ts';
+import type { ErrorCode } from '#lib/domain/errors.ts';
 
 /** The one table from what is wrong to HTTP. */
 export const statuses: Record<ErrorCode, { status: number; title: string }> = {

@@ -1,5 +1,5 @@
-import type { CreateApplication, UpdateApplication } from '../contracts/commands.ts';
-import type { Placed } from '../domain/batch.ts';
+import type { CreateApplication, UpdateApplication } from '#lib/contracts/commands.ts';
+import type { Placed } from '#lib/domain/batch.ts';
 import { type Database, keepWhatIsThere, placeholders, toDateTime, tuples } from './database.ts';
 
 export type ApplicationRow = { token: string; name: string; chatsCount: number; creatorId: number };

@@ -1,5 +1,5 @@
-import type { CreateChat } from '../contracts/commands.ts';
-import { groupBy, type Placed } from '../domain/batch.ts';
+import type { CreateChat } from '#lib/contracts/commands.ts';
+import { groupBy, type Placed } from '#lib/domain/batch.ts';
 import { knownUsers } from './applications.ts';
 import { type Database, keepWhatIsThere, placeholders, toDateTime, tuples, type Value } from './database.ts';
 

@@ -1,5 +1,5 @@
 import { createPool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
-import { isKnownError, unavailable } from '../domain/errors.ts';
+import { isKnownError, unavailable } from '#lib/domain/errors.ts';
 import { isDeadlock, isLostConnection, isOutage } from './errors.ts';
 
 export type Value = string | number | null;

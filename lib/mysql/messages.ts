@@ -1,7 +1,7 @@
-import type { CreateMessage, UpdateMessage } from '../contracts/commands.ts';
-import { groupBy, type Placed } from '../domain/batch.ts';
-import type { Message } from '../domain/message.ts';
-import type { Position } from '../domain/position.ts';
+import type { CreateMessage, UpdateMessage } from '#lib/contracts/commands.ts';
+import { groupBy, type Placed } from '#lib/domain/batch.ts';
+import type { Message } from '#lib/domain/message.ts';
+import type { Position } from '#lib/domain/position.ts';
 import { knownUsers } from './applications.ts';
 import { chatKey, findChatIds } from './chats.ts';
 import {

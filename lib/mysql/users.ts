@@ -1,4 +1,4 @@
-import { KnownError } from '../domain/errors.ts';
+import { KnownError } from '#lib/domain/errors.ts';
 import { type Database, toDateTime } from './database.ts';
 
 export type User = { id: number; name: string; email: string; passwordHash: string };

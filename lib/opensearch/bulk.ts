@@ -1,5 +1,5 @@
 import type { Client } from '@opensearch-project/opensearch';
-import type { IndexableMessage } from '../domain/message.ts';
+import type { IndexableMessage } from '#lib/domain/message.ts';
 import { documentId, type MessageRef, toDocument } from './document.ts';
 import { IndexRetryLater, indexClosed, SearchUnavailable } from './errors.ts';
 import { request } from './request.ts';

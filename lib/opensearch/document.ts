@@ -1,4 +1,4 @@
-import type { IndexableMessage } from '../domain/message.ts';
+import type { IndexableMessage } from '#lib/domain/message.ts';
 
 export type MessageRef = { token: string; chatNumber: number; messageNumber: number };
 

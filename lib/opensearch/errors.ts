@@ -1,4 +1,4 @@
-import { KnownError } from '../domain/errors.ts';
+import { KnownError } from '#lib/domain/errors.ts';
 
 /** An index that was closed (a snapshot is being restored) answers with this, and with the status of a bad request. */
 export const indexClosed = 'index_closed_exception';

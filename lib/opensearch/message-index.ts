@@ -1,5 +1,5 @@
 import type { Client } from '@opensearch-project/opensearch';
-import type { IndexableMessage } from '../domain/message.ts';
+import type { IndexableMessage } from '#lib/domain/message.ts';
 import { type BulkResult, createBulkWriter } from './bulk.ts';
 import { documentId, type IndexedVersion, type MessageRef } from './document.ts';
 import { SearchUnavailable } from './errors.ts';

@@ -1,6 +1,6 @@
 import type { Client } from '@opensearch-project/opensearch';
 import { errors } from '@opensearch-project/opensearch';
-import type { IndexableMessage } from '../domain/message.ts';
+import type { IndexableMessage } from '#lib/domain/message.ts';
 import type { BulkResult, BulkWriter } from './bulk.ts';
 import { SearchUnavailable } from './errors.ts';
 import type { messageIndexBody } from './message-index-body.ts';

@@ -1,5 +1,5 @@
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
-import { unavailable } from '../domain/errors.ts';
+import { unavailable } from '#lib/domain/errors.ts';
 
 export type BrokerOptions = {
   /** For connecting, and for each piece of work that names no time of its own. */

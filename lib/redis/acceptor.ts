@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { forbidden, notFound, unavailable } from '../domain/errors.ts';
+import { forbidden, notFound, unavailable } from '#lib/domain/errors.ts';
 import {
   acceptApplication,
   acceptApplicationUpdate,

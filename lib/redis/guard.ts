@@ -1,4 +1,4 @@
-import { isKnownError, unavailable } from '../domain/errors.ts';
+import { isKnownError, unavailable } from '#lib/domain/errors.ts';
 
 const scriptFault = /^(ERR (?!max number of clients)|WRONGTYPE|NOSCRIPT|EXECABORT)/;
 

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import * as z from 'zod';
-import { notFound } from '../domain/errors.ts';
-import type { Edit, Message } from '../domain/message.ts';
-import type { Position } from '../domain/position.ts';
+import { notFound } from '#lib/domain/errors.ts';
+import type { Edit, Message } from '#lib/domain/message.ts';
+import type { Position } from '#lib/domain/position.ts';
 import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { beginWindowRebuild, finishWindowRebuild, readMessage, readPage } from './read.lua.ts';

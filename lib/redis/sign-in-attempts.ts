@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { KnownError } from '../domain/errors.ts';
+import { KnownError } from '#lib/domain/errors.ts';
 import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 

@@ -1,5 +1,5 @@
 import { Logger } from '@aws-lambda-powertools/logger';
-import { isKnownError } from '../domain/errors.ts';
+import { isKnownError } from '#lib/domain/errors.ts';
 
 export const logger = new Logger({ serviceName: 'chat' });
 

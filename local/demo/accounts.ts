@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
-import { limits } from '../../lib/domain/limits.ts';
+import { limits } from '#lib/domain/limits.ts';
 import type { Answer, Api, Call } from './api.ts';
 
 const issued = z.object({ accessToken: z.string(), expiresIn: z.number() });

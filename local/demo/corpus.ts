@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import * as z from 'zod';
-import { body, instant, name } from '../../lib/contracts/fields.ts';
+import { body, instant, name } from '#lib/contracts/fields.ts';
 import { Failure, messageOf } from '../services/index.ts';
 
 const line = z.object({ chat: z.string().min(1), sender: name, body, createdAt: instant });

@@ -1,5 +1,5 @@
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
-import { connectOpenSearch } from '../../lib/opensearch/client.ts';
+import { connectOpenSearch } from '#lib/opensearch/client.ts';
 import { Failure, messageOf } from '../services/index.ts';
 import type { Kept } from './comparison.ts';
 

@@ -1,9 +1,9 @@
 import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
-import { queueNames } from '../../lib/contracts/commands.ts';
-import { deadQueue, retryQueue } from '../../lib/rabbitmq/topology.ts';
-import { createKeys } from '../../lib/redis/keys.ts';
+import { queueNames } from '#lib/contracts/commands.ts';
+import { deadQueue, retryQueue } from '#lib/rabbitmq/topology.ts';
+import { createKeys } from '#lib/redis/keys.ts';
 import { type Api, fieldOf } from './client.ts';
 import { type ApplicationRecord, type ChatRecord, type Creation, type Ledger, tagOf } from './ledger.ts';
 

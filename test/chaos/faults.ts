@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
 import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
-import { queueNames } from '../../lib/contracts/commands.ts';
-import { createKeys } from '../../lib/redis/keys.ts';
+import { queueNames } from '#lib/contracts/commands.ts';
+import { createKeys } from '#lib/redis/keys.ts';
 import type { ServiceName } from '../../local/services/index.ts';
 import { type Findings, poisonMark } from './audit.ts';
 import { findLandings, type Landing } from './landing.ts';

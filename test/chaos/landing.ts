@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Channel, connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
-import { createKeys } from '../../lib/redis/keys.ts';
+import { createKeys } from '#lib/redis/keys.ts';
 
 /** Where a kill of the functions may fall. */
 export const landings = {

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import * as z from 'zod';
-import { routes } from '../../lib/contracts/index.ts';
-import type { RouteContract } from '../../lib/contracts/route.ts';
-import { limits } from '../../lib/domain/limits.ts';
+import { routes } from '#lib/contracts/index.ts';
+import type { RouteContract } from '#lib/contracts/route.ts';
+import { limits } from '#lib/domain/limits.ts';
 import {
   Client,
   createApplication,

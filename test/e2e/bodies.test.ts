@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { limits } from '../../lib/domain/limits.ts';
+import { limits } from '#lib/domain/limits.ts';
 import {
   type Client,
   createApplication,

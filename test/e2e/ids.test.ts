@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, expect, inject, it } from 'vitest';
-import { routes } from '../../lib/contracts/index.ts';
+import { routes } from '#lib/contracts/index.ts';
 import { type Account, basic, Client, messagesPath, nextPath, type Reply } from '../support/client.ts';
 import { eventually, query } from '../support/servers.ts';
 

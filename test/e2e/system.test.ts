@@ -1,5 +1,5 @@
 import { expect, inject, it } from 'vitest';
-import { routes } from '../../lib/contracts/index.ts';
+import { routes } from '#lib/contracts/index.ts';
 import { Client } from '../support/client.ts';
 
 const api = new Client(inject('apiUrl'));

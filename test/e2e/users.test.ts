@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { EncryptJWT, SignJWT, UnsecuredJWT } from 'jose';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { createAccessTokens } from '../../lib/auth/access-tokens.ts';
+import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import { type Account, basic, Client, type Problem, signUp } from '../support/client.ts';
 import { query } from '../support/servers.ts';
 

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import { connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
-import { openBroker } from '../../lib/rabbitmq/connection.ts';
-import { createDeadLetters } from '../../lib/rabbitmq/dead-letters.ts';
-import { createPublisher } from '../../lib/rabbitmq/publisher.ts';
+import { openBroker } from '#lib/rabbitmq/connection.ts';
+import { createDeadLetters } from '#lib/rabbitmq/dead-letters.ts';
+import { createPublisher } from '#lib/rabbitmq/publisher.ts';
 
 const queue = `faults-connection-${process.pid}`;
 const given = new URL(inject('urls').RABBITMQ_URL);

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createAcceptor } from '../../lib/redis/acceptor.ts';
-import { connectRedis } from '../../lib/redis/client.ts';
-import { createKeys } from '../../lib/redis/keys.ts';
+import { createAcceptor } from '#lib/redis/acceptor.ts';
+import { connectRedis } from '#lib/redis/client.ts';
+import { createKeys } from '#lib/redis/keys.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
 const atOnce = { graceSeconds: 0 };

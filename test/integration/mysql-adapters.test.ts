@@ -1,10 +1,10 @@
 import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import type { CreateMessage } from '../../lib/contracts/commands.ts';
-import { createApplications } from '../../lib/mysql/applications.ts';
-import { type Database, openDatabase } from '../../lib/mysql/database.ts';
-import { createMessages } from '../../lib/mysql/messages.ts';
-import { migrate } from '../../lib/mysql/migrations.ts';
+import type { CreateMessage } from '#lib/contracts/commands.ts';
+import { createApplications } from '#lib/mysql/applications.ts';
+import { type Database, openDatabase } from '#lib/mysql/database.ts';
+import { createMessages } from '#lib/mysql/messages.ts';
+import { migrate } from '#lib/mysql/migrations.ts';
 import { createOwnDatabase, openStores, readMigrations, type Stores } from '../support/stores.ts';
 
 let stores: Stores;

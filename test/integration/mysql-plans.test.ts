@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import type { Database, Row, Value } from '../../lib/mysql/database.ts';
+import type { Database, Row, Value } from '#lib/mysql/database.ts';
 import { openStores, type Stores } from '../support/stores.ts';
 
 /*

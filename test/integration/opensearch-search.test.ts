@@ -1,7 +1,7 @@
 import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import type { IndexableMessage } from '../../lib/domain/message.ts';
-import { createMessageIndex, maxSearchDepth } from '../../lib/opensearch/message-index.ts';
+import type { IndexableMessage } from '#lib/domain/message.ts';
+import { createMessageIndex, maxSearchDepth } from '#lib/opensearch/message-index.ts';
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const prefix = `${inject('names').indexPrefix}search-`;

@@ -2,10 +2,10 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Client } from '@opensearch-project/opensearch';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
-import type { IndexableMessage } from '../../lib/domain/message.ts';
-import { documentId } from '../../lib/opensearch/document.ts';
-import { IndexRetryLater, SearchUnavailable } from '../../lib/opensearch/errors.ts';
-import { createMessageIndex } from '../../lib/opensearch/message-index.ts';
+import type { IndexableMessage } from '#lib/domain/message.ts';
+import { documentId } from '#lib/opensearch/document.ts';
+import { IndexRetryLater, SearchUnavailable } from '#lib/opensearch/errors.ts';
+import { createMessageIndex } from '#lib/opensearch/message-index.ts';
 
 const url = inject('urls').OPENSEARCH_URL ?? '';
 const client = new Client({ node: url });

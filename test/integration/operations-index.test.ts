@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
-import type { IndexableMessage } from '../../lib/domain/message.ts';
+import type { IndexableMessage } from '#lib/domain/message.ts';
 import { createOwnDatabase } from '../support/stores.ts';
 
 /*
@@ -22,7 +22,7 @@ const CHATS = 3;
 const PER_CHAT = 400;
 
 let own: Awaited<ReturnType<typeof createOwnDatabase>>;
-let services: typeof import('../../lib/runtime/services.ts');
+let services: typeof import('#lib/runtime/services.ts');
 
 const contextOf = (timeoutMs: number) => {
   const deadline = Date.now() + timeoutMs;
@@ -127,7 +127,7 @@ beforeAll(async () => {
     JWT_SECRET: 'x'.repeat(32),
     POWERTOOLS_LOG_LEVEL: 'SILENT',
   });
-  services = await import('../../lib/runtime/services.ts');
+  services = await import('#lib/runtime/services.ts');
   await (await import('../../functions/operations/migrate.ts')).handler({}, contextOf(60_000));
   // A server that was given by URL may hold what an earlier run has left.
   await index();

@@ -69,8 +69,8 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rabbitmq-event-source-'));
   await mkdir(join(folder, 'functions'));
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
-  await symlink(join(root, 'local/bundler'), join(folder, 'bundler'));
-  await symlink(join(root, 'local/rabbitmq-event-source'), join(folder, 'rabbitmq-event-source'));
+  await symlink(join(root, 'plugins/bundler'), join(folder, 'bundler'));
+  await symlink(join(root, 'plugins/serverless-offline-rabbitmq'), join(folder, 'rabbitmq-event-source'));
   await writeFile(join(folder, 'package.json'), '{"name":"fixture","type":"module","private":true}');
   await writeFile(join(folder, 'functions/consume.ts'), HANDLER);
 });

@@ -14,14 +14,14 @@ import {
   onTestFinished,
   vi,
 } from 'vitest';
-import { Broker } from '../../local/rabbitmq-event-source/broker.ts';
-import type { RabbitmqEvent, RabbitmqRecord } from '../../local/rabbitmq-event-source/event.ts';
+import { Broker } from '../../plugins/serverless-offline-rabbitmq/broker.ts';
+import type { RabbitmqEvent, RabbitmqRecord } from '../../plugins/serverless-offline-rabbitmq/event.ts';
 import {
   EventSourceMapping,
   type Invoke,
   MAX_PAYLOAD_BYTES,
-} from '../../local/rabbitmq-event-source/event-source-mapping.ts';
-import type { MappingSettings } from '../../local/rabbitmq-event-source/settings.ts';
+} from '../../plugins/serverless-offline-rabbitmq/event-source-mapping.ts';
+import type { MappingSettings } from '../../plugins/serverless-offline-rabbitmq/settings.ts';
 
 const brokerUrl = new URL(inject('urls').RABBITMQ_URL);
 const virtualHost = decodeURIComponent(brokerUrl.pathname.slice(1)) || '/';

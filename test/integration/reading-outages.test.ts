@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createApplicationDirectory } from '#lib/chat/application-directory.ts';
+import { createChatDirectory } from '#lib/chat/chat-directory.ts';
+import { createConversation } from '#lib/chat/conversation.ts';
+import { createAcceptor } from '#lib/redis/acceptor.ts';
+import { connectRedis } from '#lib/redis/client.ts';
+import { createCounters } from '#lib/redis/counters.ts';
+import { createDirectory } from '#lib/redis/directory.ts';
+import { createRecentMessages } from '#lib/redis/recent-messages.ts';
+import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
 import { persistMessages } from '../../functions/consumers/persist-message.ts';
-import { createAcceptor } from '../../lib/redis/acceptor.ts';
-import { connectRedis } from '../../lib/redis/client.ts';
-import { createCounters } from '../../lib/redis/counters.ts';
-import { createDirectory } from '../../lib/redis/directory.ts';
-import { createRecentMessages } from '../../lib/redis/recent-messages.ts';
-import { createSignInAttempts } from '../../lib/redis/sign-in-attempts.ts';
-import { createApplicationDirectory } from '../../lib/runtime/application-directory.ts';
-import { createChatDirectory } from '../../lib/runtime/chat-directory.ts';
-import { createConversation } from '../../lib/runtime/conversation.ts';
 import { type RunningService, type Stack, silentReport, startServices } from '../../local/services/index.ts';
 import { openStores, runOf, type Stores } from '../support/stores.ts';
 

@@ -1,20 +1,20 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { persistMessages } from '../../functions/consumers/persist-message.ts';
-import { persistMessageUpdates } from '../../functions/consumers/persist-message-update.ts';
-import { updateMessage } from '../../functions/http/messages/update-message.ts';
+import { createAcceptance } from '#lib/chat/acceptance.ts';
+import { createConversation } from '#lib/chat/conversation.ts';
+import type { Batch } from '#lib/consumer/consumer-handler.ts';
 import {
   type CreateMessage,
   createMessageCommand,
   type UpdateMessage,
   updateMessageCommand,
-} from '../../lib/contracts/commands.ts';
-import { isKnownError } from '../../lib/domain/errors.ts';
-import type { Message } from '../../lib/domain/message.ts';
-import type { Position } from '../../lib/domain/position.ts';
-import { createAcceptance } from '../../lib/runtime/acceptance.ts';
-import type { Batch } from '../../lib/runtime/consumer-handler.ts';
-import { createConversation } from '../../lib/runtime/conversation.ts';
+} from '#lib/contracts/commands.ts';
+import { isKnownError } from '#lib/domain/errors.ts';
+import type { Message } from '#lib/domain/message.ts';
+import type { Position } from '#lib/domain/position.ts';
+import { persistMessages } from '../../functions/consumers/persist-message.ts';
+import { persistMessageUpdates } from '../../functions/consumers/persist-message-update.ts';
+import { updateMessage } from '../../functions/http/messages/update-message.ts';
 import { openStores, runOf, type Stores } from '../support/stores.ts';
 
 /*

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest';
+import { createAcceptor } from '#lib/redis/acceptor.ts';
+import { connectRedis } from '#lib/redis/client.ts';
+import { createCounters } from '#lib/redis/counters.ts';
+import { createKeys } from '#lib/redis/keys.ts';
+import { createOutbox } from '#lib/redis/outbox.ts';
 import { syncCounts } from '../../functions/scheduled/sync-counts.ts';
-import { createAcceptor } from '../../lib/redis/acceptor.ts';
-import { connectRedis } from '../../lib/redis/client.ts';
-import { createCounters } from '../../lib/redis/counters.ts';
-import { createKeys } from '../../lib/redis/keys.ts';
-import { createOutbox } from '../../lib/redis/outbox.ts';
 import { runOf } from '../support/stores.ts';
 
 const url = inject('urls').REDIS_URL;

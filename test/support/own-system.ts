@@ -4,9 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { vi } from 'vitest';
-import { commands } from '../../lib/contracts/commands.ts';
-import { Broker } from '../../local/rabbitmq-event-source/broker.ts';
-import { EventSourceMapping } from '../../local/rabbitmq-event-source/event-source-mapping.ts';
+import { commands } from '#lib/contracts/commands.ts';
 import {
   type RunningService,
   type ServiceName,
@@ -14,6 +12,8 @@ import {
   startServices,
   type Urls,
 } from '../../local/services/index.ts';
+import { Broker } from '../../plugins/serverless-offline-rabbitmq/broker.ts';
+import { EventSourceMapping } from '../../plugins/serverless-offline-rabbitmq/event-source-mapping.ts';
 
 const run = promisify(execFile);
 /** One line for each batch that was thrown back. */
@@ -99,7 +99,7 @@ export const startSystem = async (
     POWERTOOLS_LOG_LEVEL: 'SILENT',
     ...(typeof environment === 'function' ? await environment(stack.urls) : environment),
   });
-  const services = await import('../../lib/runtime/services.ts');
+  const services = await import('#lib/runtime/services.ts');
 
   const service = (wanted: ServiceName): RunningService => {
     const found = stack.services[wanted];

@@ -3,7 +3,7 @@ import { type ConfirmChannel, connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 import { inject, vi } from 'vitest';
-import { createAccessTokens } from '../../lib/auth/access-tokens.ts';
+import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import { Client } from './client.ts';
 
 /** Asks until the assertion holds; after the deadline its error is the test's. */

@@ -2,24 +2,24 @@ import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
-import { createApplications } from '../../lib/mysql/applications.ts';
-import { createChats } from '../../lib/mysql/chats.ts';
-import { type Database, openDatabase } from '../../lib/mysql/database.ts';
-import { createMessages } from '../../lib/mysql/messages.ts';
-import { type Migration, migrate } from '../../lib/mysql/migrations.ts';
-import { createUsers } from '../../lib/mysql/users.ts';
-import { createAcceptor } from '../../lib/redis/acceptor.ts';
-import { connectRedis } from '../../lib/redis/client.ts';
-import { createCounters } from '../../lib/redis/counters.ts';
-import { createDirectory } from '../../lib/redis/directory.ts';
-import { createKeys } from '../../lib/redis/keys.ts';
-import { createOutbox } from '../../lib/redis/outbox.ts';
-import { createRecentMessages } from '../../lib/redis/recent-messages.ts';
+import { createApplications } from '#lib/mysql/applications.ts';
+import { createChats } from '#lib/mysql/chats.ts';
+import { type Database, openDatabase } from '#lib/mysql/database.ts';
+import { createMessages } from '#lib/mysql/messages.ts';
+import { type Migration, migrate } from '#lib/mysql/migrations.ts';
+import { createUsers } from '#lib/mysql/users.ts';
+import { createAcceptor } from '#lib/redis/acceptor.ts';
+import { connectRedis } from '#lib/redis/client.ts';
+import { createCounters } from '#lib/redis/counters.ts';
+import { createDirectory } from '#lib/redis/directory.ts';
+import { createKeys } from '#lib/redis/keys.ts';
+import { createOutbox } from '#lib/redis/outbox.ts';
+import { createRecentMessages } from '#lib/redis/recent-messages.ts';
 
 const ignore = () => undefined;
 
 export const readMigrations = async (): Promise<Migration[]> => {
-  const folder = new URL('../../migrations/', import.meta.url);
+  const folder = new URL('../../migrations', import.meta.url);
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql'));
   return Promise.all(
     names.map(async (name) => ({ name, sql: await readFile(new URL(name, folder), 'utf8') })),

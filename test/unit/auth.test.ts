@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { createAccessTokens } from '../../lib/auth/access-tokens.ts';
-import { createCursors } from '../../lib/auth/cursors.ts';
-import { hashPassword, verifyPassword } from '../../lib/auth/passwords.ts';
+import { createAccessTokens } from '#lib/auth/access-tokens.ts';
+import { hashPassword, verifyPassword } from '#lib/auth/passwords.ts';
+import { createCursors } from '#lib/chat/cursors.ts';
 
 const [old, current] = ['old '.repeat(10), 'current '.repeat(5)];
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readConfig } from '../../lib/runtime/config.ts';
+import { readConfig } from '#lib/runtime/config.ts';
 
 const complete = {
   MYSQL_URL: 'mysql://chat:secret@127.0.0.1:3306/chat',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createCursors } from '../../lib/auth/cursors.ts';
-import { limits } from '../../lib/domain/limits.ts';
+import { createCursors } from '#lib/chat/cursors.ts';
+import { limits } from '#lib/domain/limits.ts';
 
 const cursors = createCursors(['s'.repeat(32)]);
 const chat = { token: 'app', chatNumber: 1 };

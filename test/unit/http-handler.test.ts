@@ -1,13 +1,13 @@
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
-import { createAccessTokens } from '../../lib/auth/access-tokens.ts';
-import { type RouteContract, route } from '../../lib/contracts/route.ts';
-import { statuses } from '../../lib/contracts/statuses.ts';
-import { type ErrorCode, KnownError } from '../../lib/domain/errors.ts';
-import { limits } from '../../lib/domain/limits.ts';
-import { httpHandler } from '../../lib/runtime/http-handler.ts';
-import { logger } from '../../lib/runtime/logger.ts';
+import { createAccessTokens } from '#lib/auth/access-tokens.ts';
+import { type RouteContract, route } from '#lib/contracts/route.ts';
+import { statuses } from '#lib/contracts/statuses.ts';
+import { type ErrorCode, KnownError } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
+import { httpHandler } from '#lib/http/http-handler.ts';
+import { logger } from '#lib/runtime/logger.ts';
 
 const secret = 'secret of the unit tests, said twice '.replaceAll(',', '');
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { unavailable } from '../../lib/domain/errors.ts';
-import { logClientError, logger } from '../../lib/runtime/logger.ts';
+import { unavailable } from '#lib/domain/errors.ts';
+import { logClientError, logger } from '#lib/runtime/logger.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

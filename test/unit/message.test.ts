@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { applyEdit, type Message, mergeByNumber, positionOf, toResponse } from '../../lib/domain/message.ts';
-import { comparePositions } from '../../lib/domain/position.ts';
+import { applyEdit, type Message, mergeByNumber, positionOf, toResponse } from '#lib/domain/message.ts';
+import { comparePositions } from '#lib/domain/position.ts';
 
 const message = (messageNumber: number, version: number, createdAtMs = 0): Message => ({
   token: 'app',

@@ -3,9 +3,9 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { describe, expect, it } from 'vitest';
 import type * as z from 'zod';
-import { routes } from '../../lib/contracts/index.ts';
-import { openApiDocument } from '../../lib/contracts/openapi.ts';
-import type { RouteContract } from '../../lib/contracts/route.ts';
+import { routes } from '#lib/contracts/index.ts';
+import { openApiDocument } from '#lib/contracts/openapi.ts';
+import type { RouteContract } from '#lib/contracts/route.ts';
 
 type Json = Record<string, unknown>;
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { rankedMatch } from '../../lib/opensearch/message-query.ts';
-import { maxPhrases, maxWords, parseQueryText } from '../../lib/opensearch/query-text.ts';
+import { rankedMatch } from '#lib/opensearch/message-query.ts';
+import { maxPhrases, maxWords, parseQueryText } from '#lib/opensearch/query-text.ts';
 
 describe('parseQueryText', () => {
   test.each([

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { BatchingWindow } from '../../local/rabbitmq-event-source/batching-window.ts';
+import { BatchingWindow } from '../../plugins/serverless-offline-rabbitmq/batching-window.ts';
 
 const limits = { maxItems: 3, maxBytes: 100, windowMs: 500 };
 

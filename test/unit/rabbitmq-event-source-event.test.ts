@@ -5,7 +5,7 @@ import {
   buildRecord,
   formatTimestamp,
   payloadBytesOf,
-} from '../../local/rabbitmq-event-source/event.ts';
+} from '../../plugins/serverless-offline-rabbitmq/event.ts';
 
 const origin = {
   eventSourceArn:

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { functionsWithFilters, readMappings } from '../../local/rabbitmq-event-source/settings.ts';
+import { functionsWithFilters, readMappings } from '../../plugins/serverless-offline-rabbitmq/settings.ts';
 
 const arn = 'arn:aws:mq:us-east-1:123456789012:broker:chat:b-1234';
 const url = new URL('amqp://localhost:5672');

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { unavailable } from '#lib/domain/errors.ts';
+import type { MessageIndex } from '#lib/opensearch/message-index.ts';
 import { searchMessages } from '../../functions/http/messages/search-messages.ts';
-import { unavailable } from '../../lib/domain/errors.ts';
-import type { MessageIndex } from '../../lib/opensearch/message-index.ts';
 
 type MessageSearch = Parameters<MessageIndex['search']>[0];
 

@@ -2,9 +2,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { commands } from '../../lib/contracts/commands.ts';
-import { routes } from '../../lib/contracts/index.ts';
-import { unknownRoute } from '../../lib/contracts/system.ts';
+import { commands } from '#lib/contracts/commands.ts';
+import { routes } from '#lib/contracts/index.ts';
+import { unknownRoute } from '#lib/contracts/system.ts';
 
 type Event = { httpApi?: string; rabbitmq?: { queue: string }; schedule?: unknown };
 type Definition = { handler: string; timeout?: number; events?: Event[] };
@@ -93,7 +93,7 @@ describe('each handler', () => {
   it.each([
     ['httpApi', 'httpHandler'],
     ['rabbitmq', 'consumerHandler'],
-    ['schedule', 'scheduledHandler'],
+    ['schedule', 'jobHandler'],
   ] as const)('of a %s event is made by %s', (kind, wrapper) => {
     for (const { key } of eventsOf(kind)) expect(used.get(key), key).toEqual([wrapper]);
   });

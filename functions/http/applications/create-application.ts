@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { createApplication as contract } from '../../../lib/contracts/applications.ts';
-import type { Acceptance } from '../../../lib/runtime/acceptance.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { acceptance, now } from '../../../lib/runtime/services.ts';
+import type { Acceptance } from '#lib/chat/acceptance.ts';
+import { createApplication as contract } from '#lib/contracts/applications.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import { acceptance, now } from '#lib/runtime/services.ts';
 
 type Uses = { acceptance: Acceptance; now: () => number };
 

@@ -1,7 +1,7 @@
-import { getApplication as contract } from '../../../lib/contracts/applications.ts';
-import type { ApplicationDirectory } from '../../../lib/runtime/application-directory.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { applicationDirectory } from '../../../lib/runtime/services.ts';
+import type { ApplicationDirectory } from '#lib/chat/application-directory.ts';
+import { getApplication as contract } from '#lib/contracts/applications.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import { applicationDirectory } from '#lib/runtime/services.ts';
 
 type Uses = { applicationDirectory: ApplicationDirectory };
 

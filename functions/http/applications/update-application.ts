@@ -1,12 +1,9 @@
-import {
-  updateApplication as contract,
-  updateApplicationByBody,
-} from '../../../lib/contracts/applications.ts';
-import { notFound } from '../../../lib/domain/errors.ts';
-import type { Applications } from '../../../lib/mysql/applications.ts';
-import type { Acceptance } from '../../../lib/runtime/acceptance.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { acceptance, applications, now } from '../../../lib/runtime/services.ts';
+import type { Acceptance } from '#lib/chat/acceptance.ts';
+import { updateApplication as contract, updateApplicationByBody } from '#lib/contracts/applications.ts';
+import { notFound } from '#lib/domain/errors.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { Applications } from '#lib/mysql/applications.ts';
+import { acceptance, applications, now } from '#lib/runtime/services.ts';
 
 type Uses = { acceptance: Acceptance; applications: Pick<Applications, 'find'>; now: () => number };
 

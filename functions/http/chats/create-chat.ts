@@ -1,7 +1,7 @@
-import { createChat as contract } from '../../../lib/contracts/chats.ts';
-import type { Acceptance } from '../../../lib/runtime/acceptance.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { acceptance, now } from '../../../lib/runtime/services.ts';
+import type { Acceptance } from '#lib/chat/acceptance.ts';
+import { createChat as contract } from '#lib/contracts/chats.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import { acceptance, now } from '#lib/runtime/services.ts';
 
 type Uses = { acceptance: Acceptance; now: () => number };
 

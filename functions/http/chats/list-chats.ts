@@ -1,7 +1,7 @@
-import { listChats as contract } from '../../../lib/contracts/chats.ts';
-import type { ChatDirectory } from '../../../lib/runtime/chat-directory.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { chatDirectory } from '../../../lib/runtime/services.ts';
+import type { ChatDirectory } from '#lib/chat/chat-directory.ts';
+import { listChats as contract } from '#lib/contracts/chats.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import { chatDirectory } from '#lib/runtime/services.ts';
 
 type Uses = { chatDirectory: ChatDirectory };
 

@@ -1,9 +1,9 @@
-import { createMessage as contract } from '../../../lib/contracts/messages.ts';
-import { badInput } from '../../../lib/domain/errors.ts';
-import { limits } from '../../../lib/domain/limits.ts';
-import type { Acceptance } from '../../../lib/runtime/acceptance.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { acceptance, now } from '../../../lib/runtime/services.ts';
+import type { Acceptance } from '#lib/chat/acceptance.ts';
+import { createMessage as contract } from '#lib/contracts/messages.ts';
+import { badInput } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import { acceptance, now } from '#lib/runtime/services.ts';
 
 type Uses = { acceptance: Acceptance; now: () => number };
 

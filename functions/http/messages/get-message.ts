@@ -1,8 +1,8 @@
-import { getMessage as contract } from '../../../lib/contracts/messages.ts';
-import { toResponse } from '../../../lib/domain/message.ts';
-import type { Conversation } from '../../../lib/runtime/conversation.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { conversation } from '../../../lib/runtime/services.ts';
+import type { Conversation } from '#lib/chat/conversation.ts';
+import { getMessage as contract } from '#lib/contracts/messages.ts';
+import { toResponse } from '#lib/domain/message.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import { conversation } from '#lib/runtime/services.ts';
 
 type Uses = { conversation: Conversation };
 

@@ -1,10 +1,10 @@
-import type { Cursors } from '../../../lib/auth/cursors.ts';
-import { listMessages as contract } from '../../../lib/contracts/messages.ts';
-import { badInput } from '../../../lib/domain/errors.ts';
-import { type Message, positionOf, toResponse } from '../../../lib/domain/message.ts';
-import type { Conversation } from '../../../lib/runtime/conversation.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { conversation, cursors } from '../../../lib/runtime/services.ts';
+import type { Conversation } from '#lib/chat/conversation.ts';
+import type { Cursors } from '#lib/chat/cursors.ts';
+import { listMessages as contract } from '#lib/contracts/messages.ts';
+import { badInput } from '#lib/domain/errors.ts';
+import { type Message, positionOf, toResponse } from '#lib/domain/message.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import { conversation, cursors } from '#lib/runtime/services.ts';
 
 type Uses = { conversation: Conversation; cursors: Cursors };
 

@@ -1,10 +1,10 @@
-import { searchMessages as contract, searchByQuery } from '../../../lib/contracts/messages.ts';
-import type { MessageIndex } from '../../../lib/opensearch/message-index.ts';
-import type { Outbox } from '../../../lib/redis/outbox.ts';
-import type { ChatDirectory } from '../../../lib/runtime/chat-directory.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { chatDirectory, messageIndex, now, outbox } from '../../../lib/runtime/services.ts';
-import { ifAvailable } from '../../../lib/runtime/without-redis.ts';
+import type { ChatDirectory } from '#lib/chat/chat-directory.ts';
+import { ifAvailable } from '#lib/chat/if-available.ts';
+import { searchMessages as contract, searchByQuery } from '#lib/contracts/messages.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { MessageIndex } from '#lib/opensearch/message-index.ts';
+import type { Outbox } from '#lib/redis/outbox.ts';
+import { chatDirectory, messageIndex, now, outbox } from '#lib/runtime/services.ts';
 
 type Uses = {
   messageIndex: Pick<MessageIndex, 'search'>;

@@ -1,9 +1,9 @@
-import { updateMessage as contract, updateMessageByBody } from '../../../lib/contracts/messages.ts';
-import { notFound } from '../../../lib/domain/errors.ts';
-import type { Messages } from '../../../lib/mysql/messages.ts';
-import type { Acceptance } from '../../../lib/runtime/acceptance.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { acceptance, messages, now } from '../../../lib/runtime/services.ts';
+import type { Acceptance } from '#lib/chat/acceptance.ts';
+import { updateMessage as contract, updateMessageByBody } from '#lib/contracts/messages.ts';
+import { notFound } from '#lib/domain/errors.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import { acceptance, messages, now } from '#lib/runtime/services.ts';
 
 type Uses = { acceptance: Acceptance; messages: Pick<Messages, 'find'>; now: () => number };
 

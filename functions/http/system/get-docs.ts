@@ -1,8 +1,8 @@
-import { getDocs as contract } from '../../../lib/contracts/system.ts';
-import { createDocsPage } from '../../../lib/docs/page.ts';
-import { pageResponse } from '../../../lib/docs/page-response.ts';
-import { httpHandler } from '../../../lib/runtime/http-handler.ts';
-import { lazy } from '../../../lib/runtime/lazy.ts';
+import { getDocs as contract } from '#lib/contracts/system.ts';
+import { createDocsPage } from '#lib/http/docs/page.ts';
+import { pageResponse } from '#lib/http/docs/page-response.ts';
+import { httpHandler } from '#lib/http/http-handler.ts';
+import { lazy } from '#lib/runtime/lazy.ts';
 
 const page = lazy(createDocsPage);
 

@@ -1,7 +1,7 @@
-import { getHealth as contract } from '../../../lib/contracts/system.ts';
-import { KnownError } from '../../../lib/domain/errors.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { counters, database, messageIndex, publisher } from '../../../lib/runtime/services.ts';
+import { getHealth as contract } from '#lib/contracts/system.ts';
+import { KnownError } from '#lib/domain/errors.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import { counters, database, messageIndex, publisher } from '#lib/runtime/services.ts';
 
 type Pinged = { ping: () => Promise<unknown> };
 type Uses = {

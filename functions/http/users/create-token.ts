@@ -1,12 +1,12 @@
-import type { AccessTokens } from '../../../lib/auth/access-tokens.ts';
-import { verifyPassword } from '../../../lib/auth/passwords.ts';
-import { createToken as contract } from '../../../lib/contracts/users.ts';
-import { unauthenticated } from '../../../lib/domain/errors.ts';
-import { limits } from '../../../lib/domain/limits.ts';
-import type { Users } from '../../../lib/mysql/users.ts';
-import type { SignInAttempts } from '../../../lib/redis/sign-in-attempts.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { accessTokens, signInAttempts, users } from '../../../lib/runtime/services.ts';
+import type { AccessTokens } from '#lib/auth/access-tokens.ts';
+import { verifyPassword } from '#lib/auth/passwords.ts';
+import { createToken as contract } from '#lib/contracts/users.ts';
+import { unauthenticated } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { Users } from '#lib/mysql/users.ts';
+import type { SignInAttempts } from '#lib/redis/sign-in-attempts.ts';
+import { accessTokens, signInAttempts, users } from '#lib/runtime/services.ts';
 
 type Uses = { users: Users; signInAttempts: SignInAttempts; accessTokens: AccessTokens };
 

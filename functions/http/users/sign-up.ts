@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { hashPassword } from '../../../lib/auth/passwords.ts';
-import { signUp as contract } from '../../../lib/contracts/users.ts';
-import type { Users } from '../../../lib/mysql/users.ts';
-import { httpHandler, type Request } from '../../../lib/runtime/http-handler.ts';
-import { now, users } from '../../../lib/runtime/services.ts';
+import { hashPassword } from '#lib/auth/passwords.ts';
+import { signUp as contract } from '#lib/contracts/users.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { Users } from '#lib/mysql/users.ts';
+import { now, users } from '#lib/runtime/services.ts';
 
 type Uses = { users: Users; now: () => number };
 

@@ -1,9 +1,9 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod';
-import { type Providers, provide } from './lazy.ts';
-import { logger } from './logger.ts';
-import { bePatient } from './services.ts';
+import { type Providers, provide } from '#lib/runtime/lazy.ts';
+import { logger } from '#lib/runtime/logger.ts';
+import { bePatient } from '#lib/runtime/services.ts';
 
 export type Run<Options> = {
   options: Options;
@@ -18,7 +18,7 @@ const MARGIN_MS = 2_000;
  * Makes a Lambda handler of a function that runs by a schedule or by hand, with options in its event; what a schedule
  * puts into the event besides is passed over. Gives what the function gives: its report.
  */
-export const scheduledHandler = <Schema extends z.ZodType, Uses extends object, Report extends object>(
+export const jobHandler = <Schema extends z.ZodType, Uses extends object, Report extends object>(
   options: Schema,
   run: (context: Run<z.output<Schema>>, uses: Uses) => Promise<Report>,
   providers: Providers<Uses>,

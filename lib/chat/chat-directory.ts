@@ -1,10 +1,10 @@
-import { notFound, notKnownYet } from '../domain/errors.ts';
-import { limits } from '../domain/limits.ts';
-import type { Applications } from '../mysql/applications.ts';
-import type { Chats } from '../mysql/chats.ts';
-import type { Counters } from '../redis/counters.ts';
-import type { Directory } from '../redis/directory.ts';
-import { ifAvailable } from './without-redis.ts';
+import { notFound, notKnownYet } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
+import type { Applications } from '#lib/mysql/applications.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
+import type { Counters } from '#lib/redis/counters.ts';
+import type { Directory } from '#lib/redis/directory.ts';
+import { ifAvailable } from './if-available.ts';
 
 type Listed = { chatNumber: number; title?: string; messagesCount: number };
 

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { notFound, notKnownYet, unavailable } from '../domain/errors.ts';
-import { applyEdit, type Edit, type Message, mergeByNumber, positionOf } from '../domain/message.ts';
-import { comparePositions, type Position } from '../domain/position.ts';
-import type { Chats } from '../mysql/chats.ts';
-import type { Messages } from '../mysql/messages.ts';
-import type { Chat, RecentMessages, RecentPage } from '../redis/recent-messages.ts';
-import { windowLimits } from '../redis/window.lua.ts';
-import { ifAvailable } from './without-redis.ts';
+import { notFound, notKnownYet, unavailable } from '#lib/domain/errors.ts';
+import { applyEdit, type Edit, type Message, mergeByNumber, positionOf } from '#lib/domain/message.ts';
+import { comparePositions, type Position } from '#lib/domain/position.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import type { Chat, RecentMessages, RecentPage } from '#lib/redis/recent-messages.ts';
+import { windowLimits } from '#lib/redis/window.lua.ts';
+import { ifAvailable } from './if-available.ts';
 
 type PageQuery = { before?: Position | undefined; skip: number; count: number };
 

@@ -1,15 +1,15 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import * as z from 'zod';
-import type { CommandContract } from '../contracts/commands.ts';
-import { type RabbitMqMessage, rabbitmqEvent } from '../contracts/rabbitmq-event.ts';
-import type { Placed } from '../domain/batch.ts';
-import { isKnownError } from '../domain/errors.ts';
-import type { Publication } from '../rabbitmq/publisher.ts';
-import { deadQueue, retryQueue } from '../rabbitmq/topology.ts';
-import { type Providers, provide } from './lazy.ts';
-import { logClientError, logger } from './logger.ts';
-import { bePatient, counters, maxDeferrals, outbox, publisher } from './services.ts';
+import type { CommandContract } from '#lib/contracts/commands.ts';
+import type { Placed } from '#lib/domain/batch.ts';
+import { isKnownError } from '#lib/domain/errors.ts';
+import type { Publication } from '#lib/rabbitmq/publisher.ts';
+import { deadQueue, retryQueue } from '#lib/rabbitmq/topology.ts';
+import { type Providers, provide } from '#lib/runtime/lazy.ts';
+import { logClientError, logger } from '#lib/runtime/logger.ts';
+import { bePatient, counters, maxDeferrals, outbox, publisher } from '#lib/runtime/services.ts';
+import { type RabbitMqMessage, rabbitmqEvent } from './rabbitmq-event.ts';
 
 /** The commands of a batch, in the order of the queue. */
 export type Batch<Command> = {

@@ -1,5 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import type { Position } from '../domain/position.ts';
+import type { Position } from '#lib/domain/position.ts';
 
 type Chat = { token: string; chatNumber: number };
 

@@ -1,4 +1,4 @@
-import { secretOf, urlsOf } from '../services/index.ts';
+import { secretOf, urlsOf } from '../../local/services/index.ts';
 
 /** What this reads and sets of osls. */
 type Serverless = { classes: { Error: new (message: string, code: string) => Error } };

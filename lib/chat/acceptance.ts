@@ -1,5 +1,5 @@
-import type { Publisher } from '../rabbitmq/publisher.ts';
-import type { Accepted, Acceptor } from '../redis/acceptor.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import type { Accepted, Acceptor } from '#lib/redis/acceptor.ts';
 
 /**
  * How long a request waits for the broker's confirm. What is not confirmed by then is accepted all the same: it lies in

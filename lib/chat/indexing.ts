@@ -1,5 +1,5 @@
-import { type Message, toIndexable } from '../domain/message.ts';
-import type { Publisher } from '../rabbitmq/publisher.ts';
+import { type Message, toIndexable } from '#lib/domain/message.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 
 /** Hands stored messages on to the index, by way of its queue: a search outage never holds up MySQL. */
 export const createIndexing = ({ publisher }: { publisher: Publisher }) => ({

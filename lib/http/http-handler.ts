@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import middy from '@middy/core';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import * as z from 'zod';
-import type { AccessTokens, Caller } from '../auth/access-tokens.ts';
-import type { Input, Output, RouteContract } from '../contracts/route.ts';
-import { statuses } from '../contracts/statuses.ts';
-import { badInput, type FieldError, isKnownError, KnownError, unauthenticated } from '../domain/errors.ts';
-import { limits } from '../domain/limits.ts';
-import { type Providers, provide } from './lazy.ts';
-import { logger } from './logger.ts';
-import { accessTokens } from './services.ts';
+import type { AccessTokens, Caller } from '#lib/auth/access-tokens.ts';
+import type { Input, Output, RouteContract } from '#lib/contracts/route.ts';
+import { statuses } from '#lib/contracts/statuses.ts';
+import { badInput, type FieldError, isKnownError, KnownError, unauthenticated } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
+import { type Providers, provide } from '#lib/runtime/lazy.ts';
+import { logger } from '#lib/runtime/logger.ts';
+import { accessTokens } from '#lib/runtime/services.ts';
 
 /** What a handler gets: the validated fields of path, query and body in one object, and who asks. */
 export type Request<Contract extends RouteContract> = {

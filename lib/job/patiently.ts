@@ -1,4 +1,4 @@
-import { isKnownError } from '../domain/errors.ts';
+import { isKnownError } from '#lib/domain/errors.ts';
 
 const PAUSE_MS = 2_000;
 
