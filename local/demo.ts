@@ -1,15 +1,20 @@
-// `npm run demo -- <file.ndjson>`: recorded chat, replayed through the API of a running `npm start`.
+// `npm run demo [-- <file.ndjson>]`: replays recorded chat through the API of a running `npm start`.
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { demonstrate } from './demo/demonstration.ts';
 import { Failure, messageOf, terminalReport, type Urls, urlsOf } from './services/index.ts';
 
-const usage = `npm run demo -- <file.ndjson> [--url http://localhost:3000] [--users 20] [--concurrency 32]
+/** Made-up chats, for a demonstration without a file. */
+const sample = join(import.meta.dirname, 'demo/sample.ndjson');
+
+const usage = `npm run demo -- [file.ndjson] [--url http://localhost:3000] [--users 20] [--concurrency 32]
 
   Replays the messages of the file, one JSON object a line: {"chat", "sender", "body", "createdAt"}.
-  --url          the API: a running npm start, or another (MYSQL_URL, REDIS_URL and OPENSEARCH_URL then say
-                 where its services are)
-  --users        how many senders get an account of their own; the others share one
-  --concurrency  chats that are sent side by side`;
+  Without a file it replays the made-up chats of local/demo/sample.ndjson.
+  --url          the API: a running npm start, or another one. For another one, MYSQL_URL, REDIS_URL and
+                 OPENSEARCH_URL name its servers
+  --users        senders with an account of their own; the other senders share one account
+  --concurrency  chats that are sent in parallel`;
 
 const wholeNumber = (name: string, text: string, maximum: number): number => {
   if (!/^[1-9]\d{0,5}$/.test(text) || Number(text) > maximum)
@@ -25,8 +30,8 @@ const readArguments = () => {
     throw new Failure(`${messageOf(error)}\n\n${usage}`);
   }
   const { positionals, values } = given;
-  const [file] = positionals;
-  if (file === undefined || positionals.length > 1) throw new Failure(`Which file?\n\n${usage}`);
+  const [file = sample] = positionals;
+  if (positionals.length > 1) throw new Failure(`Expected one file, got ${positionals.length}.\n\n${usage}`);
   if (!URL.canParse(values.url) || !/^https?:$/.test(new URL(values.url).protocol))
     throw new Failure(`--url is "${values.url}". Expected something like http://localhost:3000.`);
   return {
@@ -56,7 +61,7 @@ const findServices = (environment: NodeJS.ProcessEnv): Urls => {
   const search = OPENSEARCH_URL || running?.OPENSEARCH_URL;
   if (!mysql || !redis) {
     throw new Failure(
-      'Where the services of the API are is not known, and the comparison reads them: no npm start of this checkout runs as this user. Start it in another terminal, or give MYSQL_URL, REDIS_URL and OPENSEARCH_URL.',
+      'The demonstration compares the API with its servers, and found no running npm start of this checkout and user. Run npm start in another terminal, or set MYSQL_URL, REDIS_URL and OPENSEARCH_URL.',
     );
   }
   return {

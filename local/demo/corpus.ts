@@ -31,7 +31,7 @@ const parseLine = (text: string, where: string) => {
   const [issue] = result.error.issues;
   const field = issue?.path.join('.') ? `"${issue.path.join('.')}": ` : '';
   throw new Failure(
-    `${where} is not a message: ${field}${issue?.message}. Expected {"chat", "sender", "body", "createdAt"}, as README.md tells.`,
+    `${where} is not a message: ${field}${issue?.message}. Expected {"chat", "sender", "body", "createdAt"}, see docs/demonstration.md.`,
   );
 };
 

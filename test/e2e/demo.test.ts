@@ -96,9 +96,17 @@ describe('the demonstration', () => {
     expect(code).toBe(1);
   });
 
-  it('shows how it is used', async () => {
-    const { code, errors } = await run([]);
-    expect(errors).toContain('npm run demo -- <file.ndjson>');
+  it('replays the made-up chats without a file', async () => {
+    const { code, output, errors } = await run(['--url', inject('apiUrl'), '--users', '2']);
+    expect(errors).toBe('');
+    expect(output).toContain('sample.ndjson: 91 messages in 4 chats');
+    expect(output).toContain('All is as accepted.');
+    expect(code).toBe(0);
+  }, 120_000);
+
+  it('shows its usage for two files', async () => {
+    const { code, errors } = await run(['one.ndjson', 'two.ndjson']);
+    expect(errors).toContain('npm run demo -- [file.ndjson]');
     expect(code).toBe(1);
   });
 });
