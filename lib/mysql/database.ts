@@ -12,6 +12,8 @@ export type Database = {
   write: (sql: string, values: readonly Value[]) => Promise<number>;
   /** Runs `work` on one connection, for locks that belong to a connection. */
   onOneConnection: <Result>(work: (database: Database) => Promise<Result>) => Promise<Result>;
+  /** Runs `work` in one transaction. A deadlock or a lost connection runs all of `work` again. */
+  transaction: <Result>(work: (database: Database) => Promise<Result>) => Promise<Result>;
   ping: () => Promise<void>;
   close: () => Promise<void>;
 };
@@ -136,6 +138,20 @@ export const openDatabase = (
         return result.affectedRows;
       }),
     onOneConnection: (work) => run((connection) => work(on((inner) => inner(connection)))),
+    transaction: (work) =>
+      run(async (connection) => {
+        const command = (sql: string) => connection.query({ sql, timeout: timeoutMs });
+        await command('START TRANSACTION');
+        try {
+          const result = await work(on((inner) => inner(connection)));
+          await command('COMMIT');
+          return result;
+        } catch (error) {
+          // A connection that cannot roll back must not return to the pool: closing it rolls back.
+          await command('ROLLBACK').catch(() => connection.destroy());
+          throw error;
+        }
+      }),
     ping: () =>
       run(async (connection) => {
         await connection.query({ sql: 'SELECT 1', timeout: timeoutMs });

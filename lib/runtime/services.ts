@@ -10,6 +10,7 @@ import { createApplications } from '#lib/mysql/applications.ts';
 import { createChats } from '#lib/mysql/chats.ts';
 import { openDatabase } from '#lib/mysql/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
+import { createRecoveryState } from '#lib/mysql/recovery-state.ts';
 import { createUsers } from '#lib/mysql/users.ts';
 import { connectOpenSearch } from '#lib/opensearch/client.ts';
 import { SearchUnavailable } from '#lib/opensearch/errors.ts';
@@ -79,6 +80,7 @@ export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ redis: redis(), 
 export const applications = /* @__PURE__ */ lazy(() => createApplications(database()));
 export const chats = /* @__PURE__ */ lazy(() => createChats(database()));
 export const messages = /* @__PURE__ */ lazy(() => createMessages(database()));
+export const recoveryState = /* @__PURE__ */ lazy(() => createRecoveryState(database()));
 
 export const publisher = /* @__PURE__ */ lazy(() => createPublisher(broker(), queueNames));
 export const deadLetters = /* @__PURE__ */ lazy(() => createDeadLetters(broker(), publisher()));

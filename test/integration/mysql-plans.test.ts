@@ -25,6 +25,7 @@ const recording = (database: Database): Database => ({
     seen.push({ sql, values });
     return database.write(sql, values);
   },
+  transaction: (work) => database.transaction((transaction) => work(recording(transaction))),
 });
 
 let stores: Stores;
@@ -68,7 +69,11 @@ beforeAll(async () => {
      FROM chats c JOIN numbers n JOIN digits d ON d.d < 4 WHERE c.number = 1`,
     ['2026-01-01 00:00:00.000', '2026-01-01 00:00:00.000', creatorId],
   );
-  await database.select('ANALYZE TABLE users, applications, chats, messages', []);
+  await fill(
+    `INSERT INTO reservations (token, chat_number, number, command_id)
+     SELECT 'app-1', a.n, b.d, a.n * 10 + b.d FROM numbers a JOIN digits b`,
+  );
+  await database.select('ANALYZE TABLE users, applications, chats, messages, reservations', []);
 }, 120_000);
 afterAll(() => stores?.close());
 
@@ -170,6 +175,18 @@ describe('every query finds its rows by an index', () => {
       stores.messages.update(
         chatsOf(200).map((chat) => ({ ...chat, messageNumber: 2, body: 'c', date, commandId: 5 })),
       ),
+    'the newest epoch': () => stores.recoveryState.newestEpoch(),
+    'the barrier that passed a queue': () => stores.recoveryState.passedEpoch('create-chat'),
+    'what a batch handled': () =>
+      stores.recoveryState.record({
+        queue: 'create-chat',
+        highestId: 1,
+        reserved: [{ token, chatNumber: 1, commandId: 1 }],
+        releasedIds: [1, 2, 3],
+      }),
+    'the highest chat number': () => stores.recoveryState.highestChatNumber(token),
+    'the highest message number': () => stores.recoveryState.highestMessageNumber(token, 1),
+    'reservations in steps': () => stores.recoveryState.reservations(50_000, 1_000),
     'all messages in steps': () => stores.messages.scan(50_000, 1_000),
     'the last message': () => stores.messages.highestId(),
   };
@@ -211,6 +228,10 @@ describe('every query finds its rows by an index', () => {
           count: 11,
         }),
     ],
+    ['the highest chat number', 4, () => stores.recoveryState.highestChatNumber(token)],
+    ['the highest message number', 4, () => stores.recoveryState.highestMessageNumber(token, 1)],
+    ['the highest reserved chat number', 2, () => stores.recoveryState.highestChatNumber('app-1')],
+    ['the highest reserved message number', 2, () => stores.recoveryState.highestMessageNumber('app-1', 5)],
     ['a list of chats', 11, () => stores.chats.list(token, 9_001, 9_011)],
     ['one message', 1, () => stores.messages.find([{ ...hot, messageNumber: 17 }])],
     // Each chat, and its highest message.

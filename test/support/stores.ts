@@ -7,6 +7,7 @@ import { createChats } from '#lib/mysql/chats.ts';
 import { type Database, openDatabase } from '#lib/mysql/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
 import { type Migration, migrate } from '#lib/mysql/migrations.ts';
+import { createRecoveryState } from '#lib/mysql/recovery-state.ts';
 import { createUsers } from '#lib/mysql/users.ts';
 import { createAcceptor } from '#lib/redis/acceptor.ts';
 import { connectRedis } from '#lib/redis/client.ts';
@@ -19,7 +20,7 @@ import { createRecentMessages } from '#lib/redis/recent-messages.ts';
 const ignore = () => undefined;
 
 export const readMigrations = async (): Promise<Migration[]> => {
-  const folder = new URL('../../migrations', import.meta.url);
+  const folder = new URL('../../migrations/', import.meta.url);
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql'));
   return Promise.all(
     names.map(async (name) => ({ name, sql: await readFile(new URL(name, folder), 'utf8') })),
@@ -76,6 +77,7 @@ export const openStores = async (
     applications: createApplications(seen),
     chats: createChats(seen),
     messages: createMessages(seen),
+    recoveryState: createRecoveryState(seen),
     /** @returns the ids of users with these names */
     addUsers: async (...names: string[]): Promise<number[]> => {
       for (const user of names) {

@@ -1,0 +1,159 @@
+import { type Database, placeholders, toDateTime, tuples, type Value } from './database.ts';
+
+/** A number that was given: of an application (its token alone), of a chat, or of a message. */
+export type Place = { token: string; chatNumber?: number | undefined; messageNumber?: number | undefined };
+export type Reservation = Place & { commandId: number };
+
+/** What the consumer of a queue has handled. */
+export type QueueState = {
+  /** Number of the newest barrier that passed, 0 before the first. */
+  epoch: number;
+  /** The highest id among the accepted commands that are stored, deferred or dead: the witness. */
+  highestId: number;
+};
+
+/** What a batch leaves behind for a recovery, beside its rows. Empty lists and 0 write nothing. */
+export type Handled = {
+  queue: string;
+  /** Of the accepted commands in the batch; 0 when it has none. */
+  highestId: number;
+  /** Creations that are deferred or dead. */
+  reserved: readonly Reservation[];
+  /** Commands that are stored now. */
+  releasedIds: readonly number[];
+};
+
+const placeValues = ({ token, chatNumber = 0, messageNumber = 0 }: Place): Value[] => [
+  token,
+  chatNumber,
+  messageNumber,
+];
+
+/** Deletes the reservations of these commands. */
+export const release = async (database: Database, commandIds: readonly number[]): Promise<void> => {
+  if (commandIds.length === 0) return;
+  await database.write(
+    `DELETE FROM reservations WHERE command_id IN (${placeholders(commandIds.length)})`,
+    commandIds,
+  );
+};
+
+/** Records what a batch has handled. Runs in the transaction that stores its rows. */
+export const recordHandled = async (
+  database: Database,
+  { queue, highestId, reserved, releasedIds }: Handled,
+): Promise<void> => {
+  if (reserved.length > 0) {
+    await database.write(
+      `INSERT INTO reservations (token, chat_number, number, command_id) VALUES ${tuples(reserved.length, 4)}
+       ON DUPLICATE KEY UPDATE number = VALUES(number)`,
+      reserved.flatMap((one) => [...placeValues(one), one.commandId]),
+    );
+  }
+  await release(database, releasedIds);
+  if (highestId > 0) {
+    await database.write(
+      `INSERT INTO queues (queue, highest_id) VALUES (?, ?)
+       ON DUPLICATE KEY UPDATE highest_id = GREATEST(highest_id, VALUES(highest_id))`,
+      [queue, highestId],
+    );
+  }
+};
+
+/** What MySQL keeps so that a recovery of the counters can tell which numbers were given. */
+export const createRecoveryState = (database: Database) => {
+  /** The highest of two optional numbers; undefined when neither the row nor a reservation exists. */
+  const highest = async (sql: string, values: readonly Value[]): Promise<number | undefined> => {
+    const [row] = await database.select(sql, values);
+    if (row === undefined || (row.stored === null && row.reserved === null)) return undefined;
+    return Math.max(Number(row.stored ?? 0), Number(row.reserved ?? 0));
+  };
+
+  return {
+    /** @returns the number of a new epoch, higher than every number before */
+    beginEpoch: (server: string): Promise<number> =>
+      database.onOneConnection(async (connection) => {
+        await connection.write('INSERT INTO epochs (server, begun_at) VALUES (?, ?)', [
+          server,
+          toDateTime(Date.now()),
+        ]);
+        const [row] = await connection.select('SELECT LAST_INSERT_ID() AS number', []);
+        return Number(row?.number);
+      }),
+
+    /** @returns the highest number of an epoch, 0 before the first */
+    newestEpoch: async (): Promise<number> => {
+      const [row] = await database.select('SELECT MAX(number) AS newest FROM epochs', []);
+      return Number(row?.newest ?? 0);
+    },
+
+    /** @returns the state of every queue that has one, by name */
+    queues: async (): Promise<Map<string, QueueState>> => {
+      const rows = await database.select('SELECT queue, epoch, highest_id FROM queues', []);
+      return new Map(
+        rows.map((row) => [row.queue, { epoch: Number(row.epoch), highestId: Number(row.highest_id) }]),
+      );
+    },
+
+    /** @returns the number of the newest barrier that passed this queue, 0 before the first */
+    passedEpoch: async (queue: string): Promise<number> => {
+      const [row] = await database.select('SELECT epoch FROM queues WHERE queue = ?', [queue]);
+      return Number(row?.epoch ?? 0);
+    },
+
+    /** Notes that the barrier of an epoch passed this queue: everything before it is stored, dead or deferred. */
+    passBarrier: async (queue: string, epoch: number): Promise<void> => {
+      await database.write(
+        'INSERT INTO queues (queue, epoch) VALUES (?, ?) ON DUPLICATE KEY UPDATE epoch = GREATEST(epoch, VALUES(epoch))',
+        [queue, epoch],
+      );
+    },
+
+    /** Records what was handled without storing a row. */
+    record: (handled: Handled): Promise<void> =>
+      database.transaction((transaction) => recordHandled(transaction, handled)),
+
+    /** Deletes the reservations of these commands. Their numbers count as given no longer. */
+    release: (commandIds: readonly number[]): Promise<void> => release(database, commandIds),
+
+    /** @returns the highest chat number given in an application; undefined when MySQL knows no such application */
+    highestChatNumber: (token: string): Promise<number | undefined> =>
+      highest(
+        `SELECT
+           (SELECT COALESCE((SELECT c.number FROM chats c WHERE c.application_id = a.id
+              ORDER BY c.application_id DESC, c.number DESC LIMIT 1), 0)
+            FROM applications a WHERE a.token = ?) AS stored,
+           (SELECT MAX(r.chat_number) FROM reservations r WHERE r.token = ?) AS reserved`,
+        [token, token],
+      ),
+
+    /** @returns the highest message number given in a chat; undefined when MySQL knows no such chat */
+    highestMessageNumber: (token: string, chatNumber: number): Promise<number | undefined> =>
+      highest(
+        `SELECT
+           (SELECT COALESCE((SELECT m.number FROM messages m WHERE m.chat_id = c.id
+              ORDER BY m.chat_id DESC, m.number DESC LIMIT 1), 0)
+            FROM chats c WHERE c.token = ? AND c.number = ?) AS stored,
+           (SELECT MAX(r.number) FROM reservations r WHERE r.token = ? AND r.chat_number = ?) AS reserved`,
+        [token, chatNumber, token, chatNumber],
+      ),
+
+    /** @returns at most `count` reservations after the row `afterId`, in the order of their ids, for background verification */
+    reservations: async (afterId: number, count: number): Promise<(Reservation & { id: number })[]> => {
+      const rows = await database.select(
+        `SELECT id, token, chat_number, number, command_id FROM reservations
+         WHERE id > ? ORDER BY id LIMIT ?`,
+        [afterId, count],
+      );
+      return rows.map((row) => ({
+        id: Number(row.id),
+        token: row.token,
+        ...(row.chat_number === 0 ? {} : { chatNumber: row.chat_number }),
+        ...(row.number === 0 ? {} : { messageNumber: row.number }),
+        commandId: Number(row.command_id),
+      }));
+    },
+  };
+};
+
+export type RecoveryState = ReturnType<typeof createRecoveryState>;
