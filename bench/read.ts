@@ -74,7 +74,12 @@ const bench = async (api: URL, report: Report) => {
     outbox: createOutbox({ redis, keys }),
     now: Date.now,
   };
-  const request = { caller, credentials: { user: '', password: '' }, idempotencyKey: undefined };
+  const request = {
+    caller,
+    credentials: { user: '', password: '' },
+    idempotency: undefined,
+    clientAddress: '127.0.0.1',
+  };
 
   const deep = (await messages.page(chat, { skip: DEPTH - 1, count: 1 }))[0];
   if (deep === undefined) throw new Failure(`The chat has no message ${DEPTH} deep`);

@@ -7,6 +7,7 @@ import { isKnownError } from '#lib/domain/errors.ts';
 import type { Publication } from '#lib/rabbitmq/publisher.ts';
 import { deadQueue, retryQueue } from '#lib/rabbitmq/topology.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
+import { logContext } from '#lib/runtime/log-context.ts';
 import { logClientError, logger } from '#lib/runtime/logger.ts';
 import { bePatient, counters, maxDeferrals, outbox, publisher } from '#lib/runtime/services.ts';
 import { type RabbitMqMessage, rabbitmqEvent } from './rabbitmq-event.ts';
@@ -162,9 +163,7 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
     }
   };
 
-  return middy<unknown, void, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(async (event, context) => {
-    logger.resetKeys();
-    logger.appendKeys({ function: context.functionName, requestId: context.awsRequestId, queue });
+  const handle = middy<unknown, void, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(async (event) => {
     const uses = provide<Uses>(providers);
     const deliveries = new Map<Command, Delivery>();
     const malformed: { delivery: Delivery; reason: string }[] = [];
@@ -192,4 +191,8 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
       throw error;
     }
   });
+  return (event: unknown, context: Context): Promise<void> =>
+    logContext.run({ function: context.functionName, requestId: context.awsRequestId, queue }, () =>
+      handle(event, context),
+    );
 };

@@ -71,6 +71,10 @@ const errorAnswers: Record<ErrorCode, { when: string; detail: string; field?: [s
     detail: 'Only who created the application may change it.',
   },
   'not-found': { when: 'It, or what it belongs to, does not exist', detail: 'There is no such application.' },
+  'not-allowed': {
+    when: 'The path takes other methods; `Allow` names them',
+    detail: 'This path takes GET, PUT.',
+  },
   conflict: { when: 'It is taken', detail: 'This e-mail address is taken.' },
   'too-large': {
     when: `The body is longer than ${limits.requestBytes} bytes`,
@@ -79,6 +83,10 @@ const errorAnswers: Record<ErrorCode, { when: string; detail: string; field?: [s
   'not-json': {
     when: 'The body is not declared as JSON',
     detail: 'The body must be JSON: Content-Type: application/json.',
+  },
+  unprocessable: {
+    when: 'Another request had this `Idempotency-Key`',
+    detail: 'This Idempotency-Key belongs to another request.',
   },
   'too-many-requests': {
     when: 'Too many failed sign-ins; again after `Retry-After` seconds',
@@ -91,6 +99,9 @@ const errorAnswers: Record<ErrorCode, { when: string; detail: string; field?: [s
 };
 
 const headersOfError: Partial<Record<ErrorCode, Record<string, object>>> = {
+  'not-allowed': {
+    Allow: { description: 'The methods of the path', schema: { type: 'string', examples: ['GET, PUT'] } },
+  },
   unauthenticated: {
     'WWW-Authenticate': {
       description: 'What to sign in with',
@@ -141,7 +152,8 @@ const errorResponses = () => {
 const errorsOf = (contract: RouteContract): ErrorCode[] => {
   const codes = new Set<ErrorCode>(contract.errors);
   // Unknown fields of a query are refused everywhere.
-  codes.add('bad-input');
+  codes.add('bad-input').add('not-allowed');
+  if (contract.creates) codes.add('unprocessable');
   if (contract.authentication !== 'none') codes.add('unauthenticated');
   if (contract.request.body !== undefined) codes.add('too-large').add('not-json');
   return [...codes].sort((a, b) => statuses[a].status - statuses[b].status);

@@ -4,9 +4,11 @@ export type ErrorCode =
   | 'unauthenticated'
   | 'forbidden'
   | 'not-found'
+  | 'not-allowed'
   | 'conflict'
   | 'too-large'
   | 'not-json'
+  | 'unprocessable'
   | 'too-many-requests'
   | 'unavailable';
 
@@ -17,17 +19,20 @@ export class KnownError extends Error {
   readonly code: ErrorCode;
   readonly fields: FieldError[] | undefined;
   readonly retryAfterSeconds: number | undefined;
+  /** Names the error in the log, where its `code` is not exact enough. */
+  readonly logCode: string | undefined;
 
   constructor(
     code: ErrorCode,
     detail: string,
-    more: { fields?: FieldError[]; retryAfterSeconds?: number; cause?: unknown } = {},
+    more: { fields?: FieldError[]; retryAfterSeconds?: number; logCode?: string; cause?: unknown } = {},
   ) {
     super(detail, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'KnownError';
     this.code = code;
     this.fields = more.fields;
     this.retryAfterSeconds = more.retryAfterSeconds;
+    this.logCode = more.logCode;
   }
 }
 
@@ -38,7 +43,12 @@ export const notFound = (what: string) => new KnownError('not-found', `There is 
 
 export const forbidden = (detail: string) => new KnownError('forbidden', detail);
 
-export const unauthenticated = (detail: string) => new KnownError('unauthenticated', detail);
+/** @param logCode names the reason in the log, such as `token-expired` */
+export const unauthenticated = (detail: string, logCode?: string) =>
+  new KnownError('unauthenticated', detail, logCode === undefined ? {} : { logCode });
+
+/** The request is well-formed but cannot be carried out, such as an `Idempotency-Key` of another request. */
+export const unprocessable = (detail: string) => new KnownError('unprocessable', detail);
 
 /** What is asked cannot be done now, though nothing is wrong with the request. */
 export const unavailable = (detail: string, cause?: unknown, retryAfterSeconds = 5) =>

@@ -17,5 +17,8 @@ export const limits = {
   pageSize: 100,
   /** Rows a `page=N` may skip; reading on by cursor has no such bound. */
   skippedRows: 100_000,
+  /** Entries in the `errors` of a problem, and code points in each of their paths. */
+  errors: 20,
+  errorPath: 100,
   futureMs: 24 * 60 * 60 * 1000,
 } as const;

@@ -2,6 +2,7 @@ import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
+import { logContext } from '#lib/runtime/log-context.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import { bePatient } from '#lib/runtime/services.ts';
 
@@ -14,22 +15,24 @@ export type Run<Options> = {
 
 const MARGIN_MS = 2_000;
 
+/** A report of zeros and nothing else is not worth a line. */
+const isWorthALine = (report: object): boolean =>
+  Object.values(report).some((value) => value !== 0 && value !== false && value !== 'open');
+
 /**
- * Makes a Lambda handler of a function that runs by a schedule or by hand, with options in its event; what a schedule
- * puts into the event besides is passed over. Gives what the function gives: its report.
+ * Makes a Lambda handler of a function that runs by a schedule or by hand. The event holds its options; fields that a
+ * schedule adds are ignored. The handler returns the function's report.
+ * @param logReport false for a report that holds text of users
  */
 export const jobHandler = <Schema extends z.ZodType, Uses extends object, Report extends object>(
   options: Schema,
   run: (context: Run<z.output<Schema>>, uses: Uses) => Promise<Report>,
   providers: Providers<Uses>,
-  /** Without it, what the function did is logged: not for a report that holds what users wrote. */
   { logReport = true }: { logReport?: boolean } = {},
 ) => {
   bePatient();
-  return middy<unknown, Report, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
+  const handle = middy<unknown, Report, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
     async (event, context) => {
-      logger.resetKeys();
-      logger.appendKeys({ function: context.functionName, requestId: context.awsRequestId });
       const report = await run(
         {
           options: options.parse(event ?? {}),
@@ -38,12 +41,12 @@ export const jobHandler = <Schema extends z.ZodType, Uses extends object, Report
         },
         provide<Uses>(providers),
       );
-      if (
-        logReport &&
-        Object.values(report).some((value) => value !== 0 && value !== false && value !== 'open')
-      )
-        logger.info('Done', { report });
+      if (logReport && isWorthALine(report)) logger.info('Done', { code: 'job-done', report });
       return report;
     },
   );
+  return (event: unknown, context: Context): Promise<Report> =>
+    logContext.run({ function: context.functionName, requestId: context.awsRequestId }, () =>
+      handle(event, context),
+    );
 };

@@ -1,14 +1,34 @@
-import { Logger } from '@aws-lambda-powertools/logger';
+import { LogFormatter, Logger, LogItem } from '@aws-lambda-powertools/logger';
+import type { LogAttributes, UnformattedAttributes } from '@aws-lambda-powertools/logger/types';
 import { isKnownError } from '#lib/domain/errors.ts';
+import { logContext } from './log-context.ts';
 
-export const logger = new Logger({ serviceName: 'chat' });
+/** Adds the running request's context when a line is written: a request without lines pays nothing for it. */
+class ContextFormatter extends LogFormatter {
+  override formatAttributes(attributes: UnformattedAttributes, more: LogAttributes): LogItem {
+    const { logLevel, message, timestamp, serviceName, xRayTraceId } = attributes;
+    return new LogItem({
+      attributes: {
+        level: logLevel,
+        message,
+        timestamp: this.formatTimestamp(timestamp),
+        service: serviceName,
+        xray_trace_id: xRayTraceId,
+        ...logContext.getStore(),
+        ...more,
+      },
+    });
+  }
+}
+
+export const logger = new Logger({ serviceName: 'chat', logFormatter: new ContextFormatter() });
 
 const QUIET_MS = 60_000;
 const loggedAtMs = new Map<string, number>();
 
 /**
- * For `error` events of clients: each message once a minute, not at every reconnect. Numbers in it (a time, a port) do
- * not make it another one.
+ * For `error` events of clients: each message once a minute, not at every reconnect. Messages that differ in numbers
+ * alone (a time, a port) count as one. A client outlives the request that opened it, so the line names no request.
  */
 export const logClientError =
   (client: string) =>
@@ -20,5 +40,5 @@ export const logClientError =
     const now = Date.now();
     if (now - (loggedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
     loggedAtMs.set(key, now);
-    logger.warn(`${client} is out of reach`, { code, reason: cause.message });
+    logContext.exit(() => logger.warn(`${client} is out of reach`, { code, reason: cause.message }));
   };

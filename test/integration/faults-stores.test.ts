@@ -180,7 +180,8 @@ describe('Redis', { timeout: 60_000 }, () => {
         input: { token, chatNumber, q: 'message', page: 1, limit: 100, highlight: false },
         caller: { id: system.userId, name: 'Ada' },
         credentials: { user: '', password: '' },
-        idempotencyKey: undefined,
+        idempotency: undefined,
+        clientAddress: '127.0.0.1',
       },
       { messageIndex: messageIndex(), chatDirectory: chatDirectory(), outbox: outbox(), now: now() },
     );

@@ -315,7 +315,8 @@ const createRun = async () => {
             input: { ...chat, messageNumber, body: body(step.big) },
             caller: { id, name: '' },
             credentials: { user: '', password: '' },
-            idempotencyKey: undefined,
+            idempotency: undefined,
+            clientAddress: '127.0.0.1',
           },
           { acceptance, messages, now: Date.now },
         ).then(

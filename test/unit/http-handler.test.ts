@@ -2,12 +2,13 @@ import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
 import { createAccessTokens } from '#lib/auth/access-tokens.ts';
-import { type RouteContract, route } from '#lib/contracts/route.ts';
+import { route } from '#lib/contracts/route.ts';
 import { statuses } from '#lib/contracts/statuses.ts';
 import { type ErrorCode, KnownError } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { httpHandler } from '#lib/http/http-handler.ts';
 import { logger } from '#lib/runtime/logger.ts';
+import { apiEvent } from '../support/http-event.ts';
 
 const secret = 'secret of the unit tests, said twice '.replaceAll(',', '');
 
@@ -43,37 +44,12 @@ const context = {
   getRemainingTimeInMillis: () => 1_000,
 } as Context;
 
-const eventOf = (
-  { method, path }: Pick<RouteContract, 'method' | 'path'>,
-  more: Partial<APIGatewayProxyEventV2> = {},
-): APIGatewayProxyEventV2 => ({
-  version: '2.0',
-  routeKey: `${method} ${path}`,
-  rawPath: path,
-  rawQueryString: '',
-  headers: {},
-  isBase64Encoded: false,
-  requestContext: {
-    accountId: '',
-    apiId: '',
-    domainName: '',
-    domainPrefix: '',
-    http: { method, path, protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: '' },
-    requestId: 'request',
-    routeKey: `${method} ${path}`,
-    stage: '$default',
-    time: '',
-    timeEpoch: 0,
-  },
-  ...more,
-});
-
 const bodyOf = ({ body }: { body?: string | undefined }): unknown => JSON.parse(body ?? 'null');
 
 describe('an answer', () => {
   it('holds what the contract declares: an undeclared field never leaves', async () => {
     const handler = httpHandler(open, () => ({ shown: 'yes', id: 42, passwordHash: 'x' }));
-    const answer = await handler(eventOf(open), context);
+    const answer = await handler(apiEvent(open), context);
     expect(answer.statusCode).toBe(200);
     expect(answer.body).toBe('{"shown":"yes"}');
   });
@@ -85,14 +61,14 @@ describe('an answer', () => {
         { shown: 'one', id: 1 } as { shown: string },
         { shown: 'two', nested: { id: 2 } } as { shown: string },
       ],
-    }))(eventOf(list), context);
+    }))(apiEvent(list), context);
     expect(bodyOf(answer)).toEqual([{ shown: 'one' }, { shown: 'two' }]);
   });
 
   it('that does not fit the contract is a bare 500', async () => {
     const logged = vi.spyOn(logger, 'error').mockImplementation(() => undefined);
     const answer = await httpHandler(open, () => ({ shown: 7 }) as unknown as { shown: string })(
-      eventOf(open),
+      apiEvent(open),
       context,
     );
     expect([answer.statusCode, bodyOf(answer)]).toEqual([
@@ -111,7 +87,7 @@ describe('an answer', () => {
       request: { query: z.looseObject({}) },
     });
     const handler = httpHandler(list, () => ({ items: ['a'], next: { before: 'c/ 1' } }));
-    const event = eventOf(list, {
+    const event = apiEvent(list, {
       rawQueryString: 'page=3&limit=5',
       queryStringParameters: { page: '3', limit: '5' },
     });
@@ -129,7 +105,7 @@ describe('an error', () => {
           fields: [{ path: 'a', message: 'b' }],
         });
       });
-      const answer = await handler(eventOf(open), context);
+      const answer = await handler(apiEvent(open), context);
       expect(answer.statusCode).toBe(status);
       expect(answer.headers).toMatchObject({
         'Content-Type': 'application/problem+json',
@@ -150,10 +126,10 @@ describe('an error', () => {
     const error = new Error("ER_PARSE_ERROR near 'SELECT password' at db.internal:3306");
     const answer = await httpHandler(open, () => {
       throw error;
-    })(eventOf(open), context);
+    })(apiEvent(open), context);
     expect(answer.statusCode).toBe(500);
     expect(JSON.stringify(answer)).not.toMatch(/SELECT|internal:|stack/);
-    expect(logged).toHaveBeenCalledWith('Unexpected error', { error });
+    expect(logged).toHaveBeenCalledWith('Unexpected error', { code: 'unexpected-error', error });
     logged.mockRestore();
   });
 });
@@ -171,13 +147,13 @@ describe('a request', () => {
     response: z.object({ seen: z.unknown() }),
     creates: true,
   });
-  const handler = httpHandler(create, ({ input, caller, idempotencyKey }) => ({
-    seen: { input, caller, idempotencyKey },
+  const handler = httpHandler(create, ({ input, caller, idempotency }) => ({
+    seen: { input, caller, idempotencyKey: idempotency?.key },
   }));
   const ask = async (more: Partial<APIGatewayProxyEventV2>) => {
     const { accessToken } = await createAccessTokens([secret]).issue({ id: 7, name: 'Ada' });
     return handler(
-      eventOf(create, {
+      apiEvent(create, {
         pathParameters: { number: '1' },
         body: '{"text":"é"}',
         ...more,
@@ -208,7 +184,7 @@ describe('a request', () => {
       seen,
     );
     const { accessToken } = await createAccessTokens([secret]).issue({ id: 7, name: 'Ada' });
-    const event = eventOf(create, {
+    const event = apiEvent(create, {
       pathParameters: { number: '1' },
       body: '{"text":"é"}',
       headers: {
@@ -238,11 +214,11 @@ describe('a request', () => {
     const headers = { authorization: `Bearer ${accessToken}`, 'content-type': 'application/json' };
     const answers = [
       await both(
-        eventOf(create, { headers, pathParameters: { number: '1' }, body: '{"text":"a"}' }),
+        apiEvent(create, { headers, pathParameters: { number: '1' }, body: '{"text":"a"}' }),
         context,
       ),
-      await both(eventOf(byBody, { headers, body: '{"number":"1","text":"a"}' }), context),
-      await both(eventOf(byBody, { headers, body: '{"text":"a"}' }), context),
+      await both(apiEvent(byBody, { headers, body: '{"number":"1","text":"a"}' }), context),
+      await both(apiEvent(byBody, { headers, body: '{"text":"a"}' }), context),
     ];
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 400]);
   });

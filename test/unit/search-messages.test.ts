@@ -20,7 +20,8 @@ const request = (input: { page?: number; upTo?: number } = {}) => ({
   },
   caller: { id: 1, name: 'Ada' },
   credentials: { user: '', password: '' },
-  idempotencyKey: undefined,
+  idempotency: undefined,
+  clientAddress: '127.0.0.1',
 });
 
 /** A chat of seven messages, whose oldest write on the way was accepted so many seconds ago. */

@@ -7,7 +7,7 @@ import { acceptance, now } from '#lib/runtime/services.ts';
 type Uses = { acceptance: Acceptance; now: () => number };
 
 export const createApplication = async (
-  { input, caller, idempotencyKey }: Request<typeof contract>,
+  { input, caller, idempotency }: Request<typeof contract>,
   { acceptance, now }: Uses,
 ) => ({
   token: await acceptance.application(
@@ -17,8 +17,8 @@ export const createApplication = async (
       creatorId: caller.id,
       date: new Date(now()).toISOString(),
     },
-    { callerId: caller.id, target: 'applications', idempotencyKey },
+    { callerId: caller.id, target: 'applications', idempotencyKey: idempotency?.key },
   ),
 });
 
-export const handler = httpHandler<typeof contract, Uses>(contract, createApplication, { acceptance, now });
+export const handler = httpHandler(contract, createApplication, { acceptance, now });

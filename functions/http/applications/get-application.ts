@@ -8,6 +8,6 @@ type Uses = { applicationDirectory: ApplicationDirectory };
 export const getApplication = ({ input }: Request<typeof contract>, { applicationDirectory }: Uses) =>
   applicationDirectory.get(input.token);
 
-export const handler = httpHandler<typeof contract, Uses>(contract, getApplication, {
+export const handler = httpHandler(contract, getApplication, {
   applicationDirectory,
 });

@@ -16,6 +16,6 @@ export const listApplications = async (
   };
 };
 
-export const handler = httpHandler<typeof contract, Uses>(contract, listApplications, {
+export const handler = httpHandler(contract, listApplications, {
   applicationDirectory,
 });

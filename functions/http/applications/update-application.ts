@@ -20,8 +20,8 @@ export const updateApplication = async (
   return {};
 };
 
-export const handler = httpHandler<typeof contract, Uses>(
-  [contract, updateApplicationByBody],
-  updateApplication,
-  { acceptance, applications, now },
-);
+export const handler = httpHandler([contract, updateApplicationByBody], updateApplication, {
+  acceptance,
+  applications,
+  now,
+});

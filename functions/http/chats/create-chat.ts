@@ -6,7 +6,7 @@ import { acceptance, now } from '#lib/runtime/services.ts';
 type Uses = { acceptance: Acceptance; now: () => number };
 
 export const createChat = async (
-  { input: { token, title }, caller, idempotencyKey }: Request<typeof contract>,
+  { input: { token, title }, caller, idempotency }: Request<typeof contract>,
   { acceptance, now }: Uses,
 ) => ({
   chatNumber: await acceptance.chat(
@@ -16,8 +16,8 @@ export const createChat = async (
       ...(title === undefined ? {} : { title }),
       date: new Date(now()).toISOString(),
     },
-    { callerId: caller.id, target: `applications/${token}/chats`, idempotencyKey },
+    { callerId: caller.id, target: `applications/${token}/chats`, idempotencyKey: idempotency?.key },
   ),
 });
 
-export const handler = httpHandler<typeof contract, Uses>(contract, createChat, { acceptance, now });
+export const handler = httpHandler(contract, createChat, { acceptance, now });

@@ -10,4 +10,4 @@ export const getChat = (
   { chatDirectory }: Uses,
 ) => chatDirectory.get(token, chatNumber);
 
-export const handler = httpHandler<typeof contract, Uses>(contract, getChat, { chatDirectory });
+export const handler = httpHandler(contract, getChat, { chatDirectory });

@@ -14,4 +14,4 @@ export const listChats = async (
   return { items: found.slice(0, limit), next: found.length > limit ? { page: page + 1 } : undefined };
 };
 
-export const handler = httpHandler<typeof contract, Uses>(contract, listChats, { chatDirectory });
+export const handler = httpHandler(contract, listChats, { chatDirectory });

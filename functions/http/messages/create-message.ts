@@ -8,7 +8,7 @@ import { acceptance, now } from '#lib/runtime/services.ts';
 type Uses = { acceptance: Acceptance; now: () => number };
 
 export const createMessage = async (
-  { input: { token, chatNumber, body, createdAt }, caller, idempotencyKey }: Request<typeof contract>,
+  { input: { token, chatNumber, body, createdAt }, caller, idempotency }: Request<typeof contract>,
   { acceptance, now }: Uses,
 ) => {
   const nowMs = now();
@@ -31,10 +31,10 @@ export const createMessage = async (
       {
         callerId: caller.id,
         target: `applications/${token}/chats/${chatNumber}/messages`,
-        idempotencyKey,
+        idempotencyKey: idempotency?.key,
       },
     ),
   };
 };
 
-export const handler = httpHandler<typeof contract, Uses>(contract, createMessage, { acceptance, now });
+export const handler = httpHandler(contract, createMessage, { acceptance, now });

@@ -11,4 +11,4 @@ export const getMessage = async (
   { conversation }: Uses,
 ) => toResponse(await conversation.message({ token, chatNumber }, messageNumber));
 
-export const handler = httpHandler<typeof contract, Uses>(contract, getMessage, { conversation });
+export const handler = httpHandler(contract, getMessage, { conversation });

@@ -33,4 +33,4 @@ export const listMessages = async (
   };
 };
 
-export const handler = httpHandler<typeof contract, Uses>(contract, listMessages, { conversation, cursors });
+export const handler = httpHandler(contract, listMessages, { conversation, cursors });

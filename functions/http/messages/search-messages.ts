@@ -42,7 +42,7 @@ export const searchMessages = async (
   };
 };
 
-export const handler = httpHandler<typeof contract, Uses>([contract, searchByQuery], searchMessages, {
+export const handler = httpHandler([contract, searchByQuery], searchMessages, {
   messageIndex,
   chatDirectory,
   outbox,

@@ -20,7 +20,7 @@ export const updateMessage = async (
   return {};
 };
 
-export const handler = httpHandler<typeof contract, Uses>([contract, updateMessageByBody], updateMessage, {
+export const handler = httpHandler([contract, updateMessageByBody], updateMessage, {
   acceptance,
   messages,
   now,

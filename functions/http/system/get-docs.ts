@@ -8,4 +8,4 @@ const page = lazy(createDocsPage);
 
 export const getDocs = () => page().html;
 
-export const handler = httpHandler(contract, getDocs).after(pageResponse(page));
+export const handler = httpHandler(contract, getDocs, {}, pageResponse(page));

@@ -40,7 +40,7 @@ export const getHealth = async (
   return { status: 'ok' as const, parts };
 };
 
-export const handler = httpHandler<typeof contract, Uses>(contract, getHealth, {
+export const handler = httpHandler(contract, getHealth, {
   database,
   publisher,
   // Made inside the check: where search is not configured, that is what is to be told.

@@ -26,7 +26,7 @@ export const createToken = async (
   return { ...(await accessTokens.issue(user)), tokenType: 'Bearer' as const };
 };
 
-export const handler = httpHandler<typeof contract, Uses>(contract, createToken, {
+export const handler = httpHandler(contract, createToken, {
   users,
   signInAttempts,
   accessTokens,

@@ -8,14 +8,14 @@ import { now, users } from '#lib/runtime/services.ts';
 type Uses = { users: Users; now: () => number };
 
 /** Written at once: nobody can sign in with what is still on its way. */
-export const signUp = async ({ input, idempotencyKey }: Request<typeof contract>, { users, now }: Uses) =>
+export const signUp = async ({ input, idempotency }: Request<typeof contract>, { users, now }: Uses) =>
   users.create({
     name: input.name,
     email: input.email,
     passwordHash: await hashPassword(input.password),
     signUpKey:
-      idempotencyKey === undefined ? null : createHash('sha256').update(idempotencyKey).digest('base64url'),
+      idempotency === undefined ? null : createHash('sha256').update(idempotency.key).digest('base64url'),
     nowMs: now(),
   });
 
-export const handler = httpHandler<typeof contract, Uses>(contract, signUp, { users, now });
+export const handler = httpHandler(contract, signUp, { users, now });

@@ -1,0 +1,28 @@
+import type { AccessTokens } from '#lib/auth/access-tokens.ts';
+import { unauthenticated } from '#lib/domain/errors.ts';
+import { type HttpEvent, type HttpMiddleware, headerOf } from './middleware.ts';
+
+const bearerOf = (event: HttpEvent): string => {
+  const [, token] = /^Bearer +([^\s]+) *$/i.exec(headerOf(event, 'authorization') ?? '') ?? [];
+  if (token === undefined)
+    throw unauthenticated('An access token is needed: Authorization: Bearer <accessToken>.');
+  return token;
+};
+
+/** RFC 7617: UTF-8, the first colon ends the user's name. */
+const basicOf = (event: HttpEvent): { user: string; password: string } => {
+  const [, encoded] = /^Basic +([A-Za-z0-9+/=_-]+) *$/i.exec(headerOf(event, 'authorization') ?? '') ?? [];
+  const decoded = Buffer.from(encoded ?? '', 'base64').toString('utf8');
+  const colon = decoded.indexOf(':');
+  if (colon < 1) throw unauthenticated('Sign in with Authorization: Basic base64(email:password).');
+  return { user: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
+};
+
+/** Finds out who calls: `event.caller` by an access token, or `event.credentials` for sign-in. */
+export const authenticate = (accessTokens: () => Pick<AccessTokens, 'verify'>): HttpMiddleware => ({
+  before: async ({ event }) => {
+    const { authentication } = event.contract;
+    if (authentication === 'bearer') event.caller = await accessTokens().verify(bearerOf(event));
+    else if (authentication === 'basic') event.credentials = basicOf(event);
+  },
+});

@@ -1,0 +1,47 @@
+import { badInput, KnownError } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
+import { type HttpEvent, type HttpMiddleware, headerOf } from './middleware.ts';
+
+type Body = { body: string; isBase64Encoded: boolean };
+
+const jsonType = /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** @throws KnownError 'not-json' for a body that is declared as another type, as none, or as compressed */
+const checkDeclared = (event: HttpEvent): void => {
+  if (!jsonType.test(headerOf(event, 'content-type') ?? ''))
+    throw new KnownError('not-json', 'The body must be JSON: Content-Type: application/json.');
+  if (headerOf(event, 'content-encoding') !== undefined)
+    throw new KnownError('not-json', 'The body must not be compressed: send no Content-Encoding.');
+};
+
+const isTooLarge = ({ body, isBase64Encoded }: Body): boolean => {
+  if (isBase64Encoded) return Buffer.byteLength(body, 'base64') > limits.requestBytes;
+  // A UTF-16 code unit takes at most three bytes of UTF-8: most bodies need no counting.
+  return body.length * 3 > limits.requestBytes && Buffer.byteLength(body) > limits.requestBytes;
+};
+
+/** @throws badInput for bytes that are not UTF-8, and for text that is not JSON */
+const parse = ({ body, isBase64Encoded }: Body): unknown => {
+  try {
+    return JSON.parse(isBase64Encoded ? utf8.decode(Buffer.from(body, 'base64')) : body);
+  } catch {
+    throw badInput([{ path: 'body', message: 'Must be well-formed JSON in UTF-8' }]);
+  }
+};
+
+/** Reads the JSON value of the body into `event.content`, where the route takes a body. */
+export const readBody: HttpMiddleware = {
+  before: ({ event }) => {
+    const { contract, body, isBase64Encoded } = event;
+    if (contract.request.body === undefined) return;
+    if (body === undefined || body === null || body === '') {
+      event.content = contract.request.bodyOptional ? {} : undefined;
+      return;
+    }
+    checkDeclared(event);
+    if (isTooLarge({ body, isBase64Encoded }))
+      throw new KnownError('too-large', `The body must not be longer than ${limits.requestBytes} bytes.`);
+    event.content = parse({ body, isBase64Encoded });
+  },
+};

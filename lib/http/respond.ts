@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import type { RouteContract } from '#lib/contracts/route.ts';
+import { type HttpEvent, type HttpResult, headerOf } from './middleware.ts';
+
+/** A part of a list, and the query of the next part if there is one. */
+type Page = {
+  items: unknown;
+  next?: Record<string, string | number> | undefined;
+  headers?: Record<string, string>;
+};
+
+/** Every answer's own headers. https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html */
+export const commonHeaders = { 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store' };
+
+const isPage = (contract: RouteContract, answer: unknown): answer is Page =>
+  contract.list === true && typeof answer === 'object' && answer !== null && 'items' in answer;
+
+/** RFC 8288, relative to the request's own path. Other fields of the query stay. */
+const linkToNext = (event: HttpEvent, next: Record<string, string | number>): string => {
+  const query = new URLSearchParams(event.rawQueryString);
+  query.delete('page');
+  for (const [name, value] of Object.entries(next)) query.set(name, String(value));
+  return `<${event.rawPath}?${query}>; rel="next"`;
+};
+
+/** RFC 9110, 13.1.2. */
+const isNotModified = (event: HttpEvent, etag: string): boolean => {
+  const header = headerOf(event, 'if-none-match');
+  if (header === undefined) return false;
+  const known = header.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  return known.includes(etag) || known.includes('*');
+};
+
+/** RFC 9110, 8.8.3. The digest needs no query, and saves a client the page that it already has. */
+const withEtag = (event: HttpEvent, { headers, body = '', ...rest }: HttpResult): HttpResult => {
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  const cached = {
+    ...headers,
+    ETag: etag,
+    'Cache-Control': event.contract.authentication === 'none' ? 'no-cache' : 'private, no-cache',
+  };
+  if (isNotModified(event, etag)) return { statusCode: 304, headers: cached };
+  return { ...rest, headers: cached, body };
+};
+
+/**
+ * @returns 200 with the fields of `answer` that the contract declares, and no other; 304 to a client that has them
+ * @throws ZodError for an answer that does not fit the contract
+ */
+export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
+  const { contract } = event;
+  const page = isPage(contract, answer) ? answer : undefined;
+  const filtered = contract.response.parse(page === undefined ? answer : page.items);
+  const result = {
+    statusCode: 200,
+    headers: {
+      ...commonHeaders,
+      'Content-Type': contract.produces ?? 'application/json',
+      ...event.answerHeaders,
+      ...page?.headers,
+      ...(page?.next ? { Link: linkToNext(event, page.next) } : {}),
+    },
+    body: typeof filtered === 'string' ? filtered : JSON.stringify(filtered),
+  };
+  return contract.method === 'GET' ? withEtag(event, result) : result;
+};

@@ -1,0 +1,59 @@
+import * as z from 'zod';
+import type { RouteContract } from '#lib/contracts/route.ts';
+import { badInput, type FieldError } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
+import type { HttpMiddleware } from './middleware.ts';
+
+const noQuery = z.strictObject({});
+
+const pathOf = (keys: readonly PropertyKey[]): string =>
+  [...keys.join('.')].slice(0, limits.errorPath).join('') || 'body';
+
+const errorsOf = ({ issues }: z.ZodError): FieldError[] =>
+  issues.flatMap(({ path, message, ...issue }): FieldError[] =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys
+          .slice(0, limits.errors)
+          .map((key) => ({ path: pathOf([...path, key]), message: 'Is not a known field' }))
+      : [{ path: pathOf(path), message }],
+  );
+
+/** The first error of each field, and no more of them than a client can use. */
+const summaryOf = (errors: FieldError[]): FieldError[] => {
+  const first = new Map<string, FieldError>();
+  for (const error of errors) if (!first.has(error.path)) first.set(error.path, error);
+  return [...first.values()].slice(0, limits.errors);
+};
+
+type Given = { path: unknown; query: unknown; body: unknown };
+
+/**
+ * @returns the fields of path, query and body in one object, as the contract's schemas give them
+ * @throws badInput that names every field which does not fit
+ */
+const inputOf = ({ request }: RouteContract, given: Given): Record<string, unknown> => {
+  const input: Record<string, unknown> = {};
+  let errors: FieldError[] | undefined;
+  const check = (schema: z.ZodType | undefined, value: unknown) => {
+    if (schema === undefined) return;
+    const result = schema.safeParse(value);
+    if (result.success) Object.assign(input, result.data);
+    else errors = [...(errors ?? []), ...errorsOf(result.error)];
+  };
+  check(request.path, given.path);
+  check(request.query ?? noQuery, given.query);
+  check(request.body, given.body);
+  if (errors !== undefined) throw badInput(summaryOf(errors));
+  return input;
+};
+
+/** Holds path, query and body to the contract: `event.input`. */
+export const validate: HttpMiddleware = {
+  before: ({ event }) => {
+    event.input = inputOf(event.contract, {
+      path: event.pathParameters ?? {},
+      query: event.queryStringParameters ?? {},
+      body: event.content,
+    });
+  },
+};

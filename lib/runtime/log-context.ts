@@ -1,0 +1,10 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+/** Names a log line by what was running when it was written. */
+export type LogContext = { function: string; requestId: string | undefined; queue?: string };
+
+/**
+ * The context of the request, batch or job that is running, for every line logged during it. An execution environment
+ * may run several at once, and Powertools tells them apart only where Lambda provides its InvokeStore.
+ */
+export const logContext = new AsyncLocalStorage<LogContext>();
