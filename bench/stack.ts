@@ -153,7 +153,6 @@ export const runBench = async (work: (api: URL, report: Report) => Promise<void>
     if (stack.urls.OPENSEARCH_URL === undefined)
       throw new Failure('There is no OpenSearch to measure: set OPENSEARCH_URL.');
     Object.assign(process.env, stack.urls, {
-      RABBITMQ_VHOST: decodeURIComponent(new URL(stack.urls.RABBITMQ_URL).pathname.slice(1)) || '/',
       JWT_SECRET: process.env.JWT_SECRET || stack.secret('jwt'),
     });
     await during(report, 'migrating', () => migrate(process.env));

@@ -228,9 +228,6 @@ const summary = (stack: Stack, port: number) => {
   ].join('\n');
 };
 
-/** A URL without a path names the default vhost, and so does one of its names in a path. */
-const vhostOf = (url: string): string => decodeURIComponent(new URL(url).pathname.slice(1)) || '/';
-
 /**
  * Starts the API beside OpenSearch, which takes longest and which the migration may have come too early for. What is
  * to be indexed meanwhile waits in its queue.
@@ -269,9 +266,8 @@ const main = async (): Promise<void> => {
   const environment = {
     ...process.env,
     ...stack.urls,
-    // Empty says that there is none; absent would mean the cloud's.
+    // Empty: an OPENSEARCH_URL of the shell must not lead elsewhere.
     OPENSEARCH_URL: stack.urls.OPENSEARCH_URL ?? '',
-    RABBITMQ_VHOST: vhostOf(stack.urls.RABBITMQ_URL),
     JWT_SECRET: process.env.JWT_SECRET || stack.secret('jwt'),
   };
   const started = stack;

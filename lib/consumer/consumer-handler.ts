@@ -9,7 +9,14 @@ import { deadQueue, retryQueue } from '#lib/rabbitmq/topology.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logClientError, logger } from '#lib/runtime/logger.ts';
-import { bePatient, counters, maxDeferrals, outbox, publisher } from '#lib/runtime/services.ts';
+import {
+  bePatient,
+  counters,
+  maxDeferrals,
+  outbox,
+  prepareServices,
+  publisher,
+} from '#lib/runtime/services.ts';
 import { type RabbitMqMessage, rabbitmqEvent } from './rabbitmq-event.ts';
 
 /** The commands of a batch, in the order of the queue. */
@@ -164,6 +171,7 @@ export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
   };
 
   const handle = middy<unknown, void, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(async (event) => {
+    await prepareServices();
     const uses = provide<Uses>(providers);
     const deliveries = new Map<Command, Delivery>();
     const malformed: { delivery: Delivery; reason: string }[] = [];

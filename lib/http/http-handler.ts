@@ -2,9 +2,9 @@ import middy from '@middy/core';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import type { Caller } from '#lib/auth/access-tokens.ts';
 import type { Input, Output, RouteContract } from '#lib/contracts/route.ts';
-import { type Providers, provide } from '#lib/runtime/lazy.ts';
+import { lazy, type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
-import { accessTokens } from '#lib/runtime/services.ts';
+import { accessTokens, prepareServices } from '#lib/runtime/services.ts';
 import { authenticate } from './authenticate.ts';
 import { idempotency } from './idempotency.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from './middleware.ts';
@@ -70,12 +70,13 @@ export const httpHandler = <Contract extends RouteContract, Uses extends object 
   ...more: HttpMiddleware[]
 ) => {
   const contractOf = contractFinder('function' in contract ? [contract] : contract);
-  let uses: Uses | undefined;
+  const uses = lazy(() => provide<Uses>(providers ?? ({} as Providers<Uses>)));
   const handle = middy<HttpEvent, HttpResult, Error, Context>({
     // The remaining time is of no use to an environment that was frozen: nothing ends a request early.
     timeoutEarlyInMillis: 0,
   })
     .use(problem)
+    .before(prepareServices)
     .use(authenticate(accessTokens))
     // `limit` goes here: it knows `event.caller`, or else `event.requestContext.http.sourceIp`.
     .use(readBody)
@@ -83,8 +84,7 @@ export const httpHandler = <Contract extends RouteContract, Uses extends object 
     .use(idempotency)
     .use(more)
     .handler(async (event: HttpEvent) => {
-      uses ??= provide<Uses>(providers ?? ({} as Providers<Uses>));
-      return respond(event, await respondTo(requestOf<Contract>(event), uses));
+      return respond(event, await respondTo(requestOf<Contract>(event), uses()));
     });
 
   return (event: APIGatewayProxyEventV2, context: Context): Promise<HttpResult> =>

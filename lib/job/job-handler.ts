@@ -4,7 +4,7 @@ import type * as z from 'zod';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logger } from '#lib/runtime/logger.ts';
-import { bePatient } from '#lib/runtime/services.ts';
+import { bePatient, prepareServices } from '#lib/runtime/services.ts';
 
 export type Run<Options> = {
   options: Options;
@@ -33,6 +33,7 @@ export const jobHandler = <Schema extends z.ZodType, Uses extends object, Report
   bePatient();
   const handle = middy<unknown, Report, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
     async (event, context) => {
+      await prepareServices();
       const report = await run(
         {
           options: options.parse(event ?? {}),

@@ -114,6 +114,7 @@ export const openDatabase = (
         const again = isDeadlock(error) ? attempt < TRIES : attempt === 1 && isLostConnection(error);
         if (again) continue;
         if (isKnownError(error)) throw error;
+        if (isOutage(error) && error instanceof Error) onError(error);
         if (isOutage(error) || isDeadlock(error)) throw unavailable('The database does not answer.', error);
         throw error;
       }

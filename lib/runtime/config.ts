@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { createSecrets, secretReader } from './secrets.ts';
 
 const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
@@ -28,13 +29,68 @@ const environment = z.object({
 
 export type Config = z.output<typeof environment>;
 
-/** @throws one Error that names every variable that is missing or malformed, and never shows a value */
+/** `SECRET_ARN_MYSQL_URL` names the secret that holds `MYSQL_URL`. */
+const ARN_PREFIX = 'SECRET_ARN_';
+
+/** @returns the secret of each setting that a function may read; none outside the cloud */
+const readArns = (variables: NodeJS.ProcessEnv): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(variables).flatMap(([name, arn]) =>
+      name.startsWith(ARN_PREFIX) && arn ? [[name.slice(ARN_PREFIX.length), arn]] : [],
+    ),
+  );
+
+/**
+ * @param variables of the environment, and the secrets beside them
+ * @returns every setting. In the cloud a function has only the secrets that it uses, and reading another setting throws.
+ * @throws one Error that names every variable that is missing or malformed, and never shows a value
+ */
 export const readConfig = (variables: NodeJS.ProcessEnv): Config => {
+  const arns = readArns(variables);
+  const isCloud = Object.keys(arns).length > 0;
   const result = environment.safeParse(variables);
   if (result.success) return result.data;
-  const faults = result.error.issues.map(({ path, message }) => {
-    const name = String(path[0]);
-    return `  ${name}: ${variables[name] ? message : 'is not set'}`;
-  });
-  throw new Error(`The environment is not complete:\n${faults.join('\n')}`);
+  const isOfAnother = (name: string) => isCloud && variables[name] === undefined && arns[name] === undefined;
+  const names = result.error.issues.map(({ path, message }) => ({ name: String(path[0]), message }));
+  const faults = names
+    .filter(({ name }) => !isOfAnother(name))
+    .map(({ name, message }) => `  ${name}: ${variables[name] ? message : 'is not set'}`);
+  if (faults.length > 0) throw new Error(`The environment is not complete:\n${faults.join('\n')}`);
+  return partOf(variables, new Set(names.map(({ name }) => name)));
 };
+
+/** The settings without those that this function has no secret for; each of these throws when it is read. */
+const partOf = (variables: NodeJS.ProcessEnv, absent: ReadonlySet<string>): Config => {
+  const { shape } = environment;
+  const present = Object.entries(shape).filter(([name]) => !absent.has(name));
+  const values = z.object(Object.fromEntries(present)).parse(variables);
+  for (const name of absent) {
+    Object.defineProperty(values, name, {
+      get: () => {
+        throw new Error(`${name}: this function has no secret of that name (SECRET_ARN_${name}).`);
+      },
+    });
+  }
+  return values as Config;
+};
+
+const secretsOf = (variables: NodeJS.ProcessEnv) => {
+  const region = variables.AWS_REGION ?? '';
+  const endpoint =
+    variables.AWS_ENDPOINT_URL_SECRETS_MANAGER || `https://secretsmanager.${region}.amazonaws.com`;
+  return createSecrets(readArns(variables), {
+    read: (arn) =>
+      secretReader(new URL(endpoint), {
+        region,
+        accessKeyId: variables.AWS_ACCESS_KEY_ID ?? '',
+        secretAccessKey: variables.AWS_SECRET_ACCESS_KEY ?? '',
+        sessionToken: variables.AWS_SESSION_TOKEN,
+      })(arn),
+  });
+};
+
+/** The secrets of this execution environment. */
+export const secrets = /* @__PURE__ */ secretsOf(process.env);
+
+/** The configuration of this execution environment. @throws Error as {@link readConfig} does */
+export const currentConfig = (): Config => readConfig({ ...process.env, ...secrets.get() });

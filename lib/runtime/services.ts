@@ -6,6 +6,7 @@ import { createConversation } from '#lib/chat/conversation.ts';
 import { createCursors } from '#lib/chat/cursors.ts';
 import { createIndexing } from '#lib/chat/indexing.ts';
 import { commands, queueNames } from '#lib/contracts/commands.ts';
+import { unavailable } from '#lib/domain/errors.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
 import { createChats } from '#lib/mysql/chats.ts';
 import { openDatabase } from '#lib/mysql/database.ts';
@@ -27,8 +28,9 @@ import { createKeys } from '#lib/redis/keys.ts';
 import { createOutbox } from '#lib/redis/outbox.ts';
 import { createRecentMessages } from '#lib/redis/recent-messages.ts';
 import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
-import { readConfig } from './config.ts';
-import { lazy } from './lazy.ts';
+import { isAuthenticationError } from './authentication-error.ts';
+import { currentConfig, secrets } from './config.ts';
+import { lazy, renewServices } from './lazy.ts';
 import { logClientError } from './logger.ts';
 
 /*
@@ -45,21 +47,49 @@ export const bePatient = () => {
   timeouts = { redisMs: 10_000, mysqlMs: 30_000, brokerMs: 15_000 };
 };
 
-const config = /* @__PURE__ */ lazy(() => readConfig(process.env));
+/**
+ * Before each call of a function: reads the secrets that it may read, once an execution environment and again after a
+ * server refused one of them. A changed secret renews the services.
+ *
+ * @throws 'unavailable' when they cannot be read
+ */
+export const prepareServices = async (): Promise<void> => {
+  try {
+    if (await secrets.refresh()) renewServices();
+  } catch (error) {
+    throw unavailable('The configuration cannot be read.', error);
+  }
+};
 
-const redis = /* @__PURE__ */ lazy(() =>
-  connectRedis(config().REDIS_URL, { timeoutMs: timeouts.redisMs, onError: logClientError('Redis') }),
+/** For the error paths of every client: logs the error, and doubts the secrets when a server refused one. */
+const noteClientError = (client: string) => {
+  const logError = logClientError(client);
+  return (error: Error): void => {
+    if (isAuthenticationError(error)) secrets.doubt();
+    logError(error);
+  };
+};
+
+const config = /* @__PURE__ */ lazy(currentConfig);
+
+const redis = /* @__PURE__ */ lazy(
+  () => connectRedis(config().REDIS_URL, { timeoutMs: timeouts.redisMs, onError: noteClientError('Redis') }),
+  (client) => client.disconnect(),
 );
 const keys = /* @__PURE__ */ lazy(() => createKeys(config().REDIS_KEY_PREFIX));
-export const database = /* @__PURE__ */ lazy(() =>
-  openDatabase(config().MYSQL_URL, {
-    poolSize: 2,
-    timeoutMs: timeouts.mysqlMs,
-    onError: logClientError('MySQL'),
-  }),
+export const database = /* @__PURE__ */ lazy(
+  () =>
+    openDatabase(config().MYSQL_URL, {
+      poolSize: 2,
+      timeoutMs: timeouts.mysqlMs,
+      onError: noteClientError('MySQL'),
+    }),
+  (pool) => pool.close(),
 );
-const broker = /* @__PURE__ */ lazy(() =>
-  openBroker(config().RABBITMQ_URL, { timeoutMs: timeouts.brokerMs, onError: logClientError('RabbitMQ') }),
+const broker = /* @__PURE__ */ lazy(
+  () =>
+    openBroker(config().RABBITMQ_URL, { timeoutMs: timeouts.brokerMs, onError: noteClientError('RabbitMQ') }),
+  (connection) => connection.close(),
 );
 
 export const maxDeferrals = () => config().MAX_DEFERRALS;
@@ -86,16 +116,18 @@ export const publisher = /* @__PURE__ */ lazy(() => createPublisher(broker(), qu
 export const deadLetters = /* @__PURE__ */ lazy(() => createDeadLetters(broker(), publisher()));
 export const commandQueues = /* @__PURE__ */ lazy(() => commands.slice(0, -1).map(({ queue }) => queue));
 
+const openSearch = (node: string) => connectOpenSearch(node, { onRefused: noteClientError('OpenSearch') });
+
 export const messageIndex = /* @__PURE__ */ lazy(() => {
   const { OPENSEARCH_URL: node, OPENSEARCH_INDEX_PREFIX: prefix } = config();
   if (node === undefined) throw new SearchUnavailable('OPENSEARCH_URL is not set');
-  return createMessageIndex({ client: connectOpenSearch(node), prefix });
+  return createMessageIndex({ client: openSearch(node), prefix });
 });
 
 export const indexScan = /* @__PURE__ */ lazy(() => {
   const { OPENSEARCH_URL: node, OPENSEARCH_INDEX_PREFIX: prefix } = config();
   if (node === undefined) throw new SearchUnavailable('OPENSEARCH_URL is not set');
-  return createIndexScan({ client: connectOpenSearch(node), prefix });
+  return createIndexScan({ client: openSearch(node), prefix });
 });
 
 export const applicationDirectory = /* @__PURE__ */ lazy(() =>
@@ -123,7 +155,7 @@ export const acceptance = /* @__PURE__ */ lazy(() =>
     acceptor: acceptor(),
     publisher: publisher(),
     onUnpublished: (queue, error) =>
-      logClientError('RabbitMQ publish')(
+      noteClientError('RabbitMQ publish')(
         error instanceof Error ? error : new Error(`${queue}: ${String(error)}`),
       ),
   }),

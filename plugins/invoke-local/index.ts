@@ -33,7 +33,7 @@ export default class InvokeLocal {
     if (process.argv.includes('invoke')) process.env.AWS_EC2_METADATA_DISABLED ??= 'true';
   }
 
-  /** What is not given holds a reference into Secrets Manager, which only the cloud resolves. */
+  /** Sets what the environment does not give to the services of a running `npm start`. */
   #completeEnvironment(given: ReadonlySet<string>): void {
     const missing = variables.filter((name) => !given.has(name));
     if (missing.length === 0) return;

@@ -42,7 +42,6 @@ export class System {
     this.environment = {
       ...stack.urls,
       OPENSEARCH_URL: stack.urls.OPENSEARCH_URL ?? '',
-      RABBITMQ_VHOST: decodeURIComponent(new URL(stack.urls.RABBITMQ_URL).pathname.slice(1)) || '/',
       REDIS_KEY_PREFIX: '',
       OPENSEARCH_INDEX_PREFIX: '',
       JWT_SECRET: stack.secret('jwt'),

@@ -29,7 +29,6 @@ const functionEnvironmentOf = (project: TestProject): Record<string, string> => 
   return {
     ...urls,
     OPENSEARCH_URL: urls.OPENSEARCH_URL ?? '',
-    RABBITMQ_VHOST: decodeURIComponent(new URL(urls.RABBITMQ_URL).pathname.slice(1)) || '/',
     REDIS_KEY_PREFIX: names.keyPrefix,
     OPENSEARCH_INDEX_PREFIX: names.indexPrefix,
     JWT_SECRET: 'secret of the end-to-end tests and of no use elsewhere',

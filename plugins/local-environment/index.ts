@@ -1,0 +1,43 @@
+/** What this reads and sets of osls. */
+type Event = { schedule?: string | { rate: string[] } };
+type Serverless = {
+  service: {
+    provider: { environment?: Record<string, string> };
+    custom: Record<string, unknown>;
+    functions: Record<string, { events?: Event[] }>;
+  };
+};
+
+/** The names that `npm start`, the tests and `sls invoke local` may set. */
+const isSetting = (name: string) =>
+  /^(MYSQL|REDIS|RABBITMQ|OPENSEARCH)_URL$|^(JWT_SECRET|REDIS_KEY_PREFIX|OPENSEARCH_INDEX_PREFIX|MAX_DEFERRALS|CORS_ORIGINS|LIMIT_\w+|POWERTOOLS_\w+)$/.test(
+    name,
+  );
+
+/**
+ * Gives locally emulated functions the settings of the process that emulates them. serverless.yml never reads that
+ * environment, so that nothing in it can reach a template: it is added here, and only for commands that deploy nothing.
+ */
+export default class LocalEnvironment {
+  readonly hooks: Record<string, () => void>;
+
+  constructor(serverless: Serverless) {
+    const addEnvironment = () => {
+      const { provider, custom, functions } = serverless.service;
+      const given = Object.entries(process.env).flatMap(([name, value]): [string, string][] =>
+        isSetting(name) && value !== undefined ? [[name, value]] : [],
+      );
+      provider.environment = { ...provider.environment, ...Object.fromEntries(given) };
+      custom.rabbitmqEventSource = { url: process.env.RABBITMQ_URL ?? '' };
+      const rate = process.env.SYNC_COUNTS_RATE;
+      for (const { schedule } of functions.syncCounts?.events ?? []) {
+        if (rate && typeof schedule === 'object') schedule.rate = [rate];
+      }
+    };
+    this.hooks = {
+      'before:offline:start': addEnvironment,
+      'before:offline:start:init': addEnvironment,
+      'before:invoke:local:loadEnvVars': addEnvironment,
+    };
+  }
+}
