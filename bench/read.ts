@@ -54,24 +54,24 @@ const bench = async (api: URL, report: Report) => {
     redis: environment.REDIS_URL ?? '',
     opensearch: environment.OPENSEARCH_URL ?? '',
   });
-  const { redis, database, client } = recording;
+  const { redisClient, database, client } = recording;
   const keys = createKeys(environment.REDIS_KEY_PREFIX);
   const chats = createChats(database);
   const messages = createMessages(database);
   const conversation = createConversation({
-    recentMessages: createRecentMessages({ redis, keys }),
+    recentMessages: createRecentMessages({ client: redisClient, keys }),
     messages,
     chats,
   });
   const search = {
     messageIndex: createMessageIndex({ client, prefix: environment.OPENSEARCH_INDEX_PREFIX ?? '' }),
     chatDirectory: createChatDirectory({
-      directory: createDirectory({ redis, keys }),
-      counters: createCounters({ redis, keys }),
+      directory: createDirectory({ client: redisClient, keys }),
+      counters: createCounters({ client: redisClient, keys }),
       chats,
       applications: createApplications(database),
     }),
-    outbox: createOutbox({ redis, keys }),
+    outbox: createOutbox({ client: redisClient, keys }),
     now: Date.now,
   };
   const request = {

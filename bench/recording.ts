@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { createPool } from 'mysql2/promise';
 import { type Database, openDatabase, type Value } from '#lib/mysql/database.ts';
 import { connectOpenSearch } from '#lib/opensearch/client.ts';
+import type { RedisClient } from '#lib/redis/client.ts';
 
 type Replay = () => Promise<unknown>;
 
@@ -59,8 +60,15 @@ export const openRecording = (urls: { mysql: string; redis: string; opensearch: 
     },
   });
 
+  const connection = Promise.resolve({ redis, server: 'bench', identified: true, isOpen: true });
+  const redisClient: RedisClient = {
+    connection: () => connection,
+    inspect: async () => 'identified',
+    close: () => redis.disconnect(),
+  };
+
   return {
-    redis,
+    redisClient,
     database,
     client,
     /** @returns what `work` asks of the servers, to be asked again, in the same order and as much at once */
@@ -76,7 +84,7 @@ export const openRecording = (urls: { mysql: string; redis: string; opensearch: 
       };
     },
     close: async () => {
-      redis.disconnect();
+      redisClient.close();
       bareRedis.disconnect();
       await Promise.allSettled([bareMysql.end(), opened.close(), client.close(), bareClient.close()]);
     },

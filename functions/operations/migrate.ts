@@ -6,14 +6,30 @@ import type { Database } from '#lib/mysql/database.ts';
 import { migrate as applyMigrations, type Migration } from '#lib/mysql/migrations.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import type { RedisClient } from '#lib/redis/client.ts';
 import type { Counters } from '#lib/redis/counters.ts';
-import { counters, database, messageIndex, publisher } from '#lib/runtime/services.ts';
+import { counters, database, messageIndex, publisher, redisClient } from '#lib/runtime/services.ts';
 
 type Uses = {
   database: Database;
   publisher: Pick<Publisher, 'declare'>;
   messageIndex: () => Pick<MessageIndex, 'prepare'>;
   counters: Pick<Counters, 'gate' | 'openGate'>;
+  redisClient: Pick<RedisClient, 'inspect'>;
+};
+
+/** What an operator should know of Redis before the first write. @throws for a clustered one without a hash-tagged prefix */
+const inspectRedis = async (log: Run<unknown>['log'], redisClient: Pick<RedisClient, 'inspect'>) => {
+  const found = await redisClient.inspect();
+  if (found === 'not identified') {
+    log(
+      'Redis tells no run_id (INFO is denied): writes stop at every new connection until a recovery has run',
+      {
+        code: 'redis-not-identified',
+      },
+    );
+  }
+  if (found === 'no answer') log('Redis does not answer, and was not checked', { code: 'redis-not-checked' });
 };
 
 /** The working directory of a function is where its bundle and these files lie. */
@@ -28,8 +44,9 @@ const readMigrations = async (folder: string): Promise<Migration[]> => {
  */
 export const migrate = async (
   { log }: Pick<Run<unknown>, 'log'>,
-  { database, publisher, messageIndex, counters }: Uses,
+  { database, publisher, messageIndex, counters, redisClient }: Uses,
 ) => {
+  await inspectRedis(log, redisClient);
   const applied = await applyMigrations(database, await readMigrations(join(process.cwd(), 'migrations')));
   const kept = await publisher.declare();
   if (kept.length > 0)
@@ -56,4 +73,5 @@ export const handler = jobHandler(z.object({}), migrate, {
   publisher,
   messageIndex: () => messageIndex,
   counters,
+  redisClient,
 });

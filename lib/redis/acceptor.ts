@@ -1,5 +1,4 @@
 import { createHash, randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { forbidden, notFound, unavailable } from '#lib/domain/errors.ts';
 import {
   acceptApplication,
@@ -8,6 +7,7 @@ import {
   acceptMessage,
   acceptMessageUpdate,
 } from './accept.lua.ts';
+import type { RedisClient } from './client.ts';
 import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { runScript, type Script } from './script.ts';
@@ -30,19 +30,14 @@ type Answer = ['accepted', string, string] | ['closed'] | ['missing'] | ['forbid
  * request may ask before MySQL knows. Throws not-found (unknown parent), forbidden, unavailable (Redis is down, or
  * its counters are being recovered).
  */
-export const createAcceptor = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
+export const createAcceptor = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const run = async (what: string, script: Script, names: string[], args: (string | number)[]) => {
-    const once = () => runScript(redis, script, names, args) as Promise<Answer>;
-    const answer = await guarded(async () => {
-      try {
-        return await once();
-      } catch (error) {
-        // The connection may have died with an environment that slept: the same request, once more. A number that
-        // was given already is found by the idempotency key; an edit may be accepted twice, with the same words.
-        if (error instanceof Error && error.name === 'ReplyError') throw error;
-        return await once();
-      }
-    });
+    // May run twice: a number that was given already is found by the idempotency key; an edit may be accepted twice,
+    // with the same words.
+    const answer = await guarded(
+      client,
+      (connection) => runScript(connection, script, names, args) as Promise<Answer>,
+    );
     switch (answer[0]) {
       case 'closed':
         throw unavailable('The numbers are being recovered after a loss; writes will be taken again soon.');

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './client.ts';
 import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { forgetApplications, gateStatus, openGate, raiseCounters } from './recover.lua.ts';
@@ -14,7 +14,7 @@ const DEFERRAL_SECONDS = 10;
 const BARRIER_SECONDS = 3_600;
 
 /** The counters, the gate before them, and the marks of those that moved. */
-export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
+export const createCounters = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const counterKey = ({ token, chatNumber }: { token: string; chatNumber?: number }) =>
     chatNumber === undefined ? keys.applicationCounter(token) : keys.chatCounter(token, chatNumber);
   const dirtyKey = (kind: DirtyKind) => (kind === 'chats' ? keys.dirtyChats : keys.dirtyApplications);
@@ -28,28 +28,28 @@ export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) =>
   return {
     /** `open` when numbers may be given. Else since when not, and the server's run to recover for. */
     gate: async (): Promise<{ open: true } | { open: false; closedForMs: number; run: string }> => {
-      const [status, micros, run] = (await guarded(() => runScript(redis, gateStatus, [keys.state], []))) as [
-        'open' | 'closed',
-        string,
-        string,
-      ];
+      const [status, micros, run] = (await guarded(client, (connection) =>
+        runScript(connection, gateStatus, [keys.state], []),
+      )) as ['open' | 'closed', string, string];
       return status === 'open' ? { open: true } : { open: false, closedForMs: Number(micros) / 1000, run };
     },
     openGate: async (run: string): Promise<'open' | 'restarted'> =>
-      (await guarded(() => runScript(redis, openGate, [keys.state], [run]))) as 'open' | 'restarted',
+      (await guarded(client, (connection) => runScript(connection, openGate, [keys.state], [run]))) as
+        | 'open'
+        | 'restarted',
     /** Counts by application or chat; undefined where Redis has none. */
     read: async (of: { token: string; chatNumber?: number }[]): Promise<(number | undefined)[]> => {
       if (of.length === 0) return [];
-      const values = await guarded(() => redis.mget(of.map(counterKey)));
+      const values = await guarded(client, ({ redis }) => redis.mget(of.map(counterKey)));
       return values.map((value) => (value === null ? undefined : Number(value)));
     },
     /** Brings counters up to at least these values, those that are missing too. @returns how many were raised */
     raise: async (counts: Count[]): Promise<number> => {
       if (counts.length === 0) return 0;
       return Number(
-        await guarded(() =>
+        await guarded(client, (connection) =>
           runScript(
-            redis,
+            connection,
             raiseCounters,
             counts.map(counterKey),
             counts.map(({ count }) => count),
@@ -60,15 +60,17 @@ export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) =>
     /** Forgets names that were kept from before the gate closed, while it is closed: MySQL must have them. */
     forgetApplications: async (tokens: string[]): Promise<void> => {
       if (tokens.length === 0) return;
-      await guarded(() =>
-        runScript(redis, forgetApplications, [keys.state, ...tokens.map(keys.application)], []),
+      await guarded(client, (connection) =>
+        runScript(connection, forgetApplications, [keys.state, ...tokens.map(keys.application)], []),
       );
     },
 
     markDirty: async (kind: DirtyKind, of: { token: string; chatNumber?: number }[]): Promise<void> => {
       if (of.length === 0) return;
       const now = Date.now() * 1000;
-      await guarded(() => redis.zadd(dirtyKey(kind), ...of.flatMap((one) => [now, member(one)])));
+      await guarded(client, ({ redis }) =>
+        redis.zadd(dirtyKey(kind), ...of.flatMap((one) => [now, member(one)])),
+      );
     },
     /**
      * Counters that moved since the last sync but not after `until` (ms), longest ago first; `skip` those that could not
@@ -78,20 +80,20 @@ export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) =>
       kind: DirtyKind,
       { until, skip, count }: { until: number; skip: number; count: number },
     ): Promise<Count[]> => {
-      const members = await guarded(() =>
+      const members = await guarded(client, ({ redis }) =>
         redis.zrangebyscore(dirtyKey(kind), '-inf', until * 1000, 'LIMIT', skip, count),
       );
       const of = members.map(fromMember);
       if (of.length === 0) return [];
-      const values = await guarded(() => redis.mget(of.map(counterKey)));
+      const values = await guarded(client, ({ redis }) => redis.mget(of.map(counterKey)));
       return of.map((one, i) => ({ ...one, count: Number(values[i] ?? 0) }));
     },
     /** Takes the mark from those whose count is still what MySQL was given. */
     clean: async (kind: DirtyKind, counts: Count[]): Promise<void> => {
       if (counts.length === 0) return;
-      await guarded(() =>
+      await guarded(client, (connection) =>
         runScript(
-          redis,
+          connection,
           settleCounts,
           [dirtyKey(kind)],
           counts.flatMap((count) => [member(count), counterKey(count), count.count]),
@@ -101,18 +103,22 @@ export const createCounters = ({ redis, keys }: { redis: Redis; keys: Keys }) =>
 
     /** Barriers: a mark that went through a queue behind everything that was in it. */
     passBarrier: async (id: string): Promise<void> => {
-      await guarded(() => runScript(redis, note, [keys.barrier(id)], [BARRIER_SECONDS]));
+      await guarded(client, (connection) =>
+        runScript(connection, note, [keys.barrier(id)], [BARRIER_SECONDS]),
+      );
     },
     hasPassedBarrier: async (id: string): Promise<boolean> =>
-      (await guarded(() => redis.exists(keys.barrier(id)))) === 1,
+      (await guarded(client, ({ redis }) => redis.exists(keys.barrier(id)))) === 1,
     /** Commands of this queue wait for a parent: they are neither in the queue nor stored for a while. */
     noteDeferral: async (queue: string): Promise<void> => {
-      await guarded(() => runScript(redis, note, [keys.deferred(queue)], [DEFERRAL_SECONDS]));
+      await guarded(client, (connection) =>
+        runScript(connection, note, [keys.deferred(queue)], [DEFERRAL_SECONDS]),
+      );
     },
     deferredLately: async (queue: string): Promise<boolean> =>
-      (await guarded(() => redis.exists(keys.deferred(queue)))) === 1,
+      (await guarded(client, ({ redis }) => redis.exists(keys.deferred(queue)))) === 1,
     ping: async (): Promise<void> => {
-      await guarded(() => redis.ping());
+      await guarded(client, ({ redis }) => redis.ping());
     },
   };
 };

@@ -1,4 +1,7 @@
 import { isKnownError, unavailable } from '#lib/domain/errors.ts';
+import type { Connection, RedisClient } from './client.ts';
+import { isRefusal } from './node.ts';
+import { RedisConfigurationError } from './primary.ts';
 
 const scriptFault = /^(ERR (?!max number of clients)|WRONGTYPE|NOSCRIPT|EXECABORT)/;
 
@@ -6,15 +9,36 @@ const scriptFault = /^(ERR (?!max number of clients)|WRONGTYPE|NOSCRIPT|EXECABOR
 const causesOf = (error: Error): Error[] =>
   'previousErrors' in error && Array.isArray(error.previousErrors) ? error.previousErrors : [error];
 
-/**
- * Runs calls to Redis; what the server cannot do now (no connection, time-out, loading, out of memory, read only, a
- * password or right that it does not grant) becomes 'unavailable', a fault of ours stays what it is.
- */
-export const guarded = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+/** The socket ended under the command, or the server said that it does not take writes: nothing was answered. */
+const isEnded = ({ isOpen }: Connection, error: unknown): boolean =>
+  !isOpen && (isRefusal(error) || !(error instanceof Error && error.name === 'ReplyError'));
+
+type Work<Result> = (connection: Connection) => Promise<Result>;
+
+const attempt = async <Result>(client: RedisClient, work: Work<Result>, tries: number): Promise<Result> => {
+  const connection = await client.connection();
   try {
-    return await work();
+    return await work(connection);
   } catch (error) {
-    if (isKnownError(error)) throw error;
+    if (tries > 1 && isEnded(connection, error)) return attempt(client, work, tries - 1);
+    throw error;
+  }
+};
+
+/**
+ * Runs calls to Redis, and once more on a new connection when the first one ends under them: `work` may take effect
+ * twice, unless `tries` is 1. Throws 'unavailable' for what the server cannot do now (no connection, time-out, loading,
+ * out of memory, read only, a password or right that it does not grant); a fault of ours stays what it is.
+ */
+export const guarded = async <Result>(
+  client: RedisClient,
+  work: Work<Result>,
+  { tries = 2 }: { tries?: number } = {},
+): Promise<Result> => {
+  try {
+    return await attempt(client, work, tries);
+  } catch (error) {
+    if (isKnownError(error) || error instanceof RedisConfigurationError) throw error;
     if (
       error instanceof Error &&
       error.name === 'ReplyError' &&

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { Connection, RedisClient } from './client.ts';
 import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { runScript } from './script.ts';
@@ -36,8 +36,8 @@ const fromReference = (reference: string): Ref => {
 };
 
 /** Accepted commands that MySQL does not have yet, and stored messages that the index does not have yet. */
-export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
-  const oldestId = async (queue: string): Promise<number | undefined> => {
+export const createOutbox = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
+  const oldestId = async ({ redis }: Connection, queue: string): Promise<number | undefined> => {
     const [entry] = await redis.xrange(keys.outbox(queue), '-', '+', 'COUNT', 1);
     return entry === undefined ? undefined : Number(entry[0].split('-')[0]);
   };
@@ -46,7 +46,7 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
     /** Commands that were set aside: they lie in the dead-letter queue now. */
     forget: async (queue: string, commandIds: readonly number[]): Promise<void> => {
       for (const chunk of chunks(commandIds)) {
-        await guarded(async () => {
+        await guarded(client, async ({ redis }) => {
           // What the index is to get is no stream: its ids are scores.
           if (keys.outbox(queue) !== keys.indexOutbox) {
             await redis.xdel(keys.outbox(queue), ...chunk.map((id) => `${id}-0`));
@@ -64,9 +64,9 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
       dead: readonly SettledApplication[],
     ): Promise<void> => {
       for (const chunk of chunks(settledOf(stored, dead))) {
-        await guarded(() =>
+        await guarded(client, (connection) =>
           runScript(
-            redis,
+            connection,
             settleApplications,
             [
               keys.outbox(queue),
@@ -85,9 +85,9 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
     /** @param dead set aside: not stored */
     settleChats: async (stored: readonly SettledChat[], dead: readonly SettledChat[]): Promise<void> => {
       for (const chunk of chunks(settledOf(stored, dead))) {
-        await guarded(() =>
+        await guarded(client, (connection) =>
           runScript(
-            redis,
+            connection,
             settleChats,
             [
               keys.outbox('create-chat'),
@@ -111,9 +111,9 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
 
     settleMessages: async (settled: readonly SettledMessage[]): Promise<void> => {
       for (const chunk of chunks(settled)) {
-        await guarded(() =>
+        await guarded(client, (connection) =>
           runScript(
-            redis,
+            connection,
             settleMessages,
             [
               keys.state,
@@ -143,9 +143,9 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
 
     settleMessageUpdates: async (settled: readonly SettledEdit[]): Promise<void> => {
       for (const chunk of chunks(settled)) {
-        await guarded(() =>
+        await guarded(client, (connection) =>
           runScript(
-            redis,
+            connection,
             settleMessageUpdates,
             [
               keys.state,
@@ -172,9 +172,9 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
 
     settleIndexed: async (indexed: readonly (Ref & { version: number })[]): Promise<void> => {
       for (const chunk of chunks(indexed)) {
-        await guarded(() =>
+        await guarded(client, (connection) =>
           runScript(
-            redis,
+            connection,
             settleIndexed,
             [keys.indexOutbox],
             chunk.flatMap((message) => [toReference(message), message.version]),
@@ -189,7 +189,7 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
       { after, olderThan, count }: { after: number; olderThan: number; count: number },
     ): Promise<{ commandId: number; command: string }[]> => {
       if (after >= olderThan) return [];
-      const entries = await guarded(() =>
+      const entries = await guarded(client, ({ redis }) =>
         redis.xrange(keys.outbox(queue), `(${after}-0`, `${olderThan}-0`, 'COUNT', count),
       );
       return entries.map(([id, fields]) => ({
@@ -208,7 +208,7 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
       olderThan: number;
       count: number;
     }): Promise<(Ref & { version: number })[]> => {
-      const found = await guarded(() =>
+      const found = await guarded(client, ({ redis }) =>
         redis.zrange(
           keys.indexOutbox,
           `(${after}`,
@@ -229,19 +229,22 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
 
     /** The newest pass through an outbox: when it began (ms since the epoch), and up to which command it has got. */
     relayed: async (queue: string): Promise<{ upTo: number; atMs: number }> => {
-      const [upTo, at] = (await guarded(() => redis.hget(keys.relayed, queue)))?.split('@') ?? [];
+      const [upTo, at] =
+        (await guarded(client, ({ redis }) => redis.hget(keys.relayed, queue)))?.split('@') ?? [];
       return { upTo: Number(upTo ?? 0), atMs: Number(at ?? 0) };
     },
     noteRelayed: async (queue: string, { upTo, atMs }: { upTo: number; atMs: number }): Promise<void> => {
-      await guarded(() => runScript(redis, noteField, [keys.relayed], [queue, `${upTo}@${atMs}`]));
+      await guarded(client, (connection) =>
+        runScript(connection, noteField, [keys.relayed], [queue, `${upTo}@${atMs}`]),
+      );
     },
 
     /** The oldest write (microseconds) of these outboxes that is still on the way, if any. */
     oldest: async (queues: readonly string[]): Promise<number | undefined> => {
-      const found = await guarded(() =>
+      const found = await guarded(client, (connection) =>
         Promise.all([
-          ...queues.map(oldestId),
-          redis
+          ...queues.map((queue) => oldestId(connection, queue)),
+          connection.redis
             .zrange(keys.indexOutbox, 0, '0', 'WITHSCORES')
             .then(([, version]) => (version === undefined ? undefined : Number(version))),
         ]),
@@ -251,7 +254,7 @@ export const createOutbox = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
     },
 
     depths: async (queues: readonly string[]): Promise<Record<string, number>> => {
-      const found = await guarded(() =>
+      const found = await guarded(client, ({ redis }) =>
         Promise.all([
           ...queues.map(async (queue) => [queue, await redis.xlen(keys.outbox(queue))] as const),
           redis.zcard(keys.indexOutbox).then((count) => ['index-message', count] as const),

@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis';
 import * as z from 'zod';
 import { notFound } from '#lib/domain/errors.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
+import type { RedisClient } from './client.ts';
 import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { beginWindowRebuild, finishWindowRebuild, readMessage, readPage } from './read.lua.ts';
@@ -76,7 +76,7 @@ export type RecentPage =
   | { kind: 'deep' };
 
 /** The newest messages of chats: those on the way to MySQL, and a bounded window of those it has. */
-export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys }) => {
+export const createRecentMessages = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const chatKeys = ({ token, chatNumber }: Chat) => ({
     counter: keys.chatCounter(token, chatNumber),
     order: keys.windowOrder(token, chatNumber),
@@ -92,9 +92,9 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
     /** @throws not-found when the counters are known and the chat has none */
     page: async (chat: Chat, { before, skip, count }: PageQuery): Promise<RecentPage> => {
       const { counter, order, entries, pendingOrder, pendingIds, pendingEdits } = chatKeys(chat);
-      const answer = (await guarded(() =>
+      const answer = (await guarded(client, (connection) =>
         runScript(
-          redis,
+          connection,
           readPage,
           [keys.state, counter, order, entries, pendingOrder, pendingIds, pendingEdits, creates],
           before === undefined
@@ -135,7 +135,7 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
     /** Versions of the newest edits on the way, of those of these messages that have one. */
     pendingEdits: async (chat: Chat, messageNumbers: number[]): Promise<Map<number, number>> => {
       if (messageNumbers.length === 0) return new Map();
-      const versions = await guarded(() =>
+      const versions = await guarded(client, ({ redis }) =>
         redis.hmget(chatKeys(chat).pendingEdits, ...messageNumbers.map(String)),
       );
       return new Map(
@@ -148,7 +148,7 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
 
     /** Accepted edits by their version, as far as they are still on the way. */
     edits: async (versions: number[]): Promise<Edit[]> => {
-      const found = await guarded(() =>
+      const found = await guarded(client, ({ redis }) =>
         Promise.all(versions.map((version) => redis.xrange(updates, `${version}-0`, `${version}-0`))),
       );
       return found.flatMap((entries) => entries.map(([, fields]) => toEdit(fields[1] ?? '')));
@@ -160,9 +160,9 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
       messageNumber: number,
     ): Promise<{ known: boolean; message: Message | undefined; edit: Edit | undefined }> => {
       const { counter, order, entries, pendingIds, pendingEdits } = chatKeys(chat);
-      const [kind, message, edit] = (await guarded(() =>
+      const [kind, message, edit] = (await guarded(client, (connection) =>
         runScript(
-          redis,
+          connection,
           readMessage,
           [keys.state, counter, order, entries, pendingIds, pendingEdits, creates, updates],
           [messageNumber],
@@ -179,9 +179,9 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
     /** @returns true for the one reader that is to bring MySQL's newest rows to `finishWindow` */
     beginWindow: async (chat: Chat, builder: string): Promise<boolean> => {
       const { order, entries, pendingOrder, pendingIds, pendingEdits } = chatKeys(chat);
-      const answer = await guarded(() =>
+      const answer = await guarded(client, (connection) =>
         runScript(
-          redis,
+          connection,
           beginWindowRebuild,
           [keys.state, order, entries, pendingOrder, pendingIds, pendingEdits, creates, updates],
           [builder],
@@ -204,9 +204,9 @@ export const createRecentMessages = ({ redis, keys }: { redis: Redis; keys: Keys
       const last = kept.at(-1)?.row;
       const holdsAll = last === undefined || (isAll && kept.length === rows.length);
       const floor = holdsAll ? '-' : `${last.createdAtMs}:${padded(last.messageNumber)}`;
-      await guarded(() =>
+      await guarded(client, (connection) =>
         runScript(
-          redis,
+          connection,
           finishWindowRebuild,
           [keys.state, order, entries],
           [

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { Connection } from './client.ts';
 
 export type Script = { source: string; sha: string };
 
@@ -47,7 +47,7 @@ export const script = (source: string): Script => {
 
 /** Runs a script by its digest; sends its text only to a server that does not know it. */
 export const runScript = async (
-  redis: Redis,
+  { redis }: Connection,
   { source, sha }: Script,
   keys: string[],
   args: (string | number)[],

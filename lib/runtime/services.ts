@@ -21,7 +21,7 @@ import { openBroker } from '#lib/rabbitmq/connection.ts';
 import { createDeadLetters } from '#lib/rabbitmq/dead-letters.ts';
 import { createPublisher } from '#lib/rabbitmq/publisher.ts';
 import { createAcceptor } from '#lib/redis/acceptor.ts';
-import { connectRedis } from '#lib/redis/client.ts';
+import { createRedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
 import { createDirectory } from '#lib/redis/directory.ts';
 import { createKeys } from '#lib/redis/keys.ts';
@@ -72,9 +72,14 @@ const noteClientError = (client: string) => {
 
 const config = /* @__PURE__ */ lazy(currentConfig);
 
-const redis = /* @__PURE__ */ lazy(
-  () => connectRedis(config().REDIS_URL, { timeoutMs: timeouts.redisMs, onError: noteClientError('Redis') }),
-  (client) => client.disconnect(),
+export const redisClient = /* @__PURE__ */ lazy(
+  () =>
+    createRedisClient(config().REDIS_URL, {
+      timeoutMs: timeouts.redisMs,
+      keyPrefix: config().REDIS_KEY_PREFIX,
+      onError: noteClientError('Redis'),
+    }),
+  (client) => client.close(),
 );
 const keys = /* @__PURE__ */ lazy(() => createKeys(config().REDIS_KEY_PREFIX));
 export const database = /* @__PURE__ */ lazy(
@@ -97,15 +102,17 @@ export const now = /* @__PURE__ */ lazy(() => Date.now);
 
 export const accessTokens = /* @__PURE__ */ lazy(() => createAccessTokens(config().JWT_SECRET));
 export const signInAttempts = /* @__PURE__ */ lazy(() =>
-  createSignInAttempts({ redis: redis(), keys: keys() }),
+  createSignInAttempts({ client: redisClient(), keys: keys() }),
 );
 export const users = /* @__PURE__ */ lazy(() => createUsers(database()));
 
-const acceptor = /* @__PURE__ */ lazy(() => createAcceptor({ redis: redis(), keys: keys() }));
-export const counters = /* @__PURE__ */ lazy(() => createCounters({ redis: redis(), keys: keys() }));
-const directory = /* @__PURE__ */ lazy(() => createDirectory({ redis: redis(), keys: keys() }));
-const recentMessages = /* @__PURE__ */ lazy(() => createRecentMessages({ redis: redis(), keys: keys() }));
-export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ redis: redis(), keys: keys() }));
+const acceptor = /* @__PURE__ */ lazy(() => createAcceptor({ client: redisClient(), keys: keys() }));
+export const counters = /* @__PURE__ */ lazy(() => createCounters({ client: redisClient(), keys: keys() }));
+const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));
+const recentMessages = /* @__PURE__ */ lazy(() =>
+  createRecentMessages({ client: redisClient(), keys: keys() }),
+);
+export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ client: redisClient(), keys: keys() }));
 
 export const applications = /* @__PURE__ */ lazy(() => createApplications(database()));
 export const chats = /* @__PURE__ */ lazy(() => createChats(database()));

@@ -3,7 +3,6 @@ import { rmSync } from 'node:fs';
 import { connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createAcceptor } from '#lib/redis/acceptor.ts';
-import { connectRedis } from '#lib/redis/client.ts';
 import { createKeys } from '#lib/redis/keys.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
@@ -240,10 +239,10 @@ test('a clock that is set back after the gate has closed does not keep it closed
   await consumeAll();
   await restartRedis();
   await refused();
-  const redis = connectRedis(system.stack.urls.REDIS_URL, { timeoutMs: 2_000, onError: () => undefined });
+  const { redis } = await system.services.redisClient().connection();
   const { state } = createKeys();
   const [field = ''] = (await redis.hkeys(state)).filter((name) => name.startsWith('closedAt:'));
-  await redis.hset(state, field, (Date.now() + 3_600_000) * 1000).finally(() => redis.disconnect());
+  await redis.hset(state, field, (Date.now() + 3_600_000) * 1000);
   expect(await system.invoke('recoverCounters', { graceSeconds: 1 }, 20_000)).toMatchObject({ gate: 'open' });
 });
 
@@ -346,13 +345,11 @@ test('what waits for a parent that only an older copy of Redis holds keeps its n
   skip(!isOurProcess(), 'the server is not a process of ours');
   token = await system.accept.application();
   // A function that ended between the number and the publish.
-  const redis = connectRedis(system.stack.urls.REDIS_URL, { timeoutMs: 2_000, onError: () => undefined });
-  const { result } = await createAcceptor({ redis, keys: createKeys() })
-    .chat(
-      { token, creatorId: system.userId, date: new Date().toISOString() },
-      { callerId: system.userId, target: 'chats' },
-    )
-    .finally(() => redis.disconnect());
+  const client = system.services.redisClient();
+  const { result } = await createAcceptor({ client, keys: createKeys() }).chat(
+    { token, creatorId: system.userId, date: new Date().toISOString() },
+    { callerId: system.userId, target: 'chats' },
+  );
   chatNumber = result;
   const goBack = await copyRedis();
   const counters = system.services.counters();

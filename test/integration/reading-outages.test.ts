@@ -3,7 +3,7 @@ import { createApplicationDirectory } from '#lib/chat/application-directory.ts';
 import { createChatDirectory } from '#lib/chat/chat-directory.ts';
 import { createConversation } from '#lib/chat/conversation.ts';
 import { createAcceptor } from '#lib/redis/acceptor.ts';
-import { connectRedis } from '#lib/redis/client.ts';
+import { createRedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
 import { createDirectory } from '#lib/redis/directory.ts';
 import { createRecentMessages } from '#lib/redis/recent-messages.ts';
@@ -27,11 +27,11 @@ const token = 'app';
 const date = '2026-01-01T00:00:00.000Z';
 const size = 40;
 
-const readers = (redis = stores.redis) => {
+const readers = (client = stores.client) => {
   const { keys, messages, chats, applications } = stores;
-  const recentMessages = createRecentMessages({ redis, keys });
-  const directory = createDirectory({ redis, keys });
-  const counters = createCounters({ redis, keys });
+  const recentMessages = createRecentMessages({ client, keys });
+  const directory = createDirectory({ client, keys });
+  const counters = createCounters({ client, keys });
   return {
     conversation: createConversation({ recentMessages, messages, chats }),
     chatDirectory: createChatDirectory({ directory, counters, chats, applications }),
@@ -266,10 +266,10 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
   test('reads go on from MySQL, and from Redis again when its numbers are known', async () => {
     const [chat, other] = [await newChat(), await newChat()];
     await send(chat.chatNumber, size);
-    const impatient = connectRedis(stack.urls.REDIS_URL, { timeoutMs: 400, onError: () => undefined });
-    onTestFinished(() => impatient.disconnect());
+    const impatient = createRedisClient(stack.urls.REDIS_URL, { timeoutMs: 400, onError: () => undefined });
+    onTestFinished(() => impatient.close());
     const { conversation, chatDirectory, applicationDirectory } = readers(impatient);
-    const acceptor = createAcceptor({ redis: impatient, keys: stores.keys });
+    const acceptor = createAcceptor({ client: impatient, keys: stores.keys });
     const pages = async () => {
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 11 }))).toEqual(from(size, 11));
       expect(await numbersOf(conversation.page(chat, { skip: 35, count: 11 }))).toEqual(from(5, 5));
@@ -297,6 +297,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
       await bringBack();
     }
     await answers(redis, () => stores.redis.ping());
+    await answers(redis, async () => (await impatient.connection()).redis.ping());
     await pages();
     await stores.counters.openGate(await runOf(stores.redis));
     await pages();
@@ -328,7 +329,7 @@ describe('with Redis at its maxmemory', () => {
       await expect(accept()).rejects.toMatchObject(unavailable);
       await expect(stores.acceptor.messageUpdate(update, ana)).rejects.toMatchObject(unavailable);
       await expect(newChat()).rejects.toMatchObject(unavailable);
-      const signIns = createSignInAttempts({ redis: stores.redis, keys });
+      const signIns = createSignInAttempts({ client: stores.client, keys });
       await expect(signIns.begin('ana@example.org')).rejects.toMatchObject(unavailable);
       expect(await everything()).toEqual(before);
       const { conversation } = readers();

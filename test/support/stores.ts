@@ -10,7 +10,7 @@ import { type Migration, migrate } from '#lib/mysql/migrations.ts';
 import { createRecoveryState } from '#lib/mysql/recovery-state.ts';
 import { createUsers } from '#lib/mysql/users.ts';
 import { createAcceptor } from '#lib/redis/acceptor.ts';
-import { connectRedis } from '#lib/redis/client.ts';
+import { createRedisClient, type RedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
 import { createDirectory } from '#lib/redis/directory.ts';
 import { createKeys } from '#lib/redis/keys.ts';
@@ -45,6 +45,20 @@ export const createOwnDatabase = async (url: string, name: string) => {
 export const runOf = async (redis: Redis): Promise<string> =>
   /run_id:(\w+)/.exec(await redis.info('server'))?.[1] ?? '';
 
+/** A connection of the test's own to the server that the client writes to; it connects again after a restart. */
+export const openDirect = async (client: RedisClient): Promise<Redis> => {
+  const { redis } = await client.connection();
+  const direct = redis.duplicate({
+    lazyConnect: false,
+    enableOfflineQueue: true,
+    maxRetriesPerRequest: null,
+    retryStrategy: () => 50,
+    reconnectOnError: null,
+  });
+  direct.on('error', ignore);
+  return direct;
+};
+
 /** A migrated database and a part of Redis of a test file's own, with the gate open, and every adapter on them. */
 export const openStores = async (
   urls: { MYSQL_URL: string; REDIS_URL: string },
@@ -58,21 +72,24 @@ export const openStores = async (
   const own = await createOwnDatabase(urls.MYSQL_URL, name);
   const database = openDatabase(own.url, { poolSize: 4, timeoutMs, onError: ignore });
   await migrate(database, await readMigrations());
-  const redis = connectRedis(urls.REDIS_URL, { timeoutMs, onError: ignore });
   const keys = createKeys(`${keyPrefix}${name}-${randomUUID()}:`);
-  const counters = createCounters({ redis, keys });
+  const client = createRedisClient(urls.REDIS_URL, { timeoutMs, keyPrefix: keys.prefix, onError: ignore });
+  const redis = await openDirect(client);
+  const counters = createCounters({ client, keys });
   await counters.openGate(await runOf(redis));
   const seen = through(database);
   return {
     ...own,
     database,
+    client,
+    /** For what the test itself looks at. */
     redis,
     keys,
     counters,
-    acceptor: createAcceptor({ redis, keys }),
-    directory: createDirectory({ redis, keys }),
-    outbox: createOutbox({ redis, keys }),
-    recentMessages: createRecentMessages({ redis, keys }),
+    acceptor: createAcceptor({ client, keys }),
+    directory: createDirectory({ client, keys }),
+    outbox: createOutbox({ client, keys }),
+    recentMessages: createRecentMessages({ client, keys }),
     users: createUsers(seen),
     applications: createApplications(seen),
     chats: createChats(seen),
@@ -91,6 +108,7 @@ export const openStores = async (
     },
     close: async () => {
       await database.close();
+      client.close();
       redis.disconnect();
       await own.remove();
     },

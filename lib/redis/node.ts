@@ -1,0 +1,105 @@
+import { Redis } from 'ioredis';
+
+export type Address = { host: string; port: number };
+
+export type NodeOptions = {
+  /** `redis://` or `rediss://`, with credentials. */
+  url: string;
+  /** For reaching the server, and for each silence while commands wait for their answers. */
+  timeoutMs: number;
+  /** Certificate authorities (PEM) to trust instead of Node's own. */
+  ca?: string | undefined;
+  onError: (error: Error) => void;
+};
+
+/** One socket to one server. It never connects again: another socket is another node. */
+export type RedisNode = {
+  readonly redis: Redis;
+  readonly address: Address;
+  /** Fields of `INFO`; empty when the server denies it. */
+  readonly info: ReadonlyMap<string, string>;
+  /** The error with which the server said that it does not take writes. The socket ends with it. */
+  readonly refusal: string | undefined;
+};
+
+/** A server says with these that it is not, or not any more, the one that takes writes. The command had no effect. */
+export const isRefusal = (error: unknown): error is Error =>
+  error instanceof Error && /^(MOVED|READONLY|MASTERDOWN|LOADING|CLUSTERDOWN) /.test(error.message);
+
+export const addressOf = (url: string): Address => {
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 6379) };
+};
+
+const urlAt = (url: string, { host, port }: Address): string => {
+  const own = new URL(url);
+  own.hostname = host.includes(':') ? `[${host}]` : host;
+  own.port = String(port);
+  return own.href;
+};
+
+const parseInfo = (text: string): Map<string, string> =>
+  new Map(
+    text.split(/\r?\n/).flatMap((line) => {
+      const colon = line.indexOf(':');
+      return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)] as const] : [];
+    }),
+  );
+
+/** @throws what the server answers, except that it denies `INFO` */
+export const readInfo = async (redis: Redis): Promise<Map<string, string>> => {
+  try {
+    return parseInfo(await redis.info());
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith('NOPERM')) return new Map();
+    throw error;
+  }
+};
+
+const optionsOf = ({ timeoutMs, ca }: NodeOptions) => ({
+  lazyConnect: true,
+  connectTimeout: timeoutMs,
+  // Ends the socket, where `commandTimeout` would only give up a command: a connection that vanished stays silent.
+  socketTimeout: timeoutMs,
+  // A script that was sent again on another socket could number twice, and would run under another server's identity.
+  retryStrategy: () => null,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  enableReadyCheck: false,
+  ...(ca === undefined ? {} : { tls: { ca } }),
+});
+
+/** @throws an Error when the server does not answer within twice `timeoutMs`, or refuses the credentials */
+export const openNode = async (options: NodeOptions, address: Address): Promise<RedisNode> => {
+  let refusal: string | undefined;
+  const redis = new Redis(urlAt(options.url, address), {
+    ...optionsOf(options),
+    reconnectOnError: (error) => {
+      if (isRefusal(error)) refusal = error.message;
+      // Means "end the socket", since no retry strategy follows.
+      return isRefusal(error);
+    },
+  });
+  let reason: Error | undefined;
+  redis.on('error', (error: Error) => {
+    reason = error;
+  });
+  try {
+    await redis.connect();
+    const info = await readInfo(redis);
+    redis.on('error', options.onError);
+    return {
+      redis,
+      address,
+      info,
+      get refusal() {
+        return refusal;
+      },
+    };
+  } catch (error) {
+    redis.disconnect();
+    // ioredis rejects with "Connection is closed" and tells the reason in the event.
+    throw reason ?? error;
+  }
+};

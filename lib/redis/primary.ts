@@ -1,0 +1,105 @@
+import type { Redis } from 'ioredis';
+import * as z from 'zod';
+import { type Address, type NodeOptions, openNode, type RedisNode } from './node.ts';
+
+/** A replica that has just been promoted, or demoted, may send us on more than once. */
+const MAX_HOPS = 4;
+
+/** What only a change of the configuration can cure. */
+export class RedisConfigurationError extends Error {
+  override name = 'RedisConfigurationError';
+}
+
+/** Redis' own rule: what is between the first `{` and the next `}` decides on the slot, if it is not empty. */
+const hasHashTag = (prefix: string): boolean => /^[^{]*\{[^}]+\}/.test(prefix);
+
+const slotNode = z.tuple([z.string().nullable(), z.int(), z.string()]).rest(z.unknown());
+const slotRanges = z.array(z.tuple([z.int(), z.int(), slotNode]).rest(slotNode));
+
+/** An unnamed host is the one that was asked; `?` is one that the server does not know either. */
+const addressIn = ([host, port]: z.infer<typeof slotNode>, asked: Address): Address[] =>
+  host === '?' ? [] : [{ host: host || asked.host, port }];
+
+/** Who serves the keys, and who may serve them after a failover. */
+type Shard = { isHere: boolean; primary: Address | undefined; members: Address[] };
+
+const readShard = async ({ redis, address }: RedisNode, keyPrefix: string): Promise<Shard> => {
+  if (!hasHashTag(keyPrefix)) {
+    throw new RedisConfigurationError(
+      'REDIS_KEY_PREFIX: this Redis is clustered, and needs a prefix with a hash tag, for example {chat}:',
+    );
+  }
+  const [slot, self, ranges] = await Promise.all([
+    redis.cluster('KEYSLOT', keyPrefix),
+    redis.cluster('MYID'),
+    redis.cluster('SLOTS').then((found) => slotRanges.parse(found)),
+  ]);
+  const [, , primary, ...replicas] = ranges.find(([first, last]) => first <= slot && slot <= last) ?? [];
+  if (primary === undefined) throw new Error('No node of the clustered Redis serves the keys');
+  return {
+    isHere: primary[2] === self,
+    primary: addressIn(primary, address)[0],
+    members: [primary, ...replicas].flatMap((node) => addressIn(node, address)),
+  };
+};
+
+/** A server that denies `INFO` may still tell its role. */
+const roleOf = async (redis: Redis): Promise<{ host: string; port: number } | undefined> => {
+  const answer = await redis.role().catch(() => undefined);
+  const replica = z.tuple([z.literal('slave'), z.string(), z.coerce.number()]).rest(z.unknown());
+  const parsed = replica.safeParse(answer);
+  return parsed.success ? { host: parsed.data[1], port: parsed.data[2] } : undefined;
+};
+
+const isClustered = async ({ redis, info }: RedisNode): Promise<boolean> => {
+  if (info.size > 0) return info.get('cluster_enabled') === '1';
+  return redis.cluster('MYID').then(
+    () => true,
+    () => false,
+  );
+};
+
+/** Where the writes go instead; undefined when this node takes them. `members`: of a clustered server's shard. */
+const lookAround = async (
+  node: RedisNode,
+  keyPrefix: string,
+): Promise<{ next: Address | undefined; members: Address[] }> => {
+  const { redis, info } = node;
+  if (info.get('loading') === '1') throw new Error('Redis is loading its data');
+  if (await isClustered(node)) {
+    const { isHere, primary, members } = await readShard(node, keyPrefix);
+    if (!isHere && primary === undefined) throw new Error('The address of the primary is not known');
+    return { next: isHere ? undefined : primary, members };
+  }
+  if (info.get('role') === 'slave') {
+    const host = info.get('master_host') ?? '';
+    return { next: { host, port: Number(info.get('master_port')) }, members: [] };
+  }
+  return { next: info.size > 0 ? undefined : await roleOf(redis), members: [] };
+};
+
+/**
+ * Connects to the server that takes writes, beginning at any server of its replication or of its cluster.
+ * @throws an Error when the way does not lead there now; RedisConfigurationError for a clustered server without a hash
+ * tag in `keyPrefix`
+ */
+export const openPrimary = async (
+  options: NodeOptions,
+  from: Address,
+  keyPrefix: string,
+): Promise<{ node: RedisNode; members: Address[] }> => {
+  let address = from;
+  for (let hop = 0; hop < MAX_HOPS; hop += 1) {
+    const node = await openNode(options, address);
+    try {
+      const { next, members } = await lookAround(node, keyPrefix);
+      if (next === undefined) return { node, members };
+      address = next;
+    } catch (error) {
+      node.redis.disconnect();
+      throw error;
+    }
+    node.redis.disconnect();
+  }
+  throw new Error('No primary was found: every server names another one');
+};
