@@ -1,6 +1,6 @@
-// Makes `node_modules` what package-lock.json says, before any npm script that needs it: a fresh clone works
-// without `npm ci`. It runs on whatever Node the machine has (18 and later) and on nothing else; the scripts
-// after it find `node_modules/.bin/node`, the Node that the functions run on.
+// Installs the packages of package-lock.json before any npm script that needs them: a fresh clone works without `npm ci`.
+// It runs on the machine's own Node (18 and later) without any package. The scripts after it use
+// `node_modules/.bin/node`, the Node of the functions.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
@@ -17,7 +17,7 @@ const packagesIn = (file) => {
   }
 };
 
-/** npm writes what it installed to node_modules/.package-lock.json, as the last thing it does. */
+/** The last step of an npm installation writes node_modules/.package-lock.json. */
 const isInstalled = () => {
   const wanted = packagesIn('package-lock.json');
   const installed = packagesIn('node_modules/.package-lock.json');
@@ -28,13 +28,13 @@ const isInstalled = () => {
       ([path, { version, optional, devOptional }]) =>
         path === '' ||
         installed[path]?.version === version ||
-        // Made for another system, or wanted only by such a package.
+        // For another operating system, or a dependency of such a package.
         ((optional === true || devOptional === true) && installed[path] === undefined),
     )
   );
 };
 
-/** One installation at a time in a checkout: `npm start` and `npm test` may begin together. */
+/** Allows one installation at a time in a checkout: `npm start` and `npm test` may start together. */
 const locked = async (install) => {
   mkdirSync(join(root, '.data'), { recursive: true });
   const lock = join(root, '.data/install.lock');
@@ -46,7 +46,7 @@ const locked = async (install) => {
       if (error.code !== 'EEXIST') throw error;
     }
     const owner = Number(existsSync(lock) ? readFileSync(lock, 'utf8') : 0);
-    // Without an owner it was made this moment, or by a process that was killed while it made it.
+    // A lock without an owner was made at this moment, or its process was killed while making it.
     const isLeft = owner > 0 ? !isRunning(owner) : attempt > 20;
     if (isLeft) rmSync(lock, { force: true });
     else if (attempt === 0) console.log('waiting for another installation of packages in this checkout …');
@@ -72,13 +72,15 @@ const npmCi = async () => {
   const since = Date.now();
   const elapsed = () => Math.round((Date.now() - since) / 1000);
   const tty = process.stdout.isTTY === true;
-  console.log('installing packages (npm ci): node_modules is missing or older than package-lock.json');
+  console.log(
+    'installing packages (npm ci), because node_modules is missing or older than package-lock.json',
+  );
   const timer = setInterval(
     () => process.stdout.write(tty ? `\r\x1b[K  npm ci … ${elapsed()} s` : `  npm ci … ${elapsed()} s\n`),
     tty ? 500 : 5_000,
   );
 
-  // npm on the machine's Node: the one in node_modules is about to be replaced.
+  // The machine's npm: the Node in node_modules is about to be replaced.
   const bin = resolve(root, 'node_modules/.bin');
   const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => resolve(folder) !== bin);
   const npm = process.env.npm_execpath;

@@ -1,8 +1,8 @@
-// Operations on a running system, for a person:
+// Operations on a running system, from a terminal:
 //   npm run dead-letters -- list|show|redrive|discard [queue] [--ids 1,2] [--limit n]
 //   npm run reindex -- [--restart|--abandon]
 //   npm run reconcile -- --sample 1000|--whole [--dry-run] [--remove-at-most n]
-// On the servers that the environment names, else on those of the running `npm start`.
+// They use the servers of the environment, else those of the running `npm start`.
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import * as z from 'zod';
@@ -16,10 +16,10 @@ const usage = `Usage:
   npm run reindex -- [--restart | --abandon]
   npm run reconcile -- --sample 1000 | --whole [--dry-run] [--remove-at-most 1000]`;
 
-/** What an operation may take before it stops and is called again, as in the cloud. In milliseconds. */
+/** Time in milliseconds after which an operation stops and is called again, as in the cloud. */
 const RUN_MS = 900_000;
 
-/** @throws Failure when the environment names only some servers, or nothing runs */
+/** @throws Failure if the environment names only some servers, or no stack runs */
 const findUrls = (): Partial<Urls> => {
   const { MYSQL_URL, REDIS_URL, RABBITMQ_URL, OPENSEARCH_URL } = process.env;
   const given = { MYSQL_URL, REDIS_URL, RABBITMQ_URL };
@@ -150,7 +150,7 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
   reconcile,
 };
 
-/** Zod's and parseArgs' words, without the stack. */
+/** The message of a Zod or parseArgs error, without the stack. */
 const lineOf = (error: unknown): string => {
   if (error instanceof z.ZodError) return z.prettifyError(error);
   const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
@@ -162,7 +162,7 @@ try {
   const command = commands[name];
   if (command === undefined) throw new Failure(usage);
   Object.assign(process.env, findUrls());
-  // Every function's configuration wants one; no operation uses it.
+  // The configuration requires a secret, but no operation uses it.
   process.env.JWT_SECRET ||= 'not used by any operation of this command';
   await command(args);
   process.exit(0);

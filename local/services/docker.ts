@@ -9,7 +9,7 @@ import type { Report, RunningService, ServiceName } from './types.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
 
-/** The docker program, where an engine answers it and Compose is there. */
+/** Finds the docker program, if its engine answers and it has Compose. */
 export const findDocker = async (): Promise<string | undefined> => {
   const docker = findProgram('docker');
   if (docker === undefined) return undefined;
@@ -23,7 +23,7 @@ export const findDocker = async (): Promise<string | undefined> => {
   }
 };
 
-/** HOME and DOCKER_… say which engine, as for the user's own docker commands. */
+/** HOME and DOCKER_… select the engine, as for the user's own docker commands. */
 const dockerEnvironment = (): Record<string, string> =>
   Object.fromEntries(
     Object.entries(process.env).flatMap(([name, value]) =>
@@ -39,8 +39,8 @@ const urlOf: Record<ServiceName, (port: number, stack: StackFolder) => string> =
 };
 
 /**
- * Brings services up with `docker compose up --wait`, as a Compose project of the stack's own.
- * @returns the services, and how to end them all
+ * Starts services with `docker compose up --wait`, as a Compose project of this stack.
+ * @returns the services, and a function that stops all of them
  */
 export const composeServices = async (
   docker: string,
@@ -90,7 +90,7 @@ export const composeServices = async (
 
   const service = async (name: ServiceName, port: number): Promise<RunningService> => {
     const url = urlOf[name](port, stack);
-    /** `kill` and `pause` are synchronous for a child process, and so here. */
+    /** Synchronous, because `kill` and `pause` of a child process are. */
     const now = (...args: string[]) => {
       const { file, args: all, env, cwd } = command(...args, name);
       execFileSync(file, all, { cwd, env: { ...process.env, ...env }, stdio: 'ignore' });

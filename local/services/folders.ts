@@ -17,10 +17,10 @@ import type { Urls } from './types.ts';
 export const projectName = 'chat-functions';
 const checkout = resolve(import.meta.dirname, '../..');
 
-/** Tells this checkout from others of the same project on the machine. */
+/** Distinguishes this checkout from other checkouts of the project on this machine. */
 export const checkoutId = createHash('sha256').update(checkout).digest('hex').slice(0, 12);
 
-/** Whether every user of the machine may pass through this folder and all above it (those that exist). */
+/** Whether every user of the machine may enter this folder and all existing folders above it. */
 export const isOpenToAll = (folder: string): boolean => {
   for (let path = resolve(folder); ; path = dirname(path)) {
     const mode = statSync(path, { throwIfNoEntry: false })?.mode;
@@ -30,9 +30,8 @@ export const isOpenToAll = (folder: string): boolean => {
 };
 
 /**
- * Where the stacks of this checkout keep their data: `.data` in the checkout. As root, servers run as users of
- * their own, and where those cannot reach the checkout (a clone under a closed home), a folder of the system
- * that is named after the checkout's path.
+ * The folder of this checkout's stacks: `.data` in the checkout. Started by root, servers run as users of their own.
+ * If these users cannot enter the checkout, the folder is in /var/lib, named after the checkout's path.
  */
 const dataRoot = (): string => {
   const inCheckout = join(checkout, '.data');
@@ -40,14 +39,14 @@ const dataRoot = (): string => {
   return join('/var/lib', projectName, checkoutId);
 };
 
-/** Makes a folder that only this user (we, where there is none) can read. */
+/** Makes a folder that only this user can read; our own user if absent. */
 export const makeFolder = (path: string, user: User | undefined): void => {
   mkdirSync(path, { recursive: true });
   chmodSync(path, 0o700);
   if (user !== undefined) chownSync(path, user.uid, user.gid);
 };
 
-/** Writes a file that only this user (we, where there is none) can read. */
+/** Writes a file that only this user can read; our own user if absent. */
 export const writePrivate = (path: string, content: string, user: User | undefined): void => {
   rmSync(path, { force: true });
   writeFileSync(path, content, { mode: 0o600 });
@@ -59,7 +58,7 @@ interface State {
   secrets: Record<string, string>;
 }
 
-/** One stack's folder: locked while its owner lives, and with the ports and secrets that outlive a run. */
+/** The folder of one stack. Its owner locks it; its ports and secrets outlive a run. */
 export class StackFolder {
   readonly path: string;
   readonly #state: State;
@@ -67,7 +66,7 @@ export class StackFolder {
   constructor(stack: string) {
     this.path = join(dataRoot(), stack);
     mkdirSync(this.path, { recursive: true, mode: 0o755 });
-    // Whatever the umask: the servers' users pass through to their own folders.
+    // The servers' users pass through to their own folders, whatever the umask.
     for (const path of [dirname(this.path), this.path]) chmodSync(path, 0o755);
     this.#lock(stack);
     this.#state = readJson<State>(join(this.path, 'state.json')) ?? { ports: {}, secrets: {} };
@@ -87,7 +86,7 @@ export class StackFolder {
     const known = this.#state.secrets[name];
     if (known !== undefined) return known;
     let made: string;
-    // Not one that a command line would take for an option.
+    // A leading dash would be taken for an option on a command line.
     do made = randomBytes(32).toString('base64url');
     while (made.startsWith('-'));
     this.#state.secrets[name] = made;
@@ -95,7 +94,7 @@ export class StackFolder {
     return made;
   }
 
-  /** Tells other programs of ours where the servers are: {@link urlsOf}. */
+  /** Records the servers' URLs for {@link urlsOf}. */
   writeUrls(urls: Urls): void {
     writePrivate(join(this.path, 'urls.json'), JSON.stringify(urls), undefined);
   }
@@ -115,7 +114,7 @@ export class StackFolder {
   #lock(stack: string): void {
     const file = join(this.path, 'lock.json');
     const us: ProcessId = { name: stack, pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
-    // Written aside and linked into place, so that nobody meets a lock without its content.
+    // Written to another file and linked into place: a lock without content never exists.
     const aside = `${file}.${process.pid}`;
     writeFileSync(aside, JSON.stringify(us), { mode: 0o600 });
     try {
@@ -137,25 +136,25 @@ export class StackFolder {
     } finally {
       rmSync(aside, { force: true });
     }
-    throw new Failure(`${file} could not be taken: another start is under way. Try again.`);
+    throw new Failure(`${file} could not be locked: another start is in progress. Try again.`);
   }
 }
 
-/** The process that holds a stack of this checkout now. */
+/** The process id of a running stack's owner, if the stack of this checkout runs. */
 export const ownerOf = (stack: string): number | undefined => {
   const owner = readJson<ProcessId>(join(dataRoot(), stack, 'lock.json'));
   return owner !== undefined && isAlive(owner) ? owner.pid : undefined;
 };
 
-/** Where the servers of a stack of this checkout are; undefined unless it runs now, as this user. */
+/** URLs of a stack's servers; undefined unless the stack runs now, as this user. */
 export const urlsOf = (stack: string): Urls | undefined =>
   ownerOf(stack) === undefined ? undefined : readJson<Urls>(join(dataRoot(), stack, 'urls.json'));
 
-/** A secret of a stack of this checkout; undefined where none was made yet. */
+/** A secret of a stack of this checkout; undefined if it was not generated yet. */
 export const secretOf = (stack: string, name: string): string | undefined =>
   readJson<State>(join(dataRoot(), stack, 'state.json'))?.secrets[name];
 
-/** The names of this checkout's stacks that begin so and whose owner is dead. */
+/** Names of this checkout's stacks with this prefix and a dead owner. */
 export const findAbandonedStacks = (prefix: string): string[] => {
   let names: string[];
   try {
@@ -167,7 +166,7 @@ export const findAbandonedStacks = (prefix: string): string[] => {
     if (!name.startsWith(prefix)) return false;
     const owner = readJson<ProcessId>(join(dataRoot(), name, 'lock.json'));
     if (owner !== undefined) return !isAlive(owner);
-    // No owner: left half way, or being made this very moment.
+    // Without an owner: abandoned half way, or being made at this moment.
     const madeMs = statSync(join(dataRoot(), name), { throwIfNoEntry: false })?.ctimeMs ?? Date.now();
     return Date.now() - madeMs > 60_000;
   });

@@ -3,8 +3,8 @@ import { checkUrl, probe, withoutPassword } from './probes.ts';
 import { type RunningService, type ServiceName, urlVariables } from './types.ts';
 
 /**
- * A server that the environment names: used as it is, and never touched.
- * @throws Failure when its URL is malformed or nothing answers there
+ * A server that the environment names. It is used as it is, never stopped or changed.
+ * @throws Failure if its URL is malformed or it does not answer
  */
 export const givenService = async (name: ServiceName, url: string): Promise<RunningService> => {
   checkUrl(name, url);

@@ -29,22 +29,22 @@ export { silentReport, terminalReport } from './report.ts';
 export type { Report, RunningService, ServiceName, Stack, Urls } from './types.ts';
 
 export interface StartOptions {
-  /** Names the folder of the data: `start`, `test-…`. One owner at a time. */
+  /** Name of the stack and of its data folder: `start`, `test-…`. One process owns it at a time. */
   stack: string;
-  /** Read for the URLs of given servers, `LOCAL_SERVICES`, and where Java and caches are. */
+  /** Source of the URLs of given servers, `LOCAL_SERVICES`, and the folders of Java and caches. */
   environment: NodeJS.ProcessEnv;
   report: Report;
-  /** Throw-away data: removed by {@link Stack.stop}. */
+  /** Data are temporary: {@link Stack.stop} removes them. */
   fresh?: boolean;
-  /** Child processes not waited for: their URLs are known, and {@link Stack.ready} settles when they answer. */
+  /** Services to start in the background. Their URLs are known at once; {@link Stack.ready} settles when they answer. */
   background?: readonly ServiceName[];
-  /** All four where absent. */
+  /** All four if absent. */
   only?: readonly ServiceName[];
-  /** Gives up and ends what was started so far. */
+  /** Cancels the start and stops all started servers. */
   signal?: AbortSignal;
 }
 
-/** How services that are not given by URL are to be run: either, where not set. */
+/** How services without a URL run: Docker if an engine answers, else as processes. LOCAL_SERVICES allows one way only. */
 const ways = ['docker', 'process'] as const;
 
 const readWay = (environment: NodeJS.ProcessEnv): (typeof ways)[number] | undefined => {
@@ -63,14 +63,14 @@ const finders: Record<Installable, () => Promise<Program | undefined>> = {
 };
 const isInstallable = (name: ServiceName): name is Installable => name in finders;
 
-/** Finds programs, and installs all that are missing at once. */
+/** Finds programs and installs all missing ones in one step. */
 const installedSources = (names: readonly Installable[], report: Report, signal: AbortSignal): Source[] => {
   const found = new Map(names.map((name) => [name, finders[name]()]));
   const installed = Promise.all(found.values()).then(async (programs) => {
     const missing = names.filter((_, index) => programs[index] === undefined);
     if (missing.length > 0) await installPrograms(missing, report, signal);
   });
-  // Each source below waits for it; without this one, a failure while none does would end the process.
+  // The sources below await it. Without this handler, a failure before the first await would end the process.
   installed.catch(() => undefined);
   return names.map((name) => ({
     name,
@@ -80,20 +80,22 @@ const installedSources = (names: readonly Installable[], report: Report, signal:
       await installed;
       const now = await finders[name]();
       if (now === undefined)
-        throw new Failure(`${name} was installed, and its program is not where it was expected.`);
+        throw new Failure(
+          `${name} was installed, but its program is not on the PATH or among the system's servers.`,
+        );
       return now;
     },
   }));
 };
 
-/** One error for all that went wrong, so that nothing has to be mended one by one. */
+/** One error for all faults, so that they can be fixed in one go. */
 const joined = (errors: readonly unknown[]): Failure =>
   new Failure([...new Set(errors.map(messageOf))].join('\n'));
 
 /**
- * Brings up one stack: each service by its URL where the environment gives one, else by Docker Compose where an
- * engine answers, else as a child process of ours. Settles when all of them answer through their own protocol.
- * @throws Failure when one does not come up; whatever was started has then been ended
+ * Starts one stack. A service with a URL in the environment is used as it is. The others run in Docker Compose if an
+ * engine answers, else as child processes. Settles when every service answers through its own protocol.
+ * @throws Failure if a service does not start; all started services are stopped by then
  */
 export const startServices = async (options: StartOptions): Promise<Stack> => {
   const { environment, report } = options;
@@ -120,7 +122,7 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
     rabbitmq: undefined,
     opensearch: undefined,
   };
-  // The first failure ends the others' waiting.
+  // The first failure cancels the wait for the others.
   const failed = new AbortController();
   const signal =
     options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
@@ -174,14 +176,14 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
       },
     );
     if (options.background?.includes(source.name) !== true) return started;
-    // Who awaits `ready` is told; until then a failure must not end the process.
+    // Callers of `ready` get the failure. Until then it must not end the process.
     started.catch(() => undefined);
     inBackground.push(started);
   };
 
   try {
     const left = await record.endAll();
-    if (left.length > 0) report.say(`  ended what a killed run had left: ${left.join(', ')}`);
+    if (left.length > 0) report.say(`  ended leftovers of a killed run: ${left.join(', ')}`);
     const own = names.filter((name) => !given.includes(name));
     const docker = own.length === 0 || way === 'process' ? undefined : await findDocker();
     if (way === 'docker' && own.length > 0 && docker === undefined) {
@@ -231,14 +233,14 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
   };
 };
 
-/** Ends and removes what dead runs left of stacks whose name begins so. */
+/** Stops and removes the stacks with this prefix that dead runs left behind. */
 export const removeAbandonedStacks = async (prefix: string): Promise<void> => {
   for (const name of findAbandonedStacks(prefix)) {
     let folder: StackFolder;
     try {
       folder = new StackFolder(name);
     } catch {
-      // Another run was quicker to clean it up.
+      // Another run removed it first.
       continue;
     }
     await new ProcessRecord(folder.path).endAll();

@@ -5,7 +5,7 @@ import type { Report, ServiceName } from './types.ts';
 
 interface Package {
   name: string;
-  /** What the package would have systemd start, now and at every boot. */
+  /** Units that the package would start, now and at every boot. */
   units: readonly string[];
 }
 
@@ -19,14 +19,14 @@ export type Installable = keyof typeof packages;
 
 const environment = {
   DEBIAN_FRONTEND: 'noninteractive',
-  // Single-user mode, as far as invoke-rc.d knows: in it no package starts its service.
+  // invoke-rc.d takes this for single-user mode, in which no package starts its service.
   RUNLEVEL: '1',
 };
 
 /**
- * Installs servers from the system's packages without starting them as services of the system: where systemd
- * runs, their units are masked meanwhile and disabled after. Units that were there before are left as they are.
- * @throws Failure that says what to install where this cannot
+ * Installs servers from the system's packages without starting them as system services. With systemd, their units are
+ * masked during the installation and disabled afterwards. Existing units stay as they are.
+ * @throws Failure that lists the packages to install, if they cannot be installed here
  */
 export const installPrograms = async (
   missing: readonly Installable[],
@@ -80,7 +80,7 @@ export const installPrograms = async (
       await install();
     } catch {
       signal.throwIfAborted();
-      // The usual reason: a list of packages that is empty or out of date.
+      // The usual reason is an empty or outdated package list.
       step.detail('apt-get update');
       await apt('update');
       step.detail('');

@@ -1,5 +1,5 @@
 // Runs one function once: node invoke.ts <module> <event as JSON>
-// A process of its own, so that its clients and logs are not those of the process that shows progress.
+// A separate process keeps the function's clients and logs out of the process that shows progress.
 import { randomUUID } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 
@@ -22,5 +22,5 @@ await module.handler(JSON.parse(event), {
   callbackWaitsForEmptyEventLoop: true,
   getRemainingTimeInMillis: () => deadline - Date.now(),
 });
-// Its clients stay open, as they do between two events of an execution environment.
+// The function's clients stay open, as in an execution environment between two events.
 process.exit(0);

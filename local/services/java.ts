@@ -9,12 +9,12 @@ export interface Java {
   major: number;
 }
 
-/** OpenSearch 3 runs on these. */
+/** OpenSearch 3 needs this version. */
 export const lowestJava = 21;
 
 /**
  * The major version in the output of `java -version` or in a JDK's `release` file.
- * @returns undefined when there is none
+ * @returns undefined if the text names no version
  */
 export const majorVersionIn = (text: string): number | undefined => {
   const match = /(?:JAVA_VERSION="|version ")(\d+)(?:\.(\d+))?/.exec(text);
@@ -23,7 +23,7 @@ export const majorVersionIn = (text: string): number | undefined => {
   return match[1] === '1' ? Number(match[2]) : Number(match[1]);
 };
 
-/** The first that is new enough, in the order given. */
+/** The first Java of the list that is new enough. */
 export const chooseJava = (found: readonly Java[]): Java | undefined =>
   found.find(({ major }) => major >= lowestJava);
 
@@ -43,7 +43,7 @@ const versionOf = async (program: string): Promise<number | undefined> => {
   }
 };
 
-/** Every Java of this machine: what the environment names first, then the system's newest, then the PATH's. */
+/** Every Java of this machine: those of the environment first, then the system's (newest first), then the PATH's. */
 export const findJavas = async (environment: NodeJS.ProcessEnv): Promise<Java[]> => {
   const named = [environment.OPENSEARCH_JAVA_HOME, environment.JAVA_HOME]
     .filter((home) => home !== undefined && home !== '')

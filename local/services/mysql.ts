@@ -7,7 +7,7 @@ import type { Place, Program } from './program.ts';
 const database = 'chat';
 const user = 'chat';
 
-/** Statements the server runs at each start, one a line: our user, and no root without a password. */
+/** Statements that the server runs at each start, one a line: they create our user and lock root out. */
 const initialStatements = (place: Place) => `\
 CREATE DATABASE IF NOT EXISTS ${database} CHARACTER SET utf8mb4;
 CREATE USER IF NOT EXISTS '${user}'@'127.0.0.1' IDENTIFIED BY '${place.secret('mysql')}';
@@ -16,7 +16,7 @@ GRANT ALL PRIVILEGES ON *.* TO '${user}'@'127.0.0.1' WITH GRANT OPTION;
 ALTER USER 'root'@'localhost' IDENTIFIED BY '${place.secret('mysql-root')}';
 `;
 
-/** MariaDB, or MySQL where that is what is installed. Undefined when neither is. */
+/** Finds MariaDB or MySQL; undefined if neither is installed. */
 export const findMysql = async (): Promise<Program | undefined> => {
   const server = findProgram('mariadbd', 'mysqld');
   if (server === undefined) return undefined;
@@ -25,7 +25,7 @@ export const findMysql = async (): Promise<Program | undefined> => {
   const installer = findProgram('mariadb-install-db', 'mysql_install_db');
   if (isMariadb && installer === undefined) return undefined;
 
-  /** A half-made data folder is made anew: it gets its name only once it is whole. */
+  /** The data folder gets its name when it is complete. An incomplete one is discarded. */
   const initialise = async (place: Place) => {
     const unfinished = `${place.dataFolder}.new`;
     rmSync(unfinished, { recursive: true, force: true });
@@ -64,11 +64,11 @@ export const findMysql = async (): Promise<Program | undefined> => {
       args: [
         '--no-defaults',
         `--datadir=${place.dataFolder}`,
-        // A server that starts removes all temporary tables it finds there, another server's too.
+        // A starting server removes all temporary tables of its tmpdir, also those of another server.
         `--tmpdir=${place.folder}`,
         '--bind-address=127.0.0.1',
         `--port=${place.port('mysql')}`,
-        // In the data folder and named from there: the full path could be longer than a socket's may be.
+        // A relative path, because the full path could exceed the length limit of a socket's name.
         '--socket=server.sock',
         `--pid-file=${join(place.folder, 'server.pid')}`,
         `--init-file=${join(place.folder, 'init.sql')}`,

@@ -11,12 +11,12 @@ import { findProgram, isRoot, run } from './processes.ts';
 import type { Source } from './program.ts';
 import type { Report } from './types.ts';
 
-/** The whole stock server with its modules, as its own project publishes it on Maven Central. */
+/** The complete server with its modules, as the OpenSearch project publishes it on Maven Central. */
 const artifact = `org.opensearch.distribution.integ-test-zip:opensearch:${version}:zip`;
 const sha256 = 'a91faa1dc1cadc78cb278b4f63847e19e1627a4e9de698e14e7efc14ee37b286';
 const mavenPlugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1';
 
-/** Outside the checkout, so that a fresh clone finds it; as root, where the server's own user can read it. */
+/** Outside the checkout, so that a fresh clone finds it. For root, in a folder that the server's user can read. */
 const cacheFolder = (environment: NodeJS.ProcessEnv): string => {
   const home = environment.XDG_CACHE_HOME || join(homedir(), '.cache');
   return isRoot && !isOpenToAll(home) ? join('/var/cache', projectName) : join(home, projectName);
@@ -28,7 +28,7 @@ const sha256Of = async (file: string): Promise<string> => {
   return hash.digest('hex');
 };
 
-/** The zip keeps its configuration from other users; the server's user must read all of it. */
+/** The zip denies other users its configuration, but the server's user must read it. */
 const openForAll = async (folder: string): Promise<void> => {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -37,7 +37,7 @@ const openForAll = async (folder: string): Promise<void> => {
   }
 };
 
-/** Downloads and unpacks into a folder aside, which gets its name only once it is whole and checked. */
+/** Downloads and unpacks into a temporary folder, which gets its final name when it is complete and checked. */
 const download = async (mvn: string, home: string, cache: string, report: Report, signal: AbortSignal) => {
   mkdirSync(cache, { recursive: true });
   const aside = mkdtempSync(join(cache, 'download-'));
@@ -86,7 +86,7 @@ const download = async (mvn: string, home: string, cache: string, report: Report
     }
     const unpacked = join(aside, `opensearch-${version}`);
     await openForAll(unpacked);
-    // Of two starts that download at once, the second finds the first one's folder in place and keeps it.
+    // If two starts download at once, the second finds the folder of the first and keeps it.
     if (!existsSync(home)) renameSync(unpacked, home);
     step.done(`OpenSearch ${version} in ${home}`);
   } catch (error) {
@@ -97,7 +97,7 @@ const download = async (mvn: string, home: string, cache: string, report: Report
   }
 };
 
-/** OpenSearch from Maven Central on the Java that is here; without either the system runs without search. */
+/** OpenSearch from Maven Central on this machine's Java. Without either, the system runs without search. */
 export const openSearchSource = (environment: NodeJS.ProcessEnv): Source => ({
   name: 'opensearch',
   find: async (report, signal) => {

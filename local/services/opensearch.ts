@@ -3,7 +3,7 @@ import { makeFolder, writePrivate } from './folders.ts';
 import type { Java } from './java.ts';
 import type { Place, Program } from './program.ts';
 
-/** What this project runs where it runs OpenSearch itself. */
+/** The version that this project downloads. */
 export const openSearchVersion = '3.6.0';
 
 const settings = (place: Place) => `\
@@ -30,9 +30,8 @@ rootLogger.appenderRef.console.ref = console
 `;
 
 /**
- * What the stock start script ends up with on Java 21 and later, said directly: the script spends seconds in
- * two more JVMs that read options and a keystore. Serial collector and C1 only, and no vector instructions
- * (nothing here searches by vectors): half the start, at local size.
+ * The options of the stock start script on Java 21 and later. The script itself spends seconds in two more JVMs, which
+ * read options and a keystore. Serial collector, C1 only and no vector instructions halve the start of a small server.
  */
 const javaOptions = (home: string, java: Java, place: Place) => [
   '-Xms256m',
@@ -58,7 +57,7 @@ const javaOptions = (home: string, java: Java, place: Place) => [
   '-Dorg.apache.lucene.store.MMapDirectory.sharedArenaMaxPermits=1',
   '--add-opens=java.base/java.nio=ALL-UNNAMED',
   ...(java.major >= 24 ? ['--enable-native-access=ALL-UNNAMED'] : []),
-  // The classes of the agent that fences plugins in, without the agent: no plugin runs here, and it costs seconds.
+  // Only the classes of the plugin sandbox's agent: no plugin runs here, and the agent itself costs seconds.
   `-Xbootclasspath/a:${join(home, 'agent', `opensearch-agent-bootstrap-${openSearchVersion}.jar`)}`,
   `-Djava.io.tmpdir=${join(place.folder, 'tmp')}`,
   `-XX:ErrorFile=${join(place.folder, 'hs_err_pid%p.log')}`,
@@ -70,10 +69,10 @@ const javaOptions = (home: string, java: Java, place: Place) => [
   join(home, 'lib/*'),
 ];
 
-/** OpenSearch from an unpacked distribution, which stays as it is: configuration and data go to the place. */
+/** OpenSearch from an unpacked distribution, which stays unchanged: configuration and data are in the stack's folder. */
 export const openSearchProgram = (home: string, java: Java): Program => ({
   name: 'opensearch',
-  // Never root; no package brings a user for it.
+  // OpenSearch refuses root, and no package creates a user for it.
   users: ['opensearch', 'nobody'],
   ports: ['opensearch', 'opensearch-transport'],
   prepare: async (place) => {

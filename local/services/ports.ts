@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import { Failure } from './failure.ts';
 import { isAlive, type ProcessId, readJson, startTimeOf } from './processes.ts';
 
-/** Above 32767 any outgoing connection of the machine may hold a port when a server wants it. */
+/** Ports above 32767 may be in use by any outgoing connection of the machine. */
 const lowest = 20_000;
 const highest = 31_999;
 
 /**
- * A file for each port that a stack of this machine was given, naming the process that has it. A server takes seconds
- * until it listens, and one that is started again does not listen in between: meanwhile another stack would find the
- * port free.
+ * One file for each claimed port, with the process id of its stack. A starting or restarting server does not listen for
+ * some seconds. Without the claim, another stack would find its port free.
  */
 const claims = join(tmpdir(), 'chat-functions-ports');
 
@@ -22,16 +21,16 @@ const claim = (port: number): boolean => {
   const owner: ProcessId = { name: 'ports', pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
   mkdirSync(claims, { recursive: true });
   try {
-    // For every user of the machine; like /tmp itself.
+    // Every user of the machine may write, as in /tmp itself.
     chmodSync(claims, 0o1777);
   } catch {
-    // Another user's, who did it.
+    // Another user's folder, with these permissions already.
   }
   writeFileSync(own, JSON.stringify(owner));
   try {
     for (let attempt = 1; attempt <= 2; attempt += 1) {
       try {
-        // A link is there with all its content, or not at all.
+        // A link appears with its whole content.
         linkSync(own, file);
         return true;
       } catch {
@@ -42,14 +41,14 @@ const claim = (port: number): boolean => {
     }
     return false;
   } catch {
-    // Another user's, and abandoned.
+    // Another user's abandoned claim.
     return false;
   } finally {
     rmSync(own, { force: true });
   }
 };
 
-/** Claims of this process. */
+/** Ports that this process has claimed. */
 const handedOut = new Set<number>();
 process.once('exit', () => {
   for (const port of handedOut) unclaim(port);
@@ -60,22 +59,21 @@ const unclaim = (port: number): void => {
   if (readJson<ProcessId>(file)?.pid === process.pid) rmSync(file, { force: true });
 };
 
-/** Whether a server can listen on this TCP port of this host now. */
+/** Whether a server can listen on this TCP port of this host at this moment. */
 export const isFree = (port: number, host = '127.0.0.1'): Promise<boolean> =>
   new Promise((resolve) => {
     const server = createServer();
     server.once('error', (error) =>
-      // A machine without this address (IPv6 switched off) has nobody listening there.
+      // A machine without this address, for example without IPv6, has no listener there.
       resolve('code' in error && (error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT')),
     );
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
   });
 
 /**
- * A port of 127.0.0.1 to start a server on: the preferred one (from an earlier start) while it is free, else
- * one from 20000–31999. It is kept from every other stack of this machine until {@link releasePort}, or until this
- * process has ended.
- * @throws Failure when none is free
+ * Claims a port of 127.0.0.1: the preferred one of an earlier start if it is free, else one of 20000–31999. No other
+ * stack of this machine gets it until {@link releasePort}, or until this process ends.
+ * @throws Failure if no port is free
  */
 export const pickPort = async (
   preferred: number | undefined,
@@ -97,7 +95,7 @@ export const pickPort = async (
   throw new Failure(`No port between ${lowest} and ${highest} is free on 127.0.0.1.`);
 };
 
-/** Makes a port available to {@link pickPort} again, once its server is gone. */
+/** Returns a port to {@link pickPort}. Call it when the port's server is gone. */
 export const releasePort = (port: number): void => {
   handedOut.delete(port);
   unclaim(port);

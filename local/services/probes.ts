@@ -14,8 +14,8 @@ const protocols: Record<ServiceName, readonly string[]> = {
 };
 
 /**
- * The form of a service's URL.
- * @throws Failure that names the variable and what is wrong with it
+ * Parses the URL of a service.
+ * @throws Failure that names the variable and the fault
  */
 export const checkUrl = (name: ServiceName, text: string): URL => {
   const wrong = (what: string) =>
@@ -35,7 +35,7 @@ const examples: Record<ServiceName, string> = {
   opensearch: 'https://user:password@host:9200',
 };
 
-/** A URL for people: without user and password. */
+/** A URL to display, without user and password. */
 export const withoutPassword = (text: string): string => {
   const url = new URL(text);
   return `${url.host}${url.pathname === '/' ? '' : url.pathname}`;
@@ -44,7 +44,7 @@ export const withoutPassword = (text: string): string => {
 const probes: Record<ServiceName, (url: URL) => Promise<string>> = {
   mysql: async (url) => {
     const connection = await createConnection({ uri: url.href, connectTimeout: timeoutMs });
-    // A connection that breaks after the answer must not end the process.
+    // A connection error after the answer must not end the process.
     connection.on('error', () => undefined);
     try {
       const [rows] = await connection.query({ sql: 'SELECT VERSION()', rowsAsArray: true });
@@ -64,11 +64,11 @@ const probes: Record<ServiceName, (url: URL) => Promise<string>> = {
       retryStrategy: () => null,
       enableReadyCheck: false,
     });
-    // The command's own rejection tells; ioredis prints what nobody listens to.
+    // The command's rejection is enough; without a listener ioredis would print the error.
     redis.on('error', () => undefined);
     try {
       await redis.connect();
-      // While it loads its data it answers INFO, but nothing else.
+      // While Redis loads its data, it answers INFO but no other command.
       await redis.exists('probe');
       const info = await redis.info('server');
       return `${/^valkey_version:/m.test(info) ? 'Valkey' : 'Redis'} ${/^(?:valkey|redis)_version:(\S+)/m.exec(info)?.[1] ?? 'unknown'}`;
@@ -103,7 +103,7 @@ const probes: Record<ServiceName, (url: URL) => Promise<string>> = {
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       return response.json();
     };
-    // HTTP answers long before indices do: yellow means that every primary shard is there.
+    // HTTP answers long before the indices do. Yellow means that every primary shard is available.
     await get('/_cluster/health?wait_for_status=yellow&timeout=2s');
     const about = await get('/');
     return `OpenSearch ${versionIn(about)}`;
@@ -118,9 +118,9 @@ const versionIn = (about: unknown): string => {
 };
 
 /**
- * Asks a server through its own protocol whether it is ready for work.
+ * Checks through the server's own protocol that it is ready.
  * @returns product and version
- * @throws what the client throws, or when there is no answer within a few seconds
+ * @throws the client's error, or an error if there is no answer within a few seconds
  */
 export const probe = async (name: ServiceName, url: string): Promise<string> => {
   let timer: NodeJS.Timeout | undefined;

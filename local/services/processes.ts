@@ -7,12 +7,12 @@ import { Failure } from './failure.ts';
 export interface Command {
   file: string;
   args: readonly string[];
-  /** Added to what every server gets (PATH, LANG, HOME, TMPDIR); the rest of our environment stays ours. */
+  /** Variables in addition to PATH, LANG, HOME and TMPDIR. Servers get nothing else of our environment. */
   env?: Readonly<Record<string, string>>;
   cwd: string;
 }
 
-/** A user of this machine that servers run as when we are root. */
+/** A user of this machine that runs a server when we are root. */
 export interface User {
   name: string;
   uid: number;
@@ -21,13 +21,13 @@ export interface User {
 
 export const isRoot = process.getuid?.() === 0;
 
-/** Servers live in sbin, which a user's PATH often leaves out. */
+/** Servers are in sbin, which a user's PATH often lacks. */
 const programFolders = () => [
   ...(process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
   ...['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/opt/homebrew/bin', '/opt/homebrew/sbin'],
 ];
 
-/** The first of these programs that is found in the PATH or among the system's servers. */
+/** The first of these programs on the PATH or among the system's servers. */
 export const findProgram = (...names: readonly string[]): string | undefined => {
   for (const name of names) {
     for (const folder of programFolders()) {
@@ -43,7 +43,7 @@ export const findProgram = (...names: readonly string[]): string | undefined => 
   return undefined;
 };
 
-/** The first of these users that exists; undefined where we are not root, since servers then run as us. */
+/** The first of these users that exists; undefined if we are not root, because servers then run as us. */
 export const findUser = (...names: readonly string[]): User | undefined => {
   if (!isRoot) return undefined;
   for (const name of names) {
@@ -65,7 +65,7 @@ const findSetpriv = () => {
   if (path === undefined) {
     setpriv = undefined;
   } else {
-    // BusyBox has a setpriv of its own, which knows less.
+    // The setpriv of BusyBox lacks the options.
     const help = execFileSync(path, ['--help'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     setpriv = { path, knowsDeathSignal: help.includes('--pdeathsig') };
   }
@@ -73,8 +73,8 @@ const findSetpriv = () => {
 };
 
 /**
- * The command as another user, and with a wish to be ended when we die where the system can do that (Linux);
- * `exec` all the way, so that the child's pid is the program's.
+ * The command as another user. On Linux the program is killed when we die. Every wrapper calls `exec`, so that the child's
+ * pid is the program's.
  */
 export const asOwned = (
   command: Pick<Command, 'file' | 'args'>,
@@ -104,9 +104,9 @@ const baseEnvironment = (command: Command) => ({
 });
 
 /**
- * Starts a server in a session of its own, so that Ctrl-C at the terminal reaches only us, which end the
- * servers in order. Where the system can (Linux), the server is also told to end when we are killed.
- * @param output a file descriptor for its standard output and error
+ * Starts a server in a session of its own: Ctrl-C at the terminal reaches only us, and we stop the servers in order. On
+ * Linux the server also ends when we are killed.
+ * @param output file descriptor for its standard output and error
  */
 export const spawnServer = (command: Command, user: User | undefined, output: number): ChildProcess => {
   const { file, args } = asOwned(command, user);
@@ -119,9 +119,9 @@ export const spawnServer = (command: Command, user: User | undefined, output: nu
 };
 
 /**
- * Runs a program to its end.
+ * Runs a program until it exits.
  * @returns its standard output
- * @throws Failure with the program's last lines
+ * @throws Failure with the program's last lines, if it exits with an error
  */
 export const run = (
   command: Command,
@@ -165,11 +165,11 @@ export const run = (
 
 export const indent = (lines: readonly string[]): string => lines.map((line) => `    ${line}`).join('\n');
 
-/** When a process began, as the system counts it; undefined when there is none. With the pid it names one process. */
+/** Start time of a process, in the system's own unit; undefined if it does not run. Pid and start time identify a process. */
 export const startTimeOf = (pid: number): string | undefined => {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is the program's name in parentheses, and may hold anything.
+    // The second field is the program's name in parentheses, with any characters in it.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? undefined : fields[19];
   } catch {
@@ -190,7 +190,7 @@ export interface ProcessId {
 
 export const isAlive = (id: ProcessId): boolean => startTimeOf(id.pid) === id.startTime;
 
-/** The process ids of a stack's servers, in a file, so that the next start can end what a killed one left. */
+/** A file with the process ids of a stack's servers. The next start ends the servers of a killed one. */
 export class ProcessRecord {
   readonly #file: string;
   #ids: ProcessId[];
@@ -212,7 +212,7 @@ export class ProcessRecord {
     this.#write();
   }
 
-  /** Ends what is recorded and still the same process. */
+  /** Ends the recorded processes that still run. */
   async endAll(): Promise<string[]> {
     const left = this.#ids.filter(isAlive);
     await Promise.all(left.map((id) => end(id, 10_000)));
@@ -227,16 +227,16 @@ export class ProcessRecord {
   }
 }
 
-/** SIGTERM, and SIGKILL after a while; settles when the process is gone. */
+/** Sends SIGTERM, then SIGKILL after a grace period. Settles when the process is gone. */
 export const end = async (id: ProcessId, patienceMs: number): Promise<void> => {
   const signal = (name: NodeJS.Signals) => {
     try {
       if (isAlive(id)) process.kill(id.pid, name);
     } catch {
-      // Gone in between.
+      // The process ended in between.
     }
   };
-  // A paused server takes no SIGTERM until it goes on.
+  // A paused server does not handle SIGTERM until it continues.
   signal('SIGCONT');
   signal('SIGTERM');
   const force = performance.now() + patienceMs;
@@ -250,7 +250,7 @@ export const end = async (id: ProcessId, patienceMs: number): Promise<void> => {
   }
 };
 
-/** The content of a JSON file of our own; undefined when it is missing or cut off. */
+/** The content of one of our JSON files; undefined if it is missing or incomplete. */
 export const readJson = <T>(file: string): T | undefined => {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as T;

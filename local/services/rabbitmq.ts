@@ -20,13 +20,13 @@ log.console.level = info
 log.file = false
 `;
 
-/** The package's own script; the one in the PATH of Debian drops to its user by itself and knows one server only. */
+/** The package's own script. Debian's script on the PATH changes the user and knows one server only. */
 const findServer = () => {
   const inPackage = '/usr/lib/rabbitmq/bin/rabbitmq-server';
   return existsSync(inPackage) ? inPackage : findProgram('rabbitmq-server');
 };
 
-/** Erlang's port mapper, which some packages keep beside the runtime. */
+/** Erlang's port mapper. Some packages install it next to the runtime. */
 const findEpmd = async (): Promise<string | undefined> => {
   const inPath = findProgram('epmd');
   const erl = findProgram('erl');
@@ -39,14 +39,14 @@ const findEpmd = async (): Promise<string | undefined> => {
   return globSync(join(root.trim(), 'erts-*/bin/epmd'))[0];
 };
 
-/** RabbitMQ. Undefined when it is not installed. */
+/** Finds RabbitMQ; undefined if it is not installed. */
 export const findRabbitmq = async (): Promise<Program | undefined> => {
   const server = findServer();
   if (server === undefined) return undefined;
   const epmd = await findEpmd();
   if (epmd === undefined) return undefined;
 
-  /** A port mapper of our own: RabbitMQ would start the machine's, which then stays behind. */
+  /** A separate port mapper: RabbitMQ would start the machine's, which then keeps running. */
   const mapper = (place: Place) => ({
     ERL_EPMD_PORT: `${place.port('rabbitmq-epmd')}`,
     ERL_EPMD_ADDRESS: '127.0.0.1',
@@ -68,16 +68,16 @@ export const findRabbitmq = async (): Promise<Program | undefined> => {
       args: [],
       env: {
         ...mapper(place),
-        // The data carry the node's name, so it stays; the port mapper that it must be unique in is our own.
+        // The data contain the node's name, so it never changes. It is unique in our own port mapper.
         RABBITMQ_NODENAME: 'rabbit@localhost',
         RABBITMQ_DIST_PORT: `${place.port('rabbitmq-distribution')}`,
         RABBITMQ_MNESIA_BASE: place.dataFolder,
         RABBITMQ_LOG_BASE: place.folder,
         RABBITMQ_CONFIG_FILE: join(place.folder, 'rabbitmq.conf'),
         RABBITMQ_ENABLED_PLUGINS_FILE: join(place.folder, 'enabled_plugins'),
-        // Empty, and named so that the machine's own is not read.
+        // An empty file of this name keeps RabbitMQ from reading the machine's configuration.
         RABBITMQ_CONF_ENV_FILE: join(place.folder, 'environment'),
-        // With it the script becomes the server (exec) instead of waiting beside it; without a shell all the same.
+        // The script then replaces itself by the server (exec) instead of waiting for it.
         RABBITMQ_ALLOW_INPUT: 'true',
         RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-noinput -kernel inet_dist_use_interface {127,0,0,1}',
       },

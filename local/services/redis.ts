@@ -4,8 +4,8 @@ import { findProgram } from './processes.ts';
 import type { Place, Program } from './program.ts';
 
 /**
- * An answer means that the write is on the disk (one fsync for all clients in a turn of the event loop), and
- * nothing is ever evicted: numbers and the outbox live here.
+ * Redis holds the numbers and the outbox. An answer means that the write is on the disk: one fsync serves all clients of
+ * a turn of the event loop. Keys are never evicted.
  */
 const configuration = (place: Place) => `\
 bind 127.0.0.1
@@ -19,7 +19,7 @@ appendfsync always
 maxmemory-policy noeviction
 `;
 
-/** Redis, or Valkey where that is what is installed. Undefined when neither is. */
+/** Finds Redis or Valkey; undefined if neither is installed. */
 export const findRedis = async (): Promise<Program | undefined> => {
   const server = findProgram('redis-server', 'valkey-server');
   if (server === undefined) return undefined;

@@ -14,8 +14,8 @@ const seconds = (ms: number): string =>
   ms < 10_000 ? (ms / 1000).toFixed(1) : Math.round(ms / 1000).toString();
 
 /**
- * Shows steps on a terminal: one line that is kept up to date where the stream is a TTY, otherwise a plain
- * line every five seconds for each step that takes longer than two. A finished step leaves one line.
+ * Shows steps on a terminal. A TTY shows one line that changes. Other streams get a line every five seconds for each step
+ * of more than two seconds. A finished step leaves one line.
  */
 export const terminalReport = (out: NodeJS.WriteStream): Report => {
   const active = new Set<Active>();
@@ -37,7 +37,7 @@ export const terminalReport = (out: NodeJS.WriteStream): Report => {
     if (tty && slow.length > 0) {
       const line = slow.map((step) => describe(step, now)).join(' · ');
       clear();
-      // One character less than the width: a full line would wrap, and only its last row would be cleared.
+      // A full line would wrap, and only its last row would be cleared.
       out.write(line.slice(0, Math.max(20, out.columns - 1)));
     } else if (!tty) {
       for (const step of slow) {
@@ -79,7 +79,7 @@ export const terminalReport = (out: NodeJS.WriteStream): Report => {
   };
 };
 
-/** Says nothing. */
+/** Prints nothing. */
 export const silentReport: Report = {
   say: () => undefined,
   step: () => ({ detail: () => undefined, done: () => undefined, failed: () => undefined }),

@@ -29,7 +29,7 @@ interface Child {
   readonly exited: Promise<void>;
 }
 
-/** A server's own program as a child process, in a folder and on ports of its stack. */
+/** A server's program as a child process, in a folder and on ports of its stack. */
 export class ServerProcess implements RunningService {
   readonly name: ServiceName;
   readonly kind = 'process';
@@ -70,7 +70,7 @@ export class ServerProcess implements RunningService {
     };
   }
 
-  /** Picks its ports; nothing runs yet. */
+  /** Claims its ports. It does not run yet. */
   static async create(program: Program, stack: StackFolder, record: ProcessRecord): Promise<ServerProcess> {
     const ports = new Map<string, number>();
     for (const name of program.ports) {
@@ -151,11 +151,11 @@ export class ServerProcess implements RunningService {
 
   async wipe(): Promise<void> {
     if (this.#server !== undefined)
-      throw new Failure(`${this.name} is running: stop it before its data are removed.`);
+      throw new Failure(`${this.name} is running. Stop it before you remove its data.`);
     rmSync(this.dataFolder, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  /** Lets others have its ports, once it is stopped for good. */
+  /** Releases its ports after the last stop. */
   releasePorts(): void {
     for (const port of this.#ports.values()) releasePort(port);
   }
@@ -213,13 +213,13 @@ export class ServerProcess implements RunningService {
 const exitOf = (child: ChildProcess): string =>
   child.signalCode === null ? `exit code ${child.exitCode}` : `by ${child.signalCode}`;
 
-/** The last lines of a log and where it is. */
+/** The last lines of a log, and its path. */
 const tail = (log: string): string => {
   let lines: string[] = [];
   try {
     lines = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-12);
   } catch {
-    // Never written.
+    // There is no log yet.
   }
   return `  The end of its log, ${log}:\n${indent(lines)}`;
 };

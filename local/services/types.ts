@@ -1,8 +1,8 @@
-/** The servers the system stands on, in the order in which summaries name them. */
+/** The servers of the system, in the order of summaries. */
 export const serviceNames = ['mysql', 'redis', 'rabbitmq', 'opensearch'] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
-/** The variable that gives a service's URL: what the functions read, and what says "use this server". */
+/** The variable with a service's URL. Functions read it; set by the user, it selects that server. */
 export const urlVariables = {
   mysql: 'MYSQL_URL',
   redis: 'REDIS_URL',
@@ -10,7 +10,7 @@ export const urlVariables = {
   opensearch: 'OPENSEARCH_URL',
 } as const satisfies Record<ServiceName, string>;
 
-/** `OPENSEARCH_URL` is absent where no OpenSearch can be had: search then answers 503. */
+/** `OPENSEARCH_URL` is absent if OpenSearch is not available: search then answers 503. */
 export interface Urls {
   MYSQL_URL: string;
   REDIS_URL: string;
@@ -18,30 +18,30 @@ export interface Urls {
   OPENSEARCH_URL?: string;
 }
 
-/** One server of a stack. What cannot be done to a server of its kind throws a {@link Failure}. */
+/** One server of a stack. An action that its kind does not support throws a {@link Failure}. */
 export interface RunningService {
   readonly name: ServiceName;
-  /** Where it comes from: a URL in the environment, Docker Compose, or a child process of ours. */
+  /** Its origin: a URL in the environment, Docker Compose, or a child process of ours. */
   readonly kind: 'url' | 'docker' | 'process';
-  /** Product and version as the server tells them, such as `MariaDB 10.11.19`. */
+  /** Product and version as the server reports them, for example `MariaDB 10.11.19`. */
   readonly version: string;
-  /** For people: host and port, and the data folder where it is ours. */
+  /** To display: host and port, and our data folder if it has one. */
   readonly where: string;
   readonly url: string;
-  /** The server's own process (never a wrapper's), while it runs as our child. */
+  /** Id of the server's process, never of a wrapper, while it runs as our child. */
   readonly pid?: number | undefined;
-  /** What the server writes; only for `process`. */
+  /** Path of the server's log; only for `process`. */
   readonly dataFolder?: string | undefined;
   /** Sends a signal to the server itself. */
   kill(signal: NodeJS.Signals): void;
-  /** Freezes the server: its connections stay open and nothing answers. */
+  /** Freezes the server: its connections stay open, without an answer. */
   pause(): void;
   resume(): void;
-  /** Starts it again after {@link stop} or {@link kill}, on the same port and data; settles once it answers. */
+  /** Starts it after {@link stop} or {@link kill}, on the same port and data. Settles when it answers. */
   start(): Promise<void>;
-  /** Ends it in order, by force after a while; settles when the process is gone. */
+  /** Stops it cleanly, by force after a grace period. Settles when the process is gone. */
   stop(): Promise<void>;
-  /** Removes its data. Only while it is stopped; the next {@link start} begins empty. */
+  /** Removes the data of a stopped server. The next {@link start} begins empty. */
   wipe(): Promise<void>;
 }
 
@@ -49,29 +49,29 @@ export interface Stack {
   readonly urls: Urls;
   readonly services: Readonly<Record<ServiceName, RunningService | undefined>>;
   /**
-   * Settles when the services that were not waited for answer too; at once where there are none.
-   * @throws Failure when one does not come up; ending the stack is then the caller's
+   * Settles when the background services answer; at once if there are none.
+   * @throws Failure if one does not start; the caller then stops the stack
    */
   readonly ready: Promise<void>;
-  /** The stack's folder: data of the processes, ports, generated passwords. */
+  /** The stack's folder, with data, ports and generated passwords. */
   readonly folder: string;
-  /** A secret of 32 random bytes (base64url), made on first use and kept with the data. */
+  /** A secret of 32 random bytes (base64url), generated on first use and kept with the data. */
   secret(name: string): string;
-  /** Records a process of the owner's, so that the next start ends it if the owner is killed. */
+  /** Records a process of the owner. The next start ends it if the owner was killed. */
   adopt(name: string, pid: number): void;
-  /** Ends everything this stack started, and nothing else. Throw-away data is removed. May be called twice. */
+  /** Stops everything that this stack started, and nothing else. Removes temporary data. May be called twice. */
   stop(): Promise<void>;
 }
 
-/** A step under way. */
+/** A step in progress. */
 export interface Step {
-  /** Replaces the detail shown behind the step, such as how much has been downloaded. */
+  /** Replaces the detail behind the step, for example the downloaded share. */
   detail(text: string): void;
   done(outcome?: string): void;
   failed(): void;
 }
 
-/** Where progress goes. */
+/** Receives progress. */
 export interface Report {
   say(line: string): void;
   step(what: string): Step;
