@@ -4,13 +4,13 @@ import { limits } from '#lib/domain/limits.ts';
 import type { Answer, Api, Call } from './api.ts';
 
 const issued = z.object({ accessToken: z.string(), expiresIn: z.number() });
-/** Before a token's end, so that no request carries one that ends on its way. */
+/** Tokens are renewed this long before they expire, so that none expires in flight. */
 const renewMs = 60_000;
 
-/** A user of this run. `call` signs in when there is no token yet, or when it is about to end. */
+/** A user of this run. `call` signs in if there is no token yet, or if the token expires soon. */
 export type Account = { name: string; call: (wanted: Omit<Call, 'authorization'>) => Promise<Answer> };
 
-/** Signs a user up under an address of its own. @throws Failure */
+/** Signs up a user with an address of its own. @throws Failure */
 export const signUp = async (api: Api, run: string, index: number, sender: string): Promise<Account> => {
   const name = sender.slice(0, limits.name);
   const email = `sender-${index}.${run}@demo.example`;

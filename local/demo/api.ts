@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Failure, messageOf } from '../services/index.ts';
 
 const answerWithinMs = 30_000;
-/** Long enough for a recovery of the counters. */
+/** Longer than a recovery of the counters. */
 const retryForMs = 180_000;
 const retryable = new Set([429, 502, 503, 504]);
 
@@ -25,19 +25,19 @@ export type Call = {
 
 export type Api = {
   /**
-   * One request that is answered 200, tried again while the API says "later" or does not answer: a POST with its
-   * `Idempotency-Key`, so that a try whose answer was lost creates nothing twice.
-   * @throws Failure for every other answer, and after three minutes of "later"
+   * Sends a request until the answer is 200. It repeats after a 429, a 503 or no answer. A POST has an
+   * `Idempotency-Key`, so that a repeated request creates nothing twice.
+   * @throws Failure for every other answer, and after three minutes
    */
   call: (wanted: Call) => Promise<Answer>;
-  /** One request, whatever the answer. @throws when there is none */
+  /** Sends a request once. @returns any answer. @throws if there is none */
   once: (wanted: Call) => Promise<Answer>;
-  /** How many requests had to be sent again. */
+  /** Number of repeated requests. */
   retries: () => number;
   close: () => void;
 };
 
-/** Node's own client: `fetch` takes a good part of a processor at some hundred requests a second. */
+/** Node's HTTP client: `fetch` takes much more processor time at some hundred requests a second. */
 export const connectApi = (base: URL, connections: number): Api => {
   const secure = base.protocol === 'https:';
   const agent = new (secure ? SecureAgent : Agent)({ keepAlive: true, maxSockets: connections });

@@ -1,4 +1,4 @@
-/** A message as it was accepted or as a store holds it. */
+/** A message as it was accepted, or as a store holds it. */
 export type Kept = { messageNumber: number; body: string; createdAtMs: number; senderName?: string };
 
 export type Difference = {
@@ -28,7 +28,7 @@ const sameContent = (accepted: Kept, found: Kept) =>
   (found.senderName === undefined || accepted.senderName === found.senderName);
 
 /**
- * Adds to `difference` what a store holds otherwise than it was accepted, of one chat.
+ * Adds the differences between the accepted messages of a chat and those of a store.
  * @param where names store and chat in the examples
  */
 export const compareChat = (
@@ -54,6 +54,6 @@ export const compareChat = (
   for (const number of expected.keys()) if (!seen.has(number)) note('missing', number);
 };
 
-/** Whether the numbers given are 1, 2, 3, … in the order of the messages. */
+/** Whether the numbers are 1, 2, 3, … in the order of the messages. */
 export const isNumberedInOrder = (accepted: readonly Kept[]): boolean =>
   accepted.every(({ messageNumber }, index) => messageNumber === index + 1);

@@ -8,14 +8,14 @@ const line = z.object({ chat: z.string().min(1), sender: name, body, createdAt: 
 
 type Said = { sender: string; body: string; createdAtMs: number };
 
-/** A chat of the file with its messages in the order of the file: the message at index i is to get the number i + 1. */
+/** A chat with its messages in the order of the file: the message at index i must get the number i + 1. */
 export type RecordedChat = { title: string; messages: Said[] };
 
 export type Corpus = {
-  /** In the order in which they first occur. */
+  /** In the order of their first messages. */
   chats: RecordedChat[];
   messagesCount: number;
-  /** The busiest first. */
+  /** Ordered by their number of messages, highest first. */
   senders: string[];
 };
 
@@ -36,9 +36,9 @@ const parseLine = (text: string, where: string) => {
 };
 
 /**
- * Reads recorded chat, one JSON object a line: `chat` (what belongs together), `sender`, `body`, `createdAt` (ISO 8601
- * with an offset).
- * @throws Failure when the file cannot be read or a line is malformed (with its number)
+ * Reads recorded chat, one JSON object a line: `chat` (its title), `sender`, `body`, `createdAt` (ISO 8601 with an
+ * offset).
+ * @throws Failure if the file cannot be read, or with the line's number if a line is malformed
  */
 export const readCorpus = async (file: string): Promise<Corpus> => {
   const chats = new Map<string, RecordedChat>();

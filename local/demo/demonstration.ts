@@ -14,21 +14,21 @@ import { showEdit, showPages, showSearches } from './tour.ts';
 
 export type Options = {
   file: string;
-  /** Of the API. */
+  /** Address of the API. */
   url: URL;
-  /** Accounts for the busiest senders; one more stands for all the others. */
+  /** Number of busiest senders with an account of their own. One more account serves all other senders. */
   users: number;
-  /** Chats that are sent side by side. */
+  /** Number of chats that are sent in parallel. */
   concurrency: number;
-  /** Where the API's services are. */
+  /** URLs of the API's servers. */
   services: Urls;
   environment: NodeJS.ProcessEnv;
   report: Report;
 };
 
-/** With nothing new in a store for so long, what is missing will not come. */
+/** A store without a new message for this long is considered stalled. */
 const STALLED_MS = 90_000;
-/** Each costs the server two scrypt hashes, and it has few processors. */
+/** Each sign-up costs the server two scrypt hashes. */
 const SIGN_UPS_AT_ONCE = 4;
 
 const count = (value: number) => value.toLocaleString('en');
@@ -63,11 +63,9 @@ const checkApi = async (api: Api, url: URL, services: Urls): Promise<void> => {
   });
   if (answer.status === 200) return;
   if (answer.status !== 503)
-    throw new Failure(
-      `What answers at ${url.href} is not this API (GET /health: ${answer.status}). ${start}`,
-    );
+    throw new Failure(`${url.href} is not this API: GET /health answered ${answer.status}. ${start}`);
   if (services.OPENSEARCH_URL !== undefined)
-    throw new Failure(`The API is not well: ${answer.text}. Mend that part first.`);
+    throw new Failure(`The API reports a fault: ${answer.text}. Repair that part first.`);
 };
 
 const signUpSenders = async (
@@ -103,7 +101,7 @@ const signUpSenders = async (
   });
 };
 
-/** Settles when a store holds as many messages; gives when, by performance.now(). */
+/** Waits until a store holds the wanted number of messages. @returns the time by performance.now() */
 const untilStored = (store: Store, wanted: number, report: Report): Promise<number> =>
   during(report, `waiting for ${store.name}`, async (detail) => {
     const begunAt = performance.now();
@@ -125,7 +123,7 @@ const untilStored = (store: Store, wanted: number, report: Report): Promise<numb
     }
   });
 
-/** Compares a store with what was accepted, whole; waits a little for the last edit to arrive. */
+/** Compares a store with all accepted messages. Waits up to 30 s for the last edit to arrive. */
 const compare = async (store: Store, { chats }: Conversation): Promise<Difference> => {
   const deadline = performance.now() + 30_000;
   for (;;) {
@@ -150,7 +148,7 @@ const syncCounts = async ({ environment, services }: Options): Promise<void> => 
       process.execPath,
       [`${root}/local/services/invoke.ts`, `${root}/functions/scheduled/sync-counts.ts`],
       {
-        // A complete environment is asked for; no token is made or read here.
+        // The configuration requires a secret, but this function issues and reads no token.
         env: { ...environment, JWT_SECRET: randomBytes(32).toString('hex'), ...services },
       },
     );
@@ -163,9 +161,9 @@ const percentile = (sorted: Float64Array, part: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
 
 /**
- * Replays recorded chat through the API and compares what it accepted with what MySQL and OpenSearch hold.
- * @returns whether all is as it should be
- * @throws Failure when it cannot go on
+ * Replays recorded chat through the API and compares the accepted messages with MySQL and OpenSearch.
+ * @returns whether all messages, numbers and counts agree
+ * @throws Failure if the replay cannot continue
  */
 export const demonstrate = async (options: Options): Promise<boolean> => {
   const { file, url, users, concurrency, services, report } = options;
@@ -191,7 +189,7 @@ export const demonstrate = async (options: Options): Promise<boolean> => {
       stores.push(
         openSearchIndex(services.OPENSEARCH_URL, options.environment.OPENSEARCH_INDEX_PREFIX ?? '', token),
       );
-    // So that the first wish to read it does not fail after minutes of sending.
+    // A store that cannot be read fails here, before minutes of sending.
     for (const store of stores) await store.count();
 
     const tookMs = new Float64Array(corpus.messagesCount);
@@ -256,9 +254,13 @@ export const demonstrate = async (options: Options): Promise<boolean> => {
       );
       for (const example of examples) say(`    ${example}`);
     });
-    if (stores.length === 1) say('  OpenSearch   none, so nothing was searched or compared');
+    if (stores.length === 1) say('  OpenSearch   not available: no search, no comparison');
     const good = numbered && countsAgree && !differences.some(differs);
-    say(good ? '\n  All is as accepted.\n' : '\n  NOT all is as accepted: see above.\n');
+    say(
+      good
+        ? '\n  Every message is stored as it was accepted.\n'
+        : '\n  NOT every message is stored as it was accepted: see above.\n',
+    );
     return good;
   } finally {
     api.close();

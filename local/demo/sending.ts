@@ -11,7 +11,7 @@ const madeMessage = z.object({ messageNumber: z.int() });
 
 export type Conversation = { token: string; chats: SentChat[] };
 
-/** Creates an application and a chat for each of the file's. @throws Failure */
+/** Creates an application, and a chat for each chat of the file. @throws Failure */
 export const createConversation = async (
   owner: Account,
   run: string,
@@ -31,10 +31,10 @@ export const createConversation = async (
 };
 
 /**
- * Sends every message: in order within its chat, one after the other's answer; several chats side by side.
- * @param concurrency chats at a time
- * @param onAccepted called with the milliseconds that each took, retries included
- * @throws Failure for what the API refuses
+ * Sends every message. The messages of a chat go one after the other, several chats in parallel.
+ * @param concurrency number of parallel chats
+ * @param onAccepted called with each message's time in milliseconds, including retries
+ * @throws Failure if the API refuses a message
  */
 export const sendMessages = async (
   { token, chats }: Conversation,
@@ -43,7 +43,7 @@ export const sendMessages = async (
   concurrency: number,
   onAccepted: (tookMs: number) => void,
 ): Promise<void> => {
-  // The longest first: none of them is left to the end, when it would be sent alone.
+  // Longest chats first: a long one at the end would be sent alone.
   const waiting = [...chats].sort((a, b) => b.messages.length - a.messages.length);
   const sendChats = async () => {
     for (let chat = waiting.shift(); chat !== undefined; chat = waiting.shift()) {

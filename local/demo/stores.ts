@@ -3,11 +3,11 @@ import { connectOpenSearch } from '#lib/opensearch/client.ts';
 import { Failure, messageOf } from '../services/index.ts';
 import type { Kept } from './comparison.ts';
 
-/** What one store holds of an application; read past the API, to compare. */
+/** The messages of an application in one store, read without the API. */
 export type Store = {
   name: string;
   count: () => Promise<number>;
-  /** All of a chat, by number. */
+  /** All messages of a chat, by number. */
   messages: (chatNumber: number) => Promise<Kept[]>;
   close: () => Promise<void>;
 };
@@ -20,7 +20,7 @@ const refused = (what: string, variable: string) => (error: unknown) => {
   );
 };
 
-/** @throws Failure when it does not answer or the user may not read */
+/** @throws Failure if the server does not answer or denies access */
 export const openMysql = async (
   url: string,
   token: string,
@@ -61,7 +61,7 @@ export const openMysql = async (
 
 const PAGE = 2_000;
 
-/** @throws Failure when it does not answer or the user may not read */
+/** @throws Failure if the server does not answer or denies access */
 export const openSearchIndex = (url: string, indexPrefix: string, token: string): Store => {
   const client = connectOpenSearch(url);
   const fail = refused('OpenSearch', 'OPENSEARCH_URL');

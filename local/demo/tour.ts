@@ -29,7 +29,7 @@ const pathOf = ({ token, chat }: Tour) => `/applications/${token}/chats/${chat.c
 
 const nextOf = (link: string | undefined) => /<([^>]+)>; *rel="next"/.exec(link ?? '')?.[1];
 
-/** Shows the newest page, and reads the chat to its oldest message along the links. @throws Failure if one is not there */
+/** Shows the newest page, and reads the chat to its oldest message along the links. @throws Failure if one is missing */
 export const showPages = async (tour: Tour): Promise<void> => {
   const { reader, chat, say } = tour;
   say(`\n  The newest of "${chat.title}": GET …/chats/${chat.chatNumber}/messages?limit=5`);
@@ -61,7 +61,7 @@ export const showPages = async (tour: Tour): Promise<void> => {
   say(`    read on along the links, ${pages} pages of 100: all ${read.length}, newest first`);
 };
 
-/** Edits the chat's last message and shows it changed at once, and found by its new word. @throws Failure */
+/** Edits the chat's last message, reads it at once, and finds it by its new word. @throws Failure */
 export const showEdit = async (tour: Tour, word: string, withSearch: boolean): Promise<void> => {
   const { reader, chat, say } = tour;
   const message = chat.accepted.at(-1);
@@ -100,7 +100,7 @@ const search = async (tour: Tour, text: string) =>
     ),
   );
 
-/** Words that some messages of the chat have, neither one nor most. */
+/** Words in some messages of the chat: more than one, fewer than most. */
 const tellingWords = ({ accepted }: SentChat, count: number): string[] => {
   const messagesOf = new Map<string, number>();
   for (const { body } of accepted) {
@@ -114,7 +114,7 @@ const tellingWords = ({ accepted }: SentChat, count: number): string[] => {
     .map(([word]) => word);
 };
 
-/** Searches for words of the chat and shows what is found. @throws Failure when nothing is */
+/** Searches for words of the chat and shows the results. @throws Failure if there are none */
 export const showSearches = async (tour: Tour): Promise<void> => {
   for (const word of tellingWords(tour.chat, 3)) {
     tour.say(`\n  GET …/messages/search?q=${word}&limit=3`);

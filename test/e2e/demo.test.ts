@@ -67,7 +67,7 @@ describe('the demonstration', () => {
     expect(output).toMatch(/Counts +3 chats, 270 messages: as accepted/);
     expect(output).toMatch(/MySQL .*missing 0, twice 0, foreign 0, changed 0/);
     expect(output).toMatch(/OpenSearch .*missing 0, twice 0, foreign 0, changed 0/);
-    expect(output).toContain('All is as accepted.');
+    expect(output).toContain('Every message is stored as it was accepted.');
     expect(code).toBe(0);
   }, 120_000);
 
@@ -100,7 +100,7 @@ describe('the demonstration', () => {
     const { code, output, errors } = await run(['--url', inject('apiUrl'), '--users', '2']);
     expect(errors).toBe('');
     expect(output).toContain('sample.ndjson: 91 messages in 4 chats');
-    expect(output).toContain('All is as accepted.');
+    expect(output).toContain('Every message is stored as it was accepted.');
     expect(code).toBe(0);
   }, 120_000);
 
