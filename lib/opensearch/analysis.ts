@@ -1,5 +1,5 @@
 /**
- * How text becomes search terms. Only what the stock server brings (`analysis-common`): no plugin, so the same
+ * How text, in the spelling of `normal-text.ts`, becomes search terms. Only what the stock server brings (`analysis-common`): no plugin, so the same
  * index can be made on OpenSearch 2.19, 3.x and the managed service.
  *
  * - `message` analyses what is indexed: every word, the parts of a compound (`ERR_CONN_RESET`, `getElementById`)
@@ -18,56 +18,14 @@ const minBeginning = 2;
 /** Shortest end of a word that is indexed, in characters: shorter ones are inflections more than parts of compounds. */
 const minEnd = 4;
 
-/** Emoticons are indexed as the emoji they stand for, so either finds the other. */
-export const emoticons: Readonly<Record<string, string>> = {
-  ':-)': '🙂',
-  ':)': '🙂',
-  '=)': '🙂',
-  ':-(': '🙁',
-  ':(': '🙁',
-  ';-)': '😉',
-  ';)': '😉',
-  ':-D': '😀',
-  ':D': '😀',
-  ':-P': '😛',
-  ':P': '😛',
-  ':-p': '😛',
-  ':p': '😛',
-  '<3': '❤',
-};
+/** Letters that are often written as another one. */
+const letters = { ё: 'е', Ё: 'Е' };
 
-/** Names that end in signs which the tokenizer would drop. */
-const signNames = { 'c++': 'cplusplus', 'C++': 'cplusplus', 'c#': 'csharp', 'C#': 'csharp' };
-
-/** Letters that Unicode can write in two ways and the folding filters do not unite. */
-const letters = {
-  // й would lose its breve with the other combining marks; precomposed it is a letter of its own.
-  'и\u0306': 'й',
-  'И\u0306': 'Й',
-  ё: 'е',
-  Ё: 'Е',
-};
-
-/** Skin tones and the text/emoji variation selectors: 👍🏽 is found by 👍, ❤️ by ❤. */
-const emojiVariants = ['\u{1F3FB}', '\u{1F3FC}', '\u{1F3FD}', '\u{1F3FE}', '\u{1F3FF}', '\uFE0E', '\uFE0F'];
+/** Skin tones: 👍🏽 is found by 👍. */
+const skinTones = ['\u{1F3FB}', '\u{1F3FC}', '\u{1F3FD}', '\u{1F3FE}', '\u{1F3FF}'];
 
 /** The tokenizer keeps `_` inside a word and breaks at `-`; a compound has to arrive whole to be joined. */
-const hyphens = ['-', '\u2010', '\u2011'];
-
-/** Combining accents, Hebrew points, Arabic vowel signs, the keycap: what asciifolding does not know. */
-const combiningMarks = [
-  [0x0300, 0x036f],
-  [0x0591, 0x05bd],
-  [0x05bf, 0x05bf],
-  [0x05c1, 0x05c2],
-  [0x05c4, 0x05c5],
-  [0x05c7, 0x05c7],
-  [0x064b, 0x065f],
-  [0x0670, 0x0670],
-  [0x20e3, 0x20e3],
-].flatMap(([from = 0, to = 0]) =>
-  Array.from({ length: to - from + 1 }, (_, at) => String.fromCharCode(from + at)),
-);
+const hyphens = ['-', '\u2010', '\u2011', '\u058a', '\u05be'];
 
 /** Emoji of the basic plane: word_delimiter_graph takes them for punctuation unless told. */
 const basicPlaneEmoji = Array.from({ length: 0x10000 }, (_, code) => code)
@@ -111,17 +69,19 @@ export const analysis = {
     spellings: {
       type: 'mapping',
       mappings: [
-        ...mappings(emoticons),
-        ...mappings(signNames),
         ...mappings(letters),
         ...hyphens.map((hyphen) => `${hyphen} => _`),
-        ...[...emojiVariants, ...combiningMarks].map((sign) => `${sign} => `),
+        ...skinTones.map((sign) => `${sign} => `),
       ],
     },
   },
   filter: {
     split_and_join: { ...splitting, catenate_all: true },
+    // Each part stands where the compound does: a name and its parts overlap, and offsets must not go backwards.
+    split_and_join_in_place: { ...splitting, catenate_all: true, adjust_offsets: false },
     split: splitting,
+    // The parts of a dotted, dashed or underscored name, each as it stands: "maxRetries" in "config.maxRetries.value".
+    names: { type: 'pattern_capture', patterns: ['([\\p{L}\\p{M}\\p{N}]+)'] },
     join: { ...splitting, generate_word_parts: false, generate_number_parts: false, catenate_all: true },
     // The Greek variant lower-cases every script and folds Greek accents and the final sigma as well.
     case: { type: 'lowercase', language: 'greek' },
@@ -150,7 +110,7 @@ export const analysis = {
       type: 'custom',
       tokenizer: 'standard',
       char_filter: charFilters,
-      filter: ['split_and_join', 'flatten_graph', ...folding, 'beginnings'],
+      filter: ['names', 'split_and_join_in_place', ...folding, 'beginnings'],
     },
     // The ends of words back to front: the beginnings of what is left when a word is read from its last letter.
     message_ends: {

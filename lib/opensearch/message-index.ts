@@ -1,18 +1,12 @@
 import type { Client } from '@opensearch-project/opensearch';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { type BulkResult, createBulkWriter } from './bulk.ts';
-import { documentId, type IndexedVersion, type MessageRef } from './document.ts';
+import { chatKey, documentId, type IndexedVersion, type MessageRef } from './document.ts';
 import { SearchUnavailable } from './errors.ts';
 import { type IndexShape, messageIndexBody, schema } from './message-index-body.ts';
-import { type Clause, marks, rankedMatch } from './message-query.ts';
-import { parseQueryText } from './query-text.ts';
+import { createFinder, createMessageSearch, type MessageHit, type MessageSearch } from './message-search.ts';
 import { createRebuilds, type Rebuild } from './rebuild.ts';
 import { request } from './request.ts';
-
-/** The deepest hit a search reaches: page × limit. What lies deeper is found by a better query. */
-export const maxSearchDepth = 10_000;
-/** Where the mapping's `integer` ends: a bound beyond it is none, and would be refused. */
-const highestNumber = 2 ** 31 - 1;
 
 export type MessageIndexOptions = Partial<IndexShape> & {
   client: Client;
@@ -24,25 +18,10 @@ export type MessageIndexOptions = Partial<IndexShape> & {
   writeTimeoutMs?: number;
 };
 
-type MessageSearch = {
-  token: string;
-  chatNumber: number;
-  /** What the user typed, at most some hundred characters; quotes make phrases, nothing else has a meaning. */
-  text: string;
-  /** From 1; page × limit is at most {@link maxSearchDepth}. */
-  page: number;
-  limit: number;
-  /** Also give fragments of each hit as HTML, escaped, with what matched in `<em>`. */
-  highlight?: boolean;
-  /** Leave out messages numbered higher: pages of one search don't shift while new messages arrive. */
-  upTo?: number;
-};
-
-type MessageHit = { messageNumber: number; body: string; createdAt: string; highlights?: string[] };
-
 export type MessageIndex = {
   /**
-   * Creates the index behind its alias unless there is one; may run twice at once.
+   * Creates the index behind its alias unless there is one; may run twice at once. Makes an index of an older schema
+   * take the messages of this one.
    * @returns whether the index was made by an older schema and wants a rebuild
    * @throws SearchUnavailable
    */
@@ -56,7 +35,7 @@ export type MessageIndex = {
   /**
    * Best match first; among equals the newest, then the higher number.
    * @throws SearchUnavailable
-   * @throws RangeError when page × limit is over {@link maxSearchDepth}
+   * @throws RangeError when page × limit is over `maxSearchDepth`
    */
   search(wanted: MessageSearch): Promise<{ hits: MessageHit[]; hasMore: boolean }>;
   /** @throws SearchUnavailable unless the index can answer */
@@ -84,23 +63,6 @@ export type MessageIndex = {
   refresh(): Promise<void>;
 };
 
-type SearchAnswer = {
-  timed_out: boolean;
-  _shards: { failed: number };
-  hits: {
-    hits: {
-      _version?: number;
-      _source: { messageNumber: number; body: string; createdAt: string };
-      highlight?: Record<string, string[]>;
-    }[];
-  };
-};
-
-const chatKey = ({ token, chatNumber }: { token: string; chatNumber: number }) => `${token}:${chatNumber}`;
-
-/** Marks that only a sign stands between become one: `<em>2.6</em>.<em>8</em>` is one version number. */
-const joinMarks = (html: string) => html.replace(/<\/em>((?:[^\s<>&\p{L}\p{N}]|&#x2F;|&#x27;)?)<em>/gu, '$1');
-
 export const createMessageIndex = (options: MessageIndexOptions): MessageIndex => {
   const { client, prefix = '', searchTimeoutMs = 3_000, writeTimeoutMs = 10_000 } = options;
   const alias = `${prefix}messages`;
@@ -113,77 +75,23 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
   const bulk = createBulkWriter({ client, alias, buildingAlias, timeoutMs: writeTimeoutMs });
   const rebuilds = createRebuilds({ client, alias, buildingAlias, body, writeTimeoutMs, bulk });
 
-  const find = async (wanted: { routing: string; body: object }) => {
-    const answer = await request<SearchAnswer>(client, {
-      method: 'POST',
-      path: `/${alias}/_search`,
-      query: {
-        routing: wanted.routing,
-        // The same copy of the shard for the same application: copies may differ in what they show already.
-        preference: `app-${wanted.routing}`,
-        allow_partial_search_results: false,
-      },
-      body: { ...wanted.body, timeout: `${searchTimeoutMs}ms`, track_total_hits: false },
-      timeoutMs: searchTimeoutMs,
-    });
-    if (answer.body.timed_out || answer.body._shards.failed > 0) {
-      throw new SearchUnavailable(`OpenSearch gave only part of an answer within ${searchTimeoutMs} ms`);
-    }
-    return answer.body.hits.hits;
-  };
+  const find = createFinder({ client, alias, timeoutMs: searchTimeoutMs });
 
   return {
     prepare: async () => {
       const current = await rebuilds.schemaOf(alias);
-      if (current !== undefined) return { outdated: current < schema };
+      if (current !== undefined && current < schema) {
+        await rebuilds.admit();
+        return { outdated: true };
+      }
+      if (current !== undefined) return { outdated: false };
       await rebuilds.createIndex(`${alias}-000001`, alias);
       return { outdated: false };
     },
 
     write: (messages) => bulk.write(messages),
 
-    search: async ({ token, chatNumber, text, page, limit, highlight, upTo }) => {
-      const from = (page - 1) * limit;
-      if (from + limit > maxSearchDepth) {
-        throw new RangeError(`page × limit is ${page * limit}; a search reaches ${maxSearchDepth} hits deep`);
-      }
-      const parsed = parseQueryText(text);
-      if (parsed.words.length + parsed.phrases.length === 0) return { hits: [], hasMore: false };
-      const within: Clause[] = [{ term: { chat: chatKey({ token, chatNumber }) } }];
-      if (upTo !== undefined && upTo < highestNumber) {
-        within.push({ range: { messageNumber: { lte: upTo } } });
-      }
-      const found = await find({
-        routing: token,
-        body: {
-          query: { bool: { filter: within, must: [rankedMatch(parsed)] } },
-          sort: [{ _score: 'desc' }, { createdAt: 'desc' }, { messageNumber: 'desc' }],
-          from,
-          // One more than asked for tells whether there is more.
-          size: Math.min(limit + 1, maxSearchDepth - from),
-          _source: ['messageNumber', 'body', 'createdAt'],
-          ...(highlight && {
-            highlight: {
-              encoder: 'html',
-              number_of_fragments: 3,
-              fragment_size: 160,
-              fields: Object.fromEntries(
-                Object.entries(marks(parsed)).map(([field, query]) => [field, { highlight_query: query }]),
-              ),
-            },
-          }),
-        },
-      });
-      return {
-        hits: found.slice(0, limit).map(({ _source, highlight: marked }) => ({
-          messageNumber: _source.messageNumber,
-          body: _source.body,
-          createdAt: _source.createdAt,
-          ...(highlight && { highlights: (Object.values(marked ?? {})[0] ?? []).map(joinMarks) }),
-        })),
-        hasMore: found.length > limit,
-      };
-    },
+    search: createMessageSearch(find),
 
     ping: async () => {
       const { body } = await request<{ status: string; timed_out: boolean }>(client, {
@@ -219,22 +127,19 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
     },
 
     listVersions: async ({ token, chatNumber, afterNumber, limit }) => {
-      const found = await find({
-        routing: token,
-        body: {
-          query: {
-            bool: {
-              filter: [
-                { term: { chat: chatKey({ token, chatNumber }) } },
-                { range: { messageNumber: { gt: afterNumber } } },
-              ],
-            },
+      const found = await find<{ messageNumber: number }>(token, {
+        query: {
+          bool: {
+            filter: [
+              { term: { chat: chatKey({ token, chatNumber }) } },
+              { range: { messageNumber: { gt: afterNumber } } },
+            ],
           },
-          sort: [{ messageNumber: 'asc' }],
-          size: limit,
-          version: true,
-          _source: ['messageNumber'],
         },
+        sort: [{ messageNumber: 'asc' }],
+        size: limit,
+        version: true,
+        _source: ['messageNumber'],
       });
       return found.map(({ _source, _version }) => ({
         messageNumber: _source.messageNumber,

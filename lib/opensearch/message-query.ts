@@ -90,7 +90,7 @@ export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
  * What to mark in a message that was found, by field. Where the text itself holds nothing to mark, one of the other
  * fields tells which word it was.
  */
-export const marks = ({ words, phrases }: QueryText): Record<string, Clause> => ({
+export const markable = ({ words, phrases }: QueryText): Record<string, Clause> => ({
   body: either([
     ...phrases.map((text) => asPhrase(text, 0)),
     ...words.flatMap((word) => [

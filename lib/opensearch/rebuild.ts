@@ -3,7 +3,7 @@ import { errors } from '@opensearch-project/opensearch';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import type { BulkResult, BulkWriter } from './bulk.ts';
 import { SearchUnavailable } from './errors.ts';
-import type { messageIndexBody } from './message-index-body.ts';
+import { dynamicSettings, type messageIndexBody, shownOnly } from './message-index-body.ts';
 import { request } from './request.ts';
 
 /**
@@ -79,6 +79,16 @@ export const createRebuilds = (options: {
     }
   };
 
+  /** Lets indices of an older schema hold and answer what this release writes, until a rebuild replaces them. */
+  const admit = async () => {
+    const indices = `${alias},${buildingAlias}`;
+    const query = { ignore_unavailable: true };
+    const mapping = { properties: shownOnly };
+    await request(client, { method: 'PUT', path: `/${indices}/_mapping`, query, body: mapping, timeoutMs });
+    const settings = { index: dynamicSettings };
+    await request(client, { method: 'PUT', path: `/${indices}/_settings`, query, body: settings, timeoutMs });
+  };
+
   const drop = async (index: string) => {
     await request(client, { method: 'DELETE', path: `/${index}`, timeoutMs, expected: [404] });
   };
@@ -128,5 +138,5 @@ export const createRebuilds = (options: {
     };
   };
 
-  return { begin, createIndex, schemaOf };
+  return { admit, begin, createIndex, schemaOf };
 };

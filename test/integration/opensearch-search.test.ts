@@ -1,7 +1,8 @@
 import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
-import { createMessageIndex, maxSearchDepth } from '#lib/opensearch/message-index.ts';
+import { createMessageIndex } from '#lib/opensearch/message-index.ts';
+import { maxSearchDepth, type SearchPosition } from '#lib/opensearch/message-search.ts';
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const prefix = `${inject('names').indexPrefix}search-`;
@@ -134,7 +135,9 @@ describe('finds', () => {
     ]);
     await index.refresh();
     const { hits } = await index.search({ token: 'a', chatNumber: 900, text: 'secret', page: 1, limit: 10 });
-    expect(hits).toEqual([{ messageNumber: 1, body: 'secret', createdAt: '2026-01-01T00:00:01.000Z' }]);
+    expect(hits).toEqual([
+      expect.objectContaining({ messageNumber: 1, body: 'secret', createdAt: '2026-01-01T00:00:01.000Z' }),
+    ]);
   });
 
   test('every text that can be sent comes back as it was sent', async () => {
@@ -234,6 +237,27 @@ describe('pages', () => {
     expect([...numbers].sort((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, at) => at + 1));
   });
 
+  test('read on behind a hit as by page, whatever arrives', async () => {
+    const chatNumber = ++chats;
+    const add = (first: number) =>
+      index.write(Array.from({ length: 30 }, (_, at) => message(chatNumber, first + at, body(first + at))));
+    await add(1);
+    await index.refresh();
+    const wanted = { token: 't', chatNumber, text: 'needle hay', limit: 7, upTo: 30 };
+    const byPage = await everyPage(chatNumber, 30);
+    const read: number[] = [];
+    let after: SearchPosition | undefined;
+    for (let more = true; more; ) {
+      const { hits, hasMore } = await index.search({ ...wanted, after });
+      read.push(...hits.map(({ messageNumber }) => messageNumber));
+      after = hits.at(-1)?.position;
+      more = hasMore;
+      await add(31 + read.length * 30);
+      await index.refresh();
+    }
+    expect(read).toEqual(byPage);
+  });
+
   test('reach a bounded depth', async () => {
     const search = (page: number) => index.search({ token: 't', chatNumber: 1, text: 'x', page, limit: 100 });
     expect(await search(maxSearchDepth / 100)).toEqual({ hits: [], hasMore: false });
@@ -278,5 +302,35 @@ describe('highlights', () => {
     const [fragment = ''] = hits[0]?.highlights ?? [];
     expect(fragment).toContain('<em>needle</em>');
     expect(fragment.length).toBeLessThan(400);
+  });
+
+  test('are there for a whole page of the longest messages', async () => {
+    const chatNumber = ++chats;
+    // Words as unequally frequent as in speech, 1.6 MB of them.
+    const words = Array.from(
+      { length: 3_000 },
+      (_, at) => `${at % 7 ? 'printer' : 'driver'}${at.toString(36)}`,
+    );
+    const long = (seed: number) => {
+      let body = `message ${seed}`;
+      for (let at = seed; body.length < 16_000; at += 1) {
+        body += `${at % 11 ? ' ' : '. '}${words[Math.floor(words.length * (((at * 7919) % 1_009) / 1_009) ** 3)]}`;
+      }
+      return body.slice(0, 16_000);
+    };
+    const bodies = Array.from({ length: 100 }, (_, at) => message(chatNumber, at + 1, long(at)));
+    for (let at = 0; at < 100; at += 10) await index.write(bodies.slice(at, at + 10));
+    await index.refresh();
+    const { hits } = await index.search({
+      token: 't',
+      chatNumber,
+      text: 'message print drivr "printer3"',
+      limit: 100,
+      highlight: true,
+    });
+    expect(hits).toHaveLength(100);
+    expect(hits.filter(({ highlights = [] }) => !highlights.some((html) => html.includes('<em>')))).toEqual(
+      [],
+    );
   });
 });

@@ -14,7 +14,11 @@ describe('parseQueryText', () => {
     ['a quote that is never closed counts for nothing', 'say "hello world', ['say', 'hello', 'world'], []],
     ['query syntax has no meaning', 'a* OR (b) ~c', ['a*', 'OR', '(b)', '~c'], []],
     ['what holds nothing to be found is left out', '- ? "!!" * NUL\0', ['NUL'], []],
-    ['emoji and emoticons can be found', '👍 :) ❤️ 🇩🇪', ['👍', ':)', '❤️', '🇩🇪'], []],
+    ['emoji and emoticons can be found', '👍 :) ❤️ 🇩🇪', ['👍', '🙂', '❤', '🇩🇪'], []],
+    ['a quote inside a word opens no phrase', 'צה"ל ארה״ב don"t', ['צה_ל', 'ארה_ב', 'don_t'], []],
+    ['a quote behind a digit opens no phrase', '5" disk 3" disk', ['5', 'disk', '3'], []],
+    ['a phrase may hold quotes inside words', '"צה"ל חתמו"', [], ['צה_ל חתמו']],
+    ['scripts without spaces have phrases beside words', '他说"你好"了', ['他说', '了'], ['你好']],
     ['each word once', 'no no no', ['no'], []],
     ['half a surrogate pair does not matter', 'x\ud83d y', ['x\ufffd', 'y'], []],
   ])('%s', (_what, text, words, phrases) => {

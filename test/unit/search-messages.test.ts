@@ -6,7 +6,12 @@ import { searchMessages } from '../../functions/http/messages/search-messages.ts
 type MessageSearch = Parameters<MessageIndex['search']>[0];
 
 const nowMs = Date.parse('2026-01-01T00:00:10.000Z');
-const hit = { messageNumber: 1, body: 'hello', createdAt: '2026-01-01T00:00:00.000Z' };
+const hit = {
+  messageNumber: 1,
+  body: 'hello',
+  createdAt: '2026-01-01T00:00:00.000Z',
+  position: { score: 7, createdAtMs: Date.parse('2026-01-01T00:00:00.000Z'), messageNumber: 1 },
+};
 const request = (input: { page?: number; upTo?: number } = {}) => ({
   input: {
     token: 'application',

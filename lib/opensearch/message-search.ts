@@ -1,0 +1,137 @@
+import type { Client } from '@opensearch-project/opensearch';
+import { type ChatRef, chatKey, type IndexDocument } from './document.ts';
+import { SearchUnavailable } from './errors.ts';
+import { htmlFragments, marks } from './highlights.ts';
+import { type Clause, markable, rankedMatch } from './message-query.ts';
+import { parseQueryText } from './query-text.ts';
+import { request } from './request.ts';
+
+/** The deepest hit that a page number reaches: page × limit. Reading on from a position has no such bound. */
+export const maxSearchDepth = 10_000;
+
+/** Fields without term vectors are analysed again to mark matches: no more of them than this, in UTF-16 units. */
+const maxAnalyzedForMarks = 1_000;
+
+/** A place in the order of one search. */
+export type SearchPosition = { score: number; createdAtMs: number; messageNumber: number };
+
+export type MessageSearch = ChatRef & {
+  /** The query as it was typed, at most some hundred characters; quotes make phrases, nothing else has a meaning. */
+  text: string;
+  /** From 1, the default; page × limit is at most {@link maxSearchDepth}. */
+  page?: number;
+  /** Reads on behind this hit of the same search; instead of `page`. */
+  after?: SearchPosition | undefined;
+  limit: number;
+  /** Also give fragments of each hit as HTML, escaped, with the matches in `<em>`. */
+  highlight?: boolean;
+  /** Leave out messages numbered higher: pages of one search don't shift while new messages arrive. */
+  upTo?: number;
+};
+
+export type MessageHit = {
+  messageNumber: number;
+  body: string;
+  createdAt: string;
+  highlights?: string[];
+  position: SearchPosition;
+};
+
+export type Hit<Source> = {
+  _version?: number;
+  _source: Source;
+  sort?: number[];
+  highlight?: Record<string, string[]>;
+};
+
+/** Asks the one shard that has the application. @throws SearchUnavailable rather than give part of an answer */
+export const createFinder =
+  ({ client, alias, timeoutMs }: { client: Client; alias: string; timeoutMs: number }) =>
+  async <Source>(token: string, body: object): Promise<Hit<Source>[]> => {
+    const answer = await request<{
+      timed_out: boolean;
+      _shards: { failed: number };
+      hits: { hits: Hit<Source>[] };
+    }>(client, {
+      method: 'POST',
+      path: `/${alias}/_search`,
+      query: {
+        routing: token,
+        // The same copy of the shard for the same application: copies may differ in what they show already.
+        preference: `app-${token}`,
+        allow_partial_search_results: false,
+      },
+      body: { ...body, timeout: `${timeoutMs}ms`, track_total_hits: false },
+      timeoutMs,
+    });
+    if (answer.body.timed_out || answer.body._shards.failed > 0) {
+      throw new SearchUnavailable(`OpenSearch gave only part of an answer within ${timeoutMs} ms`);
+    }
+    return answer.body.hits.hits;
+  };
+
+type Found = Omit<IndexDocument, 'chat'>;
+
+const toHit = ({ _source, sort = [], highlight }: Hit<Found>, highlighted: boolean): MessageHit => {
+  const { messageNumber, body, original, createdAt } = _source;
+  const [score = 0, createdAtMs = 0] = sort;
+  const fragments = Object.keys(markable({ words: [], phrases: [] }))
+    .map((field) => highlight?.[field])
+    .find((marked) => marked !== undefined);
+  return {
+    messageNumber,
+    body: original ?? body,
+    createdAt,
+    ...(highlighted && { highlights: htmlFragments(fragments ?? [], { body, original }) }),
+    position: { score, createdAtMs, messageNumber },
+  };
+};
+
+/** @returns the search of {@link MessageSearch}, best match first, among equals the newest, then the higher number */
+export const createMessageSearch =
+  (find: ReturnType<typeof createFinder>) =>
+  async ({
+    token,
+    chatNumber,
+    text,
+    page = 1,
+    after,
+    limit,
+    highlight = false,
+    upTo,
+  }: MessageSearch): Promise<{ hits: MessageHit[]; hasMore: boolean }> => {
+    const from = (page - 1) * limit;
+    if (from + limit > maxSearchDepth) {
+      throw new RangeError(`page × limit is ${page * limit}; a search reaches ${maxSearchDepth} hits deep`);
+    }
+    const parsed = parseQueryText(text);
+    if (parsed.words.length + parsed.phrases.length === 0) return { hits: [], hasMore: false };
+    const within: Clause[] = [{ term: { chat: chatKey({ token, chatNumber }) } }];
+    if (upTo !== undefined) within.push({ range: { messageNumber: { lte: upTo } } });
+    const found = await find<Found>(token, {
+      query: { bool: { filter: within, must: [rankedMatch(parsed)] } },
+      sort: [{ _score: 'desc' }, { createdAt: 'desc' }, { messageNumber: 'desc' }],
+      ...(after === undefined
+        ? { from }
+        : { search_after: [after.score, after.createdAtMs, after.messageNumber] }),
+      // One more than asked for tells whether there is more.
+      size: limit + 1,
+      _source: ['messageNumber', 'body', 'original', 'createdAt'],
+      ...(highlight && {
+        highlight: {
+          pre_tags: [marks.start],
+          post_tags: [marks.end],
+          number_of_fragments: 3,
+          fragment_size: 160,
+          max_analyzer_offset: maxAnalyzedForMarks,
+          fields: Object.fromEntries(
+            Object.entries(markable(parsed)).map(([field, query]) => [field, { highlight_query: query }]),
+          ),
+        },
+      }),
+    });
+    return {
+      hits: found.slice(0, limit).map((hit) => toHit(hit, highlight)),
+      hasMore: found.length > limit,
+    };
+  };

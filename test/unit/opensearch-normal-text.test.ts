@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { alignedNormalText, normalText } from '#lib/opensearch/normal-text.ts';
+
+/** Texts of all scripts, rich in what the rules look for. */
+const pieces = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 5 }),
+  fc.string({ unit: 'grapheme', maxLength: 5 }),
+  fc.constantFrom(
+    ':)',
+    ' :p ',
+    'c++',
+    ' C#',
+    '.NET',
+    '"',
+    "'",
+    'ʼ',
+    '\u200b',
+    'XMLHttp',
+    'צה"ל',
+    'สวัสดี',
+    '회',
+    'ｶﾞ',
+    'é',
+  ),
+);
+const text = fc.array(pieces, { maxLength: 12 }).map((parts) => parts.join(''));
+
+describe('normalText', () => {
+  test('is the same for canonically equivalent texts', () => {
+    fc.assert(
+      fc.property(text, (written) => {
+        expect(normalText(written.normalize('NFD'))).toBe(normalText(written.normalize('NFC')));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('is the same for compatible letters and digits, of any width and style', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^[\p{L}\p{N}]{1,10}$/u), (written) => {
+        expect(normalText(written.normalize('NFKC'))).toBe(normalText(written));
+        expect(normalText(written.normalize('NFKD'))).toBe(normalText(written));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('leaves out what shows nothing', () => {
+    fc.assert(
+      fc.property(
+        fc.stringMatching(/^[a-z]{1,10}$/),
+        fc.constantFrom(
+          ...'\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u202e\u2066\ufe0f\u3164\u{e0041}\ufdd0',
+        ),
+        fc.nat(),
+        (word, sign, at) => {
+          const place = at % (word.length + 1);
+          expect(normalText(word.slice(0, place) + sign + word.slice(place))).toBe(word);
+        },
+      ),
+    );
+  });
+
+  test.each([..."'ʹʻʼʽ‘’‛′՚׳ꞌ＇´"])('takes %s for an apostrophe', (sign) => {
+    expect(normalText(`п${sign}ять`)).toBe("п'ять");
+  });
+
+  test.each([...'"״“”„＂'])('takes %s inside a word for a part of it', (sign) => {
+    expect(normalText(`ארה${sign}ב`)).toBe('ארה_ב');
+  });
+
+  test.each([
+    ['leaves plain text alone', 'The quick brown fox: 3 < 4!', 'The quick brown fox: 3 < 4!'],
+    ['faces stand alone', ':p std::pair :p', '😛 std::pair 😛'],
+    ['names of signs stand alone', 'C# rfc#api c++ abc++', 'Csharp rfc#api cplusplus abc++'],
+    ['quotes around words stay', '“one” "two" (“three”)', '“one” "two" (“three”)'],
+    ['letters that are not accents stay', 'йод Їжак', 'йод Їжак'],
+    ['half a surrogate pair is replaced', 'x\ud83d', 'x\ufffd'],
+  ])('%s', (_what, written, expected) => {
+    expect(normalText(written)).toBe(expected);
+  });
+});
+
+describe('alignedNormalText', () => {
+  test('is normalText, each unit with its place in the original, in order', () => {
+    fc.assert(
+      fc.property(text, (written) => {
+        const { text: normal, from, to } = alignedNormalText(written);
+        expect(normal).toBe(normalText(written));
+        expect([from.length, to.length]).toEqual([normal.length, normal.length]);
+        for (const [at, start] of from.entries()) {
+          expect(start).toBeGreaterThanOrEqual(from[at - 1] ?? 0);
+          expect(to[at]).toBeGreaterThanOrEqual(start);
+          expect(to[at]).toBeLessThanOrEqual(written.length);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('leads back to the word as it was sent', () => {
+    const sent = 'see 𝐒𝐚𝐥𝐞 now';
+    const { text: normal, from, to } = alignedNormalText(sent);
+    const at = normal.indexOf('Sale');
+    expect(sent.slice(from[at], to[at + 3])).toBe('𝐒𝐚𝐥𝐞');
+  });
+});
