@@ -29,7 +29,7 @@ import { createOutbox } from '#lib/redis/outbox.ts';
 import { createRecentMessages } from '#lib/redis/recent-messages.ts';
 import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
 import { isAuthenticationError } from './authentication-error.ts';
-import { currentConfig, secrets } from './config.ts';
+import { currentConfig, currentOrigins, secrets } from './config.ts';
 import { lazy, renewServices } from './lazy.ts';
 import { logClientError } from './logger.ts';
 
@@ -97,6 +97,7 @@ const broker = /* @__PURE__ */ lazy(
   (connection) => connection.close(),
 );
 
+export const corsOrigins = /* @__PURE__ */ lazy(currentOrigins);
 export const maxDeferrals = () => config().MAX_DEFERRALS;
 export const now = /* @__PURE__ */ lazy(() => Date.now);
 
