@@ -1,44 +1,39 @@
-import { type Batch, consumerHandler } from '#lib/consumer/consumer-handler.ts';
+import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import { type IndexMessage, indexMessageCommand } from '#lib/contracts/commands.ts';
+import { messageReference } from '#lib/domain/reference.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
 import type { Outbox } from '#lib/redis/outbox.ts';
 import { messageIndex, outbox } from '#lib/runtime/services.ts';
 
 type Uses = { messageIndex: Pick<MessageIndex, 'write'>; outbox: Pick<Outbox, 'settleIndexed'> };
 
-/**
- * Delivery is at least once and a throw redelivers the whole batch: every step here may be repeated.
- * The index keeps the newest version whatever the order.
- */
-export const indexMessages = async (batch: Batch<IndexMessage>, { messageIndex, outbox }: Uses) => {
-  const newest = new Map<string, IndexMessage>();
-  for (const command of batch.commands) {
-    const key = `${command.token}:${command.chatNumber}:${command.messageNumber}`;
-    const other = newest.get(key);
-    if (other === undefined || other.version < command.version) newest.set(key, command);
+/** The newest version of each message in a batch. */
+const newestOf = <Command extends IndexMessage>(commands: readonly Command[]): Command[] => {
+  const newest = new Map<string, Command>();
+  for (const command of commands) {
+    const reference = messageReference(command);
+    const other = newest.get(reference);
+    if (other === undefined || other.version < command.version) newest.set(reference, command);
   }
-  const commands = [...newest.values()];
-  const { refused } = await messageIndex.write(
-    commands.map(({ editedAt, ...message }) => ({
-      ...message,
-      ...(editedAt === undefined ? {} : { editedAt }),
-    })),
-  );
-  const reasons = new Map(
-    refused.map(({ message, reason }) => [
-      `${message.token}:${message.chatNumber}:${message.messageNumber}`,
-      reason,
-    ]),
-  );
-  const dead = await batch.setAside({
-    defer: [],
-    dead: [...newest].flatMap(([key, command]) => {
-      const reason = reasons.get(key);
-      return reason === undefined ? [] : [{ command, reason: `refused by the index: ${reason}` }];
-    }),
-  });
-  // What failed alone is among the dead only: it comes without commands.
-  await outbox.settleIndexed([...commands, ...dead]);
+  return [...newest.values()];
 };
 
-export const handler = consumerHandler(indexMessageCommand, indexMessages, { messageIndex, outbox });
+/** Writes messages to the search index, which keeps the newest version in whatever order they come. */
+export const indexMessage: Consumer<IndexMessage, Uses> = {
+  store: async ({ messageIndex }, commands) => {
+    const newest = newestOf(commands);
+    const { refused } = await messageIndex.write(newest);
+    const isRefused = new Set(refused.map(({ message }) => message));
+    return {
+      stored: newest.filter((command) => !isRefused.has(command)),
+      deferred: [],
+      dead: refused.map(({ message, reason }) => ({
+        command: message,
+        reason: `refused by the index: ${reason}`,
+      })),
+    };
+  },
+  settle: ({ outbox }, { stored, dead }) => outbox.settleIndexed([...stored, ...dead]),
+};
+
+export const handler = consumerHandler(indexMessageCommand, indexMessage, { messageIndex, outbox });

@@ -1,4 +1,4 @@
-import { type Batch, consumerHandler } from '#lib/consumer/consumer-handler.ts';
+import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import { type CreateChat, createChatCommand } from '#lib/contracts/commands.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Outbox } from '#lib/redis/outbox.ts';
@@ -6,11 +6,10 @@ import { chats, outbox } from '#lib/runtime/services.ts';
 
 type Uses = { chats: Pick<Chats, 'insert'>; outbox: Pick<Outbox, 'settleChats'> };
 
-/** Delivery is at least once and a throw redelivers the whole batch: every step here may be repeated. */
-export const persistChats = async (batch: Batch<CreateChat>, { chats, outbox }: Uses) => {
-  const placed = await chats.insert(batch.commands);
-  const dead = await batch.setAside(placed);
-  await outbox.settleChats(placed.done, dead);
+/** Stores new chats. */
+export const persistChat: Consumer<CreateChat, Uses> = {
+  store: ({ chats }, commands) => chats.insert(commands),
+  settle: ({ outbox }, { stored, dead }) => outbox.settleChats(stored, dead),
 };
 
-export const handler = consumerHandler(createChatCommand, persistChats, { chats, outbox });
+export const handler = consumerHandler(createChatCommand, persistChat, { chats, outbox });

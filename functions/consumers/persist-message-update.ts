@@ -1,7 +1,8 @@
 import type { Indexing } from '#lib/chat/indexing.ts';
-import { type Batch, consumerHandler } from '#lib/consumer/consumer-handler.ts';
+import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import { type UpdateMessage, updateMessageCommand } from '#lib/contracts/commands.ts';
-import type { Messages } from '#lib/mysql/messages.ts';
+import { messageReference } from '#lib/domain/reference.ts';
+import type { Messages, SettledMessage } from '#lib/mysql/messages.ts';
 import type { Outbox } from '#lib/redis/outbox.ts';
 import { indexing, messages, outbox } from '#lib/runtime/services.ts';
 
@@ -11,24 +12,18 @@ type Uses = {
   indexing: Indexing;
 };
 
-/**
- * Delivery is at least once and a throw redelivers the whole batch: every step here may be repeated.
- * Settling also makes the cache agree with the row that was written.
- */
-export const persistMessageUpdates = async (
-  batch: Batch<UpdateMessage>,
-  { messages, outbox, indexing }: Uses,
-) => {
-  const placed = await messages.update(batch.commands);
-  const dead = await batch.setAside(placed);
-  await outbox.settleMessageUpdates([
-    ...placed.done.map((command) => ({ ...command, version: command.commandId })),
-    ...dead,
-  ]);
-  await indexing.handOn(placed.stored);
+/** Stores new texts of messages and hands them on to the index. */
+export const persistMessageUpdate: Consumer<UpdateMessage, Uses, SettledMessage> = {
+  store: ({ messages }, commands) => messages.update(commands),
+  settle: async ({ outbox, indexing }, { stored, dead }) => {
+    await outbox.settleMessageUpdates([...stored, ...dead]);
+    // Edits of one message carry the same row.
+    const rows = new Map(stored.map((message) => [messageReference(message), message]));
+    await indexing.handOn([...rows.values()]);
+  },
 };
 
-export const handler = consumerHandler(updateMessageCommand, persistMessageUpdates, {
+export const handler = consumerHandler(updateMessageCommand, persistMessageUpdate, {
   messages,
   outbox,
   indexing,

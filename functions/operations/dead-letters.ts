@@ -3,11 +3,16 @@ import { ifAvailable } from '#lib/chat/if-available.ts';
 import { queueNames } from '#lib/contracts/commands.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { DeadLetter, DeadLetters } from '#lib/rabbitmq/dead-letters.ts';
 import type { Counters } from '#lib/redis/counters.ts';
-import { counters, deadLetters } from '#lib/runtime/services.ts';
+import { counters, deadLetters, recoveryState } from '#lib/runtime/services.ts';
 
-type Uses = { deadLetters: DeadLetters; counters: Pick<Counters, 'gate'> };
+type Uses = {
+  deadLetters: DeadLetters;
+  counters: Pick<Counters, 'gate'>;
+  recoveryState: () => Pick<RecoveryState, 'release'>;
+};
 
 const schema = z
   .object({
@@ -26,14 +31,27 @@ const schema = z
 
 /** What a list shows of each queue; the rest is counted. An answer of Lambda is 6 MB at most. */
 const LISTED = 100;
-/** What `show` gives at once, for the same reason. */
-const SHOWN_CHARACTERS = 1_000_000;
+/** What `show` gives at once and of one letter, for the same reason: JSON may write a byte as six characters. */
+const SHOWN_BYTES = 500_000;
+const SHOWN_BYTES_OF_ONE = 250_000;
 
-const parsed = (content: string): unknown => {
+/** Deeper JSON than a command's own is shown as text: it could not be written again, and would hide all other letters. */
+const MAX_DEPTH = 5;
+
+const isShallow = (value: unknown, depth = MAX_DEPTH): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (depth > 0 && Object.values(value).every((inner) => isShallow(inner, depth - 1)));
+
+/** The command, or its text where it is none. Bytes that are no UTF-8 are replaced in the text alone. */
+const shownContent = (content: Buffer): unknown => {
+  const text = content.toString('utf8', 0, SHOWN_BYTES_OF_ONE);
+  if (content.byteLength > SHOWN_BYTES_OF_ONE) return `${text}… (${content.byteLength} bytes)`;
   try {
-    return JSON.parse(content);
+    const value: unknown = JSON.parse(text);
+    return isShallow(value) ? value : text;
   } catch {
-    return content;
+    return text;
   }
 };
 
@@ -43,19 +61,23 @@ const place = z.object({
   messageNumber: z.number().optional(),
 });
 
-/** Where the command belongs, without what its user wrote. */
+/** Where the command belongs, without the text of its user. */
 const summaryOf = ({ content, ...letter }: DeadLetter) => ({
   ...letter,
-  ...place.safeParse(parsed(content)).data,
+  ...place.safeParse(shownContent(content)).data,
 });
 
 const shown = (letters: readonly DeadLetter[]) => {
-  let characters = 0;
+  let bytes = 0;
   return letters.flatMap(({ content, ...letter }) => {
-    characters += content.length;
-    return characters > SHOWN_CHARACTERS ? [] : [{ ...letter, command: parsed(content) }];
+    bytes += Math.min(content.byteLength, SHOWN_BYTES_OF_ONE);
+    return bytes > SHOWN_BYTES ? [] : [{ ...letter, command: shownContent(content) }];
   });
 };
+
+/** The numbers of discarded creations are given no longer. */
+const commandIdsOf = (letters: readonly DeadLetter[]): number[] =>
+  letters.map(({ id }) => Number(id)).filter((id) => Number.isSafeInteger(id) && id > 0);
 
 const byReason = (letters: readonly DeadLetter[]): Record<string, number> => {
   const counts: Record<string, number> = {};
@@ -72,7 +94,7 @@ const byReason = (letters: readonly DeadLetter[]): Record<string, number> => {
  */
 export const handleDeadLetters = async (
   { options: { action, queue, ids, limit } }: Pick<Run<z.output<typeof schema>>, 'options'>,
-  { deadLetters, counters }: Uses,
+  { deadLetters, counters, recoveryState }: Uses,
 ): Promise<Record<string, object>> => {
   const gate = await ifAvailable(counters.gate());
   if (gate?.open === false) {
@@ -81,8 +103,14 @@ export const handleDeadLetters = async (
   const report: Record<string, object> = {};
   // Parents come first, so that what is redriven finds them.
   for (const name of queue === undefined ? queueNames : [queue]) {
-    if (action === 'redrive' || action === 'discard') {
-      report[name] = await deadLetters[action](name, { ids, limit });
+    if (action === 'redrive') {
+      report[name] = await deadLetters.redrive(name, { ids, limit });
+      continue;
+    }
+    if (action === 'discard') {
+      report[name] = await deadLetters.discard(name, { ids, limit }, (letters) =>
+        recoveryState().release(commandIdsOf(letters)),
+      );
       continue;
     }
     const { held, letters } = await deadLetters.list(name, { ids, limit });
@@ -94,4 +122,9 @@ export const handleDeadLetters = async (
   return report;
 };
 
-export const handler = jobHandler(schema, handleDeadLetters, { deadLetters, counters }, { logReport: false });
+export const handler = jobHandler(
+  schema,
+  handleDeadLetters,
+  { deadLetters, counters, recoveryState: () => recoveryState },
+  { logReport: false },
+);

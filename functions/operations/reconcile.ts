@@ -1,9 +1,9 @@
 import * as z from 'zod';
-import { toIndexable } from '#lib/domain/message.ts';
+import { toIndexPublication } from '#lib/chat/indexing.ts';
+import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { jobHandler, type Run } from '#lib/job/job-handler.ts';
 import { patiently } from '#lib/job/patiently.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
-import type { MessageRef } from '#lib/opensearch/document.ts';
 import type { IndexScan } from '#lib/opensearch/index-scan.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
@@ -63,8 +63,6 @@ export type ReconcileReport = {
   cursor?: Cursor;
 };
 
-const keyOf = ({ token, chatNumber, messageNumber }: MessageRef) => `${token}:${chatNumber}:${messageNumber}`;
-
 /**
  * Compares the messages of MySQL with those of the index by version, and mends the difference: what is missing or older
  * goes to the index's queue again, what is too much is removed. MySQL is the record. May run at any time, again, and
@@ -93,17 +91,9 @@ export const reconcile = async (
     while (inTime() && (await again(() => publisher.depth('index-message'))).ready > MAX_WAITING) {
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
-    await again(() =>
-      publisher.publish(
-        rows.map((row) => ({
-          queue: 'index-message',
-          content: JSON.stringify(toIndexable(row)),
-          messageId: String(row.version),
-        })),
-      ),
-    );
+    await again(() => publisher.publish(rows.map(toIndexPublication)));
   };
-  const remove = async (refs: readonly MessageRef[]): Promise<void> => {
+  const remove = async (refs: readonly MessageReference[]): Promise<void> => {
     if (!options.mend || refs.length === 0) return;
     if (report.surplus + report.newer > options.removeAtMost)
       throw new Error(
@@ -119,15 +109,15 @@ export const reconcile = async (
     const versions = await again(() => messageIndex.fetchVersions(rows));
     report.rows += rows.length;
     const behind = rows.filter((row) => {
-      const version = versions.get(keyOf(row));
+      const version = versions.get(messageReference(row));
       if (version === undefined) report.missing += 1;
       else if (version < row.version) report.older += 1;
       return version === undefined || version < row.version;
     });
     // An edit may have come between the two looks: only a second look at MySQL tells.
-    const ahead = rows.filter((row) => (versions.get(keyOf(row)) ?? 0) > row.version);
+    const ahead = rows.filter((row) => (versions.get(messageReference(row)) ?? 0) > row.version);
     const looked = ahead.length === 0 ? [] : await again(() => messages.find(ahead));
-    const newer = looked.filter((row) => (versions.get(keyOf(row)) ?? 0) > row.version);
+    const newer = looked.filter((row) => (versions.get(messageReference(row)) ?? 0) > row.version);
     report.newer += newer.length;
     await remove(newer);
     await publish(behind);
@@ -137,9 +127,9 @@ export const reconcile = async (
   const compareDocuments = async (position: { shard: number; seqNo: number }, count: number) => {
     const { messages: documents, next } = await again(() => indexScan.page(position, count));
     const stored = new Set(
-      (documents.length === 0 ? [] : await again(() => messages.find(documents))).map(keyOf),
+      (documents.length === 0 ? [] : await again(() => messages.find(documents))).map(messageReference),
     );
-    const surplus = documents.filter((document) => !stored.has(keyOf(document)));
+    const surplus = documents.filter((document) => !stored.has(messageReference(document)));
     report.documents += documents.length;
     report.surplus += surplus.length;
     await remove(surplus);

@@ -245,9 +245,9 @@ export const recoverCounters = async (
   return { gate: 'open', raised };
 };
 
-const parsed = (content: string): unknown => {
+const parsed = (content: Buffer): unknown => {
   try {
-    return JSON.parse(content);
+    return JSON.parse(content.toString('utf8'));
   } catch {
     return undefined;
   }

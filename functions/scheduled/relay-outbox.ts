@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { toIndexable } from '#lib/domain/message.ts';
+import { toIndexPublication } from '#lib/chat/indexing.ts';
 import { jobHandler, type Run } from '#lib/job/job-handler.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { Publication, Publisher } from '#lib/rabbitmq/publisher.ts';
@@ -109,11 +109,7 @@ export const relayOutbox = async (
     const refs = await outbox.unindexed(range);
     const rows = await messages.find(refs);
     return {
-      publications: rows.map((row) => ({
-        queue: 'index-message',
-        content: JSON.stringify(toIndexable(row)),
-        messageId: String(row.version),
-      })),
+      publications: rows.map(toIndexPublication),
       upTo: refs.at(-1)?.version,
     };
   });

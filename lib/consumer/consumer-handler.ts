@@ -2,205 +2,255 @@ import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import * as z from 'zod';
 import type { CommandContract } from '#lib/contracts/commands.ts';
-import type { Placed } from '#lib/domain/batch.ts';
+import { mergeOutcomes, type Outcome } from '#lib/domain/batch.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
-import type { Publication } from '#lib/rabbitmq/publisher.ts';
-import { deadQueue, retryQueue } from '#lib/rabbitmq/topology.ts';
+import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
+import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import type { Counters } from '#lib/redis/counters.ts';
+import type { Outbox } from '#lib/redis/outbox.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logClientError, logger } from '#lib/runtime/logger.ts';
 import {
   bePatient,
   counters,
+  letterNotes,
   maxDeferrals,
   outbox,
-  prepareServices,
   publisher,
+  recoveryState,
 } from '#lib/runtime/services.ts';
-import { type RabbitMqMessage, rabbitmqEvent } from './rabbitmq-event.ts';
+import { isolatePoison } from './isolate-poison.ts';
+import { type Barrier, type Item, type Malformed, type Received, readBatch } from './read-batch.ts';
+import { createSetAside, type SetAside } from './set-aside.ts';
 
-/** The commands of a batch, in the order of the queue. */
-export type Batch<Command> = {
-  commands: readonly Command[];
+/** What a consumer function does with the commands of a batch. Runs at least once for each, so both steps may be repeated. */
+export type Consumer<Command, Uses, Stored = Command> = {
   /**
-   * Publishes what cannot be done yet to `<queue>.retry` and what never can to `<queue>.dead`, and waits until the broker
-   * has confirmed: only then may a dead command be settled, which takes it out of the outbox.
-   * @returns all that are dead now: what never can be done, and what was deferred too often
+   * Writes the commands to MySQL or the index, in the order of the queue, without losing or refusing silently any of them.
+   * @throws unavailable when a server cannot do its work now. Any other error is taken for the fault of a command.
    */
-  setAside: (placed: Pick<Placed<Command>, 'defer' | 'dead'>) => Promise<Command[]>;
+  store: <Of extends Command>(uses: Uses, commands: readonly Of[]) => Promise<Outcome<Of, Stored>>;
+  /** Makes Redis and the index's queue agree with what is stored, and with what is dead. @throws unavailable */
+  settle: (uses: Uses, outcome: { stored: readonly Stored[]; dead: readonly Command[] }) => Promise<void>;
 };
 
-type Delivery = { content: string; messageId: string | undefined; attempts: number };
+type Services = Providers<{
+  recoveryState: Pick<RecoveryState, 'passedEpoch' | 'passBarrier' | 'record'>;
+  letterNotes: LetterNotes;
+  publisher: Pick<Publisher, 'publish'>;
+  outbox: Pick<Outbox, 'forget'>;
+  counters: Pick<Counters, 'passBarrier' | 'noteDeferral'>;
+}> & { maxDeferrals: () => number };
 
-const barrier = z.strictObject({ barrier: z.string().min(1).max(100) });
-
-const toDelivery = ({ data, basicProperties }: RabbitMqMessage): Delivery => {
-  const attempts = basicProperties.headers?.attempts;
-  return {
-    content: Buffer.from(data, 'base64').toString('utf8'),
-    messageId: basicProperties.messageId ?? undefined,
-    attempts: typeof attempts === 'number' ? attempts : 0,
-  };
-};
-
-const parse = (content: string): unknown => {
-  try {
-    return JSON.parse(content);
-  } catch {
-    return undefined;
-  }
-};
+/** Where a command that was accepted here belongs, as far as a malformed one tells. */
+const accepted = z.object({
+  epoch: z.int().min(1),
+  commandId: z.int().min(1),
+  token: z.string().regex(/^[\w-]{1,64}$/),
+  chatNumber: z.int().min(1).max(4_294_967_295).optional(),
+  messageNumber: z.int().min(1).max(4_294_967_295).optional(),
+});
 
 const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).slice(0, 500);
 
-const publicationOf = (
-  queue: string,
-  { content, messageId }: Delivery,
-  headers: Record<string, string | number>,
-): Publication => ({ queue, content, headers, ...(messageId === undefined ? {} : { messageId }) });
+/** The commands without stragglers: first deliveries of an epoch before a barrier that is behind this queue already. */
+const withoutStragglers = <Command extends object>(items: readonly Item<Command>[], passedEpoch: number) => {
+  let passed = passedEpoch;
+  return items.flatMap((item) => {
+    if (item.kind === 'barrier') {
+      if (typeof item.barrier === 'object') passed = Math.max(passed, item.barrier.epoch);
+      return [];
+    }
+    const { command } = item;
+    const isStraggler = command.delivery.isFirst && (epochOf(command) ?? passed) < passed;
+    return isStraggler ? [] : [command];
+  });
+};
+
+const epochOf = (command: object): number | undefined =>
+  'epoch' in command && typeof command.epoch === 'number' ? command.epoch : undefined;
 
 /**
- * Makes a Lambda handler (Amazon MQ event source) of a function that persists a batch. Returning acknowledges the whole
- * batch, throwing puts all of it back: so nothing is thrown but what another time may mend. When a batch fails on
- * something other than a server that cannot do its work, its halves are tried, and theirs, and only those commands that
- * fail alone are set aside: poison is not in the way of its batch-mates. What is malformed is set aside when the rest is
- * done, so that it is set aside once, however often the batch has to come again.
+ * Makes the function that makes handlers for the Amazon MQ event source. Returning acknowledges a batch, throwing puts all
+ * of it back, so only the state of a server is thrown. The steps of a batch:
+ *
+ * 1. Read: commands, barriers, malformed messages. Stragglers are dropped; see docs/design.md, "Recovery".
+ * 2. Store what can be stored. A command on which MySQL or the index fails by itself is dead.
+ * 3. Publish dead letters, each once.
+ * 4. Settle what is stored and what is dead.
+ * 5. Publish deferred commands. This comes last: if a later step failed, each redelivery would double them.
+ * 6. Pass barriers: everything before them is stored, dead, or deferred with its number reserved.
  */
-export const consumerHandler = <Schema extends z.ZodType, Uses extends object>(
-  { queue, schema }: CommandContract<Schema>,
-  persist: (batch: Batch<z.output<Schema>>, uses: Uses) => Promise<void>,
-  providers: Providers<Uses>,
-) => {
-  type Command = z.output<Schema>;
-  bePatient();
-  const logOutage = logClientError(`What ${queue} needs`);
+export const createConsumerHandlers = ({
+  recoveryState,
+  letterNotes,
+  publisher,
+  outbox,
+  counters,
+  maxDeferrals,
+}: Services) => {
+  const forQueue = ({ queue, isCreation }: Pick<CommandContract, 'queue' | 'isCreation'>) => {
+    const setAside = createSetAside(queue, { publisher, letterNotes });
 
-  /** @returns for each whether it is dead */
-  const setAside = async (
-    items: { delivery: Delivery; reason: string; later: boolean }[],
-  ): Promise<boolean[]> => {
-    if (items.length === 0) return [];
-    const publications = items.map(({ delivery, reason, later }) => {
-      const attempts = delivery.attempts + 1;
-      return later && attempts <= maxDeferrals()
-        ? publicationOf(retryQueue(queue), delivery, { attempts, reason })
-        : publicationOf(deadQueue(queue), delivery, {
-            attempts,
-            reason: later ? `still not possible after ${delivery.attempts} attempts: ${reason}` : reason,
-          });
-    });
-    if (publications.some((publication) => publication.queue === retryQueue(queue)))
-      await counters().noteDeferral(queue);
-    await publisher().publish(publications);
-    const isDead = publications.map((publication) => publication.queue === deadQueue(queue));
-    const dead = items.filter((_item, i) => isDead[i]);
-    if (dead.length > 0) {
-      logger.error('Commands were set aside', {
-        queue,
-        count: dead.length,
-        commandIds: dead.slice(0, 20).map(({ delivery }) => delivery.messageId),
-        reason: dead[0]?.reason,
-      });
-    }
-    return isDead;
-  };
-
-  /** For what is no command, so that no function can settle it: the outbox may forget it. */
-  const bury = async (faults: { delivery: Delivery; reason: string }[]): Promise<void> => {
-    await setAside(faults.map((fault) => ({ ...fault, later: false })));
-    const ids = faults
-      .map(({ delivery }) => Number(delivery.messageId))
-      .filter((id) => Number.isSafeInteger(id) && id > 0);
-    await outbox().forget(queue, ids);
-  };
-
-  const run = async (deliveries: Map<Command, Delivery>, uses: Uses): Promise<void> => {
-    const deliveryOf = (command: Command): Delivery => {
-      const delivery = deliveries.get(command);
-      if (delivery === undefined) throw new Error('A command that is not of this batch was set aside');
-      return delivery;
-    };
-    await persist(
-      {
-        commands: [...deliveries.keys()],
-        setAside: async ({ defer, dead }) => {
-          const items = [
-            ...defer.map((one) => ({ ...one, delivery: deliveryOf(one.command), later: true })),
-            ...dead.map((one) => ({ ...one, delivery: deliveryOf(one.command), later: false })),
-          ];
-          const isDead = await setAside(items);
-          return items.filter((_item, i) => isDead[i]).map(({ command }) => command);
-        },
-      },
-      uses,
-    );
-  };
-
-  /** The function itself settles it, as it does what it finds dead: nothing is kept of a command that will not be stored. */
-  const buryAlone = (command: Command, delivery: Delivery, reason: string, uses: Uses): Promise<void> =>
-    persist(
-      {
-        commands: [],
-        setAside: async () => {
-          await setAside([{ delivery, reason, later: false }]);
-          return [command];
-        },
-      },
-      uses,
-    );
-
-  /**
-   * Halves a batch that fails until what fails is alone. That takes some twenty tries for a poisoned command in a batch
-   * of a thousand; one try for each command would outlast the function, and the same batch would come again for ever.
-   */
-  const runApart = async (deliveries: readonly [Command, Delivery][], uses: Uses): Promise<void> => {
-    try {
-      await run(new Map(deliveries), uses);
-    } catch (error) {
-      if (isKnownError(error, 'unavailable')) throw error;
-      const [first] = deliveries;
-      if (first !== undefined && deliveries.length === 1) {
-        await buryAlone(...first, reasonOf(error), uses);
-        return;
-      }
-      logger.warn('A batch failed; its halves are tried', { error, size: deliveries.length });
-      const middle = Math.ceil(deliveries.length / 2);
-      await runApart(deliveries.slice(0, middle), uses);
-      await runApart(deliveries.slice(middle), uses);
-    }
-  };
-
-  const handle = middy<unknown, void, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(async (event) => {
-    await prepareServices();
-    const uses = provide<Uses>(providers);
-    const deliveries = new Map<Command, Delivery>();
-    const malformed: { delivery: Delivery; reason: string }[] = [];
-    const barriers: string[] = [];
-    for (const message of Object.values(rabbitmqEvent.parse(event).rmqMessagesByQueue).flat()) {
-      const delivery = toDelivery(message);
-      const content = parse(delivery.content);
-      const mark = barrier.safeParse(content);
-      const command = schema.safeParse(content);
-      if (mark.success) barriers.push(mark.data.barrier);
-      else if (command.success) deliveries.set(command.data, delivery);
-      else
-        malformed.push({
-          delivery,
-          reason: `malformed: ${z.prettifyError(command.error)}`.slice(0, 500),
+    const dropStragglers = async <Command extends object>(items: readonly Item<Command>[]) => {
+      const isOfAnEpoch = items.some(
+        (item) => item.kind === 'command' && epochOf(item.command) !== undefined,
+      );
+      const commands = withoutStragglers(items, isOfAnEpoch ? await recoveryState().passedEpoch(queue) : 0);
+      const dropped = items.filter(({ kind }) => kind === 'command').length - commands.length;
+      if (dropped > 0) {
+        logger.warn('Commands of an earlier epoch were dropped; the relay publishes what was accepted', {
+          code: 'stragglers-dropped',
+          queue,
+          count: dropped,
         });
-    }
-    try {
-      if (deliveries.size > 0) await runApart([...deliveries], uses);
-      await bury(malformed);
-      for (const id of barriers) await counters().passBarrier(id);
-    } catch (error) {
-      // Lambda logs what is thrown, but not what it was made of: the server's own words.
-      if (isKnownError(error, 'unavailable')) logOutage(error);
-      throw error;
-    }
-  });
-  return (event: unknown, context: Context): Promise<void> =>
-    logContext.run({ function: context.functionName, requestId: context.awsRequestId, queue }, () =>
-      handle(event, context),
+      }
+      return commands;
+    };
+
+    /** Keeps the numbers of commands that no store recorded. */
+    const record = async (contents: readonly unknown[]): Promise<void> => {
+      const found = contents.flatMap((content) => accepted.safeParse(content).data ?? []);
+      if (found.length === 0) return;
+      await recoveryState().record({
+        queue,
+        highestId: Math.max(...found.map(({ commandId }) => commandId)),
+        reserved: isCreation ? found : [],
+        releasedIds: [],
+      });
+    };
+
+    /** For malformed messages, which no function can settle: the outbox forgets them. */
+    const forget = async (malformed: readonly Malformed[]): Promise<void> => {
+      const ids = malformed
+        .map(({ delivery }) => Number(delivery.messageId))
+        .filter((id) => Number.isSafeInteger(id) && id > 0);
+      await outbox().forget(queue, ids);
+    };
+
+    const defer = async (items: readonly SetAside[]): Promise<void> => {
+      if (items.length > 0) await counters().noteDeferral(queue);
+      await setAside.defer(items);
+    };
+
+    const pass = (barrier: Barrier): Promise<void> =>
+      typeof barrier === 'string'
+        ? counters().passBarrier(barrier)
+        : recoveryState().passBarrier(queue, barrier.epoch);
+
+    return { dropStragglers, record, bury: setAside.bury, forget, defer, pass };
+  };
+
+  return <Schema extends z.ZodType<object>, Uses extends object, Stored>(
+    contract: CommandContract<Schema>,
+    consumer: Consumer<z.output<Schema>, Uses, Stored>,
+    providers: Providers<Uses>,
+  ) => {
+    type Command = Received<z.output<Schema>>;
+    bePatient();
+    const logOutage = logClientError(`What ${contract.queue} needs`);
+    const { dropStragglers, record, bury, forget, defer, pass } = forQueue(contract);
+
+    const store = async (uses: Uses, commands: readonly Command[]): Promise<Outcome<Command, Stored>> =>
+      mergeOutcomes(
+        await isolatePoison(
+          commands,
+          (part) => consumer.store(uses, part),
+          async (command, error) => {
+            await record([command]);
+            return { stored: [], deferred: [], dead: [{ command, reason: reasonOf(error) }] };
+          },
+        ),
+      );
+
+    /** Splits deferred commands: those with attempts left, and those that are dead now. */
+    const expire = (deferred: Outcome<Command>['deferred']) => {
+      const { later = [], never = [] } = Object.groupBy(deferred, ({ command }) =>
+        command.delivery.attempts < maxDeferrals() ? 'later' : 'never',
+      );
+      const reasonFor = ({ command: { delivery }, reason }: (typeof never)[number]) =>
+        `still not possible after ${delivery.attempts} attempts: ${reason}`;
+      return { later, never: never.map((one) => ({ ...one, reason: reasonFor(one) })) };
+    };
+
+    const settle = async (uses: Uses, stored: readonly Stored[], dead: readonly Command[]): Promise<void> => {
+      const all = [
+        ...stored.map((one) => ({ stored: [one], dead: [] })),
+        ...dead.map((one) => ({ stored: [], dead: [one] })),
+      ];
+      await isolatePoison(
+        all,
+        (part) =>
+          consumer.settle(uses, {
+            stored: part.flatMap((one) => one.stored),
+            dead: part.flatMap((one) => one.dead),
+          }),
+        async (_one, error) => {
+          // It is stored or a dead letter already, and stays in the outbox, whose age is watched.
+          logger.error('A command could not be settled', {
+            code: 'settle-failed',
+            queue: contract.queue,
+            error,
+          });
+        },
+      );
+    };
+
+    const consume = async (event: unknown, uses: Uses): Promise<void> => {
+      const { items, malformed } = readBatch(event, contract.schema, { maxAttempts: maxDeferrals() });
+      const outcome = await store(uses, await dropStragglers(items));
+      const { later, never } = expire(outcome.deferred);
+      const dead = [...outcome.dead, ...never];
+      await record(malformed.map(({ content }) => content));
+      await bury([...dead.map(toSetAside), ...malformed]);
+      await settle(
+        uses,
+        outcome.stored,
+        dead.map(({ command }) => command),
+      );
+      await forget(malformed);
+      await defer(later.map(toSetAside));
+      for (const item of items) if (item.kind === 'barrier') await pass(item.barrier);
+    };
+
+    const handle = middy<unknown, void, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
+      async (event) => {
+        try {
+          await consume(event, provide<Uses>(providers));
+        } catch (error) {
+          // Lambda logs what is thrown, but not its cause: the server's own words.
+          if (isKnownError(error, 'unavailable')) logOutage(error);
+          throw error;
+        }
+      },
     );
+    return (event: unknown, context: Context): Promise<void> =>
+      logContext.run(
+        { function: context.functionName, requestId: context.awsRequestId, queue: contract.queue },
+        () => handle(event, context),
+      );
+  };
 };
+
+const toSetAside = <Command>({
+  command,
+  reason,
+}: {
+  command: Received<Command>;
+  reason: string;
+}): SetAside => ({
+  delivery: command.delivery,
+  reason,
+});
+
+/** Makes the handler of a consumer function on this environment's servers. */
+export const consumerHandler = createConsumerHandlers({
+  counters,
+  letterNotes,
+  maxDeferrals,
+  outbox,
+  publisher,
+  recoveryState,
+});

@@ -1,112 +1,155 @@
 import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
-import { instant, number, token } from './fields.ts';
+import { body, instant, name, title, token } from './fields.ts';
+
+/** Clocks of two machines may differ by so much. */
+const SKEW_MS = 5 * 60 * 1000;
 
 const id = z.int().min(1);
-const text = (maximum: number) => z.string().min(1).max(maximum);
+/** The next number must fit its column as well: whoever stores a number moves the counter up to it. */
+const number = z
+  .int()
+  .min(1)
+  .max(limits.number - 1);
+/** A name that was given at sign-up, perhaps by the rules of an earlier version. */
+const senderName = z
+  .string()
+  .min(1)
+  .max(limits.name)
+  .refine((text) => text.isWellFormed(), { error: 'Must be well-formed Unicode (no lone surrogate)' });
+
+/** The bounds of a request's `createdAt`. */
+const date = instant
+  .transform((text) => Date.parse(text))
+  .refine((ms) => ms >= 0 && ms <= Date.now() + limits.futureMs + SKEW_MS, {
+    error: 'Must be between 1970 and a day from now',
+  });
 
 /**
- * The accepting script's number for the command: microseconds since the epoch, higher for every command accepted.
- * It names the command, and is the version of what the command writes. One that comes without it (from another
- * program) takes the microseconds of its `date`.
+ * `commandId`: microseconds since the epoch, higher for every command accepted here. It names the command, and is the
+ * version of what the command writes. `epoch`: the opening of the gate under which the command was accepted. Commands
+ * of other programs have neither.
  */
-const commandId = z.int().min(1).optional();
+const origin = { commandId: z.int().min(1).optional(), epoch: z.int().min(1).optional() };
+type Origin = { date: number; commandId?: number | undefined; epoch?: number | undefined };
+
+const nowMicros = () => Date.now() * 1000;
+const isNotAhead = ({ commandId = 0, epoch }: Origin) =>
+  epoch !== undefined || commandId <= nowMicros() + (limits.futureMs + SKEW_MS) * 1000;
+const ahead = { path: ['commandId'], error: 'Must not be a time in the future' };
+
+const toIdentity = ({ commandId, date }: Origin) => commandId ?? Math.max(1, date * 1000);
+
+/** A creation without an id is named by its date, the same at every delivery. A date ahead must not outlast later edits. */
+const creation = <Command extends Origin>({ date, ...command }: Command) => {
+  const commandId = toIdentity({ ...command, date });
+  const version = command.epoch === undefined ? Math.min(commandId, nowMicros()) : commandId;
+  return { ...command, dateMs: date, commandId, version };
+};
+/** An edit without an id is as new as its date, and no newer than now. */
+const edit = <Command extends Origin>({ date, ...command }: Command) => ({
+  ...command,
+  dateMs: date,
+  commandId: command.commandId ?? Math.min(toIdentity({ ...command, date }), nowMicros()),
+});
 
 export type CommandContract<Schema extends z.ZodType = z.ZodType> = {
   /** Name of the queue and of the command. */
   queue: string;
   /** Key of the consumer function in serverless.yml. */
   function: string;
+  /** The command gives a number to what it creates. */
+  isCreation: boolean;
   schema: Schema;
 };
 
 const command = <Schema extends z.ZodType>(contract: CommandContract<Schema>) => contract;
 
-const versioned = <Command extends { date: string; commandId?: number | undefined }>(given: Command) => ({
-  ...given,
-  commandId: given.commandId ?? Math.max(1, Date.parse(given.date) * 1000),
-});
-
 export const createApplicationCommand = command({
   queue: 'create-application',
   function: 'persistApplication',
+  isCreation: true,
   schema: z
-    .object({ token, name: text(limits.name), creatorId: id, date: instant, commandId })
-    .transform(versioned),
+    .object({ token, name, creatorId: id, date, ...origin })
+    .refine(isNotAhead, ahead)
+    .transform(creation),
 });
 
 export const updateApplicationCommand = command({
   queue: 'update-application',
   function: 'persistApplicationUpdate',
-  schema: z.object({ token, name: text(limits.name), date: instant, commandId }).transform(versioned),
+  isCreation: false,
+  schema: z
+    .object({ token, name, date, ...origin })
+    .refine(isNotAhead, ahead)
+    .transform(edit),
 });
 
 export const createChatCommand = command({
   queue: 'create-chat',
   function: 'persistChat',
+  isCreation: true,
   schema: z
-    .object({
-      token,
-      chatNumber: number,
-      creatorId: id,
-      title: text(limits.title).optional(),
-      date: instant,
-      commandId,
-    })
-    .transform(versioned),
+    .object({ token, chatNumber: number, creatorId: id, title: title.nullish(), date, ...origin })
+    .refine(isNotAhead, ahead)
+    .transform(creation),
 });
 
 export const createMessageCommand = command({
   queue: 'create-message',
   function: 'persistMessage',
+  isCreation: true,
   schema: z
     .object({
       token,
       chatNumber: number,
       messageNumber: number,
       senderId: id,
-      senderName: text(limits.name).optional(),
-      body: text(limits.body),
-      date: instant,
-      commandId,
+      senderName: senderName.nullish(),
+      body,
+      date,
+      ...origin,
     })
-    .transform(versioned),
+    .refine(isNotAhead, ahead)
+    .transform(creation),
 });
 
 export const updateMessageCommand = command({
   queue: 'update-message',
   function: 'persistMessageUpdate',
+  isCreation: false,
   schema: z
-    .object({
-      token,
-      chatNumber: number,
-      messageNumber: number,
-      body: text(limits.body),
-      date: instant,
-      commandId,
-    })
-    .transform(versioned),
+    .object({ token, chatNumber: number, messageNumber: number, body, date, ...origin })
+    .refine(isNotAhead, ahead)
+    .transform(edit),
 });
+
+/** As the index takes it: in UTC, with milliseconds. */
+const indexedInstant = date.transform((ms) => new Date(ms).toISOString());
 
 export const indexMessageCommand = command({
   queue: 'index-message',
   function: 'indexMessage',
+  isCreation: false,
   schema: z.object({
     token,
     chatNumber: number,
     messageNumber: number,
     senderName: z.string(),
-    body: text(limits.body),
-    createdAt: instant,
-    editedAt: instant.optional(),
+    body,
+    createdAt: indexedInstant,
+    editedAt: indexedInstant.nullish(),
     version: z.int().min(1),
   }),
 });
 
-export type CreateApplication = z.output<(typeof createApplicationCommand)['schema']>;
+/** `version`: of the row that the command creates; the command's id where absent. */
+type Creation<Output> = Omit<Output, 'version'> & { version?: number };
+
+export type CreateApplication = Creation<z.output<(typeof createApplicationCommand)['schema']>>;
 export type UpdateApplication = z.output<(typeof updateApplicationCommand)['schema']>;
-export type CreateChat = z.output<(typeof createChatCommand)['schema']>;
-export type CreateMessage = z.output<(typeof createMessageCommand)['schema']>;
+export type CreateChat = Creation<z.output<(typeof createChatCommand)['schema']>>;
+export type CreateMessage = Creation<z.output<(typeof createMessageCommand)['schema']>>;
 export type UpdateMessage = z.output<(typeof updateMessageCommand)['schema']>;
 export type IndexMessage = z.output<(typeof indexMessageCommand)['schema']>;
 

@@ -1,17 +1,16 @@
 import * as z from 'zod';
 import {
   body,
+  boundedDepth,
   examples,
   instant,
   number,
   numberInPath,
-  optional,
   optionalPage,
   paging,
   searchText,
   token,
-  withBoundedDepth,
-  withRule,
+  tooDeep,
 } from './fields.ts';
 import { route } from './route.ts';
 
@@ -51,11 +50,9 @@ const found = z
   })
   .meta({ id: 'FoundMessage', description: 'A message that matches' });
 
-const sentAt = instant
-  .refine((value) => Date.parse(value) >= 0, { error: 'Must not lie before 1970-01-01T00:00:00Z' })
-  .describe(
-    'When it was written, with an offset: from 1970-01-01T00:00:00Z to 24 hours from now; kept to the millisecond. The time of acceptance where absent',
-  );
+const sentAt = instant.describe(
+  'When it was written, with an offset, at most 24 hours ahead; kept to the millisecond. The time of acceptance where absent',
+);
 
 export const createMessage = route({
   function: 'createMessage',
@@ -66,7 +63,7 @@ export const createMessage = route({
   description:
     'Messages are numbered 1, 2, 3, … in their chat, in the order in which they are accepted. Whoever reads the chat after the answer sees the message; search finds it about a second later.',
   authentication: 'bearer',
-  request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
+  request: { path: inChat, body: z.strictObject({ body, createdAt: sentAt.optional() }) },
   response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
   creates: true,
   errors: ['bad-input', 'not-found', 'unavailable'],
@@ -92,13 +89,6 @@ export const updateMessageByBody = route({
   request: { path: inChat, body: z.strictObject({ messageNumber: number, body }) },
 });
 
-const before = z
-  .string()
-  .min(1)
-  .max(200)
-  .optional()
-  .describe('A cursor from the `Link` header of the page before; instead of `page`');
-
 export const listMessages = route({
   function: 'listMessages',
   method: 'GET',
@@ -110,13 +100,22 @@ export const listMessages = route({
   authentication: 'bearer',
   request: {
     path: inChat,
-    query: withBoundedDepth(
-      withRule(
-        z.strictObject({ ...paging, page: optionalPage, before }),
-        ({ page, before }) => page === undefined || before === undefined,
-        { path: ['before'], error: 'Goes instead of page, not with it' },
-      ),
-    ),
+    query: z
+      .strictObject({
+        ...paging,
+        page: optionalPage,
+        before: z
+          .string()
+          .min(1)
+          .max(200)
+          .optional()
+          .describe('A cursor from the `Link` header of the page before; instead of `page`'),
+      })
+      .refine(({ page, before }) => page === undefined || before === undefined, {
+        path: ['before'],
+        error: 'Goes instead of page, not with it',
+      })
+      .refine(({ page = 1, limit }) => boundedDepth({ page, limit }), tooDeep),
   },
   response: z.array(message).describe('A part of the list'),
   list: true,
@@ -148,11 +147,8 @@ const upTo = numberInPath
   );
 
 /** OpenSearch's own bound on how deep a result may be paged (`index.max_result_window`). */
-const withinResultWindow = <Schema extends z.ZodType<{ page: number; limit: number }>>(schema: Schema) =>
-  withRule(schema, ({ page, limit }) => page * limit <= 10_000, {
-    path: ['page'],
-    error: 'Must stay within the best 10000 matches',
-  });
+const withinResultWindow = ({ page, limit }: { page: number; limit: number }) => page * limit <= 10_000;
+const beyondResultWindow = { path: ['page'], error: 'Must stay within the best 10000 matches' };
 
 export const searchMessages = route({
   function: 'searchMessages',
@@ -165,7 +161,9 @@ export const searchMessages = route({
   authentication: 'bearer',
   request: {
     path: inChat,
-    query: withinResultWindow(z.strictObject({ q: searchText, ...paging, highlight, upTo })),
+    query: z
+      .strictObject({ q: searchText, ...paging, highlight, upTo })
+      .refine(withinResultWindow, beyondResultWindow),
   },
   response: z.array(found).describe('A part of the list'),
   list: true,
@@ -180,20 +178,21 @@ export const searchByQuery = route({
   path: '/search',
   summary: 'Search the messages of a chat, in the form of the older API',
   request: {
-    query: withinResultWindow(
-      z.strictObject({
+    query: z
+      .strictObject({
         application_token: token,
         chat_number: numberInPath,
         body: searchText,
         ...paging,
         highlight,
         upTo,
-      }),
-    ).transform(({ application_token, chat_number, body: q, ...rest }) => ({
-      token: application_token,
-      chatNumber: chat_number,
-      q,
-      ...rest,
-    })),
+      })
+      .refine(withinResultWindow, beyondResultWindow)
+      .transform(({ application_token, chat_number, body: q, ...rest }) => ({
+        token: application_token,
+        chatNumber: chat_number,
+        q,
+        ...rest,
+      })),
   },
 });

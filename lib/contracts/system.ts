@@ -13,7 +13,6 @@ const health = z
 export const getHealth = route({
   function: 'getHealth',
   method: 'GET',
-  alsoHead: true,
   path: '/health',
   tag: 'System',
   summary: 'Whether every part answers; 503 names the one that does not',
@@ -50,15 +49,15 @@ export const getDocs = route({
   errors: [],
 });
 
-/** Not a part of the API: requests that no route takes. */
+/** Not a part of the API: what answers outside it. */
 export const unknownRoute = route({
   function: 'rejectUnknownRoute',
   method: 'GET',
   path: '*',
   tag: 'System',
   summary: 'Not a route of this API',
-  authentication: 'bearer',
-  request: { path: z.strictObject({ path: z.string() }), query: z.looseObject({}) },
+  authentication: 'none',
+  request: { query: z.looseObject({}) },
   response: z.object({}),
   errors: ['not-found'],
 });

@@ -1,18 +1,19 @@
-/** What became of the commands of a batch. Deferred: not possible yet, again later. Dead: never possible. */
-export type Placed<Command> = {
-  done: Command[];
-  defer: { command: Command; reason: string }[];
-  dead: { command: Command; reason: string }[];
+/** A command that was not stored, and why. */
+export type Refusal<Command> = { command: Command; reason: string };
+
+/** What became of the commands of a batch. `Stored` is what settling needs to know of a stored command. */
+export type Outcome<Command, Stored = Command> = {
+  stored: Stored[];
+  /** Not possible yet, such as a message whose chat is not stored: tried again later. */
+  deferred: Refusal<Command>[];
+  /** Never possible: becomes a dead letter. */
+  dead: Refusal<Command>[];
 };
 
-/** Groups in the order of first appearance. */
-export const groupBy = <Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> => {
-  const groups = new Map<Key, Item[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
-  return groups;
-};
+export const mergeOutcomes = <Command, Stored>(
+  outcomes: readonly Outcome<Command, Stored>[],
+): Outcome<Command, Stored> => ({
+  stored: outcomes.flatMap(({ stored }) => stored),
+  deferred: outcomes.flatMap(({ deferred }) => deferred),
+  dead: outcomes.flatMap(({ dead }) => dead),
+});

@@ -1,96 +1,128 @@
 import type { CreateApplication, UpdateApplication } from '#lib/contracts/commands.ts';
-import type { Placed } from '#lib/domain/batch.ts';
-import { type Database, keepWhatIsThere, placeholders, toDateTime, tuples } from './database.ts';
+import type { Outcome } from '#lib/domain/batch.ts';
+import { type Database, keepWhatIsThere, placeholders, type Row, toDateTime, tuples } from './database.ts';
+import { handledOf, ofCreation, recordHandled } from './recovery-state.ts';
+import { findUserNames } from './users.ts';
 
 export type ApplicationRow = { token: string; name: string; chatsCount: number; creatorId: number };
 
+/** Inserts those that are not stored, and tells by the rows whose token each is. */
+const insertApplications = async <Command extends CreateApplication>(
+  database: Database,
+  candidates: readonly Command[],
+): Promise<Pick<Outcome<Command>, 'stored' | 'dead'>> => {
+  if (candidates.length === 0) return { stored: [], dead: [] };
+  await database.write(
+    `INSERT INTO applications (token, name, created_at, updated_at, creator_id, command_id, version)
+     VALUES ${tuples(candidates.length, 7)} ${keepWhatIsThere}`,
+    candidates.flatMap((command) => {
+      const at = toDateTime(command.dateMs);
+      const { token, name, creatorId, commandId, version = commandId } = command;
+      return [token, name, at, at, creatorId, commandId, version];
+    }),
+  );
+  const rows = await database.select(
+    `SELECT token, name, creator_id, command_id, version FROM applications
+     WHERE token IN (${placeholders(candidates.length)})`,
+    candidates.map(({ token }) => token),
+  );
+  const owners = new Map(rows.map((row) => [row.token, row]));
+  const isOurs = (command: CreateApplication): boolean => {
+    const row = owners.get(command.token);
+    // Two commands without an id of their own may have the same date: then their contents tell them apart.
+    return (
+      row?.command_id === command.commandId &&
+      row.creator_id === command.creatorId &&
+      (row.version !== row.command_id || row.name === command.name)
+    );
+  };
+  return {
+    stored: candidates.filter(isOurs),
+    dead: candidates
+      .filter((command) => !isOurs(command))
+      .map((command) => ({ command, reason: 'the token belongs to another command' })),
+  };
+};
+
+/**
+ * The rows exist and are never deleted: the insert always takes its second branch. `version` is set last, since MySQL
+ * evaluates from left to right.
+ */
+const renameApplications = async (
+  database: Database,
+  commands: readonly UpdateApplication[],
+  rows: ReadonlyMap<string, Row>,
+): Promise<void> => {
+  if (commands.length === 0) return;
+  await database.write(
+    `INSERT INTO applications (id, token, name, created_at, updated_at, creator_id, command_id, version)
+     VALUES ${tuples(commands.length, 8)}
+     ON DUPLICATE KEY UPDATE
+       name = IF(VALUES(version) > version, VALUES(name), name),
+       updated_at = IF(VALUES(version) > version, VALUES(updated_at), updated_at),
+       version = GREATEST(version, VALUES(version))`,
+    commands.flatMap(({ token, name, dateMs, commandId }) => {
+      const row = rows.get(token);
+      const createdAt = toDateTime(row?.created_at.getTime());
+      return [
+        row?.id,
+        token,
+        name,
+        createdAt,
+        toDateTime(dateMs),
+        row?.creator_id,
+        row?.command_id,
+        commandId,
+      ];
+    }),
+  );
+};
+
 export const createApplications = (database: Database) => ({
-  /** Inserts what is not there; the same token from another command is a collision. */
-  insert: async (batch: readonly CreateApplication[]): Promise<Placed<CreateApplication>> => {
-    const placed: Placed<CreateApplication> = { done: [], defer: [], dead: [] };
-    if (batch.length === 0) return placed;
-    const known = await knownUsers(
+  /** Inserts applications that are not stored. A token that another command has is never given up: this one is dead. */
+  insert: async <Command extends CreateApplication>(batch: readonly Command[]): Promise<Outcome<Command>> => {
+    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
+    const users = await findUserNames(
       database,
       batch.map(({ creatorId }) => creatorId),
     );
     const candidates = batch.filter((command) => {
-      if (known.has(command.creatorId)) return true;
-      placed.dead.push({ command, reason: 'unknown creator' });
+      if (users.has(command.creatorId)) return true;
+      outcome.dead.push({ command, reason: 'unknown creator' });
       return false;
     });
-    if (candidates.length === 0) return placed;
-    await database.write(
-      `INSERT INTO applications (token, name, created_at, updated_at, creator_id, command_id, version)
-       VALUES ${tuples(candidates.length, 7)} ${keepWhatIsThere}`,
-      candidates.flatMap((command) => {
-        const at = toDateTime(Date.parse(command.date));
-        return [command.token, command.name, at, at, command.creatorId, command.commandId, command.commandId];
-      }),
-    );
-    const rows = await database.select(
-      `SELECT token, name, creator_id, command_id, version FROM applications
-       WHERE token IN (${placeholders(candidates.length)})`,
-      candidates.map(({ token }) => token),
-    );
-    const owner = new Map(rows.map((row) => [row.token, row]));
-    for (const command of candidates) {
-      const row = owner.get(command.token);
-      // Two commands without an id of their own may have the same date: then what they say tells them apart.
-      const isOurs =
-        row?.command_id === command.commandId &&
-        row?.creator_id === command.creatorId &&
-        (row?.version !== row?.command_id || row?.name === command.name);
-      if (isOurs) placed.done.push(command);
-      else placed.dead.push({ command, reason: 'the token belongs to another command' });
-    }
-    return placed;
+    return database.transaction(async (transaction) => {
+      const { stored, dead } = await insertApplications(transaction, candidates);
+      const whole = { ...outcome, stored, dead: [...outcome.dead, ...dead] };
+      await recordHandled(transaction, handledOf('create-application', batch, ofCreation(whole)));
+      return whole;
+    });
   },
 
-  /** Applies the newest of each; one whose application is not there yet is deferred. */
-  update: async (batch: readonly UpdateApplication[]): Promise<Placed<UpdateApplication>> => {
-    const placed: Placed<UpdateApplication> = { done: [], defer: [], dead: [] };
-    if (batch.length === 0) return placed;
+  /** Applies the newest rename of each application. A rename whose application is not stored yet is deferred. */
+  update: async <Command extends UpdateApplication>(batch: readonly Command[]): Promise<Outcome<Command>> => {
     const rows = await database.select(
       `SELECT id, token, created_at, creator_id, command_id FROM applications
        WHERE token IN (${placeholders(batch.length)})`,
       batch.map(({ token }) => token),
     );
     const byToken = new Map(rows.map((row) => [row.token, row]));
-    const newest = new Map<string, UpdateApplication>();
+    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
+    const newest = new Map<string, Command>();
     for (const command of batch) {
       if (!byToken.has(command.token)) {
-        placed.defer.push({ command, reason: 'its application is not stored yet' });
+        outcome.deferred.push({ command, reason: 'its application is not stored yet' });
         continue;
       }
-      placed.done.push(command);
+      outcome.stored.push(command);
       const other = newest.get(command.token);
       if (other === undefined || other.commandId < command.commandId) newest.set(command.token, command);
     }
-    if (newest.size === 0) return placed;
-    // The rows are there and are never deleted: the insert always takes its second branch. `version` is set last,
-    // since MySQL evaluates from left to right.
-    await database.write(
-      `INSERT INTO applications (id, token, name, created_at, updated_at, creator_id, command_id, version)
-       VALUES ${tuples(newest.size, 8)}
-       ON DUPLICATE KEY UPDATE
-         name = IF(VALUES(version) > version, VALUES(name), name),
-         updated_at = IF(VALUES(version) > version, VALUES(updated_at), updated_at),
-         version = GREATEST(version, VALUES(version))`,
-      [...newest.values()].flatMap((command) => {
-        const row = byToken.get(command.token);
-        return [
-          row?.id,
-          command.token,
-          command.name,
-          toDateTime(row?.created_at.getTime()),
-          toDateTime(Date.parse(command.date)),
-          row?.creator_id,
-          row?.command_id,
-          command.commandId,
-        ];
-      }),
-    );
-    return placed;
+    await database.transaction(async (transaction) => {
+      await renameApplications(transaction, [...newest.values()], byToken);
+      await recordHandled(transaction, handledOf('update-application', batch, { refused: [], stored: [] }));
+    });
+    return outcome;
   },
 
   find: async (token: string): Promise<ApplicationRow | undefined> => {
@@ -172,18 +204,5 @@ const toApplication = (row: {
   chatsCount: row.chats_count ?? 0,
   creatorId: row.creator_id ?? 0,
 });
-
-/** Names of those users that exist. */
-export const knownUsers = async (
-  database: Database,
-  ids: readonly number[],
-): Promise<Map<number, string>> => {
-  const distinct = [...new Set(ids)];
-  const rows = await database.select(
-    `SELECT id, name FROM users WHERE id IN (${placeholders(distinct.length)})`,
-    distinct,
-  );
-  return new Map(rows.map((row) => [row.id, row.name]));
-};
 
 export type Applications = ReturnType<typeof createApplications>;

@@ -1,19 +1,18 @@
 import type { CreateChat } from '#lib/contracts/commands.ts';
-import { groupBy, type Placed } from '#lib/domain/batch.ts';
-import { knownUsers } from './applications.ts';
+import type { Outcome } from '#lib/domain/batch.ts';
+import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
 import { type Database, keepWhatIsThere, placeholders, toDateTime, tuples, type Value } from './database.ts';
+import { handledOf, ofCreation, recordHandled } from './recovery-state.ts';
+import { findUserNames } from './users.ts';
 
 export type ChatRow = { chatNumber: number; title: string | undefined; messagesCount: number };
-
-type ChatRef = { token: string; chatNumber: number };
-export const chatKey = ({ token, chatNumber }: ChatRef) => `${token}:${chatNumber}`;
 
 /**
  * `(token = ? AND number IN (…)) OR …`: a range on the index (token, number) for both MySQL and MariaDB, which do not
  * both make one of a list of row values.
  */
-const whereChats = (refs: readonly ChatRef[]): { sql: string; values: Value[] } => {
-  const groups = [...groupBy(refs, ({ token }) => token)].map(
+const whereChats = (refs: readonly ChatReference[]): { sql: string; values: Value[] } => {
+  const groups = [...Map.groupBy(refs, ({ token }) => token)].map(
     ([token, group]) => [token, [...new Set(group.map(({ chatNumber }) => chatNumber))]] as const,
   );
   return {
@@ -24,79 +23,91 @@ const whereChats = (refs: readonly ChatRef[]): { sql: string; values: Value[] } 
   };
 };
 
-/** Ids of those chats that are stored, by `chatKey`. */
+/** @returns the ids of those of the chats that are stored, by {@link chatReference} */
 export const findChatIds = async (
   database: Database,
-  refs: readonly ChatRef[],
+  refs: readonly ChatReference[],
 ): Promise<Map<string, number>> => {
   const { sql, values } = whereChats(refs);
   const rows = await database.select(`SELECT id, token, number FROM chats WHERE ${sql}`, values);
-  return new Map(rows.map((row) => [chatKey({ token: row.token, chatNumber: row.number }), row.id]));
+  return new Map(rows.map((row) => [chatReference({ token: row.token, chatNumber: row.number }), row.id]));
+};
+
+const findApplicationIds = async (
+  database: Database,
+  tokens: readonly string[],
+): Promise<Map<string, number>> => {
+  const rows = await database.select(
+    `SELECT id, token FROM applications WHERE token IN (${placeholders(tokens.length)})`,
+    tokens,
+  );
+  return new Map(rows.map((row) => [row.token, row.id]));
+};
+
+/** Inserts those that are not stored, and tells by the rows whose number each is. */
+const insertChats = async <Command extends CreateChat>(
+  database: Database,
+  candidates: readonly Command[],
+  applicationIds: ReadonlyMap<string, number>,
+): Promise<Pick<Outcome<Command>, 'stored' | 'dead'>> => {
+  if (candidates.length === 0) return { stored: [], dead: [] };
+  await database.write(
+    `INSERT INTO chats (application_id, token, number, title, created_at, updated_at, creator_id, command_id)
+     VALUES ${tuples(candidates.length, 8)} ${keepWhatIsThere}`,
+    candidates.flatMap(({ token, chatNumber, title = null, dateMs, creatorId, commandId }) => {
+      const at = toDateTime(dateMs);
+      return [applicationIds.get(token) ?? null, token, chatNumber, title, at, at, creatorId, commandId];
+    }),
+  );
+  const { sql, values } = whereChats(candidates);
+  const rows = await database.select(
+    `SELECT token, number, title, creator_id, command_id FROM chats WHERE ${sql}`,
+    values,
+  );
+  const owners = new Map(
+    rows.map((row) => [chatReference({ token: row.token, chatNumber: row.number }), row]),
+  );
+  const isOurs = (command: CreateChat): boolean => {
+    const row = owners.get(chatReference(command));
+    // Two commands without an id of their own may have the same date: then their contents tell them apart.
+    return (
+      row?.command_id === command.commandId &&
+      row.creator_id === command.creatorId &&
+      row.title === (command.title ?? null)
+    );
+  };
+  return {
+    stored: candidates.filter(isOurs),
+    dead: candidates
+      .filter((command) => !isOurs(command))
+      .map((command) => ({ command, reason: 'the number belongs to another command' })),
+  };
 };
 
 export const createChats = (database: Database) => ({
-  /** Inserts what is not there; a chat whose application is not there yet is deferred. */
-  insert: async (batch: readonly CreateChat[]): Promise<Placed<CreateChat>> => {
-    const placed: Placed<CreateChat> = { done: [], defer: [], dead: [] };
-    if (batch.length === 0) return placed;
-    const tokens = [...new Set(batch.map(({ token }) => token))];
-    const [users, applications] = await Promise.all([
-      knownUsers(
+  /** Inserts chats that are not stored. A chat whose application is not stored yet is deferred. */
+  insert: async <Command extends CreateChat>(batch: readonly Command[]): Promise<Outcome<Command>> => {
+    const [users, applicationIds] = await Promise.all([
+      findUserNames(
         database,
         batch.map(({ creatorId }) => creatorId),
       ),
-      database.select(
-        `SELECT id, token FROM applications WHERE token IN (${placeholders(tokens.length)})`,
-        tokens,
-      ),
+      findApplicationIds(database, [...new Set(batch.map(({ token }) => token))]),
     ]);
-    const applicationIds = new Map(applications.map((row) => [row.token, row.id]));
+    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
     const candidates = batch.filter((command) => {
-      if (!users.has(command.creatorId)) {
-        placed.dead.push({ command, reason: 'unknown creator' });
-        return false;
-      }
-      if (!applicationIds.has(command.token)) {
-        placed.defer.push({ command, reason: 'its application is not stored yet' });
-        return false;
-      }
-      return true;
+      if (!users.has(command.creatorId)) outcome.dead.push({ command, reason: 'unknown creator' });
+      else if (!applicationIds.has(command.token))
+        outcome.deferred.push({ command, reason: 'its application is not stored yet' });
+      else return true;
+      return false;
     });
-    if (candidates.length === 0) return placed;
-    await database.write(
-      `INSERT INTO chats (application_id, token, number, title, created_at, updated_at, creator_id, command_id)
-       VALUES ${tuples(candidates.length, 8)} ${keepWhatIsThere}`,
-      candidates.flatMap((command) => {
-        const at = toDateTime(Date.parse(command.date));
-        return [
-          applicationIds.get(command.token),
-          command.token,
-          command.chatNumber,
-          command.title ?? null,
-          at,
-          at,
-          command.creatorId,
-          command.commandId,
-        ];
-      }),
-    );
-    const { sql, values } = whereChats(candidates);
-    const rows = await database.select(
-      `SELECT token, number, title, creator_id, command_id FROM chats WHERE ${sql}`,
-      values,
-    );
-    const owner = new Map(rows.map((row) => [chatKey({ token: row.token, chatNumber: row.number }), row]));
-    for (const command of candidates) {
-      const row = owner.get(chatKey(command));
-      // Two commands without an id of their own may have the same date: then what they say tells them apart.
-      const isOurs =
-        row?.command_id === command.commandId &&
-        row?.creator_id === command.creatorId &&
-        row?.title === (command.title ?? null);
-      if (isOurs) placed.done.push(command);
-      else placed.dead.push({ command, reason: 'the number belongs to another command' });
-    }
-    return placed;
+    return database.transaction(async (transaction) => {
+      const { stored, dead } = await insertChats(transaction, candidates, applicationIds);
+      const whole = { ...outcome, stored, dead: [...outcome.dead, ...dead] };
+      await recordHandled(transaction, handledOf('create-chat', batch, ofCreation(whole)));
+      return whole;
+    });
   },
 
   find: async (token: string, chatNumber: number): Promise<ChatRow | undefined> => {
@@ -117,13 +128,13 @@ export const createChats = (database: Database) => ({
   },
 
   /** Raises counts. @returns those that are stored now */
-  raiseMessagesCounts: async <Count extends ChatRef & { count: number }>(
+  raiseMessagesCounts: async <Count extends ChatReference & { count: number }>(
     counts: readonly Count[],
   ): Promise<Count[]> => {
     if (counts.length === 0) return [];
     const ids = await findChatIds(database, counts);
     const stored = counts.flatMap((count) => {
-      const id = ids.get(chatKey(count));
+      const id = ids.get(chatReference(count));
       return id === undefined ? [] : [{ id, count }];
     });
     if (stored.length === 0) return [];
@@ -140,7 +151,7 @@ export const createChats = (database: Database) => ({
   highestMessageNumbers: async (
     afterId: number,
     count: number,
-  ): Promise<(ChatRef & { id: number; highest: number; messagesCount: number })[]> => {
+  ): Promise<(ChatReference & { id: number; highest: number; messagesCount: number })[]> => {
     // Ordered by the whole of the index: by the number alone MySQL would read every message of a chat, and sort.
     const rows = await database.select(
       `SELECT c.id, c.token, c.number, c.messages_count,

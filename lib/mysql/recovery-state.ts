@@ -1,3 +1,4 @@
+import type { Outcome } from '#lib/domain/batch.ts';
 import { type Database, placeholders, toDateTime, tuples, type Value } from './database.ts';
 
 /** A number that was given: of an application (its token alone), of a chat, or of a message. */
@@ -11,6 +12,9 @@ export type QueueState = {
   /** The highest id among the accepted commands that are stored, deferred or dead: the witness. */
   highestId: number;
 };
+
+/** A command; only one that was accepted here has an epoch. */
+type Accepted = { commandId: number; epoch?: number | undefined };
 
 /** What a batch leaves behind for a recovery, beside its rows. Empty lists and 0 write nothing. */
 export type Handled = {
@@ -29,9 +33,35 @@ const placeValues = ({ token, chatNumber = 0, messageNumber = 0 }: Place): Value
   messageNumber,
 ];
 
-/** Deletes the reservations of these commands. */
+/** Of an outcome: the creations whose numbers are reserved, and those that are stored. */
+export const ofCreation = <Command, Stored>({ stored, deferred, dead }: Outcome<Command, Stored>) => ({
+  stored,
+  refused: [...deferred, ...dead].map(({ command }) => command),
+});
+
+/** What a batch of a queue leaves behind. Commands of other programs neither move the witness nor reserve numbers. */
+export const handledOf = (
+  queue: string,
+  batch: readonly Accepted[],
+  { refused, stored }: { refused: readonly (Place & Accepted)[]; stored: readonly { commandId: number }[] },
+): Handled => {
+  let highestId = 0;
+  for (const { commandId, epoch } of batch) {
+    if (epoch !== undefined && commandId > highestId) highestId = commandId;
+  }
+  return {
+    queue,
+    highestId,
+    reserved: refused.filter(({ epoch }) => epoch !== undefined),
+    releasedIds: stored.map(({ commandId }) => commandId),
+  };
+};
+
+/** Deletes the reservations of these commands. There are none most of the time, which one short query tells. */
 export const release = async (database: Database, commandIds: readonly number[]): Promise<void> => {
   if (commandIds.length === 0) return;
+  const [newest] = await database.select('SELECT MAX(id) AS id FROM reservations', []);
+  if (newest?.id === null) return;
   await database.write(
     `DELETE FROM reservations WHERE command_id IN (${placeholders(commandIds.length)})`,
     commandIds,

@@ -1,9 +1,22 @@
 import { KnownError } from '#lib/domain/errors.ts';
-import { type Database, toDateTime } from './database.ts';
+import { type Database, placeholders, toDateTime } from './database.ts';
 
 export type User = { id: number; name: string; email: string; passwordHash: string };
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** @returns the names of those of the users that exist, by id */
+export const findUserNames = async (
+  database: Database,
+  ids: readonly number[],
+): Promise<Map<number, string>> => {
+  const distinct = [...new Set(ids)];
+  const rows = await database.select(
+    `SELECT id, name FROM users WHERE id IN (${placeholders(distinct.length)})`,
+    distinct,
+  );
+  return new Map(rows.map((row) => [row.id, row.name]));
+};
 
 export const createUsers = (database: Database) => {
   const findByEmail = async (email: string): Promise<User | undefined> => {

@@ -1,10 +1,10 @@
 import type { Client } from '@opensearch-project/opensearch';
-import type { IndexableMessage } from '#lib/domain/message.ts';
-import { documentId, type MessageRef, toDocument } from './document.ts';
+import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
+import { type IndexedMessage, toDocument } from './document.ts';
 import { IndexRetryLater, indexClosed, SearchUnavailable } from './errors.ts';
 import { request } from './request.ts';
 
-export type BulkResult = { refused: { message: IndexableMessage; reason: string }[] };
+export type BulkResult<Message> = { refused: { message: Message; reason: string }[] };
 
 /**
  * What one bulk request carries at most: some thousands of usual messages. A megabyte of text takes a core a second
@@ -23,10 +23,10 @@ type Operation<Source> = { source: Source; lines: (target: string) => string };
 type Outcome = { kind: 'done' } | { kind: 'refused'; reason: string } | { kind: 'later'; reason: string };
 
 export type BulkWriter = {
-  write(messages: readonly IndexableMessage[]): Promise<BulkResult>;
-  remove(refs: readonly MessageRef[]): Promise<void>;
+  write<Message extends IndexedMessage>(messages: readonly Message[]): Promise<BulkResult<Message>>;
+  remove(refs: readonly MessageReference[]): Promise<void>;
   /** Writes into the index under construction only. */
-  fill(messages: readonly IndexableMessage[]): Promise<BulkResult>;
+  fill<Message extends IndexedMessage>(messages: readonly Message[]): Promise<BulkResult<Message>>;
 };
 
 /** Turns messages into bulk requests to `alias`, and to `buildingAlias` as well while there is one. */
@@ -117,8 +117,14 @@ export const createBulkWriter = (options: {
     return refused;
   };
 
-  const writeAll = async (messages: readonly IndexableMessage[], onlyBuilding: boolean) => {
-    const refused = await run(messages.map(indexing), onlyBuilding);
+  const writeAll = async <Message extends IndexedMessage>(
+    messages: readonly Message[],
+    onlyBuilding: boolean,
+  ) => {
+    const refused = await run(
+      messages.map((message) => indexing(message)),
+      onlyBuilding,
+    );
     return { refused: refused.map(({ source, reason }) => ({ message: source, reason })) };
   };
 
@@ -133,7 +139,7 @@ export const createBulkWriter = (options: {
   };
 };
 
-const indexing = (message: IndexableMessage): Operation<IndexableMessage> => {
+const indexing = <Message extends IndexedMessage>(message: Message): Operation<Message> => {
   const document = JSON.stringify(toDocument(message));
   return {
     source: message,
@@ -141,7 +147,7 @@ const indexing = (message: IndexableMessage): Operation<IndexableMessage> => {
       `${JSON.stringify({
         index: {
           _index: target,
-          _id: documentId(message),
+          _id: messageReference(message),
           routing: message.token,
           version: message.version,
           version_type: 'external_gte',
@@ -152,10 +158,10 @@ const indexing = (message: IndexableMessage): Operation<IndexableMessage> => {
   };
 };
 
-const removing = (ref: MessageRef): Operation<MessageRef> => ({
+const removing = (ref: MessageReference): Operation<MessageReference> => ({
   source: ref,
   lines: (target) =>
-    `${JSON.stringify({ delete: { _index: target, _id: documentId(ref), routing: ref.token } })}\n`,
+    `${JSON.stringify({ delete: { _index: target, _id: messageReference(ref), routing: ref.token } })}\n`,
 });
 
 const outcomeOf = (item: Item | undefined): Outcome => {

@@ -1,16 +1,14 @@
 import type { IndexableMessage } from '#lib/domain/message.ts';
+import { chatReference } from '#lib/domain/reference.ts';
 import { normalText } from './normal-text.ts';
 
-export type ChatRef = { token: string; chatNumber: number };
-
-export type MessageRef = { token: string; chatNumber: number; messageNumber: number };
-
-export const chatKey = ({ token, chatNumber }: ChatRef) => `${token}:${chatNumber}`;
+/** What the index needs of a message. */
+export type IndexedMessage = Pick<
+  IndexableMessage,
+  'token' | 'chatNumber' | 'messageNumber' | 'body' | 'createdAt' | 'version'
+>;
 
 export type IndexedVersion = { messageNumber: number; version: number };
-
-export const documentId = ({ token, chatNumber, messageNumber }: MessageRef) =>
-  `${token}:${chatNumber}:${messageNumber}`;
 
 /** What the index keeps of a message: what it is found by, and what an answer shows. */
 export type IndexDocument = {
@@ -29,12 +27,12 @@ export const toDocument = ({
   messageNumber,
   body,
   createdAt,
-}: IndexableMessage): IndexDocument => {
+}: IndexedMessage): IndexDocument => {
   // Half of a surrogate pair has no UTF-8 form, and the server refuses it.
   const original = body.toWellFormed();
   const normal = normalText(original);
   return {
-    chat: chatKey({ token, chatNumber }),
+    chat: chatReference({ token, chatNumber }),
     messageNumber,
     createdAt,
     body: normal,

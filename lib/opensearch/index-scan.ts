@@ -1,20 +1,14 @@
 import type { Client } from '@opensearch-project/opensearch';
-import type { MessageRef } from './document.ts';
+import { type MessageReference, parseMessageReference } from '#lib/domain/reference.ts';
 import { SearchUnavailable } from './errors.ts';
 import { request } from './request.ts';
 
 /** A place between the documents of the index: behind the write `seqNo` of a shard. */
 export type IndexPosition = { shard: number; seqNo: number };
 
-export type IndexedMessage = MessageRef & { version: number };
+export type IndexedMessage = MessageReference & { version: number };
 
 type Found = { hits: { hits: { _id: string; _version: number; sort: [number] }[] } };
-
-/** The parts of a document's id. */
-const toRef = (id: string): MessageRef => {
-  const [token = '', chatNumber, messageNumber] = id.split(':');
-  return { token, chatNumber: Number(chatNumber), messageNumber: Number(messageNumber) };
-};
 
 /**
  * Reads what the index holds from one end to the other, shard by shard in the order of writes: cheap however large the
@@ -62,7 +56,10 @@ export const createIndexScan = ({
       limit: number,
     ): Promise<{ messages: IndexedMessage[]; next: IndexPosition | undefined }> => {
       const hits = await find(shard, { sort: [{ _seq_no: 'asc' }], search_after: [seqNo], size: limit });
-      const messages = hits.map(({ _id, _version }) => ({ ...toRef(_id), version: _version }));
+      const messages = hits.map(({ _id, _version }) => ({
+        ...parseMessageReference(_id),
+        version: _version,
+      }));
       const last = hits.at(-1)?.sort[0];
       if (last !== undefined && hits.length === limit) return { messages, next: { shard, seqNo: last } };
       return {

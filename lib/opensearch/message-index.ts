@@ -1,7 +1,7 @@
 import type { Client } from '@opensearch-project/opensearch';
-import type { IndexableMessage } from '#lib/domain/message.ts';
+import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { type BulkResult, createBulkWriter } from './bulk.ts';
-import { chatKey, documentId, type IndexedVersion, type MessageRef } from './document.ts';
+import type { IndexedMessage, IndexedVersion } from './document.ts';
 import { SearchUnavailable } from './errors.ts';
 import { type IndexShape, messageIndexBody, schema } from './message-index-body.ts';
 import { createFinder, createMessageSearch, type MessageHit, type MessageSearch } from './message-search.ts';
@@ -31,7 +31,7 @@ export type MessageIndex = {
    * a newer version counts as written. `refused` holds what can never be indexed.
    * @throws IndexRetryLater when some could not be written now; write all of them again later
    */
-  write(messages: readonly IndexableMessage[]): Promise<BulkResult>;
+  write<Message extends IndexedMessage>(messages: readonly Message[]): Promise<BulkResult<Message>>;
   /**
    * Best match first; among equals the newest, then the higher number.
    * @throws SearchUnavailable
@@ -43,10 +43,10 @@ export type MessageIndex = {
   /** Starts a rebuild, or picks up one that was left. See {@link Rebuild}. @throws SearchUnavailable */
   beginRebuild(): Promise<Rebuild>;
   /**
-   * The version the index holds of each message, by {@link documentId}; undefined where it has none.
+   * The version the index holds of each message, by {@link messageReference}; undefined where it has none.
    * Sees what was written a moment ago, refreshed or not. @throws SearchUnavailable
    */
-  fetchVersions(refs: readonly MessageRef[]): Promise<Map<string, number | undefined>>;
+  fetchVersions(refs: readonly MessageReference[]): Promise<Map<string, number | undefined>>;
   /**
    * What the index holds of a chat, by number, after `afterNumber`: what MySQL hasn't is too much.
    * Sees what search sees. @throws SearchUnavailable
@@ -58,7 +58,7 @@ export type MessageIndex = {
     limit: number;
   }): Promise<IndexedVersion[]>;
   /** Removes messages from the index; those not there count as removed. @throws IndexRetryLater */
-  remove(refs: readonly MessageRef[]): Promise<void>;
+  remove(refs: readonly MessageReference[]): Promise<void>;
   /** Makes all that was written visible to search now. For tests and tools. @throws SearchUnavailable */
   refresh(): Promise<void>;
 };
@@ -116,7 +116,7 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
         method: 'POST',
         path: `/${alias}/_mget`,
         query: { _source: false },
-        body: { docs: refs.map((ref) => ({ _id: documentId(ref), routing: ref.token })) },
+        body: { docs: refs.map((ref) => ({ _id: messageReference(ref), routing: ref.token })) },
         timeoutMs: writeTimeoutMs,
       });
       for (const doc of body.docs) {
@@ -131,7 +131,7 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
         query: {
           bool: {
             filter: [
-              { term: { chat: chatKey({ token, chatNumber }) } },
+              { term: { chat: chatReference({ token, chatNumber }) } },
               { range: { messageNumber: { gt: afterNumber } } },
             ],
           },

@@ -1,5 +1,6 @@
 import type { Client } from '@opensearch-project/opensearch';
-import { type ChatRef, chatKey, type IndexDocument } from './document.ts';
+import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
+import type { IndexDocument } from './document.ts';
 import { SearchUnavailable } from './errors.ts';
 import { htmlFragments, marks } from './highlights.ts';
 import { type Clause, markable, rankedMatch } from './message-query.ts';
@@ -15,7 +16,7 @@ const maxAnalyzedForMarks = 1_000;
 /** A place in the order of one search. */
 export type SearchPosition = { score: number; createdAtMs: number; messageNumber: number };
 
-export type MessageSearch = ChatRef & {
+export type MessageSearch = ChatReference & {
   /** The query as it was typed, at most some hundred characters; quotes make phrases, nothing else has a meaning. */
   text: string;
   /** From 1, the default; page × limit is at most {@link maxSearchDepth}. */
@@ -106,7 +107,7 @@ export const createMessageSearch =
     }
     const parsed = parseQueryText(text);
     if (parsed.words.length + parsed.phrases.length === 0) return { hits: [], hasMore: false };
-    const within: Clause[] = [{ term: { chat: chatKey({ token, chatNumber }) } }];
+    const within: Clause[] = [{ term: { chat: chatReference({ token, chatNumber }) } }];
     if (upTo !== undefined) within.push({ range: { messageNumber: { lte: upTo } } });
     const found = await find<Found>(token, {
       query: { bool: { filter: within, must: [rankedMatch(parsed)] } },

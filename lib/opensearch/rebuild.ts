@@ -1,7 +1,7 @@
 import type { Client } from '@opensearch-project/opensearch';
 import { errors } from '@opensearch-project/opensearch';
-import type { IndexableMessage } from '#lib/domain/message.ts';
 import type { BulkResult, BulkWriter } from './bulk.ts';
+import type { IndexedMessage } from './document.ts';
 import { SearchUnavailable } from './errors.ts';
 import { dynamicSettings, type messageIndexBody, shownOnly } from './message-index-body.ts';
 import { request } from './request.ts';
@@ -20,7 +20,7 @@ export type Rebuild = {
   /** What the last {@link save} kept, when this rebuild was begun by someone else; undefined at the start. */
   cursor: string | undefined;
   /** Writes rows read from MySQL into the new index. @throws IndexRetryLater */
-  write(messages: readonly IndexableMessage[]): Promise<BulkResult>;
+  write<Message extends IndexedMessage>(messages: readonly Message[]): Promise<BulkResult<Message>>;
   /** Keeps how far MySQL was read, so that a rebuild that is left can be picked up there. @throws SearchUnavailable */
   save(cursor: string): Promise<void>;
   /** Switches search and writes to the new index at once, then drops the old one. @throws SearchUnavailable */

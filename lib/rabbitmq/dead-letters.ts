@@ -5,74 +5,105 @@ import type { Publication, Publisher } from './publisher.ts';
 import { deadQueue } from './topology.ts';
 
 export type DeadLetter = {
-  /** Its message id (the command's id); of one without, the beginning of its content's SHA-256. */
+  /** The command's id; without one, the beginning of the content's SHA-256. */
   id: string;
   reason: string | undefined;
   /** How often it was tried. */
   attempts: number | undefined;
-  /** When it was set aside, ISO 8601. */
+  /** When it became a dead letter, ISO 8601. */
   since: string | undefined;
-  content: string;
+  /** The bytes that were published. */
+  content: Buffer;
 };
 
-/** Which of a queue's dead letters: all, or those with these ids; at most `limit` are looked at, oldest first. */
+/** Which dead letters of a queue: all, or those with these ids. At most `limit` messages are looked at, oldest first. */
 export type Selection = { ids?: readonly string[] | undefined; limit: number };
 
-/** `looked` of `held` that the queue held were looked at; `acted` on is how many were selected. */
+/** The queue held `held` messages, `looked` of them were looked at, `acted` letters were selected. */
 export type Walked = { held: number; looked: number; acted: number };
 
-/** What is looked at is held in memory until the end. */
+/** Messages that are looked at stay in memory until the end. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
-/** More than a quorum queue takes to have back what a channel held. */
+/** Longer than a quorum queue needs to take back what a channel held. */
 const RETURN_MS = 5_000;
 /** Each look is a round trip; all stay well within the broker's own limit for acknowledging (30 minutes). */
 const WAIT_MS = 120_000;
+/** The length of an AMQP short string. */
+const MAX_ID_BYTES = 255;
 
-const toDeadLetter = ({ properties, content }: GetMessage): DeadLetter => ({
-  id: properties.messageId ?? createHash('sha256').update(content).digest('hex').slice(0, 16),
-  reason: properties.headers?.reason,
-  attempts: properties.headers?.attempts,
-  since: properties.timestamp === undefined ? undefined : new Date(properties.timestamp * 1000).toISOString(),
-  content: content.toString('utf8'),
-});
+const digestOf = (content: Buffer) => createHash('sha256').update(content).digest('hex');
+
+/** Any program may have published it, so any property may have any value. */
+const propertiesOf = ({ properties, content }: GetMessage) => {
+  const { messageId, timestamp }: { messageId?: unknown; timestamp?: unknown } = properties;
+  const headers: Record<string, unknown> = properties.headers ?? {};
+  const since = new Date(typeof timestamp === 'number' ? timestamp * 1000 : Number.NaN);
+  return {
+    id:
+      typeof messageId === 'string' && messageId !== '' && Buffer.byteLength(messageId) <= MAX_ID_BYTES
+        ? messageId
+        : digestOf(content).slice(0, 16),
+    reason: typeof headers.reason === 'string' ? headers.reason : undefined,
+    attempts: typeof headers.attempts === 'number' ? headers.attempts : undefined,
+    redriven: typeof headers.redriven === 'number' && headers.redriven > 0 ? Math.trunc(headers.redriven) : 0,
+    since: Number.isNaN(since.getTime()) ? undefined : since.toISOString(),
+  };
+};
+
+/** A letter and its copies: messages of one id and one content. */
+type Found = { letter: DeadLetter; redriven: number; copies: GetMessage[] };
 
 /**
- * Commands that were set aside. What is only looked at stays: it is taken off the queue on a channel of
- * its own and goes back when that closes. When this process dies meanwhile it goes back too, maybe in another order.
+ * Commands that were set aside. Looking at a letter leaves it in its queue: it is taken on a channel of its own, and goes
+ * back when that closes. After a crash it goes back too, perhaps in another order.
  */
 export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'publish'>) => {
-  /** @param act what is done with those selected, before they leave the queue; without it they stay */
+  const collect = async (channel: ConfirmChannel, queue: string, { ids, limit }: Selection, held: number) => {
+    const found = new Map<string, Found>();
+    let looked = 0;
+    for (let bytes = 0; looked < Math.min(limit, held) && bytes < MAX_HELD_BYTES; ) {
+      const message = await channel.get(deadQueue(queue));
+      if (message === false) break;
+      looked += 1;
+      const { redriven, ...properties } = propertiesOf(message);
+      if (ids !== undefined && !ids.includes(properties.id)) continue;
+      bytes += message.content.byteLength;
+      const key = `${properties.id}:${digestOf(message.content)}`;
+      const known = found.get(key);
+      if (known === undefined) {
+        const letter = { ...properties, content: message.content };
+        found.set(key, { letter, redriven, copies: [message] });
+      } else {
+        known.copies.push(message);
+        known.redriven = Math.max(known.redriven, redriven);
+      }
+    }
+    return { found: [...found.values()], looked };
+  };
+
+  /** @param act handles the selected letters before they leave the queue; without it they stay */
   const walk = async (
     queue: string,
-    { ids, limit }: Selection,
-    act?: (letters: DeadLetter[]) => Promise<void>,
+    selection: Selection,
+    act?: (found: Found[]) => Promise<void>,
   ): Promise<Walked & { letters: DeadLetter[] }> => {
-    const walked = await broker.withOwnChannel(async (channel: ConfirmChannel) => {
-      // What is set aside from now on is not met: a redriven command that fails again would go round for ever.
+    const { removed, ...walked } = await broker.withOwnChannel(async (channel) => {
+      // Letters that arrive from now on are not met: a redriven command that fails again would go round for ever.
       const { messageCount: held } = await channel.checkQueue(deadQueue(queue));
-      const selected: { message: GetMessage; letter: DeadLetter }[] = [];
-      let looked = 0;
-      for (let bytes = 0; looked < Math.min(limit, held) && bytes < MAX_HELD_BYTES; ) {
-        const message = await channel.get(deadQueue(queue));
-        if (message === false) break;
-        looked += 1;
-        const letter = toDeadLetter(message);
-        if (ids !== undefined && !ids.includes(letter.id)) continue;
-        bytes += message.content.byteLength;
-        selected.push({ message, letter });
+      const { found, looked } = await collect(channel, queue, selection, held);
+      const copies = found.flatMap((one) => one.copies);
+      if (act !== undefined && found.length > 0) {
+        await act(found);
+        for (const message of copies) channel.ack(message);
       }
-      const letters = selected.map(({ letter }) => letter);
-      if (act !== undefined && letters.length > 0) {
-        await act(letters);
-        for (const { message } of selected) channel.ack(message);
-      }
-      return { held, looked, acted: letters.length, letters };
+      const removed = act === undefined ? 0 : copies.length;
+      return { held, looked, acted: found.length, letters: found.map(({ letter }) => letter), removed };
     }, WAIT_MS);
-    await returned(queue, walked.held - (act === undefined ? 0 : walked.acted));
+    await returned(queue, walked.held - removed);
     return walked;
   };
 
-  /** Those that were only looked at go back with the channel, a moment later: whoever looks next is to find them. */
+  /** Letters that were only looked at go back a moment after the channel closed. The next look must find them. */
   const returned = async (queue: string, expected: number): Promise<void> => {
     const deadline = Date.now() + RETURN_MS;
     while (Date.now() < deadline) {
@@ -85,33 +116,38 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
   const counts = ({ held, looked, acted }: Walked): Walked => ({ held, looked, acted });
 
   return {
-    /** Looks at them, oldest first. @throws unavailable */
+    /** Looks at letters, oldest first. @throws unavailable */
     list: async (queue: string, selection: Selection): Promise<{ held: number; letters: DeadLetter[] }> => {
       const { held, letters } = await walk(queue, selection);
       return { held, letters };
     },
     /**
-     * Publishes them to their queue again, confirmed before they leave this one, as if they had never been tried.
+     * Publishes letters to their queue again, confirmed before they leave this one, as if they had never been tried. The
+     * bytes stay the same. Of several copies one is published.
      * @throws unavailable: then all are still here, and some may be in their queue as well, which does no harm
      */
     redrive: async (queue: string, selection: Selection): Promise<Walked> =>
       counts(
-        await walk(queue, selection, (letters) =>
+        await walk(queue, selection, (found) =>
           publisher.publish(
-            letters.map(
-              ({ id, content }): Publication => ({
+            found.map(
+              ({ letter: { id, content }, redriven }): Publication => ({
                 queue,
                 content,
                 messageId: id,
-                headers: { redriven: 1 },
+                headers: { redriven: redriven + 1 },
               }),
             ),
           ),
         ),
       ),
-    /** Drops them for good. @throws unavailable */
-    discard: async (queue: string, selection: Selection): Promise<Walked> =>
-      counts(await walk(queue, selection, async () => undefined)),
+    /** Drops letters for good. @param before runs while they are still in the queue @throws unavailable */
+    discard: async (
+      queue: string,
+      selection: Selection,
+      before: (letters: DeadLetter[]) => Promise<void> = async () => undefined,
+    ): Promise<Walked> =>
+      counts(await walk(queue, selection, (found) => before(found.map(({ letter }) => letter)))),
   };
 };
 

@@ -2,10 +2,10 @@ import type { ConfirmChannel, Options } from 'amqplib';
 import type { Broker } from './connection.ts';
 import { deadQueue, declareTopology, retryQueue } from './topology.ts';
 
-/** A command as JSON. `messageId`: its id, where it has one. */
+/** A command as JSON, or the bytes of a message. `messageId`: its id, where it has one. */
 export type Publication = {
   queue: string;
-  content: string;
+  content: string | Buffer;
   messageId?: string;
   headers?: Record<string, string | number>;
 };
@@ -19,6 +19,9 @@ const optionsOf = ({ messageId, headers }: Publication): Options.Publish => ({
   ...(messageId === undefined ? {} : { messageId }),
   ...(headers === undefined ? {} : { headers }),
 });
+
+const bytesOf = ({ content }: Publication): Buffer =>
+  typeof content === 'string' ? Buffer.from(content) : content;
 
 let sequence = 0;
 
@@ -48,7 +51,7 @@ const publishAll = async (channel: ConfirmChannel, publications: readonly Public
           channel.publish(
             '',
             publication.queue,
-            Buffer.from(publication.content),
+            bytesOf(publication),
             { ...optionsOf(publication), correlationId },
             (error) => (error ? reject(error) : resolve()),
           );

@@ -10,6 +10,7 @@ import { unavailable } from '#lib/domain/errors.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
 import { createChats } from '#lib/mysql/chats.ts';
 import { openDatabase } from '#lib/mysql/database.ts';
+import { createLetterNotes } from '#lib/mysql/letter-notes.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
 import { createRecoveryState } from '#lib/mysql/recovery-state.ts';
 import { createUsers } from '#lib/mysql/users.ts';
@@ -29,7 +30,7 @@ import { createOutbox } from '#lib/redis/outbox.ts';
 import { createRecentMessages } from '#lib/redis/recent-messages.ts';
 import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
 import { isAuthenticationError } from './authentication-error.ts';
-import { currentConfig, currentOrigins, secrets } from './config.ts';
+import { currentConfig, secrets } from './config.ts';
 import { lazy, renewServices } from './lazy.ts';
 import { logClientError } from './logger.ts';
 
@@ -97,7 +98,6 @@ const broker = /* @__PURE__ */ lazy(
   (connection) => connection.close(),
 );
 
-export const corsOrigins = /* @__PURE__ */ lazy(currentOrigins);
 export const maxDeferrals = () => config().MAX_DEFERRALS;
 export const now = /* @__PURE__ */ lazy(() => Date.now);
 
@@ -118,6 +118,7 @@ export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ client: redisCli
 export const applications = /* @__PURE__ */ lazy(() => createApplications(database()));
 export const chats = /* @__PURE__ */ lazy(() => createChats(database()));
 export const messages = /* @__PURE__ */ lazy(() => createMessages(database()));
+export const letterNotes = /* @__PURE__ */ lazy(() => createLetterNotes(database()));
 export const recoveryState = /* @__PURE__ */ lazy(() => createRecoveryState(database()));
 
 export const publisher = /* @__PURE__ */ lazy(() => createPublisher(broker(), queueNames));

@@ -12,7 +12,7 @@ import {
 } from '../support/servers.ts';
 
 /** Commands as the contract gives them, without the fields that the functions of this service add. */
-type Command = Record<string, string | number>;
+type Command = Record<string, string | number | null>;
 type DeadLetter = { id: string; reason: string; command: Command | string };
 
 let user: Awaited<ReturnType<typeof createUser>>;
@@ -171,6 +171,24 @@ describe('a command that can never succeed', () => {
     ['a body longer than there may be', () => newMessage(9, 'x'.repeat(16_001)), /malformed[\s\S]*body/],
     ['a sender that does not exist', () => ({ ...newMessage(9), senderId: 4_000_000_000 }), /unknown sender/],
     [
+      'a date in the year 9999',
+      () => ({ ...newMessage(9), date: '9999-01-01T00:00:00Z' }),
+      /malformed[\s\S]*date/,
+    ],
+    [
+      'a date before 1970',
+      () => ({ ...newMessage(9), date: '1969-12-31T23:59:59Z' }),
+      /malformed[\s\S]*date/,
+    ],
+    ['an id far ahead', () => ({ ...newMessage(9), commandId: 9e15 }), /malformed[\s\S]*commandId/],
+    ['a number without a next one', () => newMessage(4_294_967_295), /malformed[\s\S]*messageNumber/],
+    ['a lone surrogate in the body', () => newMessage(9, 'half \ud83d'), /malformed[\s\S]*body/],
+    [
+      'a lone surrogate in the name of its sender',
+      () => ({ ...newMessage(9), senderName: 'half \ud83d' }),
+      /malformed[\s\S]*senderName/,
+    ],
+    [
       'a number that another command has',
       () => newMessage(1, 'not what was stored'),
       /number belongs to another/,
@@ -210,6 +228,68 @@ describe('a command that can never succeed', () => {
     expect(await letters('create-message')).toEqual([]);
   });
 
+  it.each<[string, Command]>([
+    ['create-application', { name: 'half \ud83d' }],
+    ['create-application', { name: ' ' }],
+    ['create-application', { date: '9999-01-01T00:00:00Z' }],
+    ['update-application', { name: 'Frozen', date: '9999-01-01T00:00:00Z' }],
+    ['create-chat', { chatNumber: 4_294_967_295 }],
+    ['create-chat', { chatNumber: 7, title: ' ' }],
+  ])('is one refusal, not stored as well: %s %j', async (queue, more) => {
+    await publish('create-application', newApplication());
+    await eventually(async () =>
+      expect(await query('SELECT 1 FROM applications WHERE token = ?', [token])).toHaveLength(1),
+    );
+    await publish(queue, { ...newApplication(), ...newChat(), ...more });
+    await eventually(async () => expect((await letters(queue))[0]?.reason).toMatch(/malformed/));
+    expect(await query('SELECT name FROM applications WHERE token = ?', [token])).toEqual([
+      { name: 'From elsewhere' },
+    ]);
+    expect(await query('SELECT 1 FROM chats WHERE token = ?', [token])).toEqual([]);
+    await discard(queue);
+  });
+
+  it.each<[string, Buffer]>([
+    ['bytes that are no UTF-8', Buffer.from([0xff, 0xfe, 0x00, 0x80, 0x7b])],
+    ['JSON nested 5,000 deep', Buffer.from('['.repeat(5_000) + ']'.repeat(5_000))],
+  ])('keeps its bytes, is shown, and hides no other letter: %s', async (_what, content) => {
+    await publish('update-message', content, { token, nonsense: true });
+    const shown = () =>
+      invoke<Record<string, { letters: DeadLetter[] }>>('deadLetters', {
+        action: 'show',
+        queue: 'update-message',
+      });
+    const bytes = () =>
+      withChannel(async (channel) => {
+        const found: Buffer[] = [];
+        for (let message = await channel.get('update-message.dead'); message; ) {
+          found.push(message.content);
+          message = await channel.get('update-message.dead');
+        }
+        return found.filter((one) => one.equals(content)).length;
+      });
+    const ours = async () => {
+      const { letters: all = [] } = (await shown())['update-message'] ?? {};
+      expect(all.filter(({ command }) => JSON.stringify(command).includes(token))).toHaveLength(1);
+      return all.filter(({ command }) => command === content.toString('utf8'));
+    };
+    const [letter] = await eventually(async () => {
+      const found = await ours();
+      expect(found).toHaveLength(1);
+      return found;
+    });
+    await eventually(async () => expect(await bytes()).toBe(1));
+    // Redriven it is refused again, with the same bytes.
+    await eventually(async () =>
+      expect(
+        await invoke('deadLetters', { action: 'redrive', queue: 'update-message', ids: [letter?.id] }),
+      ).toMatchObject({ 'update-message': { acted: 1 } }),
+    );
+    await eventually(async () => expect(await bytes()).toBe(1));
+    await invoke('deadLetters', { action: 'discard', queue: 'update-message', ids: [letter?.id] });
+    await discard('update-message');
+  });
+
   it.each(['create-application', 'update-application', 'create-chat', 'update-message', 'index-message'])(
     'is set aside in every queue: %s',
     async (queue) => {
@@ -218,6 +298,24 @@ describe('a command that can never succeed', () => {
       await discard(queue);
     },
   );
+});
+
+it('a barrier of an epoch passes through every queue, and what comes behind it is stored', async () => {
+  for (const queue of [
+    'create-application',
+    'update-application',
+    'create-chat',
+    'create-message',
+    'update-message',
+  ]) {
+    await publish(queue, { barrier: { id: randomUUID(), epoch: 1 } });
+    await eventually(async () =>
+      expect(await query('SELECT epoch FROM queues WHERE queue = ?', [queue])).toEqual([{ epoch: 1 }]),
+    );
+  }
+  await givenChat();
+  await publish('create-message', newMessage(1));
+  await eventually(async () => expect(await bodies()).toEqual(['message 1']));
 });
 
 it('a barrier passes through every queue without leaving anything behind', async () => {

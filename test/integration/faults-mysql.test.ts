@@ -18,7 +18,7 @@ let token: string;
 let chatNumber: number;
 let stopConsuming: (() => Promise<void>) | undefined;
 let connections = 0;
-/** What becomes of the next `INSERT INTO messages`, once. */
+/** What becomes of the next `INSERT INTO messages`, once: it is lost, or the answer to its commit is. */
 let cut: 'before it arrives' | 'before its answer' | undefined;
 const held: Socket[] = [];
 
@@ -29,8 +29,12 @@ const listen = async (port: number): Promise<number> => {
     for (const socket of [client, server]) socket.on('error', () => undefined);
     client.on('close', () => server.destroy());
     server.on('close', () => client.destroy());
+    let hasInserted = false;
     client.on('data', (chunk) => {
-      if (cut === undefined || !chunk.includes('INSERT INTO messages')) {
+      const isInsert = chunk.includes('INSERT INTO messages');
+      hasInserted ||= isInsert;
+      const isHit = cut === 'before its answer' ? hasInserted && chunk.includes('COMMIT') : isInsert;
+      if (cut === undefined || !isHit) {
         server.write(chunk);
         return;
       }

@@ -12,7 +12,7 @@ type Statement = { sql: string; values: readonly Value[] };
 const token = 'app';
 const hot = { token, chatNumber: 1 };
 const TIE_MS = Date.parse('2026-01-01T00:00:00Z');
-const date = new Date(TIE_MS).toISOString();
+const dateMs = TIE_MS;
 
 const seen: Statement[] = [];
 const recording = (database: Database): Database => ({
@@ -101,7 +101,7 @@ const readsOf = async (work: (database: Database) => Promise<unknown>): Promise<
   });
 
 const chatsOf = (count: number) => Array.from({ length: count }, (_, i) => ({ token, chatNumber: i + 2 }));
-const message = { ...hot, senderId: 0, body: 'b', date };
+const message = { ...hot, senderId: 0, body: 'b', dateMs };
 
 describe('every query finds its rows by an index', () => {
   const queries: Record<string, () => Promise<unknown>> = {
@@ -119,11 +119,11 @@ describe('every query finds its rows by an index', () => {
       stores.applications.listByCreator(creatorId, { skip: 20, count: 11, except: ['app-9', 'app-10'] }),
     'applications stored': () =>
       stores.applications.insert(
-        [20_001, 20_002].map((n) => ({ token: `app-${n}`, name: 'a', creatorId, date, commandId: n })),
+        [20_001, 20_002].map((n) => ({ token: `app-${n}`, name: 'a', creatorId, dateMs, commandId: n })),
       ),
     'applications renamed': () =>
       stores.applications.update(
-        [2, 3, 4].map((n) => ({ token: `app-${n}`, name: 'b', date, commandId: 30_000 + n })),
+        [2, 3, 4].map((n) => ({ token: `app-${n}`, name: 'b', dateMs, commandId: 30_000 + n })),
       ),
     'counts of applications raised': () =>
       stores.applications.raiseChatsCounts(
@@ -138,7 +138,7 @@ describe('every query finds its rows by an index', () => {
           token,
           chatNumber: 10_001 + i,
           creatorId,
-          date,
+          dateMs,
           commandId: i + 1,
         })),
       ),
@@ -173,7 +173,7 @@ describe('every query finds its rows by an index', () => {
       ),
     'messages edited': () =>
       stores.messages.update(
-        chatsOf(200).map((chat) => ({ ...chat, messageNumber: 2, body: 'c', date, commandId: 5 })),
+        chatsOf(200).map((chat) => ({ ...chat, messageNumber: 2, body: 'c', dateMs, commandId: 5 })),
       ),
     'the newest epoch': () => stores.recoveryState.newestEpoch(),
     'the barrier that passed a queue': () => stores.recoveryState.passedEpoch('create-chat'),

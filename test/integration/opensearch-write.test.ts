@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Client } from '@opensearch-project/opensearch';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
-import { documentId } from '#lib/opensearch/document.ts';
+import { messageReference } from '#lib/domain/reference.ts';
 import { IndexRetryLater, SearchUnavailable } from '#lib/opensearch/errors.ts';
 import { createMessageIndex } from '#lib/opensearch/message-index.ts';
 
@@ -109,7 +109,7 @@ describe('write', () => {
     expect(await find(chat, 'number5')).toEqual([1]);
     expect(await find(chat, '"number4"')).toEqual([]);
     expect(await index.fetchVersions([{ token, chatNumber: chat, messageNumber: 1 }])).toEqual(
-      new Map([[documentId({ token, chatNumber: chat, messageNumber: 1 }), 5]]),
+      new Map([[messageReference({ token, chatNumber: chat, messageNumber: 1 }), 5]]),
     );
   });
 

@@ -101,7 +101,7 @@ const insert = async (token: string, chatNumber: number, numbers: readonly numbe
       senderId: 1,
       senderName: 'Ada',
       body: `message ${messageNumber}`,
-      date: '2026-01-01T00:00:00.000Z',
+      dateMs: Date.parse('2026-01-01T00:00:00.000Z'),
       commandId: ++clock,
     })),
   );
@@ -112,7 +112,7 @@ const edit = async (token: string, chatNumber: number, messageNumber: number) =>
       chatNumber,
       messageNumber,
       body: 'edited',
-      date: '2026-01-02T00:00:00.000Z',
+      dateMs: Date.parse('2026-01-02T00:00:00.000Z'),
       commandId: ++clock,
     },
   ]);
@@ -138,10 +138,10 @@ beforeAll(async () => {
       [],
     );
   for (const token of tokens) {
-    const date = '2026-01-01T00:00:00.000Z';
-    await services.applications().insert([{ token, name: token, creatorId: 1, date, commandId: ++clock }]);
+    const dateMs = Date.parse('2026-01-01T00:00:00.000Z');
+    await services.applications().insert([{ token, name: token, creatorId: 1, dateMs, commandId: ++clock }]);
     for (let chatNumber = 1; chatNumber <= CHATS; chatNumber += 1) {
-      await services.chats().insert([{ token, chatNumber, creatorId: 1, date, commandId: ++clock }]);
+      await services.chats().insert([{ token, chatNumber, creatorId: 1, dateMs, commandId: ++clock }]);
       await insert(
         token,
         chatNumber,

@@ -2,13 +2,18 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { createApplicationDirectory } from '#lib/chat/application-directory.ts';
 import { createChatDirectory } from '#lib/chat/chat-directory.ts';
 import { createConversation } from '#lib/chat/conversation.ts';
+import {
+  createApplicationCommand,
+  createChatCommand,
+  createMessageCommand,
+} from '#lib/contracts/commands.ts';
 import { createAcceptor } from '#lib/redis/acceptor.ts';
 import { createRedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
 import { createDirectory } from '#lib/redis/directory.ts';
 import { createRecentMessages } from '#lib/redis/recent-messages.ts';
 import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
-import { persistMessages } from '../../functions/consumers/persist-message.ts';
+import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { type RunningService, type Stack, silentReport, startServices } from '../../local/services/index.ts';
 import { openStores, runOf, type Stores } from '../support/stores.ts';
 
@@ -39,6 +44,14 @@ const readers = (client = stores.client) => {
   };
 };
 
+/** Stores accepted messages and settles them, as the consumer does. */
+const persist = async (accepted: (string | undefined)[]) => {
+  const uses = { ...stores, indexing: { handOn: async () => undefined } };
+  const commands = accepted.map((command) => createMessageCommand.schema.parse(JSON.parse(command ?? '')));
+  const { stored } = await persistMessage.store(uses, commands);
+  await persistMessage.settle(uses, { stored, dead: [] });
+};
+
 /** What was accepted, and everything that came of it. */
 const send = async (chatNumber: number, count: number) => {
   for (let i = 0; i < count; i += 1) {
@@ -46,10 +59,7 @@ const send = async (chatNumber: number, count: number) => {
       { token, chatNumber, senderId: ana, senderName: 'ana', body: `m${i + 1}`, date },
       { callerId: ana, target: `${chatNumber}` },
     );
-    await persistMessages(
-      { commands: [JSON.parse(command ?? '')], setAside: async () => [] },
-      { messages: stores.messages, outbox: stores.outbox, indexing: { handOn: async () => undefined } },
-    );
+    await persist([command]);
   }
 };
 const newChat = async () => {
@@ -57,8 +67,9 @@ const newChat = async () => {
     { token, creatorId: ana, title: 'title', date },
     { callerId: ana, target: '' },
   );
-  await stores.chats.insert([JSON.parse(command ?? '')]);
-  await stores.outbox.settleChats([JSON.parse(command ?? '')], []);
+  const chat = createChatCommand.schema.parse(JSON.parse(command ?? ''));
+  await stores.chats.insert([chat]);
+  await stores.outbox.settleChats([chat], []);
   return { token, chatNumber: result };
 };
 const numbersOf = async (page: Promise<{ messageNumber: number }[]>) =>
@@ -108,7 +119,7 @@ beforeAll(async () => {
     { token, name: 'name', creatorId: ana, date },
     { callerId: ana, target: '' },
   );
-  await stores.applications.insert([JSON.parse(command ?? '')]);
+  await stores.applications.insert([createApplicationCommand.schema.parse(JSON.parse(command ?? ''))]);
 }, 120_000);
 afterAll(async () => {
   await stores?.close().catch(() => undefined);
@@ -188,10 +199,7 @@ describe('a window', () => {
       expect(read).toEqual(from(count, count));
     };
     await whole();
-    await persistMessages(
-      { commands: accepted.map(({ command }) => JSON.parse(command ?? '')), setAside: async () => [] },
-      { messages: stores.messages, outbox: stores.outbox, indexing: { handOn: async () => undefined } },
-    );
+    await persist(accepted.map(({ command }) => command));
     await whole();
     const { keys } = stores;
     await stores.redis.del(
@@ -334,17 +342,14 @@ describe('with Redis at its maxmemory', () => {
       expect(await everything()).toEqual(before);
       const { conversation } = readers();
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 2 }))).toEqual([1]);
-      await stores.messages.insert([JSON.parse(command ?? '')]);
+      await stores.messages.insert([createMessageCommand.schema.parse(JSON.parse(command ?? ''))]);
       await stores.redis.del(
         keys.windowOrder(token, chat.chatNumber),
         keys.windowEntries(token, chat.chatNumber),
       );
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 2 }))).toEqual([1]);
       expect(await stores.redis.exists(keys.windowEntries(token, chat.chatNumber))).toBe(0);
-      await persistMessages(
-        { commands: [JSON.parse(command ?? '')], setAside: async () => [] },
-        { messages: stores.messages, outbox: stores.outbox, indexing: { handOn: async () => undefined } },
-      );
+      await persist([command]);
       const { commandId } = JSON.parse(command ?? '');
       const left = await stores.outbox.commands('create-message', {
         after: commandId - 1,

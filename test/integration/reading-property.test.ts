@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createAcceptance } from '#lib/chat/acceptance.ts';
 import { createConversation } from '#lib/chat/conversation.ts';
-import type { Batch } from '#lib/consumer/consumer-handler.ts';
+import type { Consumer } from '#lib/consumer/consumer-handler.ts';
 import {
   type CreateMessage,
+  createChatCommand,
   createMessageCommand,
   type UpdateMessage,
   updateMessageCommand,
@@ -12,8 +13,8 @@ import {
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
-import { persistMessages } from '../../functions/consumers/persist-message.ts';
-import { persistMessageUpdates } from '../../functions/consumers/persist-message-update.ts';
+import { persistMessage } from '../../functions/consumers/persist-message.ts';
+import { persistMessageUpdate } from '../../functions/consumers/persist-message-update.ts';
 import { updateMessage } from '../../functions/http/messages/update-message.ts';
 import { openStores, runOf, type Stores } from '../support/stores.ts';
 
@@ -160,7 +161,7 @@ beforeAll(async () => {
     { token, name: token, creatorId, date },
     { callerId: creatorId, target: '' },
   );
-  await stores.applications.insert([{ token, name: token, creatorId, date, commandId: 1 }]);
+  await stores.applications.insert([{ token, name: token, creatorId, dateMs: BASE_MS, commandId: 1 }]);
 });
 afterAll(() => stores?.close());
 
@@ -171,7 +172,7 @@ const newChat = async (): Promise<number> => {
     { token, creatorId, date },
     { callerId: creatorId, target: '' },
   );
-  await stores.chats.insert([JSON.parse(command ?? '')]);
+  await stores.chats.insert([createChatCommand.schema.parse(JSON.parse(command ?? ''))]);
   return result;
 };
 
@@ -202,8 +203,8 @@ const createRun = async () => {
       publish: async (publications) => {
         for (const { queue, content } of publications) {
           if (queue === 'create-message')
-            creates.push(createMessageCommand.schema.parse(JSON.parse(content)));
-          else edits.push(updateMessageCommand.schema.parse(JSON.parse(content)));
+            creates.push(createMessageCommand.schema.parse(JSON.parse(String(content))));
+          else edits.push(updateMessageCommand.schema.parse(JSON.parse(String(content))));
         }
       },
       declare: async () => [],
@@ -230,7 +231,7 @@ const createRun = async () => {
       truth.set(edit.messageNumber, {
         ...message,
         body: edit.body,
-        editedAtMs: Date.parse(edit.date),
+        editedAtMs: edit.dateMs,
         version: edit.commandId,
       });
     }
@@ -240,34 +241,24 @@ const createRun = async () => {
       .sort((a, b) => b.createdAtMs - a.createdAtMs || b.messageNumber - a.messageNumber)
       .map(shown);
 
-  /** A delivery: some of what was published, in any order, some of it twice; `again`: the broker keeps it. */
-  const deliver = async <Command extends CreateMessage | UpdateMessage>(
+  /** A delivery: some of the published commands, in any order, some of them twice; `again`: the broker keeps them. */
+  const deliver = async <Command extends CreateMessage | UpdateMessage, Uses, Stored>(
     queue: Command[],
     { order, again, crash }: { order: number[]; again: boolean; crash: boolean },
-    persist: (batch: Batch<Command>) => Promise<void>,
+    consumer: Consumer<Command, Uses, Stored>,
+    uses: Uses,
   ) => {
     const commands = order.flatMap((index) => queue[index % queue.length] ?? []);
     if (commands.length === 0) return;
-    const distinct = commands.map((command) => ({ ...command }));
-    const deferred = new Set<number>();
-    try {
-      await persist({
-        commands: distinct,
-        setAside: async ({ defer, dead }) => {
-          expect(dead).toEqual([]);
-          for (const { command } of defer) deferred.add(command.commandId);
-          return [];
-        },
-      });
-    } catch (error) {
-      if (!crash) throw error;
-    }
-    if (crash || again) return;
-    const done = new Set(commands.filter(({ commandId }) => !deferred.has(commandId)));
+    const { stored, deferred, dead } = await consumer.store(uses, commands);
+    expect(dead).toEqual([]);
+    // Killed between the commit and the settling.
+    if (crash) return;
+    await consumer.settle(uses, { stored, dead: [] });
+    if (again) return;
+    const waiting = new Set(deferred.map(({ command }) => command.commandId));
+    const done = new Set(commands.filter(({ commandId }) => !waiting.has(commandId)));
     for (const command of done) queue.splice(queue.indexOf(command), 1);
-  };
-  const crashing = async () => {
-    throw new Error('killed between the commit and the settling');
   };
   const indexing = { handOn: async () => undefined };
 
@@ -329,21 +320,9 @@ const createRun = async () => {
         return;
       }
       case 'persist creates':
-        return deliver(creates, step, (batch) =>
-          persistMessages(batch, {
-            messages,
-            outbox: step.crash ? { settleMessages: crashing } : outbox,
-            indexing,
-          }),
-        );
+        return deliver(creates, step, persistMessage, { messages, outbox, indexing });
       case 'persist edits':
-        return deliver(edits, step, (batch) =>
-          persistMessageUpdates(batch, {
-            messages,
-            outbox: step.crash ? { settleMessageUpdates: crashing } : outbox,
-            indexing,
-          }),
-        );
+        return deliver(edits, step, persistMessageUpdate, { messages, outbox, indexing });
       case 'read': {
         const skip = (step.page - 1) * step.limit;
         const page = await conversation.page(chat, { skip, count: step.limit });
@@ -390,9 +369,11 @@ const createRun = async () => {
           createdAtMs: step.atMs,
           version: command.commandId,
         });
-        return deliver(creates, { order: [creates.length - 1], again: false, crash: false }, (batch) =>
-          persistMessages(batch, { messages, outbox, indexing }),
-        );
+        return deliver(creates, { order: [creates.length - 1], again: false, crash: false }, persistMessage, {
+          messages,
+          outbox,
+          indexing,
+        });
       }
       case 'foreign edit': {
         const command = updateMessageCommand.schema.parse({
@@ -402,10 +383,11 @@ const createRun = async () => {
           date: new Date().toISOString(),
         });
         if ((await messages.find([command])).length === 0) return;
-        await persistMessageUpdates(
-          { commands: [command], setAside: async () => [] },
-          { messages, outbox, indexing },
-        );
+        await deliver([command], { order: [0], again: true, crash: false }, persistMessageUpdate, {
+          messages,
+          outbox,
+          indexing,
+        });
         applyToTruth(command);
       }
     }

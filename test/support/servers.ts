@@ -96,12 +96,13 @@ export const withChannel = async <Result>(
   }
 };
 
-/** Publishes contents to a queue as another program would: JSON, persistent, and nothing else. */
+/** Publishes contents to a queue as another program would: JSON (text and bytes as they are), persistent, nothing else. */
 export const publish = (queue: string, ...contents: unknown[]): Promise<void> =>
   withChannel(async (channel) => {
     for (const content of contents) {
       const text = typeof content === 'string' ? content : JSON.stringify(content);
-      channel.sendToQueue(queue, Buffer.from(text), { persistent: true });
+      const bytes = Buffer.isBuffer(content) ? content : Buffer.from(text);
+      channel.sendToQueue(queue, bytes, { persistent: true });
     }
     await channel.waitForConfirms();
   });

@@ -1,23 +1,10 @@
-import { routes } from '#lib/contracts/index.ts';
 import { unknownRoute as contract } from '#lib/contracts/system.ts';
-import { notAllowed, notFound } from '#lib/domain/errors.ts';
-import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { anyPath, createMethodsOfPath } from '#lib/http/known-paths.ts';
+import { notFound } from '#lib/domain/errors.ts';
+import { httpHandler } from '#lib/http/http-handler.ts';
 
-type Uses = { methodsOf: (path: string) => string[] };
-
-const contracts = Object.values(routes);
-const methodsOf = createMethodsOfPath(contracts);
-
-/** Answers every request that no other function takes. */
-export const rejectUnknownRoute = ({ input }: Pick<Request<typeof contract>, 'input'>, uses: Uses): never => {
-  const methods = uses.methodsOf(input.path);
-  throw methods.length === 0 ? notFound('route') : notAllowed(methods);
+/** What no other function takes: the same kind of answer as everywhere. */
+export const rejectUnknownRoute = (): never => {
+  throw notFound('route');
 };
 
-export const handler = httpHandler(
-  contract,
-  rejectUnknownRoute,
-  { methodsOf: () => methodsOf },
-  anyPath(contracts),
-);
+export const handler = httpHandler(contract, rejectUnknownRoute);

@@ -1,0 +1,67 @@
+import { isUtf8 } from 'node:buffer';
+import * as z from 'zod';
+import { type Delivery, toDelivery } from './delivery.ts';
+import { rabbitmqEvent } from './rabbitmq-event.ts';
+
+/** A valid command and the message that brought it. */
+export type Received<Command> = Command & { delivery: Delivery };
+/** A message that is no command. `content` is its JSON, undefined without any. */
+export type Malformed = { delivery: Delivery; reason: string; content: unknown };
+export type Batch<Command> = { items: Item<Command>[]; malformed: Malformed[] };
+/** In the order of the queue. */
+export type Item<Command> =
+  | { kind: 'command'; command: Received<Command> }
+  | { kind: 'barrier'; barrier: Barrier };
+
+const barrier = z.strictObject({
+  barrier: z.union([
+    z.strictObject({ id: z.string().min(1).max(100), epoch: z.int().min(1) }),
+    z.string().min(1).max(100),
+  ]),
+});
+export type Barrier = z.output<typeof barrier>['barrier'];
+
+const MAX_REASON = 500;
+
+const parse = (content: Buffer): { content: unknown } | { reason: string } => {
+  if (!isUtf8(content)) return { reason: 'not UTF-8' };
+  try {
+    return { content: JSON.parse(content.toString('utf8')) };
+  } catch {
+    return { reason: 'not JSON' };
+  }
+};
+
+/**
+ * Sorts the messages of an event into commands, barriers, and what is neither.
+ * @throws ZodError when the event is not one of Amazon MQ for RabbitMQ
+ */
+export const readBatch = <Schema extends z.ZodType<object>>(
+  event: unknown,
+  schema: Schema,
+  { maxAttempts }: { maxAttempts: number },
+): Batch<z.output<Schema>> => {
+  const items: Item<z.output<Schema>>[] = [];
+  const malformed: Malformed[] = [];
+  for (const message of Object.values(rabbitmqEvent.parse(event).rmqMessagesByQueue).flat()) {
+    const delivery = toDelivery(message, maxAttempts);
+    const parsed = parse(delivery.content);
+    if ('reason' in parsed) {
+      malformed.push({ delivery, reason: `malformed: ${parsed.reason}`, content: undefined });
+      continue;
+    }
+    const { content } = parsed;
+    const command = schema.safeParse(content);
+    if (command.success) {
+      items.push({ kind: 'command', command: { ...command.data, delivery } });
+      continue;
+    }
+    const mark = barrier.safeParse(content);
+    if (mark.success) items.push({ kind: 'barrier', barrier: mark.data.barrier });
+    else {
+      const reason = `malformed: ${z.prettifyError(command.error)}`.slice(0, MAX_REASON);
+      malformed.push({ delivery, reason, content });
+    }
+  }
+  return { items, malformed };
+};

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
+import type { Publication, Publisher } from '#lib/rabbitmq/publisher.ts';
+import { deadQueue, retryQueue } from '#lib/rabbitmq/topology.ts';
+import { logger } from '#lib/runtime/logger.ts';
+import type { Delivery } from './delivery.ts';
+
+export type SetAside = { delivery: Delivery; reason: string };
+
+/** Command ids in one log line. */
+const LOGGED_IDS = 20;
+
+const publicationOf = (
+  queue: string,
+  { delivery: { content, messageId, redriven }, reason }: SetAside,
+  attempts: number,
+): Publication => ({
+  queue,
+  content,
+  headers: { attempts, reason, ...(redriven > 0 ? { redriven } : {}) },
+  ...(messageId === undefined ? {} : { messageId }),
+});
+
+/** Names a dead letter: the same command, redriven equally often, is the same letter. */
+const digestOf = (queue: string, { content, messageId, redriven }: Delivery): string =>
+  createHash('sha256')
+    .update(JSON.stringify([queue, messageId ?? null, redriven]))
+    .update(content)
+    .digest('base64url');
+
+/** Publishes the commands of a queue that are not stored. Both functions return once the broker has confirmed. */
+export const createSetAside = (
+  queue: string,
+  { publisher, letterNotes }: { publisher: () => Pick<Publisher, 'publish'>; letterNotes: () => LetterNotes },
+) => ({
+  /** Publishes to `<queue>.retry`, which leads back to the queue. @throws unavailable */
+  defer: async (items: readonly SetAside[]): Promise<void> => {
+    if (items.length === 0) return;
+    await publisher().publish(
+      items.map((item) => publicationOf(retryQueue(queue), item, item.delivery.attempts + 1)),
+    );
+  },
+
+  /**
+   * Publishes to `<queue>.dead`, one letter a command however often it is delivered. A process killed between the confirm
+   * and its note may leave a second copy.
+   * @throws unavailable
+   */
+  bury: async (items: readonly SetAside[]): Promise<void> => {
+    if (items.length === 0) return;
+    const byDigest = new Map(items.map((item) => [digestOf(queue, item.delivery), item]));
+    const known = await letterNotes().known([...byDigest.keys()]);
+    const letters = [...byDigest].filter(([digest]) => !known.has(digest));
+    if (letters.length === 0) return;
+    await publisher().publish(
+      letters.map(([, item]) => publicationOf(deadQueue(queue), item, item.delivery.attempts + 1)),
+    );
+    await letterNotes().add(letters.map(([digest]) => digest));
+    logger.error('Commands became dead letters', {
+      code: 'dead-letters',
+      queue,
+      count: letters.length,
+      commandIds: letters.slice(0, LOGGED_IDS).map(([, { delivery }]) => delivery.messageId),
+      reason: letters[0]?.[1].reason,
+    });
+  },
+});

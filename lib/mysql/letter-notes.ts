@@ -1,0 +1,36 @@
+import { type Database, placeholders, toDateTime, tuples } from './database.ts';
+
+/** A command is delivered again within minutes; a week leaves time for a broker that is restored from a backup. */
+const KEPT_MS = 7 * 24 * 60 * 60 * 1000;
+/** Rows that one call removes at most. */
+const REMOVED = 1_000;
+
+/** Which dead letters were published, by digest. */
+export const createLetterNotes = (database: Database) => ({
+  /** @returns those of the digests that are noted */
+  known: async (digests: readonly string[]): Promise<Set<string>> => {
+    if (digests.length === 0) return new Set();
+    const rows = await database.select(
+      `SELECT digest FROM dead_letters WHERE digest IN (${placeholders(digests.length)})`,
+      digests,
+    );
+    return new Set(rows.map((row) => row.digest));
+  },
+
+  /** Notes letters that the broker has confirmed, and removes notes that are older than a week. */
+  add: async (digests: readonly string[]): Promise<void> => {
+    if (digests.length === 0) return;
+    const nowMs = Date.now();
+    await database.write(
+      `INSERT INTO dead_letters (digest, published_at) VALUES ${tuples(digests.length, 2)}
+       ON DUPLICATE KEY UPDATE published_at = published_at`,
+      digests.flatMap((digest) => [digest, toDateTime(nowMs)]),
+    );
+    await database.write('DELETE FROM dead_letters WHERE published_at < ? ORDER BY published_at LIMIT ?', [
+      toDateTime(nowMs - KEPT_MS),
+      REMOVED,
+    ]);
+  },
+});
+
+export type LetterNotes = ReturnType<typeof createLetterNotes>;
