@@ -1,7 +1,7 @@
 // Installs the packages of package-lock.json before any npm script that needs them: a fresh clone works without `npm ci`.
 // It runs on the machine's own Node (18 and later) without any package. The scripts after it use
 // `node_modules/.bin/node`, the Node of the functions.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -123,3 +123,11 @@ const npmCi = async () => {
 };
 
 if (!isInstalled()) await locked(npmCi);
+if (process.exitCode === undefined) {
+  // The workspace's package is used as its users have it: built.
+  execFileSync(
+    join(root, 'node_modules/.bin/node'),
+    [join(root, 'plugins/serverless-offline-rabbitmq/build.mjs'), '--if-changed'],
+    { stdio: 'inherit' },
+  );
+}

@@ -2,13 +2,16 @@ import { defineConfig } from 'vitest/config';
 
 /** Projects run one after the other: the servers of one are quiet while another has the machine. */
 let order = 0;
-const project = (name: string, more: { globalSetup?: string[]; timeoutMs?: number } = {}) => {
+const project = (
+  name: string,
+  more: { folder?: string; globalSetup?: string[]; timeoutMs?: number } = {},
+) => {
   order += 1;
   return {
     extends: true as const,
     test: {
       name,
-      include: [`test/${name}/**/*.test.ts`],
+      include: [`${more.folder ?? `test/${name}`}/**/*.test.ts`],
       globalSetup: more.globalSetup ?? [],
       testTimeout: more.timeoutMs ?? 5_000,
       hookTimeout: 120_000,
@@ -17,6 +20,8 @@ const project = (name: string, more: { globalSetup?: string[]; timeoutMs?: numbe
   };
 };
 
+const eventSource = 'plugins/serverless-offline-rabbitmq/test';
+
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
@@ -24,6 +29,11 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       project('unit'),
+      project('event-source', {
+        folder: eventSource,
+        globalSetup: [`${eventSource}/broker.ts`],
+        timeoutMs: 30_000,
+      }),
       project('integration', { globalSetup: ['test/support/services.ts'], timeoutMs: 30_000 }),
       project('e2e', {
         globalSetup: ['test/support/services.ts', 'test/support/api.ts'],

@@ -28,7 +28,7 @@ export default class LocalEnvironment {
         isSetting(name) && value !== undefined ? [[name, value]] : [],
       );
       provider.environment = { ...provider.environment, ...Object.fromEntries(given) };
-      custom.rabbitmqEventSource = { url: process.env.RABBITMQ_URL ?? '' };
+      custom['serverless-offline-rabbitmq'] = { url: process.env.RABBITMQ_URL ?? '' };
       const rate = process.env.SYNC_COUNTS_RATE;
       for (const { schedule } of functions.syncCounts?.events ?? []) {
         if (rate && typeof schedule === 'object') schedule.rate = [rate];

@@ -3,6 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import {
+  createBroker,
+  createEventSourceMapping,
+  type EventSourceMapping,
+} from 'serverless-offline-rabbitmq/event-source';
 import { vi } from 'vitest';
 import { commands } from '#lib/contracts/commands.ts';
 import {
@@ -12,8 +17,6 @@ import {
   startServices,
   type Urls,
 } from '../../local/services/index.ts';
-import { Broker } from '../../plugins/serverless-offline-rabbitmq/broker.ts';
-import { EventSourceMapping } from '../../plugins/serverless-offline-rabbitmq/event-source-mapping.ts';
 
 const run = promisify(execFile);
 /** One line for each batch that was thrown back. */
@@ -121,7 +124,12 @@ export const startSystem = async (
   const stopping = new Set<() => Promise<void>>();
   /** Feeds consumer functions from their queues, all that have their servers where none are named. @returns ends that */
   const consume = async (...queues: Queue[]): Promise<() => Promise<void>> => {
-    const broker = new Broker(new URL(stack.urls.RABBITMQ_URL), vhost, quiet);
+    const broker = createBroker({
+      url: new URL(stack.urls.RABBITMQ_URL),
+      virtualHost: vhost,
+      connectionName: name,
+      log: quiet,
+    });
     const served = commands
       .map(({ queue }) => queue)
       .filter(isQueue)
@@ -137,8 +145,9 @@ export const startSystem = async (
         eventSourceArn: 'arn:aws:mq:local:000000000000:broker:chat:b-0',
         batchSize: 1_000,
         batchingWindowMs: 0,
+        consumerTag: queue,
       };
-      const mapping = new EventSourceMapping(
+      const mapping = createEventSourceMapping(
         settings,
         broker,
         async (event) => {

@@ -1,120 +1,22 @@
-import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
-import { type ChannelModel, type ConfirmChannel, connect, type Options } from 'amqplib';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { MAX_PAYLOAD_BYTES } from '../src/event-source-mapping.ts';
 import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  inject,
-  it,
-  onTestFinished,
-  vi,
-} from 'vitest';
-import { Broker } from '../../plugins/serverless-offline-rabbitmq/broker.ts';
-import type { RabbitmqEvent, RabbitmqRecord } from '../../plugins/serverless-offline-rabbitmq/event.ts';
-import {
-  EventSourceMapping,
-  type Invoke,
-  MAX_PAYLOAD_BYTES,
-} from '../../plugins/serverless-offline-rabbitmq/event-source-mapping.ts';
-import type { MappingSettings } from '../../plugins/serverless-offline-rabbitmq/settings.ts';
-
-const brokerUrl = new URL(inject('urls').RABBITMQ_URL);
-const virtualHost = decodeURIComponent(brokerUrl.pathname.slice(1)) || '/';
-const eventSourceArn = 'arn:aws:mq:us-east-1:123456789012:broker:chat:b-1234';
-
-const QUEUE_TYPES: [string, Options.AssertQueue['arguments']][] = [
-  ['a classic queue', { 'x-queue-type': 'classic' }],
-  ['a quorum queue', { 'x-queue-type': 'quorum' }],
-  ['a quorum queue with a delivery limit', { 'x-queue-type': 'quorum', 'x-delivery-limit': 50 }],
-];
-
-let connection: ChannelModel;
-let channel: ConfirmChannel;
-let queue: string;
-
-beforeAll(async () => {
-  connection = await connect(brokerUrl.href);
-  channel = await connection.createConfirmChannel();
-});
-afterAll(() => connection.close());
-beforeEach(() => {
-  queue = `event-source-${randomUUID()}`;
-});
-afterEach(async () => {
-  await channel.deleteQueue(queue);
-});
-
-const declareQueue = (args: Options.AssertQueue['arguments'] = { 'x-queue-type': 'quorum' }) =>
-  channel.assertQueue(queue, { durable: true, arguments: args });
-
-const publish = async (bodies: (string | Buffer)[], options: Options.Publish = {}) => {
-  for (const body of bodies) channel.sendToQueue(queue, Buffer.from(body), { persistent: true, ...options });
-  await channel.waitForConfirms();
-};
-
-/** `0`, `1`, … up to `count`, from `first`. */
-const numbered = (count: number, first = 0) =>
-  Array.from({ length: count }, (_, index) => String(first + index));
-
-const recordsOf = (event: RabbitmqEvent): RabbitmqRecord[] => Object.values(event.rmqMessagesByQueue).flat();
-const bodiesOf = (event: RabbitmqEvent) =>
-  recordsOf(event).map(({ data }) => Buffer.from(data, 'base64').toString());
-
-/** A log that keeps its lines. */
-const createLog = () => {
-  const lines: string[] = [];
-  const keep = (line: string) => lines.push(line);
-  return { lines, notice: keep, warning: keep, error: keep };
-};
-
-/** Starts a mapping on the test's queue; `events` are those the function has had, `lines` what was logged. */
-const startMapping = (
-  invoke: Invoke = async () => {},
-  settings: Partial<MappingSettings> = {},
-  url: URL = brokerUrl,
-) => {
-  const events: RabbitmqEvent[] = [];
-  const log = createLog();
-  const broker = new Broker(url, virtualHost, log);
-  const mapping = new EventSourceMapping(
-    {
-      functionKey: 'consume',
-      queue,
-      virtualHost,
-      eventSourceArn,
-      batchSize: 100,
-      batchingWindowMs: 50,
-      ...settings,
-    },
-    broker,
-    async (event) => {
-      events.push(event);
-      await invoke(event);
-    },
-    log,
-    { firstMs: 20, lastMs: 100 },
-  );
-  mapping.start();
-  const stop = async () => {
-    await mapping.stop(1000);
-    await broker.close();
-  };
-  onTestFinished(stop);
-  return { events, lines: log.lines, mapping, stop };
-};
-
-const eventually = (assertion: () => void | Promise<void>) =>
-  vi.waitFor(assertion, { timeout: 20_000, interval: 20 });
-
-/** Messages that lie ready in the queue; those held by a consumer are not counted. */
-const readyMessages = async () => (await channel.checkQueue(queue)).messageCount;
-
-const expectQueueEmpty = () => eventually(async () => expect(await readyMessages()).toBe(0));
+  BrokerProxy,
+  bodiesOf,
+  channel,
+  declareQueue,
+  eventSourceArn,
+  eventually,
+  expectQueueEmpty,
+  numbered,
+  publish,
+  QUEUE_TYPES,
+  queue,
+  readyMessages,
+  recordsOf,
+  startMapping,
+  virtualHost,
+} from './support.ts';
 
 describe('what the function receives', () => {
   it('is the aws:rmq event', async () => {
@@ -271,43 +173,6 @@ describe('a queue', () => {
     },
   );
 });
-
-/** A way to the broker that can be cut and opened. */
-class BrokerProxy {
-  readonly #sockets = new Set<Socket>();
-  #server: Server | undefined;
-  #port = 0;
-
-  async open(): Promise<URL> {
-    this.#server = createServer((client) => {
-      const upstream = connectSocket(Number(brokerUrl.port || 5672), brokerUrl.hostname);
-      for (const socket of [client, upstream]) {
-        this.#sockets.add(socket);
-        socket.on('error', () => undefined);
-        socket.on('close', () => {
-          this.#sockets.delete(socket);
-          client.destroy();
-          upstream.destroy();
-        });
-      }
-      client.pipe(upstream).pipe(client);
-    }).listen(this.#port, '127.0.0.1');
-    await once(this.#server, 'listening');
-    this.#port = (this.#server.address() as AddressInfo).port;
-    const url = new URL(brokerUrl);
-    url.hostname = '127.0.0.1';
-    url.port = String(this.#port);
-    return url;
-  }
-
-  /** Ends every connection and refuses new ones. */
-  async cut(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    const server = this.#server;
-    this.#server = undefined;
-    if (server !== undefined) await new Promise((resolve) => server.close(resolve));
-  }
-}
 
 describe('a broker', () => {
   it('that refuses the first connection is waited for, which is said once', async () => {

@@ -1,11 +1,12 @@
 import type { Message } from 'amqplib';
 import { describe, expect, it } from 'vitest';
 import {
+  basicPropertiesOf,
   buildEvent,
-  buildRecord,
+  buildRecord as buildRecordOf,
   formatTimestamp,
-  payloadBytesOf,
-} from '../../plugins/serverless-offline-rabbitmq/event.ts';
+  recordBytesOf,
+} from '../src/event.ts';
 
 const origin = {
   eventSourceArn:
@@ -13,6 +14,8 @@ const origin = {
   queue: 'pizzaQueue',
   virtualHost: '/',
 };
+
+const buildRecord = (message: Message) => buildRecordOf(message, basicPropertiesOf(message));
 
 /** A message as amqplib delivers one on which nothing is set. */
 const bareMessage = (content: string, properties: Partial<Message['properties']> = {}): Message => ({
@@ -112,15 +115,14 @@ describe('the aws:rmq event', () => {
   });
 
   it('counts the bytes that a record takes in the payload', () => {
-    const records = ['', 'ß → 漢字', 'x'.repeat(10_000)].map((body) =>
-      buildRecord(bareMessage(body, { headers: { name: 'é"\n' }, type: '→' })),
+    const messages = ['', 'ß → 漢字', 'x'.repeat(10_000)].map((body) =>
+      bareMessage(body, { headers: { name: 'é"\n' }, type: '→' }),
     );
-    const payloadBytes = Buffer.byteLength(JSON.stringify(records));
+    const payloadBytes = Buffer.byteLength(JSON.stringify(messages.map(buildRecord)));
+    const counted = messages.map((message) => recordBytesOf(message, basicPropertiesOf(message)));
     const brackets = 2;
     const noCommaAtTheEnd = 1;
-    expect(records.reduce((sum, record) => sum + payloadBytesOf(record), brackets - noCommaAtTheEnd)).toBe(
-      payloadBytes,
-    );
+    expect(counted.reduce((sum, bytes) => sum + bytes, brackets - noCommaAtTheEnd)).toBe(payloadBytes);
   });
 });
 

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest';
-import { pickPort } from '../../local/services/index.ts';
+import { pickPort } from '../../../local/services/index.ts';
 
-const root = resolve(import.meta.dirname, '../..');
-const brokerUrl = inject('urls').RABBITMQ_URL;
+const root = resolve(import.meta.dirname, '../../..');
+const brokerUrl = inject('brokerUrl');
 
 /** Each line says what the handler had; what it does with it stands in the first message. */
 const HANDLER = `
@@ -34,10 +34,10 @@ service: fixture
 provider: { name: aws, runtime: nodejs24.x, region: eu-west-1 }
 plugins:
   - ./bundler/index.ts
-  - ./rabbitmq-event-source/index.ts
+  - serverless-offline-rabbitmq
   - serverless-offline
 custom:
-  rabbitmqEventSource: { url: "\${env:RABBITMQ_URL}" }
+  serverless-offline-rabbitmq: { url: "\${env:RABBITMQ_URL}" }
   serverless-offline: { lambdaPort: ${lambdaPort}, useInProcess: ${useInProcess} }
 functions:
   consume:
@@ -70,7 +70,6 @@ beforeEach(async () => {
   await mkdir(join(folder, 'functions'));
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
   await symlink(join(root, 'plugins/bundler'), join(folder, 'bundler'));
-  await symlink(join(root, 'plugins/serverless-offline-rabbitmq'), join(folder, 'rabbitmq-event-source'));
   await writeFile(join(folder, 'package.json'), '{"name":"fixture","type":"module","private":true}');
   await writeFile(join(folder, 'functions/consume.ts'), HANDLER);
 });

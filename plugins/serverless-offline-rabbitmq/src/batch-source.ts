@@ -1,0 +1,243 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ChannelModel, ConsumeMessage } from 'amqplib';
+import { type BatchLimits, createBatchingWindow } from './batching-window.ts';
+import { basicPropertiesOf, recordBytesOf } from './event.ts';
+import type { BasicProperties } from './event-types.ts';
+import { type Lane, openLane } from './lane.ts';
+
+/** A message that waits for the function or that the function received. Its body is held once, as it came. */
+export type Delivery = {
+  lane: Lane;
+  message: ConsumeMessage;
+  basicProperties: BasicProperties;
+  /** What its record takes in the payload. */
+  bytes: number;
+};
+
+export type BatchSource = {
+  /**
+   * The next batch in the queue's order; undefined once the source has ended.
+   * After `giveBack` it is the batch that was given back.
+   */
+  next(): Promise<Delivery[] | undefined>;
+  acknowledge(batch: readonly Delivery[]): void;
+  /** Returns a batch to the queue, and nothing else: other deliveries stay here. */
+  giveBack(batch: readonly Delivery[]): Promise<void>;
+  /** Hands out no further batch. A batch that was handed out can still be acknowledged. */
+  stop(): void;
+  /** Closes every channel; what is not acknowledged goes back to the queue. */
+  close(): Promise<void>;
+  /** True when the broker ended a consumer because the queue was deleted or moved. */
+  isCancelled(): boolean;
+};
+
+type BatchSourceOptions = {
+  connection: ChannelModel;
+  queue: string;
+  limits: BatchLimits;
+  consumerTag: string;
+  /** Called for a message whose record alone exceeds `maxBytes`. The message is rejected. */
+  onOversized: (message: ConsumeMessage) => void;
+};
+
+/** How fast the estimate of a message's size follows smaller messages. */
+const SIZE_WEIGHT = 1 / 8;
+/** After this time without a delivery, messages that are ready in the queue belong to another consumer. */
+const DELIVERY_GRACE_MS = 2_000;
+/** How long a message that was given back may take to become ready; after this time it is gone. */
+const RETURN_GRACE_MS = 250;
+const POLL_MS = 2;
+
+/**
+ * Takes messages from one queue, in its order, in batches that are full while the queue has a backlog: the next batch
+ * is fetched while the function runs. At most one lane can receive at any time, which keeps the order.
+ *
+ * @throws Error of amqplib when the queue cannot be consumed
+ */
+export const createBatchSource = async (options: BatchSourceOptions): Promise<BatchSource> => {
+  const { limits } = options;
+  const window = createBatchingWindow<Delivery>(limits);
+  const sizes = createSizeEstimate(limits);
+  const lanes = new Set<Lane>();
+  /** The lane that receives, or received last. */
+  let tail: Lane | undefined;
+  let opening: Promise<void> | undefined;
+  /** Messages of the batch that was given back and did not come again yet. */
+  let returned = 0;
+  let cancelled = false;
+  let lastProgressAt = 0;
+  const quietMs = () => performance.now() - lastProgressAt;
+
+  const open = async (prefetch: number, keep: (delivery: Delivery) => void): Promise<Lane> => {
+    const lane = await openLane({
+      ...options,
+      prefetch,
+      onMessage: (message, lane) => {
+        const basicProperties = basicPropertiesOf(message);
+        const bytes = recordBytesOf(message, basicProperties);
+        lastProgressAt = performance.now();
+        sizes.add(bytes);
+        if (bytes <= limits.maxBytes) return keep({ lane, message, basicProperties, bytes });
+        lane.reject(message);
+        options.onOversized(message);
+      },
+      onLost: (why) => {
+        cancelled ||= why === 'cancelled';
+        window.close();
+      },
+    });
+    lastProgressAt = performance.now();
+    lanes.add(lane);
+    return lane;
+  };
+  const close = (lane: Lane) => {
+    lanes.delete(lane);
+    return lane.close();
+  };
+
+  /** Sees to it that one lane can receive while a batch has room. */
+  const extend = (): Promise<void> => {
+    if (opening === undefined && returned === 0 && tail?.canReceive() !== true && !window.isFull()) {
+      opening = receiveMore().finally(() => {
+        opening = undefined;
+      });
+    }
+    return opening ?? Promise.resolve();
+  };
+  const receiveMore = async () => {
+    const missing = sizes.fitting(window.room());
+    // The batch that fills has the tail's messages already, and nothing else is on its channel.
+    if (tail !== undefined && window.size() > 0 && !tail.isSealed()) {
+      if (missing > 0) return tail.extend(missing);
+      // A queue with a single active consumer delivers to the next one after this one has ended.
+      void tail.seal();
+    }
+    tail = await open(missing > 0 ? missing : sizes.fitting(), keepLast);
+  };
+  const extendInBackground = () => {
+    extend().catch(window.close);
+  };
+  const keepLast = (delivery: Delivery) => {
+    window.add(delivery, delivery.bytes);
+    if (!delivery.lane.canReceive()) extendInBackground();
+  };
+
+  /** From here on nothing arrives until `extend`. */
+  const sealTail = async () => {
+    await opening?.catch(() => undefined);
+    if (tail?.canReceive() !== true) return;
+    await tail.seal();
+    if (tail.outstanding() === 0) await close(tail);
+  };
+
+  /** Whether ready messages are still on their way to the lane. */
+  const isFilling = async (lane: Lane | undefined): Promise<boolean> => {
+    if (lane?.canReceive() !== true || quietMs() > DELIVERY_GRACE_MS) return false;
+    const ready = await lane.countReady();
+    return ready !== undefined && ready > 0;
+  };
+
+  /** The batch that was given back, as far as it comes again. */
+  const takeReturned = async (): Promise<Delivery[]> => {
+    const again = createBatchingWindow<Delivery>(limits);
+    // A message that is delivered for the first time is newer than everything that waits here.
+    const lane = await open(returned, (delivery) =>
+      (delivery.message.fields.redelivered ? again : window).add(delivery, delivery.bytes),
+    );
+    while (lane.canReceive() && (quietMs() < RETURN_GRACE_MS || (await isFilling(lane))))
+      await delay(POLL_MS);
+    await lane.seal();
+    if (lane.outstanding() === 0) await close(lane);
+    returned = 0;
+    const batch = again.take();
+    window.addFirst(again.take().map((item) => ({ item, bytes: item.bytes })));
+    return batch;
+  };
+
+  const takeNext = async (): Promise<Delivery[] | undefined> => {
+    for (;;) {
+      await extend();
+      const ready = await window.ready();
+      if (ready === 'closed') return undefined;
+      await extend();
+      if (ready === 'due' && (await isFilling(tail))) {
+        await delay(POLL_MS);
+        continue;
+      }
+      await sealTail();
+      const batch = window.take();
+      extendInBackground();
+      if (batch.length > 0) return batch;
+    }
+  };
+
+  await extend();
+  return {
+    next: async () => {
+      try {
+        const again = returned > 0 ? await takeReturned() : [];
+        return again.length > 0 ? again : await takeNext();
+      } catch {
+        // The channel or the queue was lost; whoever subscribes next learns the reason.
+        return undefined;
+      }
+    },
+    acknowledge: (batch) => {
+      for (const { lane, last, count } of byLane(batch)) {
+        const isNeeded = opening === undefined && tail?.canReceive() !== true;
+        const isReusable = lane.outstanding() === count && lane.prefetch() === sizes.fitting();
+        // Before the acknowledgement, which would let it receive beside the tail.
+        if (!(isNeeded && isReusable)) void lane.seal();
+        lane.acknowledge(last, count);
+        if (lane.canReceive()) tail = lane;
+        else if (lane.outstanding() === 0) void close(lane);
+      }
+    },
+    giveBack: async (batch) => {
+      returned = batch.length;
+      await sealTail();
+      for (const { lane, last, count } of byLane(batch)) {
+        // Closing keeps every message in its place. A nack puts it at the end of a quorum queue that has no delivery
+        // limit (RabbitMQ 3), but it spares the messages that the function did not receive.
+        if (lane.outstanding() === count) await close(lane);
+        else {
+          await lane.seal();
+          lane.requeue(last, count);
+        }
+      }
+    },
+    stop: window.close,
+    close: async () => {
+      window.close();
+      await Promise.all([...lanes].map(close));
+    },
+    isCancelled: () => cancelled,
+  };
+};
+
+/** Follows the size of messages, to fetch no more than a batch can hold. It rises at once and falls slowly. */
+const createSizeEstimate = ({ maxItems, maxBytes }: BatchLimits) => {
+  // Before the first message there is nothing to go by: one is fetched.
+  let estimate = maxBytes;
+  let isFirst = true;
+  return {
+    add: (bytes: number) => {
+      estimate = isFirst ? bytes : Math.max(bytes, estimate + (bytes - estimate) * SIZE_WEIGHT);
+      isFirst = false;
+    },
+    /** How many messages fit into what is left of a batch, by count and by their usual size. */
+    fitting: (room?: { items: number; bytes: number }) =>
+      room === undefined
+        ? Math.max(1, Math.min(maxItems, Math.floor(maxBytes / estimate)))
+        : Math.min(room.items, Math.floor(room.bytes / estimate)),
+  };
+};
+
+/** The lanes of a batch in order, with how many deliveries of it each has and the last of them. */
+const byLane = (batch: readonly Delivery[]) => {
+  const shares = new Map<Lane, { lane: Lane; last: ConsumeMessage; count: number }>();
+  for (const { lane, message } of batch) {
+    shares.set(lane, { lane, last: message, count: (shares.get(lane)?.count ?? 0) + 1 });
+  }
+  return shares.values();
+};

@@ -1,0 +1,122 @@
+import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ChannelModel, connect } from 'amqplib';
+
+/** Where lines for the developer go; the log that the framework hands to a plugin has this shape. */
+export type Log = {
+  notice(message: string): void;
+  warning(message: string): void;
+  error(message: string): void;
+};
+
+export type Broker = {
+  /**
+   * The open connection. Waits as long as it takes for a broker that cannot be reached.
+   *
+   * @throws Error after `close`
+   */
+  connection(): Promise<ChannelModel>;
+  /** Closes the connection, or gives up waiting for one. Unacknowledged messages go back to their queues. */
+  close(): Promise<void>;
+};
+
+type BrokerOptions = {
+  /** An `amqp` or `amqps` URL; its path is ignored. */
+  url: URL;
+  virtualHost: string;
+  /** Shown beside the connection in RabbitMQ's management. */
+  connectionName: string;
+  log: Log;
+};
+
+/** Reconnecting: the first delay, doubled each time, up to the last. In milliseconds. */
+const FIRST_DELAY_MS = 100;
+const LAST_DELAY_MS = 3000;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** How long a broker may take to agree to the end of a connection; one that hangs never does. */
+const CLOSE_TIMEOUT_MS = 2000;
+/** A connection that the network swallows is found after two of these, unless the URL names its own. In seconds. */
+const HEARTBEAT_S = 10;
+
+/**
+ * One connection to one virtual host of a broker, shared by all mappings there. It is made at the first use and again
+ * after it was lost. An outage is logged once, when it begins and when it ends.
+ */
+export const createBroker = ({ url, virtualHost, connectionName, log }: BrokerOptions): Broker => {
+  /** Host, port and virtual host; never the password. */
+  const name = `RabbitMQ at ${url.host}, virtual host ${virtualHost}`;
+  const address = addressOf(url, virtualHost);
+  const closing = new AbortController();
+  let current: Promise<ChannelModel> | undefined;
+  let isOut = false;
+
+  const reportOutage = (reason: string) => {
+    if (!isOut) log.warning(`${name}: ${reason}. Trying again until it answers.`);
+    isOut = true;
+  };
+
+  const open = async (): Promise<ChannelModel> => {
+    for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, LAST_DELAY_MS)) {
+      closing.signal.throwIfAborted();
+      try {
+        const connection = await connect(address, {
+          timeout: CONNECT_TIMEOUT_MS,
+          clientProperties: { connection_name: connectionName },
+        });
+        watch(connection);
+        if (isOut) log.notice(`${name}: connected.`);
+        isOut = false;
+        return connection;
+      } catch (error) {
+        reportOutage(reasonOf(error));
+      }
+      await delay(delayMs, undefined, { signal: closing.signal, ref: false });
+    }
+  };
+
+  const watch = (connection: ChannelModel) => {
+    let reason = 'connection closed';
+    // 'close' follows every error; without a listener an error would end the process.
+    connection.on('error', (error) => {
+      reason = reasonOf(error);
+    });
+    connection.on('close', (error) => {
+      current = undefined;
+      if (!closing.signal.aborted) reportOutage(error ? reasonOf(error) : reason);
+    });
+  };
+
+  return {
+    connection: () => {
+      current ??= open();
+      return current;
+    },
+    close: async () => {
+      closing.abort(new Error(`${name}: closed`));
+      const closed = current?.then((connection) => connection.close()).catch(() => undefined);
+      await Promise.race([closed, delay(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    },
+  };
+};
+
+const addressOf = (url: URL, virtualHost: string): string => {
+  const full = new URL(url);
+  full.pathname = encodeURIComponent(virtualHost);
+  if (!full.searchParams.has('heartbeat')) full.searchParams.set('heartbeat', String(HEARTBEAT_S));
+  return full.href;
+};
+
+/** Names a program and where it runs, for connections and consumers. */
+export const ownerName = (service: string): string => `${service}@${hostname()}:${process.pid}`;
+
+/** An error, or any other thrown value, in one short line. */
+export const reasonOf = (error: unknown): string => {
+  // A refused connection to a name with several addresses is an AggregateError without a message.
+  const message =
+    error instanceof Error
+      ? error.message || ('code' in error ? String(error.code) : error.name)
+      : String(error);
+  // amqplib puts the broker's own words at the end: Operation failed: BasicConsume; 404 (NOT-FOUND) with message "…"
+  const line = (/with message "(.*)"$/.exec(message)?.[1] ?? message).split('\n', 1)[0] ?? '';
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+};

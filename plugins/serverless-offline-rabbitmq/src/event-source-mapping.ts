@@ -1,0 +1,169 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type BatchSource, createBatchSource, type Delivery } from './batch-source.ts';
+import { type Broker, type Log, reasonOf } from './broker.ts';
+import { buildEvent, buildRecord } from './event.ts';
+import type { RabbitmqEvent } from './event-types.ts';
+import type { MappingSettings } from './settings.ts';
+
+/** The largest payload that Lambda takes in a synchronous invocation. */
+export const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
+
+/** With a window of 0 a batch still takes what arrives within this time, in milliseconds. */
+const SHORTEST_WINDOW_MS = 5;
+/** How soon a queue that does not exist is looked for again. */
+const ABSENT_QUEUE_DELAY_MS = 1000;
+
+/** The delay before a failed batch is delivered again: the first, doubled with each failure, up to the last. */
+type RetryDelays = {
+  firstMs: number;
+  lastMs: number;
+};
+
+const RETRY_DELAYS: RetryDelays = { firstMs: 200, lastMs: 10_000 };
+
+/** Runs the function with one event; rejects when the function throws or times out. */
+export type Invoke = (event: RabbitmqEvent) => Promise<void>;
+
+export type EventSourceMapping = {
+  /** Begins to consume, as soon as the broker and the queue are there. */
+  start(): void;
+  /**
+   * Takes no further batch and waits for the one that runs, at most `graceMs`; after that it counts as failed and
+   * will be delivered again. Messages that wait for a batch go back to the queue when the broker is closed.
+   */
+  stop(graceMs: number): Promise<void>;
+};
+
+/**
+ * Feeds one function from one queue as an Amazon MQ event source mapping does: one batch at a time, in the queue's
+ * order. A batch is acknowledged when the function returns, and goes back to the queue whole when it throws.
+ */
+export const createEventSourceMapping = (
+  settings: MappingSettings,
+  broker: Broker,
+  invoke: Invoke,
+  log: Log,
+  retryDelays: RetryDelays = RETRY_DELAYS,
+): EventSourceMapping => {
+  const name = `${settings.queue}::${settings.virtualHost} → ${settings.functionKey}`;
+  const outage = createOutageLog(name, log);
+  const stopping = new AbortController();
+  let running: Promise<void> = Promise.resolve();
+  let source: BatchSource | undefined;
+  let isInvoking = false;
+  let failures = 0;
+
+  const run = async () => {
+    while (!stopping.signal.aborted) {
+      source = await subscribe();
+      if (source === undefined) {
+        await pause(ABSENT_QUEUE_DELAY_MS, stopping.signal);
+        continue;
+      }
+      if (stopping.signal.aborted) source.stop();
+      await consume(source);
+      await source.close();
+      // RabbitMQ 4 ends the whole connection of a consumer of a quorum queue whose deletion is not complete.
+      if (source.isCancelled()) await pause(ABSENT_QUEUE_DELAY_MS, stopping.signal);
+    }
+  };
+
+  /** Undefined when the queue cannot be consumed now, which is logged once. */
+  const subscribe = async (): Promise<BatchSource | undefined> => {
+    try {
+      const subscribed = await createBatchSource({
+        connection: await broker.connection(),
+        queue: settings.queue,
+        consumerTag: settings.consumerTag,
+        limits: {
+          maxItems: settings.batchSize,
+          maxBytes: MAX_PAYLOAD_BYTES - Buffer.byteLength(JSON.stringify(buildEvent(settings, []))),
+          windowMs: Math.max(settings.batchingWindowMs, SHORTEST_WINDOW_MS),
+        },
+        // AWS drops a record over the limit. Rejected, it at least reaches the queue's dead-letter exchange.
+        onOversized: ({ content }) =>
+          log.error(
+            `${name}: a message of ${content.length} bytes does not fit into Lambda's payload of ` +
+              `${MAX_PAYLOAD_BYTES} bytes (in base64); rejected.`,
+          ),
+      });
+      outage.end('consuming');
+      return subscribed;
+    } catch (error) {
+      if (!stopping.signal.aborted) outage.begin(`not consuming (${reasonOf(error)})`);
+      return undefined;
+    }
+  };
+
+  /** Runs batch after batch until the source ends. */
+  const consume = async (from: BatchSource) => {
+    for (;;) {
+      const batch = await from.next();
+      if (batch === undefined || stopping.signal.aborted) return;
+      const failure = await runFunction(batch);
+      if (failure === undefined) {
+        failures = 0;
+        from.acknowledge(batch);
+        continue;
+      }
+      await from.giveBack(batch);
+      const delayMs = Math.min(retryDelays.firstMs * 2 ** failures, retryDelays.lastMs);
+      failures += 1;
+      log.error(`${name}: batch of ${batch.length} failed (${failure}); requeued, again in ${delayMs} ms.`);
+      await pause(delayMs, stopping.signal);
+    }
+  };
+
+  /** @returns why the batch failed; undefined when the function returned */
+  const runFunction = async (batch: readonly Delivery[]): Promise<string | undefined> => {
+    isInvoking = true;
+    try {
+      const records = batch.map(({ message, basicProperties }) => buildRecord(message, basicProperties));
+      await invoke(buildEvent(settings, records));
+      return undefined;
+    } catch (error) {
+      return reasonOf(error);
+    } finally {
+      isInvoking = false;
+    }
+  };
+
+  const warnAfter = async (graceMs: number, signal: AbortSignal) => {
+    await pause(graceMs, signal);
+    if (signal.aborted || !isInvoking) return;
+    log.warning(`${name}: the batch still runs after ${graceMs} ms; it will be delivered again.`);
+  };
+
+  return {
+    start: () => {
+      running = run();
+    },
+    stop: async (graceMs) => {
+      stopping.abort();
+      source?.stop();
+      if (!isInvoking) return;
+      const graceOver = new AbortController();
+      await Promise.race([running, warnAfter(graceMs, graceOver.signal)]);
+      graceOver.abort();
+    },
+  };
+};
+
+/** Logs an outage once, when it begins and when it ends. */
+const createOutageLog = (name: string, log: Log) => {
+  let hasBegun = false;
+  return {
+    begin: (state: string) => {
+      if (!hasBegun) log.warning(`${name}: ${state}. Trying again until it works.`);
+      hasBegun = true;
+    },
+    end: (state: string) => {
+      if (hasBegun) log.notice(`${name}: ${state}.`);
+      hasBegun = false;
+    },
+  };
+};
+
+/** Waits, or less long when the signal aborts. */
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  delay(ms, undefined, { signal }).catch(() => undefined);

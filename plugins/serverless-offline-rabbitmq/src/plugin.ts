@@ -1,0 +1,147 @@
+import { type Broker, createBroker, type Log, ownerName } from './broker.ts';
+import { createEventSourceMapping, type EventSourceMapping, type Invoke } from './event-source-mapping.ts';
+import { createLocalFunction, type LocalFunction } from './local-function.ts';
+import { isServerlessOffline, type Serverless } from './serverless.ts';
+import { findBrokenRelease } from './serverless-offline-release.ts';
+import { type MappingSettings, readMappings, readSection } from './settings.ts';
+
+/** How long a running batch may take to finish after Ctrl-C, in milliseconds. */
+const STOP_GRACE_MS = 10_000;
+
+/** What serverless-offline's runners read of its options, with its own defaults. */
+const LAMBDA_DEFAULTS = {
+  dockerHost: 'localhost',
+  dockerHostServicePath: null,
+  dockerNetwork: null,
+  dockerReadOnly: true,
+  host: 'localhost',
+  layersDir: null,
+  localLayers: {},
+  terminateIdleLambdaTime: 60,
+};
+
+/** The plugin: consumes the queues of `rabbitmq` events while serverless-offline runs. */
+export class ServerlessOfflineRabbitmq {
+  readonly #serverless: Serverless;
+  readonly #cliOptions: Record<string, unknown>;
+  readonly #log: Log;
+  readonly #brokers = new Map<string, Broker>();
+  readonly #mappings: EventSourceMapping[] = [];
+  readonly #functions: LocalFunction[] = [];
+
+  readonly hooks = {
+    'before:offline:start': () => this.#checkOrder(),
+    'before:offline:start:init': () => this.#checkOrder(),
+    // Bundlers work in `before:offline:start`: by now there is something to run.
+    'offline:start': () => this.#start(),
+    'offline:start:init': () => this.#start(),
+    'before:offline:start:end': () => this.#stop(),
+    'offline:functionsUpdated:cleanup': () => {
+      for (const fn of this.#functions) fn.reload();
+    },
+  };
+
+  constructor(serverless: Serverless, cliOptions: Record<string, unknown>, { log }: { log: Log }) {
+    this.#serverless = serverless;
+    this.#cliOptions = cliOptions;
+    this.#log = log;
+  }
+
+  /** `offline:start` of serverless-offline only returns when all is over. */
+  #checkOrder(): void {
+    const { plugins } = this.#serverless.pluginManager;
+    const offline = plugins.findIndex(isServerlessOffline);
+    if (offline !== -1 && offline < plugins.indexOf(this)) {
+      throw this.#refusal('list serverless-offline-rabbitmq before serverless-offline under "plugins".');
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { service } = this.#serverless;
+    const { url, settings } = this.#readSettings();
+    if (url === undefined) return;
+    for (const mapping of settings) {
+      const fn = await createLocalFunction({
+        serverless: this.#serverless,
+        options: this.#lambdaOptions(),
+        functionKey: mapping.functionKey,
+        log: this.#log,
+      });
+      this.#functions.push(fn);
+      this.#mappings.push(this.#createMapping(mapping, url, service.service ?? 'serverless', fn.invoke));
+    }
+    for (const mapping of this.#mappings) mapping.start();
+    this.#stopBeforeExit();
+  }
+
+  /** Without a URL when nothing can or shall be consumed, which is logged once. */
+  #readSettings(): { url?: URL; settings: MappingSettings[] } {
+    const { service } = this.#serverless;
+    const functions = Object.fromEntries(
+      service.getAllFunctions().map((key) => [key, service.getFunction(key)]),
+    );
+    try {
+      const section = readSection(service.custom?.['serverless-offline-rabbitmq']);
+      if ('off' in section) {
+        this.#log.warning(`RabbitMQ events are off: ${section.off}`);
+        return { settings: [] };
+      }
+      const { mappings, warnings } = readMappings({
+        functions,
+        url: section.url,
+        region: service.provider.region,
+        timeout: service.provider.timeout,
+        owner: ownerName(service.service ?? 'serverless'),
+      });
+      for (const warning of [...warnings, ...findBrokenRelease()]) this.#log.warning(warning);
+      return { url: section.url, settings: mappings };
+    } catch (error) {
+      if (error instanceof RangeError) throw this.#refusal(error.message);
+      throw error;
+    }
+  }
+
+  #createMapping(settings: MappingSettings, url: URL, service: string, invoke: Invoke): EventSourceMapping {
+    const { functionKey, queue, virtualHost, batchSize, batchingWindowMs } = settings;
+    this.#log.notice(
+      `RabbitMQ event source: ${queue}::${virtualHost} → ${functionKey} (batches of ${batchSize}, ${batchingWindowMs} ms)`,
+    );
+    let broker = this.#brokers.get(virtualHost);
+    if (broker === undefined) {
+      const connectionName = `serverless-offline-rabbitmq ${ownerName(service)}`;
+      broker = createBroker({ url, virtualHost, connectionName, log: this.#log });
+      this.#brokers.set(virtualHost, broker);
+    }
+    return createEventSourceMapping(settings, broker, invoke, this.#log);
+  }
+
+  /** The options serverless-offline itself would use: its defaults, `serverless.yml`, the command line. */
+  #lambdaOptions(): Record<string, unknown> {
+    const custom = this.#serverless.service.custom?.['serverless-offline'];
+    return { ...LAMBDA_DEFAULTS, ...(typeof custom === 'object' ? custom : {}), ...this.#cliOptions };
+  }
+
+  /**
+   * Under `sls offline`, serverless-offline ends the process itself on a signal, and no hook comes before: its `end`
+   * is wrapped. (`sls offline start` has a hook.)
+   */
+  #stopBeforeExit(): void {
+    const offline = this.#serverless.pluginManager.plugins.find(isServerlessOffline);
+    if (offline === undefined) return;
+    const end = offline.end.bind(offline);
+    offline.end = async (skipExit) => {
+      await this.#stop();
+      await end(skipExit);
+    };
+  }
+
+  async #stop(): Promise<void> {
+    await Promise.all(this.#mappings.map((mapping) => mapping.stop(STOP_GRACE_MS)));
+    await Promise.all([...this.#brokers.values()].map((broker) => broker.close()));
+    await Promise.all(this.#functions.map((fn) => fn.end()));
+  }
+
+  #refusal(reason: string): Error {
+    return new this.#serverless.classes.Error(`serverless.yml: ${reason}`, 'RABBITMQ_EVENT_SOURCE');
+  }
+}
