@@ -1,6 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import { EncryptJWT, jwtDecrypt } from 'jose';
+import { createBoundedMap } from '#lib/domain/bounded-map.ts';
 import { unauthenticated } from '#lib/domain/errors.ts';
+import { deriveKey } from './keys.ts';
 
 /** Who calls. The id is for commands only and never leaves; the token that carries it is encrypted. */
 export type Caller = { id: number; name: string };
@@ -9,62 +11,79 @@ const LIFETIME_SECONDS = 60 * 60;
 const ISSUER = 'chat-functions';
 const AUDIENCE = 'chat-functions-api';
 const TYPE = 'at+jwt'; // RFC 9068
+/** As many digits as the greatest safe integer has: the length of a token says nothing about the id. */
+const ID_DIGITS = 16;
+const CACHED_TOKENS = 10_000;
+const KEY_ID_BYTES = 6;
 
-type Key = { kid: string; bytes: Uint8Array };
+type Key = { kid: string; key: KeyObject };
+type Opened = { caller: Caller; expiresAtMs: number };
 
 const toKey = (secret: string): Key => ({
-  kid: createHash('sha256').update(`kid:${secret}`).digest('base64url').slice(0, 8),
-  bytes: createHash('sha256').update(secret).digest(),
+  kid: deriveKey(secret, 'access-token-id').subarray(0, KEY_ID_BYTES).toString('base64url'),
+  key: createSecretKey(deriveKey(secret, 'access-token')),
 });
 
 /**
  * Access tokens: JWTs encrypted with a shared key (JWE `dir`, A256GCM; RFC 7516).
- * @param secrets the first encrypts; the others, of before a rotation, still open tokens
+ * @param secrets the first encrypts; the others, from before a rotation, still open tokens
  */
 export const createAccessTokens = (secrets: readonly string[]) => {
   const keys = secrets.map(toKey);
   const [current] = keys;
   if (current === undefined) throw new Error('No secret to encrypt access tokens with');
+  /** Tokens that were opened before; each is used until it expires. */
+  const opened = createBoundedMap<string, Opened>(CACHED_TOKENS);
+
+  const open = async (token: string): Promise<Opened> => {
+    const { payload } = await jwtDecrypt(
+      token,
+      ({ kid }) => {
+        const found = keys.find((candidate) => candidate.kid === kid);
+        if (found === undefined) throw new Error('Unknown key');
+        return found.key;
+      },
+      {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        typ: TYPE,
+        requiredClaims: ['sub', 'exp', 'iat'],
+        keyManagementAlgorithms: ['dir'],
+        contentEncryptionAlgorithms: ['A256GCM'],
+      },
+    );
+    const id = Number(payload.sub);
+    if (!Number.isSafeInteger(id) || id < 1 || typeof payload.name !== 'string') throw new Error('Claims');
+    return { caller: { id, name: payload.name }, expiresAtMs: (payload.exp ?? 0) * 1_000 };
+  };
 
   return {
+    /** @returns the token, and its lifetime in seconds */
     issue: async (caller: Caller): Promise<{ accessToken: string; expiresIn: number }> => ({
       accessToken: await new EncryptJWT({ name: caller.name })
         .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: TYPE, kid: current.kid })
-        .setSubject(String(caller.id))
+        .setSubject(String(caller.id).padStart(ID_DIGITS, '0'))
         .setIssuer(ISSUER)
         .setAudience(AUDIENCE)
         .setIssuedAt()
         .setExpirationTime(`${LIFETIME_SECONDS}s`)
-        .encrypt(current.bytes),
+        .encrypt(current.key),
       expiresIn: LIFETIME_SECONDS,
     }),
 
     /** @throws unauthenticated for a token that is malformed, expired, or not ours */
     verify: async (token: string): Promise<Caller> => {
+      const known = opened.get(token);
+      if (known !== undefined && Date.now() < known.expiresAtMs) return known.caller;
       try {
-        const { payload } = await jwtDecrypt(
-          token,
-          ({ kid }) => {
-            const key = keys.find((candidate) => candidate.kid === kid);
-            if (key === undefined) throw new Error('Unknown key');
-            return key.bytes;
-          },
-          {
-            issuer: ISSUER,
-            audience: AUDIENCE,
-            typ: TYPE,
-            requiredClaims: ['sub', 'exp', 'iat'],
-            keyManagementAlgorithms: ['dir'],
-            contentEncryptionAlgorithms: ['A256GCM'],
-          },
-        );
-        const id = Number(payload.sub);
-        if (!Number.isSafeInteger(id) || id < 1 || typeof payload.name !== 'string')
-          throw new Error('Claims');
-        return { id, name: payload.name };
+        const found = await open(token);
+        opened.set(token, found);
+        return found.caller;
       } catch (error) {
         const expired = error instanceof Error && 'code' in error && error.code === 'ERR_JWT_EXPIRED';
-        throw unauthenticated(expired ? 'The access token has expired.' : 'The access token is not valid.');
+        throw expired
+          ? unauthenticated('The access token has expired.', 'token-expired')
+          : unauthenticated('The access token is not valid.', 'token-invalid');
       }
     },
   };

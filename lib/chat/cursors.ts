@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Position } from '#lib/domain/position.ts';
 
 type Chat = { token: string; chatNumber: number };
@@ -7,10 +7,9 @@ const TAG_BYTES = 12;
 
 /**
  * Opaque cursors: a place in one chat, signed, so that one that was tampered with or belongs to another chat is known.
- * @param secrets the first signs; the others, of before a rotation, still verify
+ * @param keys the first signs; the others, from before a rotation, still verify
  */
-export const createCursors = (secrets: readonly string[]) => {
-  const keys = secrets.map((secret) => createHash('sha256').update(`cursor:${secret}`).digest());
+export const createCursors = (keys: readonly Buffer[]) => {
   const sign = (key: Buffer, place: string, { token, chatNumber }: Chat) =>
     createHmac('sha256', key).update(`${token}:${chatNumber}:${place}`).digest().subarray(0, TAG_BYTES);
 

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { emailPattern, parseEmailAddress } from '#lib/domain/email-address.ts';
 import { limits } from '#lib/domain/limits.ts';
 
 /** A lone surrogate has no UTF-8 form: it could not come back as it was sent. */
@@ -59,9 +60,13 @@ export const body = text(limits.body).meta({
 export const email = z
   .string()
   .max(limits.email)
-  .meta({ format: 'email', examples: [examples.email] })
-  .pipe(z.email({ pattern: z.regexes.html5Email }))
-  .transform((address) => address.toLowerCase());
+  .meta({ format: 'email', pattern: emailPattern.source, examples: [examples.email] })
+  .transform((text, context) => {
+    const address = parseEmailAddress(text);
+    if (address !== undefined) return address;
+    context.addIssue({ code: 'custom', message: 'Must be an e-mail address' });
+    return z.NEVER;
+  });
 /** OWASP Authentication Cheat Sheet: a minimum length, a generous maximum, any character. */
 export const password = z
   .string()

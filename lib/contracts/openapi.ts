@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { ErrorCode } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { routes } from './index.ts';
+import { rateLimitClassOf } from './rate-limit-class.ts';
 import type { RouteContract } from './route.ts';
 import { statuses } from './statuses.ts';
 
@@ -89,13 +90,18 @@ const errorAnswers: Record<ErrorCode, { when: string; detail: string; field?: [s
     detail: 'This Idempotency-Key belongs to another request.',
   },
   'too-many-requests': {
-    when: 'Too many failed sign-ins; again after `Retry-After` seconds',
-    detail: 'Too many failed sign-ins for this account.',
+    when: 'More requests than `RateLimit-Policy` allows, or too many failed sign-ins; again after `Retry-After` seconds',
+    detail: 'Too many requests.',
   },
   unavailable: {
     when: 'Cannot be done now, though nothing is wrong with the request; again after `Retry-After` seconds',
     detail: 'The numbering service does not answer.',
   },
+};
+
+const rateLimitHeaders = {
+  RateLimit: { $ref: '#/components/headers/RateLimit' },
+  'RateLimit-Policy': { $ref: '#/components/headers/RateLimitPolicy' },
 };
 
 const headersOfError: Partial<Record<ErrorCode, Record<string, object>>> = {
@@ -108,7 +114,10 @@ const headersOfError: Partial<Record<ErrorCode, Record<string, object>>> = {
       schema: { type: 'string', examples: ['Bearer realm="chat"'] },
     },
   },
-  'too-many-requests': { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } },
+  'too-many-requests': {
+    'Retry-After': { $ref: '#/components/headers/RetryAfter' },
+    ...rateLimitHeaders,
+  },
   unavailable: { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } },
 };
 
@@ -154,12 +163,13 @@ const errorsOf = (contract: RouteContract): ErrorCode[] => {
   // Unknown fields of a query are refused everywhere.
   codes.add('bad-input').add('not-allowed');
   if (contract.creates) codes.add('unprocessable');
+  if (rateLimitClassOf(contract) !== undefined) codes.add('too-many-requests');
   if (contract.authentication !== 'none') codes.add('unauthenticated');
   if (contract.request.body !== undefined) codes.add('too-large').add('not-json');
   return [...codes].sort((a, b) => statuses[a].status - statuses[b].status);
 };
 
-const headersOf = ({ list, method, responseHeaders = {} }: RouteContract) => ({
+const headersOf = ({ list, method, authentication, responseHeaders = {} }: RouteContract) => ({
   ...Object.fromEntries(
     Object.entries(responseHeaders).map(([name, description]) => [
       name,
@@ -168,6 +178,7 @@ const headersOf = ({ list, method, responseHeaders = {} }: RouteContract) => ({
   ),
   ...(list ? { Link: { $ref: '#/components/headers/Link' } } : {}),
   ...(method === 'GET' ? { ETag: { $ref: '#/components/headers/ETag' } } : {}),
+  ...(rateLimitClassOf({ authentication, method }) === undefined ? {} : rateLimitHeaders),
 });
 
 const operationOf = (
@@ -343,6 +354,14 @@ export const openApiDocument = () => {
           schema: { type: 'string', examples: ['</applications?page=2>; rel="next"'] },
         },
         ETag: { description: 'For `If-None-Match`', schema: { type: 'string' } },
+        RateLimit: {
+          description: 'What is left, `r`, for the next `t` seconds (draft-ietf-httpapi-ratelimit-headers)',
+          schema: { type: 'string', examples: ['"writes";r=5999;t=60'] },
+        },
+        RateLimitPolicy: {
+          description: 'How many requests, `q`, are allowed in `w` seconds; absent where the limit is off',
+          schema: { type: 'string', examples: ['"writes";q=6000;w=60'] },
+        },
         RetryAfter: { description: 'Seconds', schema: { type: 'integer', minimum: 0, examples: [5] } },
       },
       responses: {

@@ -9,7 +9,8 @@ export const signUp = route({
   tag: 'Users',
   summary: 'Sign up',
   authentication: 'none',
-  description: 'The e-mail address is kept in lower case. The new user can sign in at once.',
+  description:
+    'The e-mail address is kept in lower case. The new user can sign in at once. The most common passwords are refused, and so are the name and the address. An `Idempotency-Key` counts for each e-mail address.',
   request: {
     body: z.strictObject({ name: name.meta({ examples: [examples.user] }), email, password }),
   },
@@ -31,7 +32,7 @@ export const createToken = route({
   summary: 'Sign in: an access token for an e-mail address and a password',
   authentication: 'basic',
   description:
-    'Wants `Authorization: Basic base64(email:password)`. An unknown address and a wrong password are answered alike; after repeated failures with one address, it has to wait.',
+    'Wants `Authorization: Basic base64(email:password)`, in UTF-8. An unknown address and a wrong password are answered alike. After five failures with one account, a client has to wait.',
   request: {},
   response: z
     .object({

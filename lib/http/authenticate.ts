@@ -5,16 +5,32 @@ import { type HttpEvent, type HttpMiddleware, headerOf } from './middleware.ts';
 const bearerOf = (event: HttpEvent): string => {
   const [, token] = /^Bearer +([^\s]+) *$/i.exec(headerOf(event, 'authorization') ?? '') ?? [];
   if (token === undefined)
-    throw unauthenticated('An access token is needed: Authorization: Bearer <accessToken>.');
+    throw unauthenticated('An access token is needed: Authorization: Bearer <accessToken>.', 'token-missing');
   return token;
+};
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** @returns undefined for bytes that are no UTF-8: read as something else they could be another password. */
+const decode = (encoded: string): string | undefined => {
+  try {
+    return utf8.decode(Buffer.from(encoded, 'base64'));
+  } catch {
+    return undefined;
+  }
 };
 
 /** RFC 7617: UTF-8, the first colon ends the user's name. */
 const basicOf = (event: HttpEvent): { user: string; password: string } => {
   const [, encoded] = /^Basic +([A-Za-z0-9+/=_-]+) *$/i.exec(headerOf(event, 'authorization') ?? '') ?? [];
-  const decoded = Buffer.from(encoded ?? '', 'base64').toString('utf8');
+  const decoded = decode(encoded ?? '') ?? '';
   const colon = decoded.indexOf(':');
-  if (colon < 1) throw unauthenticated('Sign in with Authorization: Basic base64(email:password).');
+  if (colon < 1) {
+    throw unauthenticated(
+      'Sign in with Authorization: Basic base64(email:password), in UTF-8.',
+      'credentials-malformed',
+    );
+  }
   return { user: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
 };
 

@@ -4,9 +4,10 @@ import type { Caller } from '#lib/auth/access-tokens.ts';
 import type { Input, Output, RouteContract } from '#lib/contracts/route.ts';
 import { lazy, type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
-import { accessTokens, prepareServices } from '#lib/runtime/services.ts';
+import { accessTokens, addressHash, prepareServices, rateLimits } from '#lib/runtime/services.ts';
 import { authenticate } from './authenticate.ts';
 import { idempotency } from './idempotency.ts';
+import { limit } from './limit.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from './middleware.ts';
 import { problem } from './problem.ts';
 import { readBody } from './read-body.ts';
@@ -75,10 +76,10 @@ export const httpHandler = <Contract extends RouteContract, Uses extends object 
     // The remaining time is of no use to an environment that was frozen: nothing ends a request early.
     timeoutEarlyInMillis: 0,
   })
-    .use(problem)
+    .use(problem(addressHash))
     .before(prepareServices)
     .use(authenticate(accessTokens))
-    // `limit` goes here: it knows `event.caller`, or else `event.requestContext.http.sourceIp`.
+    .use(limit(rateLimits))
     .use(readBody)
     .use(validate)
     .use(idempotency)

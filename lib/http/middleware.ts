@@ -13,6 +13,8 @@ export type HttpEvent = APIGatewayProxyEventV2 & {
   caller?: Caller;
   /** By `authenticate`, where the route wants Basic authentication. */
   credentials?: { user: string; password: string };
+  /** By `limit`: headers that say what the client may still do. */
+  quotaHeaders?: Promise<Record<string, string>>;
   /** By `readBody`: the JSON value. */
   content?: unknown;
   /** By `validate`: the fields of path, query and body in one object. */

@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto';
+import type { KeyedHash } from '#lib/auth/keyed-hash.ts';
 import { statuses } from '#lib/contracts/statuses.ts';
+import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { type ErrorCode, isKnownError, type KnownError } from '#lib/domain/errors.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from './middleware.ts';
@@ -14,23 +15,29 @@ const refusals: Partial<Record<ErrorCode, string>> = {
   'too-many-requests': 'request-limited',
 };
 
-/** Tells the accounts of refused sign-ins apart without naming them. */
-const hashOf = (address: string) =>
-  createHash('sha256').update(address.trim().toLowerCase()).digest('base64url').slice(0, 16);
+/** Names the account of a refused sign-in for those who hold the key, and says nothing to anybody else. */
+type AddressHash = Pick<KeyedHash, 'of'>;
 
-const logRefusal = (event: HttpEvent, error: KnownError, code: string): void => {
+const logRefusal = (
+  event: HttpEvent,
+  error: KnownError,
+  code: string,
+  addressHash: () => AddressHash,
+): void => {
   const { contract, requestContext, credentials, caller } = event;
   logger.warn('Request refused', {
     code: error.logCode ?? code,
     route: `${contract.method} ${contract.path}`,
     source: requestContext?.http?.sourceIp,
-    ...(credentials === undefined ? {} : { account: hashOf(credentials.user) }),
+    ...(credentials === undefined
+      ? {}
+      : { account: addressHash().of(parseEmailAddress(credentials.user) ?? credentials.user) }),
     ...(caller === undefined ? {} : { callerId: caller.id }),
   });
 };
 
 /** The one place where an error becomes a line in the log. */
-const log = (event: HttpEvent, error: unknown): void => {
+const log = (event: HttpEvent, error: unknown, addressHash: () => AddressHash): void => {
   if (!isKnownError(error)) {
     logger.error('Unexpected error', { code: 'unexpected-error', error });
     return;
@@ -44,7 +51,7 @@ const log = (event: HttpEvent, error: unknown): void => {
     return;
   }
   const refusal = refusals[error.code];
-  if (refusal !== undefined) logRefusal(event, error, refusal);
+  if (refusal !== undefined) logRefusal(event, error, refusal, addressHash);
 };
 
 /** RFC 9457. An error that is not a known one is answered without a word about it. */
@@ -73,9 +80,9 @@ const problemOf = ({ contract, answerHeaders }: HttpEvent, error: unknown): Http
 };
 
 /** Answers whatever is thrown on the way of a request as a problem document. */
-export const problem: HttpMiddleware = {
+export const problem = (addressHash: () => AddressHash): HttpMiddleware => ({
   onError: ({ event, error }) => {
-    log(event, error);
+    log(event, error, addressHash);
     return problemOf(event, error);
   },
-};
+});

@@ -1,7 +1,19 @@
-import { KnownError } from '#lib/domain/errors.ts';
+import type { EmailAddress } from '#lib/domain/email-address.ts';
+import { KnownError, unprocessable } from '#lib/domain/errors.ts';
 import { type Database, placeholders, toDateTime } from './database.ts';
 
 export type User = { id: number; name: string; email: string; passwordHash: string };
+
+export type NewUser = {
+  name: string;
+  email: EmailAddress;
+  passwordHash: string;
+  /** Hash of the request's `Idempotency-Key`. */
+  signUpKey: string;
+  /** HMAC of the whole request. */
+  signUpRequest: string;
+  nowMs: number;
+};
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -19,41 +31,53 @@ export const findUserNames = async (
 };
 
 export const createUsers = (database: Database) => {
-  const findByEmail = async (email: string): Promise<User | undefined> => {
+  const findByEmail = async (email: EmailAddress): Promise<User | undefined> => {
     const [row] = await database.select('SELECT id, name, email, password FROM users WHERE email = ?', [
       email,
     ]);
-    return row && { id: row.id, name: row.name, email: row.email, passwordHash: row.password };
+    // utf8mb4_bin ignores spaces at the end when it compares.
+    if (row === undefined || row.email !== email) return undefined;
+    return { id: row.id, name: row.name, email: row.email, passwordHash: row.password };
+  };
+
+  /** The sign-up that had the same key less than a day ago. */
+  const findSignUp = async ({ email, signUpKey, nowMs }: NewUser) => {
+    const [row] = await database.select(
+      'SELECT name, email, sign_up_request FROM users WHERE email = ? AND sign_up_key = ? AND created_at > ?',
+      [email, signUpKey, toDateTime(nowMs - DAY_MS)],
+    );
+    return row;
   };
 
   return {
     findByEmail,
 
     /**
-     * @param signUpKey hash of the request's Idempotency-Key: the same key and address within a day is the same sign-up
-     * @throws conflict when the address is taken
+     * @param isSameRequest whether a stored `signUpRequest` is of this request; several secrets may be in use
+     * @returns the new user, or the first answer when the same key and request come again within a day
+     * @throws conflict when the address is taken; unprocessable when the key comes with another request
      */
-    create: async (user: {
-      name: string;
-      email: string;
-      passwordHash: string;
-      signUpKey: string | null;
-      nowMs: number;
-    }): Promise<{ name: string; email: string }> => {
+    create: async (
+      user: NewUser,
+      isSameRequest: (signUpRequest: string) => boolean,
+    ): Promise<{ name: string; email: string }> => {
+      const { name, email, passwordHash, signUpKey, signUpRequest, nowMs } = user;
       try {
         await database.write(
-          'INSERT INTO users (name, email, password, sign_up_key, created_at) VALUES (?, ?, ?, ?, ?)',
-          [user.name, user.email, user.passwordHash, user.signUpKey, toDateTime(user.nowMs)],
+          'INSERT INTO users (name, email, password, sign_up_key, sign_up_request, created_at) VALUES (?, ?, ?, ?, ?, ?)',
+          [name, email, passwordHash, signUpKey, signUpRequest, toDateTime(nowMs)],
         );
-        return { name: user.name, email: user.email };
+        return { name, email };
       } catch (error) {
         if (!(error instanceof Error && 'code' in error && error.code === 'ER_DUP_ENTRY')) throw error;
-        const [first] = await database.select(
-          'SELECT name, email FROM users WHERE email = ? AND sign_up_key = ? AND created_at > ?',
-          [user.email, user.signUpKey, toDateTime(user.nowMs - DAY_MS)],
-        );
-        if (first) return { name: first.name, email: first.email };
-        throw new KnownError('conflict', 'This e-mail address is taken.', { cause: error });
+        const first = await findSignUp(user);
+        if (first === undefined) {
+          throw new KnownError('conflict', 'This e-mail address is taken.', { cause: error });
+        }
+        if (!isSameRequest(first.sign_up_request ?? '')) {
+          throw unprocessable('This Idempotency-Key was used for another request.');
+        }
+        return { name: first.name, email: first.email };
       }
     },
   };

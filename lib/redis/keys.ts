@@ -20,7 +20,11 @@ export const createKeys = (prefix = '') => {
     dirtyApplications: `${prefix}dirty:applications`,
     dirtyChats: `${prefix}dirty:chats`,
     idempotency: (hash: string) => `${prefix}idempotency:${hash}`,
-    signIn: (hash: string) => `${prefix}sign-in:${hash}`,
+    /** Of failed sign-ins; `hash` names the account, or the account and the client's address. */
+    signIn: (kind: 'attempts' | 'account' | 'known' | 'turn', hash: string) =>
+      `${prefix}sign-in:${kind}:${hash}`,
+    /** Counters of the rate limiter: one `:<subject>` each. */
+    rateLimit: (routeClass: string) => `${prefix}limit:${routeClass}`,
     /** Present while commands of a queue were deferred not long ago. */
     deferred: (queue: string) => `${prefix}cell:deferred:${queue}`,
     barrier: (id: string) => `${prefix}barrier:${id}`,

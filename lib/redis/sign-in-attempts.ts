@@ -1,36 +1,122 @@
-import { createHash } from 'node:crypto';
+import type { EmailAddress } from '#lib/domain/email-address.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import type { RedisClient } from './client.ts';
 import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
+import { runScript, script } from './script.ts';
 
-/** OWASP Authentication Cheat Sheet, "Account Lockout": by account, not by address, and for a while only. */
+/** Failures of one client address with one account, before it has to wait for the rest of the window. */
 const ATTEMPTS = 5;
-const WINDOW_SECONDS = 300;
+const ATTEMPTS_WINDOW_SECONDS = 5 * 60;
+/** Failures of an account from anywhere, before addresses that never signed in to it are slowed down. */
+const FREE_FAILURES = 10;
+const LONGEST_DELAY_SECONDS = 30;
+const FAILURES_KEPT_SECONDS = 60 * 60;
+/** How long an address keeps its turn once the delay is over. */
+const TURN_KEPT_SECONDS = 10 * 60;
+const KNOWN_SECONDS = 30 * 24 * 60 * 60;
 
-/** Failed sign-ins of an account. An attempt counts before the password is looked at, so that none slip in between. */
-export const createSignInAttempts = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
-  const keyOf = (email: string) => keys.signIn(createHash('sha256').update(email).digest('base64url'));
+/**
+ * Counts an attempt as failed before the password is checked, so that none slips in between.
+ * keys: attempts (of the address with the account), account (hash: failures, lastMs), known (the address signed in
+ *   before), turn (when the address may try)
+ * args: the six bounds above, in their order without the last
+ * returns: {'begun'} · {'attempts' | 'account', milliseconds to wait}
+ */
+const begin = script(/* lua */ `
+local attempts, account, known, turn = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local mostAttempts, windowSeconds, freeFailures, longestSeconds, keptSeconds, turnSeconds =
+  tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+local time = redis.call('TIME')
+local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+if tonumber(redis.call('GET', attempts) or '0') >= mostAttempts then
+  return { 'attempts', redis.call('PTTL', attempts) }
+end
+local failures = tonumber(redis.call('HGET', account, 'failures') or '0')
+if failures >= freeFailures and redis.call('EXISTS', known) == 0 then
+  -- Each address gets a turn of its own: others who keep trying cannot take it.
+  local delayMs = math.min(longestSeconds, 2 ^ (failures - freeFailures)) * 1000
+  local quietAtMs = tonumber(redis.call('HGET', account, 'lastMs') or '0') + delayMs
+  local turnAtMs = tonumber(redis.call('GET', turn) or '0')
+  if nowMs < quietAtMs and (turnAtMs == 0 or nowMs < turnAtMs) then
+    if turnAtMs == 0 then
+      turnAtMs = nowMs + delayMs
+      redis.call('SET', turn, string.format('%.0f', turnAtMs), 'PX', delayMs + turnSeconds * 1000)
+    end
+    return { 'account', turnAtMs - nowMs }
+  end
+  redis.call('DEL', turn)
+end
+if redis.call('INCR', attempts) == 1 then redis.call('EXPIRE', attempts, windowSeconds) end
+redis.call('HINCRBY', account, 'failures', 1)
+redis.call('HSET', account, 'lastMs', string.format('%.0f', nowMs))
+redis.call('EXPIRE', account, keptSeconds)
+return { 'begun' }
+`);
+
+/**
+ * The attempt that was counted as failed did not fail.
+ * keys: as above · args: seconds to remember the address
+ */
+const succeed = script(/* lua */ `
+local attempts, account, known, turn = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+redis.call('DEL', attempts, turn)
+redis.call('SET', known, '1', 'EX', ARGV[1])
+if redis.call('EXISTS', account) == 1 and redis.call('HINCRBY', account, 'failures', -1) <= 0 then
+  redis.call('DEL', account)
+end
+`);
+
+/** Who tries to sign in, and the client address that the attempt comes from. */
+export type Attempt = { email: EmailAddress; source: string };
+
+const bounds = [
+  ATTEMPTS,
+  ATTEMPTS_WINDOW_SECONDS,
+  FREE_FAILURES,
+  LONGEST_DELAY_SECONDS,
+  FAILURES_KEPT_SECONDS,
+  TURN_KEPT_SECONDS,
+];
+
+/**
+ * Failed sign-ins. Guessing is slowed down by account and client address, and no client can lock out another one: an
+ * address that signed in within 30 days is exempt from the account's delay, and any other one waits 30 seconds at most.
+ * @param hash names accounts and addresses in Redis, which then holds neither
+ */
+export const createSignInAttempts = ({
+  client,
+  keys,
+  hash,
+}: {
+  client: RedisClient;
+  keys: Keys;
+  hash: (text: string) => string;
+}) => {
+  const keysOf = ({ email, source }: Attempt) => {
+    const pair = hash(`${email} ${source}`);
+    return [
+      keys.signIn('attempts', pair),
+      keys.signIn('account', hash(email)),
+      keys.signIn('known', pair),
+      keys.signIn('turn', pair),
+    ];
+  };
   return {
-    /** @throws too-many-requests, with the seconds to wait */
-    begin: async (email: string): Promise<void> => {
-      const key = keyOf(email);
-      const results = await guarded(
-        client,
-        ({ redis }) => redis.multi().incr(key).expire(key, WINDOW_SECONDS, 'NX').ttl(key).exec(),
-        // One attempt never counts twice.
-        { tries: 1 },
-      );
-      const attempts = Number(results?.[0]?.[1]);
-      const ttl = Number(results?.[2]?.[1]);
-      if (attempts > ATTEMPTS) {
-        throw new KnownError('too-many-requests', 'Too many failed sign-ins for this account.', {
-          retryAfterSeconds: Math.max(ttl, 1),
-        });
-      }
+    /** @throws too-many-requests, with the seconds to wait; unavailable without Redis */
+    begin: async (attempt: Attempt): Promise<void> => {
+      const [outcome, waitMs] = (await guarded(client, (connection) =>
+        runScript(connection, begin, keysOf(attempt), bounds),
+      )) as [string, number?];
+      if (outcome === 'begun') return;
+      throw new KnownError('too-many-requests', 'Too many failed sign-ins. Try again later.', {
+        retryAfterSeconds: Math.max(1, Math.ceil((waitMs ?? 0) / 1_000)),
+        logCode: outcome === 'attempts' ? 'sign-in-locked' : 'sign-in-delayed',
+      });
     },
-    succeeded: async (email: string): Promise<void> => {
-      await guarded(client, ({ redis }) => redis.del(keyOf(email)));
+    /** Forgets the attempt's failures, and remembers the address. */
+    succeeded: async (attempt: Attempt): Promise<void> => {
+      await guarded(client, (connection) => runScript(connection, succeed, keysOf(attempt), [KNOWN_SECONDS]));
     },
   };
 };

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { RateLimit } from '#lib/domain/rate-limit.ts';
 import { createSecrets, secretReader } from './secrets.ts';
 
 const url = (...protocols: string[]) =>
@@ -7,6 +8,22 @@ const url = (...protocols: string[]) =>
   });
 const optional = <Schema extends z.ZodType>(schema: Schema) =>
   z.preprocess((value) => (value === '' ? undefined : value), schema.optional());
+
+/** `count/seconds`, or `0` for no limit. */
+const limit = (initial: { count: number; seconds: number }) =>
+  optional(
+    z
+      .string()
+      .regex(/^(0|[1-9]\d{0,8}\/[1-9]\d{0,5})$/, {
+        error: 'Must be requests per seconds, such as 60/3600, or 0 for no limit',
+      })
+      .transform((text): RateLimit => {
+        const [count = 0, seconds = 0] = text.split('/').map(Number);
+        return count === 0 ? undefined : { count, seconds };
+      })
+      // Told apart from a variable that is not set.
+      .transform((rate) => ({ rate })),
+  ).transform((given) => (given === undefined ? initial : given.rate));
 
 const environment = z.object({
   MYSQL_URL: url('mysql:'),
@@ -25,6 +42,14 @@ const environment = z.object({
   OPENSEARCH_INDEX_PREFIX: z.string().default(''),
   /** How often a command whose parent is not stored yet comes back, a second apart, before it is set aside. */
   MAX_DEFERRALS: optional(z.coerce.number().int().min(1)).transform((value) => value ?? 600),
+  /** By client address. */
+  LIMIT_SIGN_UP: limit({ count: 60, seconds: 3_600 }),
+  LIMIT_SIGN_IN: limit({ count: 40, seconds: 60 }),
+  /** By user: generous, since one user may be a server that acts for many people. */
+  LIMIT_READS: limit({ count: 12_000, seconds: 60 }),
+  LIMIT_WRITES: limit({ count: 6_000, seconds: 60 }),
+  /** Set by Lambda: megabytes. Elsewhere the machine's memory counts. */
+  AWS_LAMBDA_FUNCTION_MEMORY_SIZE: optional(z.coerce.number().int().min(128)),
 });
 
 export type Config = z.output<typeof environment>;

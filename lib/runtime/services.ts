@@ -1,4 +1,8 @@
+import { availableParallelism, totalmem } from 'node:os';
 import { createAccessTokens } from '#lib/auth/access-tokens.ts';
+import { createKeyedHash } from '#lib/auth/keyed-hash.ts';
+import { deriveKey, type KeyLabel } from '#lib/auth/keys.ts';
+import { createPasswords } from '#lib/auth/passwords.ts';
 import { createAcceptance } from '#lib/chat/acceptance.ts';
 import { createApplicationDirectory } from '#lib/chat/application-directory.ts';
 import { createChatDirectory } from '#lib/chat/chat-directory.ts';
@@ -27,6 +31,7 @@ import { createCounters } from '#lib/redis/counters.ts';
 import { createDirectory } from '#lib/redis/directory.ts';
 import { createKeys } from '#lib/redis/keys.ts';
 import { createOutbox } from '#lib/redis/outbox.ts';
+import { createRateLimits } from '#lib/redis/rate-limits.ts';
 import { createRecentMessages } from '#lib/redis/recent-messages.ts';
 import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
 import { isAuthenticationError } from './authentication-error.ts';
@@ -71,6 +76,7 @@ const noteClientError = (client: string) => {
   };
 };
 
+const MIB = 1024 * 1024;
 const config = /* @__PURE__ */ lazy(currentConfig);
 
 export const redisClient = /* @__PURE__ */ lazy(
@@ -101,9 +107,38 @@ const broker = /* @__PURE__ */ lazy(
 export const maxDeferrals = () => config().MAX_DEFERRALS;
 export const now = /* @__PURE__ */ lazy(() => Date.now);
 
+const keysOf = (label: KeyLabel): [Buffer, ...Buffer[]] => {
+  const [current, ...earlier] = config().JWT_SECRET.map((secret) => deriveKey(secret, label));
+  if (current === undefined) throw new Error('JWT_SECRET holds no secret');
+  return [current, ...earlier];
+};
+/** Names accounts and client addresses where they must not stand themselves: in Redis and in logs. */
+export const addressHash = /* @__PURE__ */ lazy(() => createKeyedHash(keysOf('address-hash')));
+/** Tells apart sign-ups with the same `Idempotency-Key`. */
+export const requestHash = /* @__PURE__ */ lazy(() => createKeyedHash(keysOf('sign-up-fingerprint')));
+export const passwords = /* @__PURE__ */ lazy(() =>
+  createPasswords({
+    memoryBytes: (config().AWS_LAMBDA_FUNCTION_MEMORY_SIZE ?? totalmem() / MIB) * MIB,
+    processors: availableParallelism(),
+  }),
+);
 export const accessTokens = /* @__PURE__ */ lazy(() => createAccessTokens(config().JWT_SECRET));
 export const signInAttempts = /* @__PURE__ */ lazy(() =>
-  createSignInAttempts({ client: redisClient(), keys: keys() }),
+  createSignInAttempts({ client: redisClient(), keys: keys(), hash: addressHash().of }),
+);
+export const rateLimits = /* @__PURE__ */ lazy(() =>
+  createRateLimits({
+    client: redisClient(),
+    keys: keys(),
+    limits: {
+      'sign-up': config().LIMIT_SIGN_UP,
+      'sign-in': config().LIMIT_SIGN_IN,
+      reads: config().LIMIT_READS,
+      writes: config().LIMIT_WRITES,
+    },
+    timeoutMs: 50,
+    onError: noteClientError('Rate limiter'),
+  }),
 );
 export const users = /* @__PURE__ */ lazy(() => createUsers(database()));
 
@@ -157,7 +192,7 @@ export const chatDirectory = /* @__PURE__ */ lazy(() =>
 export const conversation = /* @__PURE__ */ lazy(() =>
   createConversation({ recentMessages: recentMessages(), messages: messages(), chats: chats() }),
 );
-export const cursors = /* @__PURE__ */ lazy(() => createCursors(config().JWT_SECRET));
+export const cursors = /* @__PURE__ */ lazy(() => createCursors(keysOf('cursor')));
 
 export const acceptance = /* @__PURE__ */ lazy(() =>
   createAcceptance({

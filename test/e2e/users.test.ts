@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, createHmac, randomUUID } from 'node:crypto';
 import { EncryptJWT, SignJWT, UnsecuredJWT } from 'jose';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { createAccessTokens } from '#lib/auth/access-tokens.ts';
+import { deriveKey } from '#lib/auth/keys.ts';
 import { type Account, basic, Client, type Problem, signUp } from '../support/client.ts';
 import { query } from '../support/servers.ts';
 
@@ -56,6 +57,66 @@ describe('POST /users', () => {
     const otherKey = await api.post('/users', user, { 'idempotency-key': randomUUID() });
     expect(otherKey.status).toBe(409);
   });
+
+  it('answers 422 to the same Idempotency-Key with another password or name, and changes nothing', async () => {
+    const key = { 'idempotency-key': randomUUID() };
+    const user = { name: 'Once', email: `${randomUUID()}@example.org`, password: 'correct horse' };
+    expect((await api.post('/users', user, key)).status).toBe(200);
+    for (const change of [{ password: 'another horse' }, { name: 'Twice' }]) {
+      const reply = await api.post('/users', { ...user, ...change }, key);
+      expect(reply.status).toBe(422);
+      expect(reply.body).toEqual(problem(422, 'Unprocessable Content'));
+    }
+    expect((await api.post('/users/token', undefined, basic(user))).status).toBe(200);
+    const other = { ...user, email: `${randomUUID()}@example.org` };
+    expect((await api.post('/users', other, key)).status).toBe(200);
+  });
+
+  it('keeps an HMAC of the request, from which the password cannot be guessed', async () => {
+    const user = { name: 'Once', email: `${randomUUID()}@example.org`, password: 'correct horse' };
+    await api.post('/users', user, { 'idempotency-key': 'key' });
+    const [row] = await query<{ sign_up_request: string }>(
+      'SELECT sign_up_request FROM users WHERE email = ?',
+      [user.email],
+    );
+    const request = JSON.stringify([user.name, user.email, user.password]);
+    const key = deriveKey(secret, 'sign-up-fingerprint');
+    expect(row?.sign_up_request).toBe(createHmac('sha256', key).update(request).digest('base64url'));
+  });
+
+  it.each([
+    ['a common password', { password: 'password' }],
+    ['the e-mail address', { email: 'ada.lovelace@example.org', password: 'Ada.Lovelace' }],
+    ['the name', { name: 'Augusta Ada', password: 'augusta ada' }],
+    ['blanks', { password: '\u3000'.repeat(10) }],
+  ])('refuses as password: %s', async (_what, change) => {
+    const user: Account = Object.assign(
+      { name: 'N', email: `${randomUUID()}@example.org`, password: 'correct horse' },
+      change,
+    );
+    const reply = await api.post<Problem>('/users', user);
+    expect(reply.status).toBe(400);
+    expect(reply.body.errors?.map(({ path }) => path)).toEqual(['password']);
+  });
+
+  it.each([
+    ['spaces around it', (email: string) => ` ${email} `],
+    ['a line break', (email: string) => `${email}\n`],
+    ['a name beside it', (email: string) => `Ada <${email}>`],
+    ['a letter that only looks like its own', (email: string) => email.replace('e', '\u0435')],
+  ])('refuses an e-mail address with %s', async (_what, change) => {
+    const email = change(`${randomUUID()}@example.org`);
+    const reply = await api.post<Problem>('/users', { name: 'N', email, password: 'correct horse' });
+    expect(reply.status).toBe(400);
+    expect(reply.body.errors?.map(({ path }) => path)).toEqual(['email']);
+  });
+
+  it('tells what is left of its limit', async () => {
+    const reply = await api.post('/users', {});
+    expect(reply.status).toBe(400);
+    expect(reply.headers.get('ratelimit-policy')).toBe('"sign-up";q=100000;w=3600');
+    expect(reply.headers.get('ratelimit')).toMatch(/^"sign-up";r=\d+;t=\d+$/);
+  });
 });
 
 describe('POST /users/token', () => {
@@ -88,6 +149,33 @@ describe('POST /users/token', () => {
     expect(reply.body).toEqual(problem(401, 'Unauthorized'));
   });
 
+  it.each([
+    ['of 65 emoji', '🔑'.repeat(65)],
+    ['of 128 emoji', '🔑'.repeat(128)],
+    ['of 128 letters that are longer when decomposed', '\u1e69'.repeat(128)],
+    ['of ligatures that NFKC takes apart', '\ufdfa'.repeat(128)],
+    ['with colons, quotes and line breaks', ' a:b:c"\'\\\r\n\t\u0000\ufeff '],
+  ])('takes every password that sign-up takes: %s', async (_what, password) => {
+    const user = { name: 'N', email: `${randomUUID()}@example.org`, password };
+    expect((await api.post('/users', user)).status).toBe(200);
+    expect((await api.post('/users/token', undefined, basic(user))).status).toBe(200);
+    const decomposed = { ...user, password: password.normalize('NFD') };
+    expect((await api.post('/users/token', undefined, basic(decomposed))).status).toBe(200);
+    expect(
+      (await api.post('/users/token', undefined, basic({ ...user, password: `${password}x` }))).status,
+    ).toBe(401);
+  });
+
+  it('refuses a password that is not UTF-8, instead of reading it as another one', async () => {
+    const user = { name: 'N', email: `${randomUUID()}@example.org`, password: '\ufffd'.repeat(8) };
+    expect((await api.post('/users', user)).status).toBe(200);
+    const bytes = Buffer.concat([Buffer.from(`${user.email}:`), Buffer.alloc(8, 0xff)]);
+    const reply = await api.post('/users/token', undefined, {
+      authorization: `Basic ${bytes.toString('base64')}`,
+    });
+    expect(reply.status).toBe(401);
+  });
+
   it('answers 429 with Retry-After after repeated failures, also to the right password; others are not held up', async () => {
     const victim = { name: 'V', email: `${randomUUID()}@example.org`, password: 'correct horse' };
     expect((await api.post('/users', victim)).status).toBe(200);
@@ -100,13 +188,17 @@ describe('POST /users/token', () => {
     const reply = await api.post<Problem>('/users/token', undefined, basic(victim));
     expect(reply.body).toEqual(problem(429, 'Too Many Requests'));
     expect(Number(reply.headers.get('retry-after'))).toBeGreaterThan(0);
+    for (const change of [(email: string) => `${email}  `, (email: string) => email.toUpperCase()]) {
+      const other = basic({ ...victim, email: change(victim.email) });
+      expect((await api.post('/users/token', undefined, other)).status).not.toBe(200);
+    }
     expect((await api.post('/users/token', undefined, basic(account))).status).toBe(200);
   });
 });
 
 describe('an access token', () => {
-  const key = createHash('sha256').update(secret).digest();
-  const kid = createHash('sha256').update(`kid:${secret}`).digest('base64url').slice(0, 8);
+  const key = deriveKey(secret, 'access-token');
+  const kid = deriveKey(secret, 'access-token-id').subarray(0, 6).toString('base64url');
   type Change = {
     header?: Record<string, string>;
     issuer?: string;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import type { Database, Row, Value } from '#lib/mysql/database.ts';
 import { openStores, type Stores } from '../support/stores.ts';
 
@@ -101,14 +102,25 @@ const readsOf = async (work: (database: Database) => Promise<unknown>): Promise<
   });
 
 const chatsOf = (count: number) => Array.from({ length: count }, (_, i) => ({ token, chatNumber: i + 2 }));
+const anaAddress = parseEmailAddress('ana@example.org') ?? expect.unreachable();
 const message = { ...hot, senderId: 0, body: 'b', dateMs };
 
 describe('every query finds its rows by an index', () => {
   const queries: Record<string, () => Promise<unknown>> = {
-    'a user by address': () => stores.users.findByEmail('ana@example.org'),
+    'a user by address': () => stores.users.findByEmail(anaAddress),
     'a sign-up repeated': () =>
       stores.users
-        .create({ name: 'ana', email: 'ana@example.org', passwordHash: '-', signUpKey: 'k', nowMs: TIE_MS })
+        .create(
+          {
+            name: 'ana',
+            email: anaAddress,
+            passwordHash: '-',
+            signUpKey: 'k',
+            signUpRequest: 'r',
+            nowMs: TIE_MS,
+          },
+          () => true,
+        )
         .catch(() => undefined),
     'an application': () => stores.applications.find(token),
     'a list of applications': () =>

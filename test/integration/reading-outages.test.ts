@@ -7,6 +7,7 @@ import {
   createChatCommand,
   createMessageCommand,
 } from '#lib/contracts/commands.ts';
+import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { createAcceptor } from '#lib/redis/acceptor.ts';
 import { createRedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
@@ -337,8 +338,10 @@ describe('with Redis at its maxmemory', () => {
       await expect(accept()).rejects.toMatchObject(unavailable);
       await expect(stores.acceptor.messageUpdate(update, ana)).rejects.toMatchObject(unavailable);
       await expect(newChat()).rejects.toMatchObject(unavailable);
-      const signIns = createSignInAttempts({ client: stores.client, keys });
-      await expect(signIns.begin('ana@example.org')).rejects.toMatchObject(unavailable);
+      const email = parseEmailAddress('ana@example.org') ?? expect.unreachable();
+      const attempt = { email, source: '192.0.2.1' };
+      const signIns = createSignInAttempts({ client: stores.client, keys, hash: (text) => text });
+      await expect(signIns.begin(attempt)).rejects.toMatchObject(unavailable);
       expect(await everything()).toEqual(before);
       const { conversation } = readers();
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 2 }))).toEqual([1]);

@@ -34,6 +34,9 @@ const functionEnvironmentOf = (project: TestProject): Record<string, string> => 
     JWT_SECRET: 'secret of the end-to-end tests and of no use elsewhere',
     // A command that can never be applied is set aside within the time of a test.
     MAX_DEFERRALS: '10',
+    // All tests sign up and in from one address.
+    LIMIT_SIGN_UP: '100000/3600',
+    LIMIT_SIGN_IN: '100000/60',
     // Tests say themselves when the counts are synchronised.
     SYNC_COUNTS_RATE: 'rate(1 day)',
   };

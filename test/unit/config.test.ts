@@ -26,6 +26,10 @@ describe('the environment', () => {
       REDIS_KEY_PREFIX: '',
       OPENSEARCH_INDEX_PREFIX: '',
       MAX_DEFERRALS: 600,
+      LIMIT_SIGN_UP: { count: 60, seconds: 3_600 },
+      LIMIT_SIGN_IN: { count: 40, seconds: 60 },
+      LIMIT_READS: { count: 12_000, seconds: 60 },
+      LIMIT_WRITES: { count: 6_000, seconds: 60 },
     });
   });
 
@@ -68,4 +72,24 @@ describe('the environment', () => {
     expect(fault).not.toContain('is not set');
     expect(fault).not.toContain('hush');
   });
+
+  it.each([
+    ['', { count: 6_000, seconds: 60 }],
+    ['0', undefined],
+    ['1/1', { count: 1, seconds: 1 }],
+    ['100000/3600', { count: 100_000, seconds: 3_600 }],
+  ])('limits writes by %j', (text, limit) => {
+    expect(readConfig({ ...complete, LIMIT_WRITES: text }).LIMIT_WRITES).toEqual(limit);
+  });
+
+  it.each(['60', '0/60', '60/0', '-1/60', '60/1.5', '60 / 60', '60/60/60', 'off', '1e3/60', ' '])(
+    'refuses the limit %j in an error that names each malformed one',
+    (text) => {
+      const limits = ['LIMIT_SIGN_UP', 'LIMIT_SIGN_IN', 'LIMIT_READS', 'LIMIT_WRITES'];
+      const fault = faultOf({ ...complete, ...Object.fromEntries(limits.map((name) => [name, text])) });
+      for (const name of limits) {
+        expect(fault).toContain(`${name}: Must be requests per seconds, such as 60/3600, or 0 for no limit`);
+      }
+    },
+  );
 });

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { createCursors } from '#lib/chat/cursors.ts';
 import { limits } from '#lib/domain/limits.ts';
 
-const cursors = createCursors(['s'.repeat(32)]);
+const key = (letter: string) => Buffer.alloc(32, letter);
+const cursors = createCursors([key('s')]);
 const chat = { token: 'app', chatNumber: 1 };
 
 const position = fc.record({
@@ -67,9 +68,9 @@ describe('cursors', () => {
   test('outlive the rotation of the secret for as long as the old one is kept', () => {
     const place = { createdAtMs: 1, messageNumber: 1 };
     const old = cursors.write(place, chat);
-    const rotated = createCursors(['t'.repeat(32), 's'.repeat(32)]);
+    const rotated = createCursors([key('t'), key('s')]);
     expect(rotated.read(old, chat)).toEqual(place);
     expect(cursors.read(rotated.write(place, chat), chat)).toBeUndefined();
-    expect(createCursors(['t'.repeat(32)]).read(old, chat)).toBeUndefined();
+    expect(createCursors([key('t')]).read(old, chat)).toBeUndefined();
   });
 });

@@ -19,6 +19,8 @@ beforeAll(() => {
     REDIS_URL: 'redis://127.0.0.1:1',
     RABBITMQ_URL: 'amqp://127.0.0.1:1',
     JWT_SECRET: secret,
+    LIMIT_READS: '0',
+    LIMIT_WRITES: '0',
   });
 });
 

@@ -1,33 +1,44 @@
 import type { AccessTokens } from '#lib/auth/access-tokens.ts';
-import { verifyPassword } from '#lib/auth/passwords.ts';
+import type { Passwords } from '#lib/auth/passwords.ts';
 import { createToken as contract } from '#lib/contracts/users.ts';
+import { clientNetwork } from '#lib/domain/client-network.ts';
+import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { unauthenticated } from '#lib/domain/errors.ts';
-import { limits } from '#lib/domain/limits.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { Users } from '#lib/mysql/users.ts';
 import type { SignInAttempts } from '#lib/redis/sign-in-attempts.ts';
-import { accessTokens, signInAttempts, users } from '#lib/runtime/services.ts';
+import { accessTokens, passwords, signInAttempts, users } from '#lib/runtime/services.ts';
 
-type Uses = { users: Users; signInAttempts: SignInAttempts; accessTokens: AccessTokens };
+type Uses = {
+  users: Pick<Users, 'findByEmail'>;
+  passwords: Pick<Passwords, 'verify'>;
+  signInAttempts: SignInAttempts;
+  accessTokens: Pick<AccessTokens, 'issue'>;
+};
+
+const refused = () => unauthenticated('The e-mail address or the password is wrong.', 'sign-in-refused');
 
 /** The same work and the same answer, whether the address is unknown or the password is wrong. */
 export const createToken = async (
-  { credentials }: Request<typeof contract>,
-  { users, signInAttempts, accessTokens }: Uses,
+  { credentials, clientAddress }: Pick<Request<typeof contract>, 'credentials' | 'clientAddress'>,
+  { users, passwords, signInAttempts, accessTokens }: Uses,
 ) => {
-  const email = credentials.user.toLowerCase().slice(0, limits.email + 1);
-  await signInAttempts.begin(email);
+  const email = parseEmailAddress(credentials.user);
+  // No sign-up takes such a text, so that its refusal says nothing about accounts.
+  if (email === undefined) throw refused();
+  const attempt = { email, source: clientNetwork(clientAddress) };
+  await signInAttempts.begin(attempt);
   const user = await users.findByEmail(email);
-  const password = credentials.password.slice(0, limits.password + 1);
-  if (!(await verifyPassword(password, user?.passwordHash)) || user === undefined) {
-    throw unauthenticated('The e-mail address or the password is wrong.');
+  if (!(await passwords.verify(credentials.password, user?.passwordHash)) || user === undefined) {
+    throw refused();
   }
-  await signInAttempts.succeeded(email);
+  await signInAttempts.succeeded(attempt);
   return { ...(await accessTokens.issue(user)), tokenType: 'Bearer' as const };
 };
 
 export const handler = httpHandler(contract, createToken, {
   users,
+  passwords,
   signInAttempts,
   accessTokens,
 });

@@ -1,21 +1,48 @@
-import { createHash } from 'node:crypto';
-import { hashPassword } from '#lib/auth/passwords.ts';
+import { createHash, randomUUID } from 'node:crypto';
+import type { KeyedHash } from '#lib/auth/keyed-hash.ts';
+import { findPasswordFault } from '#lib/auth/password-policy.ts';
+import type { Passwords } from '#lib/auth/passwords.ts';
 import { signUp as contract } from '#lib/contracts/users.ts';
+import { badInput } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { Users } from '#lib/mysql/users.ts';
-import { now, users } from '#lib/runtime/services.ts';
+import { now, passwords, requestHash, users } from '#lib/runtime/services.ts';
 
-type Uses = { users: Users; now: () => number };
+type Uses = {
+  users: Pick<Users, 'create'>;
+  passwords: Pick<Passwords, 'hash'>;
+  requestHash: KeyedHash;
+  now: () => number;
+};
 
-/** Written at once: nobody can sign in with what is still on its way. */
-export const signUp = async ({ input, idempotency }: Request<typeof contract>, { users, now }: Uses) =>
-  users.create({
-    name: input.name,
-    email: input.email,
-    passwordHash: await hashPassword(input.password),
-    signUpKey:
-      idempotency === undefined ? null : createHash('sha256').update(idempotency.key).digest('base64url'),
-    nowMs: now(),
-  });
+/** Written at once: nobody can sign in with an account that is still on its way. */
+export const signUp = async (
+  { input, idempotency }: Pick<Request<typeof contract>, 'input' | 'idempotency'>,
+  { users, passwords, requestHash, now }: Uses,
+) => {
+  const { name, email, password } = input;
+  const fault = findPasswordFault(password, { name, email });
+  if (fault !== undefined) throw badInput([{ path: 'password', message: fault }]);
 
-export const handler = httpHandler(contract, signUp, { users, now });
+  const request = JSON.stringify([name, email, password]);
+  // A statement may run twice over a lost connection. With a key of its own the second run finds the first one's row.
+  const key = idempotency?.key ?? randomUUID();
+  return users.create(
+    {
+      name,
+      email,
+      passwordHash: await passwords.hash(password),
+      signUpKey: createHash('sha256').update(key).digest('base64url'),
+      signUpRequest: requestHash.of(request),
+      nowMs: now(),
+    },
+    (signUpRequest) => requestHash.matches(request, signUpRequest),
+  );
+};
+
+export const handler = httpHandler<typeof contract, Uses>(contract, signUp, {
+  users,
+  passwords,
+  requestHash,
+  now,
+});

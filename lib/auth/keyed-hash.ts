@@ -1,0 +1,21 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+
+/**
+ * HMAC-SHA-256 in base64url: 43 characters that nobody without the key can link to their text.
+ * @param keys the first makes hashes; the others, from before a rotation, still match theirs
+ */
+export const createKeyedHash = (keys: readonly [Buffer, ...Buffer[]]) => {
+  const digest = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest();
+  return {
+    of: (text: string): string => digest(keys[0], text).toString('base64url'),
+    matches: (text: string, hash: string): boolean => {
+      const given = Buffer.from(hash, 'base64url');
+      return keys.some((key) => {
+        const expected = digest(key, text);
+        return expected.length === given.length && timingSafeEqual(expected, given);
+      });
+    },
+  };
+};
+
+export type KeyedHash = ReturnType<typeof createKeyedHash>;

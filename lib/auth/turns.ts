@@ -1,0 +1,40 @@
+import { unavailable } from '#lib/domain/errors.ts';
+
+/** Runs work when it is its turn. @throws unavailable when too much work waits already */
+export type Turns = <Result>(work: () => Promise<Result>) => Promise<Result>;
+
+const RETRY_AFTER_SECONDS = 2;
+
+/**
+ * Bounds what runs at the same time in this process.
+ * @param parallel how many run at once
+ * @param maxWaiting how many more may wait for their turn, first come, first served
+ */
+export const createTurns = ({ parallel, maxWaiting }: { parallel: number; maxWaiting: number }): Turns => {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  const begin = (): Promise<void> | undefined => {
+    if (running < parallel) {
+      running += 1;
+      return undefined;
+    }
+    if (waiting.length >= maxWaiting) {
+      throw unavailable('Too many sign-ups and sign-ins at once.', undefined, RETRY_AFTER_SECONDS);
+    }
+    return new Promise((resolve) => waiting.push(resolve));
+  };
+  const end = () => {
+    // The next one takes over the place, so that nobody slips in between.
+    const next = waiting.shift();
+    if (next === undefined) running -= 1;
+    else next();
+  };
+  return async (work) => {
+    await begin();
+    try {
+      return await work();
+    } finally {
+      end();
+    }
+  };
+};

@@ -1,0 +1,31 @@
+/** A map that forgets what was not used lately. */
+export type BoundedMap<Key, Value> = {
+  get: (key: Key) => Value | undefined;
+  set: (key: Key, value: Value) => void;
+};
+
+/**
+ * Holds at most `maxEntries`. Two generations instead of one list in order of use: a read costs one look-up. When the
+ * young generation is full it becomes the old one, and the old one is dropped; a read moves its entry to the young one.
+ */
+export const createBoundedMap = <Key, Value>(maxEntries: number): BoundedMap<Key, Value> => {
+  let young = new Map<Key, Value>();
+  let old = new Map<Key, Value>();
+  const set = (key: Key, value: Value) => {
+    if (young.size >= maxEntries / 2 && !young.has(key)) {
+      old = young;
+      young = new Map();
+    }
+    young.set(key, value);
+  };
+  return {
+    set,
+    get: (key) => {
+      const found = young.get(key);
+      if (found !== undefined) return found;
+      const older = old.get(key);
+      if (older !== undefined) set(key, older);
+      return older;
+    },
+  };
+};

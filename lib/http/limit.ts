@@ -1,0 +1,53 @@
+import { rateLimitClassOf } from '#lib/contracts/rate-limit-class.ts';
+import { clientNetwork } from '#lib/domain/client-network.ts';
+import { KnownError } from '#lib/domain/errors.ts';
+import type { Quota, RateLimit, RateLimitClass, RateLimiter } from '#lib/domain/rate-limit.ts';
+import type { HttpEvent, HttpMiddleware } from './middleware.ts';
+
+/** A user, or the client's network where nobody has signed in yet: the gateway's own `sourceIp`, never a header. */
+const subjectOf = ({ caller, requestContext }: HttpEvent): string =>
+  caller === undefined ? clientNetwork(requestContext?.http?.sourceIp ?? '') : String(caller.id);
+
+/** https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (version 10) */
+const headersOf = (
+  routeClass: RateLimitClass,
+  limit: RateLimit,
+  quota: Quota | undefined,
+): Record<string, string> => ({
+  ...(limit === undefined
+    ? {}
+    : { 'RateLimit-Policy': `"${routeClass}";q=${limit.count};w=${limit.seconds}` }),
+  ...(quota === undefined
+    ? {}
+    : { RateLimit: `"${routeClass}";r=${quota.remaining};t=${quota.resetSeconds}` }),
+});
+
+/**
+ * Counts the request and refuses it beyond the limit. A request whose subject is far from its limit does not wait for
+ * the count: it goes to Redis with the request's own commands, and is waited for before the answer, which tells it.
+ */
+export const limit = (limiter: () => RateLimiter): HttpMiddleware => ({
+  before: async ({ event }) => {
+    const routeClass = rateLimitClassOf(event.contract);
+    if (routeClass === undefined) return;
+    const taken = limiter().take(routeClass, subjectOf(event));
+    if (taken === undefined) return;
+    const rate = limiter().limitOf(routeClass);
+    event.quotaHeaders = taken.quota.then((quota) => headersOf(routeClass, rate, quota));
+    if (taken.isFar) return;
+    const quota = await taken.quota;
+    if (!quota?.exceeded) return;
+    throw new KnownError('too-many-requests', 'Too many requests.', {
+      retryAfterSeconds: quota.resetSeconds,
+      logCode: 'rate-limited',
+    });
+  },
+  after: async ({ event, response }) => {
+    if (event.quotaHeaders === undefined || !response) return;
+    response.headers = { ...response.headers, ...(await event.quotaHeaders) };
+  },
+  /** Before `problem` answers. */
+  onError: async ({ event }) => {
+    Object.assign(event.answerHeaders, await event.quotaHeaders);
+  },
+});

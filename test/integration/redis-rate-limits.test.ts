@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { afterAll, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
+import type { Quota, RateLimit, RateLimiter } from '#lib/domain/rate-limit.ts';
+import { createRedisClient } from '#lib/redis/client.ts';
+import { createKeys } from '#lib/redis/keys.ts';
+import { createRateLimits } from '#lib/redis/rate-limits.ts';
+import { openDirect } from '../support/stores.ts';
+
+const open = (url: string) => createRedisClient(url, { timeoutMs: 10_000, onError: () => undefined });
+const client = open(inject('urls').REDIS_URL);
+const redis = await openDirect(client);
+afterAll(() => {
+  client.close();
+  redis.disconnect();
+});
+
+const off = { 'sign-up': undefined, 'sign-in': undefined, reads: undefined, writes: undefined };
+/** No bound that a busy machine could meet. */
+const timeoutMs = 20_000;
+const newKeys = () => createKeys(`${inject('names').keyPrefix}${randomUUID()}:`);
+/** Several processes of one cell. */
+const newProcesses = (count: number, writes: RateLimit) => {
+  const keys = newKeys();
+  return Array.from({ length: count }, () =>
+    createRateLimits({
+      client,
+      keys,
+      limits: { ...off, writes },
+      timeoutMs,
+      onError: (error) => expect.unreachable(error.message),
+    }),
+  );
+};
+const take = async (limiter: RateLimiter, subject = '7') =>
+  (await limiter.take('writes', subject)?.quota) as Quota;
+
+describe('a limit', () => {
+  test('counts down, refuses beyond it, and begins again after its seconds', async () => {
+    const [limiter] = newProcesses(1, { count: 2, seconds: 1 });
+    if (limiter === undefined) return expect.unreachable();
+    expect(await take(limiter)).toEqual({ remaining: 1, resetSeconds: 1, exceeded: false });
+    expect(await take(limiter)).toMatchObject({ remaining: 0, exceeded: false });
+    expect(await take(limiter)).toMatchObject({ remaining: 0, exceeded: true });
+    await expect.poll(async () => (await take(limiter)).exceeded, { timeout: 5_000 }).toBe(false);
+  });
+
+  test('is one for all processes, exact under concurrency', async () => {
+    const processes = newProcesses(4, { count: 100, seconds: 60 });
+    const quotas = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => take(processes[i % 4] ?? expect.unreachable())),
+    );
+    expect(quotas.filter(({ exceeded }) => !exceeded)).toHaveLength(100);
+  });
+
+  test('is of each subject and each class by itself', async () => {
+    const keys = newKeys();
+    const limit = { count: 1, seconds: 60 };
+    const limiter = createRateLimits({
+      client,
+      keys,
+      limits: { ...off, reads: limit, writes: limit },
+      timeoutMs,
+      onError: () => expect.unreachable(),
+    });
+    expect((await take(limiter, '1')).exceeded).toBe(false);
+    expect((await take(limiter, '2')).exceeded).toBe(false);
+    expect((await limiter.take('reads', '1')?.quota)?.exceeded).toBe(false);
+    expect((await take(limiter, '1')).exceeded).toBe(true);
+  });
+
+  test('that is off counts nothing', async () => {
+    const [limiter] = newProcesses(1, undefined);
+    expect(limiter?.take('writes', '7')).toBeUndefined();
+  });
+});
+
+describe('a request need not wait for its quota', () => {
+  test('when its subject was far from the limit a moment ago, and only then', async () => {
+    const keys = newKeys();
+    const limits = { ...off, writes: { count: 1_000, seconds: 60 } };
+    const limiter = createRateLimits({
+      client,
+      keys,
+      limits,
+      timeoutMs,
+      onError: () => expect.unreachable(),
+    });
+    const first = limiter.take('writes', '7');
+    expect(first?.isFar).toBe(false);
+    await first?.quota;
+    const second = limiter.take('writes', '7');
+    expect(second?.isFar).toBe(true);
+    expect(await second?.quota).toMatchObject({ remaining: 998 });
+    expect(limiter.take('writes', '8')?.isFar).toBe(false);
+    // Another process takes most of what is left.
+    await redis.incrby(`${keys.rateLimit('writes')}:7`, 900);
+    await take(limiter);
+    expect(limiter.take('writes', '7')?.isFar).toBe(false);
+  });
+
+  test('never near the limit: none passes beyond it', async () => {
+    const processes = newProcesses(2, { count: 300, seconds: 60 });
+    let [passed, far] = [0, 0];
+    for (let wave = 0; wave < 25; wave += 1) {
+      await Promise.all(
+        Array.from({ length: 20 }, async (_, i) => {
+          const taken = processes[i % 2]?.take('writes', '7');
+          if (taken?.isFar) far += 1;
+          const quota = await taken?.quota;
+          if (taken?.isFar || !quota?.exceeded) passed += 1;
+        }),
+      );
+    }
+    expect(passed).toBe(300);
+    expect(far).toBeGreaterThan(0);
+  });
+});
+
+describe('a limiter that cannot count lets the request pass', () => {
+  const failing = (url: string) => {
+    const client = open(url);
+    onTestFinished(() => client.close());
+    const onError = vi.fn();
+    const limits = { ...off, writes: { count: 1, seconds: 60 } };
+    return {
+      limiter: createRateLimits({ client, keys: newKeys(), limits, timeoutMs: 50, onError }),
+      onError,
+    };
+  };
+
+  test('without Redis', async () => {
+    const { limiter, onError } = failing('redis://127.0.0.1:1');
+    expect(await take(limiter)).toBeUndefined();
+    expect(onError).toHaveBeenCalledOnce();
+  });
+
+  test('when Redis takes the command and does not answer', async () => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => sockets.add(socket));
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    });
+    const { limiter, onError } = failing(`redis://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+    expect(await take(limiter)).toBeUndefined();
+    expect(onError).toHaveBeenCalledWith(new Error('No answer within 50 ms'));
+  });
+
+  test('when Redis refuses the command', async () => {
+    const keys = newKeys();
+    const onError = vi.fn();
+    await redis.rpush(`${keys.rateLimit('writes')}:7`, 'not a number');
+    const limits = { ...off, writes: { count: 1, seconds: 60 } };
+    expect(await take(createRateLimits({ client, keys, limits, timeoutMs, onError }))).toBeUndefined();
+    expect(onError).toHaveBeenCalledOnce();
+  });
+});

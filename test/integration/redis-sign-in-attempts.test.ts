@@ -1,0 +1,147 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, describe, expect, inject, test } from 'vitest';
+import { type EmailAddress, parseEmailAddress } from '#lib/domain/email-address.ts';
+import { createRedisClient } from '#lib/redis/client.ts';
+import { createKeys } from '#lib/redis/keys.ts';
+import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
+import { openDirect } from '../support/stores.ts';
+
+const client = createRedisClient(inject('urls').REDIS_URL, { timeoutMs: 10_000, onError: () => undefined });
+const redis = await openDirect(client);
+afterAll(() => {
+  client.close();
+  redis.disconnect();
+});
+
+const hash = (text: string) => createHash('sha256').update(text).digest('base64url');
+const keys = createKeys(`${inject('names').keyPrefix}${randomUUID()}:`);
+const attempts = createSignInAttempts({ client, keys, hash });
+
+const newAccount = (): EmailAddress =>
+  parseEmailAddress(`${randomUUID()}@example.org`) ?? expect.unreachable();
+const owner = '192.0.2.1';
+const stranger = (number: number) => `198.51.100.${number}`;
+
+/** Tries with a wrong password. @returns undefined for an attempt that was let through, else its refusal */
+const guess = async (email: EmailAddress, source: string) =>
+  attempts.begin({ email, source }).then(
+    () => undefined,
+    ({ code, logCode, retryAfterSeconds }) => ({ code, logCode, retryAfterSeconds }),
+  );
+const signIn = async (email: EmailAddress, source: string): Promise<void> => {
+  await attempts.begin({ email, source });
+  await attempts.succeeded({ email, source });
+};
+/** Each from an address of its own. */
+const failFromStrangers = async (email: EmailAddress, failures: number): Promise<void> => {
+  for (let number = 1; number <= failures; number += 1) {
+    // A test does not sit out the delays of strangers: only what they leave behind matters here.
+    await redis.hset(keys.signIn('account', hash(email)), 'lastMs', 0);
+    expect(await guess(email, stranger(number)), `failure ${number}`).toBeUndefined();
+  }
+};
+const locked = { code: 'too-many-requests', logCode: 'sign-in-locked' };
+const delayed = { code: 'too-many-requests', logCode: 'sign-in-delayed' };
+
+describe('guesses at an account from one address', () => {
+  test('are let through five times in five minutes, also when they come at once', async () => {
+    const email = newAccount();
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => guess(email, owner)));
+    expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(5);
+    const refusal = await guess(email, owner);
+    expect(refusal).toMatchObject(locked);
+    expect(refusal?.retryAfterSeconds).toBeGreaterThan(290);
+    expect(refusal?.retryAfterSeconds).toBeLessThanOrEqual(300);
+  });
+
+  test('hold up neither other addresses nor other accounts', async () => {
+    const [email, other] = [newAccount(), newAccount()];
+    for (let i = 0; i < 6; i += 1) await guess(email, stranger(1));
+    expect(await guess(email, owner)).toBeUndefined();
+    expect(await guess(other, stranger(1))).toBeUndefined();
+  });
+
+  test('are forgotten when one succeeds', async () => {
+    const email = newAccount();
+    for (let i = 0; i < 4; i += 1) await guess(email, owner);
+    await signIn(email, owner);
+    for (let i = 0; i < 5; i += 1) expect(await guess(email, owner)).toBeUndefined();
+    expect(await guess(email, owner)).toMatchObject(locked);
+  });
+});
+
+describe('guesses at an account from everywhere', () => {
+  test.each([
+    [10, 1],
+    [11, 2],
+    [12, 4],
+    [13, 8],
+    [14, 16],
+    [15, 30],
+    [40, 30],
+  ])('after %i failures a new address waits %i seconds', async (failures, seconds) => {
+    const email = newAccount();
+    await failFromStrangers(email, failures);
+    expect(await guess(email, owner)).toEqual({ ...delayed, retryAfterSeconds: seconds });
+  });
+
+  test('nine failures hold up nobody', async () => {
+    const email = newAccount();
+    await failFromStrangers(email, 9);
+    expect(await guess(email, owner)).toBeUndefined();
+  });
+
+  test('the owner does not notice at an address that signed in before', async () => {
+    const email = newAccount();
+    await signIn(email, owner);
+    await failFromStrangers(email, 100);
+    await signIn(email, owner);
+    expect(await guess(email, stranger(101))).toMatchObject(delayed);
+  });
+
+  test('a new address has its turn after its delay, though strangers never stop', async () => {
+    const email = newAccount();
+    await failFromStrangers(email, 10);
+    expect(await guess(email, owner)).toEqual({ ...delayed, retryAfterSeconds: 1 });
+    const until = Date.now() + 1_000;
+    for (let number = 20; Date.now() < until; number += 1) {
+      await guess(email, stranger(number % 250));
+      await delay(20);
+    }
+    await signIn(email, owner);
+  });
+
+  test('a turn is for one attempt', async () => {
+    const email = newAccount();
+    await failFromStrangers(email, 10);
+    await guess(email, owner);
+    await expect.poll(() => guess(email, owner), { timeout: 5_000, interval: 100 }).toBeUndefined();
+    expect(await guess(email, owner)).toEqual({ ...delayed, retryAfterSeconds: 2 });
+  });
+
+  test('once they have been quiet for the delay, nobody waits', async () => {
+    const email = newAccount();
+    await failFromStrangers(email, 20);
+    await redis.hset(keys.signIn('account', hash(email)), 'lastMs', Date.now() - 30_000);
+    expect(await guess(email, owner)).toBeUndefined();
+  });
+
+  test('a success leaves the strangers’ failures counted', async () => {
+    const email = newAccount();
+    await signIn(email, owner);
+    await failFromStrangers(email, 10);
+    await signIn(email, owner);
+    expect(await guess(email, stranger(99))).toMatchObject(delayed);
+  });
+});
+
+test('Redis holds no address and no client', async () => {
+  const email = newAccount();
+  await signIn(email, owner);
+  await guess(email, owner);
+  const names = await redis.keys(`${keys.prefix}*`);
+  expect(names.length).toBeGreaterThan(0);
+  expect(names.join()).not.toMatch(/example\.org|192\.0\.2/);
+  for (const name of names) expect(await redis.ttl(name), name).toBeGreaterThan(0);
+});

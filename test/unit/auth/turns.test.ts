@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { createTurns } from '#lib/auth/turns.ts';
+
+/** Work that runs until it is told to end. */
+const createWork = () => {
+  const order: number[] = [];
+  const ends: (() => void)[] = [];
+  return {
+    order,
+    work: (id: number) => () => {
+      order.push(id);
+      return new Promise<number>((resolve) => {
+        ends.push(() => resolve(id));
+      });
+    },
+    endNext: () => ends.shift()?.(),
+  };
+};
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('turns', () => {
+  it('run as many at once as they may, and the rest in the order of arrival', async () => {
+    const { work, order, endNext } = createWork();
+    const inTurn = createTurns({ parallel: 2, maxWaiting: 3 });
+    const results = [1, 2, 3, 4, 5].map((id) => inTurn(work(id)));
+    await settled();
+    expect(order).toEqual([1, 2]);
+    for (const expected of [
+      [1, 2, 3],
+      [1, 2, 3, 4],
+      [1, 2, 3, 4, 5],
+    ]) {
+      endNext();
+      await settled();
+      expect(order).toEqual(expected);
+    }
+    endNext();
+    endNext();
+    expect(await Promise.all(results)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('refuse more than may wait with 503 and a time to come again, and take work again later', async () => {
+    const { work, endNext } = createWork();
+    const inTurn = createTurns({ parallel: 1, maxWaiting: 1 });
+    const taken = [inTurn(work(1)), inTurn(work(2))];
+    await expect(inTurn(work(3))).rejects.toMatchObject({ code: 'unavailable', retryAfterSeconds: 2 });
+    endNext();
+    await settled();
+    const later = inTurn(work(4));
+    endNext();
+    await settled();
+    endNext();
+    expect(await Promise.all([...taken, later])).toEqual([1, 2, 4]);
+  });
+
+  it('go on after work that failed', async () => {
+    const inTurn = createTurns({ parallel: 1, maxWaiting: 1 });
+    const failing = inTurn(() => Promise.reject(new Error('failed')));
+    const next = inTurn(() => Promise.resolve('done'));
+    await expect(failing).rejects.toThrow('failed');
+    expect(await next).toBe('done');
+  });
+});
