@@ -101,7 +101,7 @@ describe('a body comes back exactly as it was sent', () => {
 });
 
 it('names and titles come back exactly as well', async () => {
-  const text = '  🦉 عنوان 標題 \u0000 e\u0301 ';
+  const text = '  🦉 عنوان 標題 \u200f e\u0301 ';
   const named = await createApplication(client, text);
   await createChat(client, named, text);
   const check = async () => {

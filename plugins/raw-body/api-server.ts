@@ -1,0 +1,94 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Socket } from 'node:net';
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
+import { problemOf, rawProblemOf } from './problems.ts';
+import { asSent, type SentRequest, sentRequestOf } from './sent-request.ts';
+import type { HapiRequest, HapiServer, LambdaPool, Problem, Toolkit } from './serverless-offline.ts';
+
+/** No route has this method: such a request goes to the function behind `$default`, as in the cloud. */
+const NO_ROUTE = 'no-route';
+
+/** The request for which a function is about to run. */
+const current = new AsyncLocalStorage<SentRequest>();
+
+export const respondWith = (toolkit: Toolkit, status: number): Problem => {
+  const { headers, body } = problemOf(status);
+  const response = toolkit.response(body).code(status);
+  for (const [name, value] of Object.entries(headers)) response.header(name, value);
+  return response.takeover();
+};
+
+/** A request so malformed that Node gave up on it. */
+const answerMalformed = (error: Error & { code?: string }, socket: Socket): void => {
+  const statuses: Record<string, number> = {
+    HPE_HEADER_OVERFLOW: 431,
+    HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+    ERR_HTTP_REQUEST_TIMEOUT: 408,
+  };
+  if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
+  else socket.end(rawProblemOf(statuses[error.code ?? ''] ?? 400));
+};
+
+/** Errors that Node answers by itself, without a body. */
+const answerNodeErrors = ({ listener }: HapiServer): void => {
+  listener.removeAllListeners('clientError');
+  listener.on('clientError', answerMalformed);
+  listener.on('checkExpectation', (_request, response) => {
+    const { headers, body } = problemOf(417);
+    response.writeHead(417, { ...headers, 'Content-Length': Buffer.byteLength(body) }).end(body);
+  });
+  // A request without Host is answered below.
+  Object.assign(listener, { requireHostHeader: false });
+};
+
+/** @param headPaths of the routes that take HEAD */
+export const prepareApiServer = (server: HapiServer, headPaths: ReadonlySet<string>): void => {
+  answerNodeErrors(server);
+  server.ext('onRequest', (request, toolkit) => {
+    if (request.headers.host === undefined) return respondWith(toolkit, 400);
+    // serverless-offline lets every page read every answer, with credentials; functions see the header all the same.
+    delete request.headers.origin;
+    if (request.method === 'head' && !headPaths.has(request.path.replace(/(.)\/$/, '$1')))
+      request.setMethod(NO_ROUTE);
+    return toolkit.continue;
+  });
+  server.ext('onPreResponse', ({ response }, toolkit) =>
+    response.isBoom ? respondWith(toolkit, response.output?.statusCode ?? 500) : toolkit.continue,
+  );
+  for (const { settings } of server.table()) {
+    const { handler } = settings;
+    settings.handler = (request: HapiRequest, toolkit) =>
+      current.run(sentRequestOf(request), () => handler(request, toolkit));
+    // An HTTP API sends no part of an answer.
+    settings.response = { ...settings.response, ranges: false };
+  }
+};
+
+/** API Gateway's statuses for a function that threw and one that took too long. */
+const statusOf = (error: unknown): number =>
+  error instanceof Error && error.message.startsWith('[504]') ? 503 : 500;
+
+/** Gives functions the event as API Gateway would, and answers for those that fail. */
+export const prepareFunctions = (
+  pool: LambdaPool,
+  logError: (functionKey: string, error: unknown) => void,
+): void => {
+  const { get } = pool;
+  pool.get = function getForRequest(this: LambdaPool, functionKey) {
+    const found = get.call(this, functionKey);
+    const sent = current.getStore();
+    if (sent === undefined) return found; // called by a schedule, a queue or the Lambda API
+    return {
+      setEvent: (event: APIGatewayProxyEventV2) => found.setEvent(asSent(event, sent)),
+      runHandler: async () => {
+        try {
+          return await found.runHandler();
+        } catch (error) {
+          logError(functionKey, error);
+          const status = statusOf(error);
+          return { statusCode: status, ...problemOf(status) };
+        }
+      },
+    };
+  };
+};

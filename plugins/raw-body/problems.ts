@@ -1,0 +1,45 @@
+import { STATUS_CODES } from 'node:http';
+
+/** What the emulation can say about an error of its own. */
+const details: Record<number, string> = {
+  400: 'The request is not well-formed HTTP, or its path is not well-formed.',
+  403: 'This port is for local programs, not for web pages.',
+  408: 'The request took too long to arrive.',
+  413: 'The body is too long.',
+  415: 'The Content-Type header is not well-formed.',
+  417: 'The Expect header is not supported.',
+  431: 'The headers are too long.',
+  503: 'The function did not answer in time.',
+};
+
+/** RFC 9457, as the functions themselves answer errors. */
+export const problemOf = (status: number): { headers: Record<string, string>; body: string } => ({
+  headers: {
+    'Content-Type': 'application/problem+json',
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    ...(status === 503 ? { 'Retry-After': '5' } : {}),
+  },
+  body: JSON.stringify({
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    ...(details[status] === undefined ? {} : { detail: details[status] }),
+  }),
+});
+
+/** The same as the bytes of an HTTP/1.1 response, for a request that no server could parse. */
+export const rawProblemOf = (status: number): string => {
+  const { headers, body } = problemOf(status);
+  const lines = Object.entries({
+    ...headers,
+    'Content-Length': `${Buffer.byteLength(body)}`,
+    Connection: 'close',
+  });
+  return [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    ...lines.map(([name, value]) => `${name}: ${value}`),
+    '',
+    body,
+  ].join('\r\n');
+};

@@ -1,0 +1,45 @@
+/** The parts of serverless-offline and of its HTTP server (hapi) that this plugin uses. */
+import { createRequire } from 'node:module';
+
+export type Problem = {
+  source: string;
+  code(status: number): Problem;
+  type(mediaType: string): Problem;
+  header(name: string, value: string): Problem;
+  takeover(): Problem;
+};
+export type Toolkit = { continue: symbol; response(body: string): Problem };
+export type HapiRequest = {
+  method: string;
+  headers: Record<string, string | undefined>;
+  payload: unknown;
+  raw: {
+    req: { method: string; url: string; headers: Record<string, string | undefined>; rawHeaders: string[] };
+  };
+  /** Either an answer or an error of hapi's own. */
+  response: { isBoom?: boolean; output?: { statusCode: number } };
+  setMethod(method: string): void;
+  path: string;
+};
+type Handler = (request: HapiRequest, toolkit: Toolkit) => unknown;
+export type HapiServer = {
+  settings: { port: unknown };
+  listener: import('node:http').Server;
+  ext(event: 'onRequest' | 'onPreResponse', method: Handler): void;
+  table(): { settings: { handler: Handler; response?: { ranges?: boolean } } }[];
+  start(): Promise<void>;
+};
+export type LambdaFunction = { setEvent(event: unknown): void; runHandler(): Promise<unknown> };
+export type LambdaPool = { get(functionKey: string): LambdaFunction };
+
+/** The class of hapi's servers, as serverless-offline loads it: every server that it starts is one of these. */
+export const hapiServers = (): HapiServer => {
+  const { Server } = createRequire(import.meta.resolve('serverless-offline'))('@hapi/hapi');
+  return Object.getPrototypeOf(new Server());
+};
+
+/** The class that finds an idle instance of a function for each of its calls. */
+export const lambdaPools = async (): Promise<LambdaPool> => {
+  const { default: Lambda } = await import(import.meta.resolve('serverless-offline/lambda'));
+  return Lambda.prototype;
+};

@@ -1,0 +1,116 @@
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { prepareApiServer, prepareFunctions } from '../../plugins/raw-body/api-server.ts';
+import { rawProblemOf } from '../../plugins/raw-body/problems.ts';
+import { asSent, type SentRequest } from '../../plugins/raw-body/sent-request.ts';
+import type {
+  HapiRequest,
+  HapiServer,
+  LambdaPool,
+  Toolkit,
+} from '../../plugins/raw-body/serverless-offline.ts';
+import { apiEvent } from '../support/http-event.ts';
+
+const sentOf = (more: Partial<SentRequest>): SentRequest => ({
+  method: 'POST',
+  url: '/things',
+  headers: {},
+  body: undefined,
+  ...more,
+});
+const emulated = (more: Partial<APIGatewayProxyEventV2> = {}) =>
+  apiEvent({ method: 'POST', path: '/things' }, more);
+
+describe('the event of a request', () => {
+  it('has the bytes of the body, whatever they are', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1 }), (bytes) => {
+        const { body = '', isBase64Encoded } = asSent(
+          emulated({ body: 'parsed' }),
+          sentOf({ body: Buffer.from(bytes) }),
+        );
+        expect(Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8')).toEqual(Buffer.from(bytes));
+      }),
+    );
+  });
+
+  it('has a body as text where it is UTF-8', () => {
+    const event = asSent(emulated(), sentOf({ body: Buffer.from('{"a":"é👋"}') }));
+    expect([event.body, event.isBase64Encoded]).toEqual(['{"a":"é👋"}', false]);
+  });
+
+  it('has no body, no Content-Type and no Content-Length that the client did not send', () => {
+    const event = asSent(
+      emulated({
+        body: 'null',
+        headers: { 'content-type': 'application/json', 'content-length': '4', accept: '*/*' },
+      }),
+      sentOf({ headers: { accept: '*/*' } }),
+    );
+    expect(event).not.toHaveProperty('body');
+    expect(event.headers).toEqual({ accept: '*/*' });
+  });
+
+  it('has the query as it was written, the method HEAD, and an id of its own', () => {
+    const get = apiEvent({ method: 'GET', path: '/health' });
+    const event = asSent(get, sentOf({ method: 'HEAD', url: '/health?a=%20+&a=%c3%a9' }));
+    expect([event.rawQueryString, event.routeKey, event.requestContext.http.method]).toEqual([
+      'a=%20+&a=%c3%a9',
+      'HEAD /health',
+      'HEAD',
+    ]);
+    expect(asSent(get, sentOf({})).requestContext.requestId).not.toBe(event.requestContext.requestId);
+  });
+});
+
+/** Calls a function of the pool as serverless-offline's handler does, on a server that this plugin prepared. */
+const answerOf = async (run: () => Promise<unknown>): Promise<unknown> => {
+  const pool: LambdaPool = { get: () => ({ setEvent: () => undefined, runHandler: run }) };
+  const logged: string[] = [];
+  prepareFunctions(pool, (functionKey) => logged.push(functionKey));
+  const route = {
+    settings: {
+      handler: async (): Promise<unknown> => {
+        const found = pool.get('listThings');
+        found.setEvent(emulated());
+        return found.runHandler();
+      },
+    },
+  };
+  const listener = { removeAllListeners: () => undefined, on: () => undefined };
+  prepareApiServer(
+    { settings: { port: 1 }, listener, ext: () => undefined, table: () => [route] } as unknown as HapiServer,
+    new Set(),
+  );
+  const handle: (request: HapiRequest, toolkit: Toolkit) => Promise<unknown> = route.settings.handler;
+  return handle({ raw: { req: sentOf({}) }, payload: null } as unknown as HapiRequest, {} as Toolkit);
+};
+
+describe('a function', () => {
+  it('answers as it will', async () => {
+    expect(await answerOf(async () => ({ statusCode: 200 }))).toEqual({ statusCode: 200 });
+  });
+
+  it.each([
+    ['takes too long', '[504] - Lambda timeout.', 503],
+    ['throws', 'SELECT password FROM users', 500],
+  ])(
+    'that %s is answered for with a problem that says nothing of its error',
+    async (_what, message, status) => {
+      const answer = await answerOf(() => Promise.reject(new Error(message)));
+      expect(answer).toMatchObject({
+        statusCode: status,
+        headers: { 'Content-Type': 'application/problem+json' },
+      });
+      expect(JSON.stringify(answer)).not.toMatch(/SELECT|stack|Lambda/);
+    },
+  );
+});
+
+it('a request that cannot be parsed is answered in well-formed HTTP', () => {
+  const [head = '', body = ''] = rawProblemOf(431).split('\r\n\r\n');
+  expect(head).toMatch(/^HTTP\/1\.1 431 Request Header Fields Too Large\r\n/);
+  expect(head).toContain(`Content-Length: ${Buffer.byteLength(body)}`);
+  expect(JSON.parse(body)).toMatchObject({ type: 'about:blank', status: 431 });
+});
