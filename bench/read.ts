@@ -72,6 +72,7 @@ const bench = async (api: URL, report: Report) => {
       applications: createApplications(database),
     }),
     outbox: createOutbox({ client: redisClient, keys }),
+    cursors: cursors(),
     now: Date.now,
   };
   const request = {
@@ -141,6 +142,7 @@ const bench = async (api: URL, report: Report) => {
               limit: LIMIT,
               highlight: false,
               upTo: undefined,
+              after: undefined,
             },
           },
           search,

@@ -96,7 +96,7 @@ export const listMessages = route({
   tag: 'Messages',
   summary: 'The messages of a chat, newest first',
   description:
-    'The newest `createdAt` first, and of those at the same instant the higher number. To read on, follow the `Link` header: its cursor, `before`, costs the same however far back, and does not shift as messages arrive. `page` skips that many messages instead.',
+    'The newest `createdAt` first, and of those at the same instant the higher number. To read on, follow the `Link` header: its cursor, `before`, costs the same however far back, and does not shift as messages arrive. `page` skips that many messages instead. A page ends at `limit` messages or at 4 MB of JSON.',
   authentication: 'bearer',
   request: {
     path: inChat,
@@ -146,8 +146,21 @@ const upTo = numberInPath
     'Leaves out messages numbered higher, so that pages do not shift as messages arrive; the `Link` header sets it',
   );
 
+const after = z
+  .string()
+  .min(1)
+  .max(200)
+  .optional()
+  .describe('A cursor from the `Link` header of the page before; instead of `page`');
+
+const hitPaging = { page: optionalPage, limit: paging.limit, after };
+
+type HitPaging = { page?: number | undefined; after?: string | undefined; limit: number };
+const eitherPageOrAfter = ({ page, after }: HitPaging) => page === undefined || after === undefined;
+const notBoth = { path: ['after'], error: 'Goes instead of page, not with it' };
+
 /** OpenSearch's own bound on how deep a result may be paged (`index.max_result_window`). */
-const withinResultWindow = ({ page, limit }: { page: number; limit: number }) => page * limit <= 10_000;
+const withinResultWindow = ({ page = 1, limit }: HitPaging) => page * limit <= 10_000;
 const beyondResultWindow = { path: ['page'], error: 'Must stay within the best 10000 matches' };
 
 export const searchMessages = route({
@@ -157,12 +170,13 @@ export const searchMessages = route({
   tag: 'Messages',
   summary: 'Search the messages of a chat, best match first',
   description:
-    'Finds whole words, beginnings of words, and words with a typo, in this order; case and accents do not matter.',
+    'Finds whole words, beginnings of words, and words with a typo, in this order; case and accents do not matter. To read on, follow the `Link` header: it leads by `page`, or by a cursor, `after`, where a page was cut at 4 MB.',
   authentication: 'bearer',
   request: {
     path: inChat,
     query: z
-      .strictObject({ q: searchText, ...paging, highlight, upTo })
+      .strictObject({ q: searchText, ...hitPaging, highlight, upTo })
+      .refine(eitherPageOrAfter, notBoth)
       .refine(withinResultWindow, beyondResultWindow),
   },
   response: z.array(found).describe('A part of the list'),
@@ -183,10 +197,11 @@ export const searchByQuery = route({
         application_token: token,
         chat_number: numberInPath,
         body: searchText,
-        ...paging,
+        ...hitPaging,
         highlight,
         upTo,
       })
+      .refine(eitherPageOrAfter, notBoth)
       .refine(withinResultWindow, beyondResultWindow)
       .transform(({ application_token, chat_number, body: q, ...rest }) => ({
         token: application_token,

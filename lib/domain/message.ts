@@ -1,3 +1,4 @@
+import { limits } from './limits.ts';
 import type { Position } from './position.ts';
 
 /** A message as it is kept, wherever it is kept. */
@@ -60,6 +61,12 @@ export const toIndexable = (message: Message): IndexableMessage => ({
   ...(message.editedAtMs === undefined ? {} : { editedAt: new Date(message.editedAtMs).toISOString() }),
   version: message.version,
 });
+
+/**
+ * What a message takes at most as JSON, in bytes: a control character of its text is 6 (`\\u0001`), one of a name 4, and
+ * a kilobyte holds the rest.
+ */
+export const maxMessageBytes = 6 * limits.body + 6 * limits.name + 1_000;
 
 /** What a client reads of a message: no database id. */
 export const toResponse = ({ messageNumber, senderName, body, createdAtMs, editedAtMs }: Message) => ({

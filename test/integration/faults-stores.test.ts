@@ -173,7 +173,7 @@ describe('a server that lacks what every command needs: none is set aside for it
 
 describe('Redis', { timeout: 60_000 }, () => {
   const found = async (): Promise<number[]> => {
-    const { messageIndex, chatDirectory, outbox, now } = system.services;
+    const { messageIndex, chatDirectory, outbox, cursors, now } = system.services;
     const { searchMessages } = await import('../../functions/http/messages/search-messages.ts');
     const { items } = await searchMessages(
       {
@@ -183,7 +183,13 @@ describe('Redis', { timeout: 60_000 }, () => {
         idempotency: undefined,
         clientAddress: '127.0.0.1',
       },
-      { messageIndex: messageIndex(), chatDirectory: chatDirectory(), outbox: outbox(), now: now() },
+      {
+        messageIndex: messageIndex(),
+        chatDirectory: chatDirectory(),
+        outbox: outbox(),
+        cursors: cursors(),
+        now: now(),
+      },
     );
     return items.map(({ messageNumber }) => messageNumber).sort((a, b) => a - b);
   };

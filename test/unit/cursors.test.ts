@@ -26,6 +26,47 @@ describe('cursors', () => {
     );
   });
 
+  test('of a search lead back to where they were written, and in no other search', () => {
+    const hit = fc.record({
+      place: position,
+      score: fc.nat(2 ** 24),
+      upTo: fc.nat(limits.number),
+      text: fc.string(),
+    });
+    fc.assert(
+      fc.property(hit, anyChat, anyChat, fc.string(), ({ place, text, ...rest }, chat, other, otherText) => {
+        const written = cursors.writeHit({ ...place, ...rest }, { ...chat, text });
+        expect(cursors.readHit(written, { ...chat, text })).toEqual({ ...place, ...rest });
+        expect(encodeURIComponent(written)).toBe(written);
+        const isOther =
+          text !== otherText || chat.token !== other.token || chat.chatNumber !== other.chatNumber;
+        fc.pre(isOther);
+        expect(cursors.readHit(written, { ...other, text: otherText })).toBeUndefined();
+      }),
+    );
+  });
+
+  test('of one kind are none of the other', () => {
+    fc.assert(
+      fc.property(position, anyChat, fc.string(), (place, chat, text) => {
+        const search = { ...chat, text };
+        expect(cursors.readHit(cursors.write(place, chat), search)).toBeUndefined();
+        expect(cursors.read(cursors.writeHit({ ...place, score: 0, upTo: 0 }, search), chat)).toBeUndefined();
+      }),
+    );
+  });
+
+  test('hold nothing but numbers that their page shows, and a signature', () => {
+    fc.assert(
+      fc.property(position, anyChat, (place, chat) => {
+        const [createdAt, number, ...rest] = cursors.write(place, chat).split('.');
+        expect(Number.parseInt(createdAt ?? '', 36)).toBe(place.createdAtMs);
+        expect(Number.parseInt(number ?? '', 36)).toBe(place.messageNumber);
+        expect(rest).toEqual([expect.stringMatching(/^[A-Za-z0-9_-]{16}$/)]);
+      }),
+    );
+  });
+
   test('are safe in a query as they are', () => {
     fc.assert(
       fc.property(position, (place) => {

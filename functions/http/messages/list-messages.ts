@@ -2,11 +2,12 @@ import type { Conversation } from '#lib/chat/conversation.ts';
 import type { Cursors } from '#lib/chat/cursors.ts';
 import { listMessages as contract } from '#lib/contracts/messages.ts';
 import { badInput } from '#lib/domain/errors.ts';
-import { type Message, positionOf, toResponse } from '#lib/domain/message.ts';
+import { maxMessageBytes, positionOf, toResponse } from '#lib/domain/message.ts';
+import { pageOf } from '#lib/domain/page.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import { conversation, cursors } from '#lib/runtime/services.ts';
 
-type Uses = { conversation: Conversation; cursors: Cursors };
+type Uses = { conversation: Pick<Conversation, 'page'>; cursors: Pick<Cursors, 'read' | 'write'> };
 
 export const listMessages = async (
   { input: { token, chatNumber, page = 1, limit, before } }: Request<typeof contract>,
@@ -22,15 +23,12 @@ export const listMessages = async (
     skip: (page - 1) * limit,
     count: limit + 1,
   });
-  const items: Message[] = found.slice(0, limit);
-  const last = items.at(-1);
+  const { items, hasMore } = pageOf(found.map(toResponse), { limit, maxItemBytes: maxMessageBytes });
+  const last = found[items.length - 1];
   return {
-    items: items.map(toResponse),
-    next:
-      found.length > limit && last !== undefined
-        ? { before: cursors.write(positionOf(last), chat) }
-        : undefined,
+    items,
+    next: hasMore && last !== undefined ? { before: cursors.write(positionOf(last), chat) } : undefined,
   };
 };
 
-export const handler = httpHandler(contract, listMessages, { conversation, cursors });
+export const handler = httpHandler<typeof contract, Uses>(contract, listMessages, { conversation, cursors });

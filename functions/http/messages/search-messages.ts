@@ -1,44 +1,68 @@
 import type { ChatDirectory } from '#lib/chat/chat-directory.ts';
+import type { Cursors } from '#lib/chat/cursors.ts';
 import { ifAvailable } from '#lib/chat/if-available.ts';
 import { searchMessages as contract, searchByQuery } from '#lib/contracts/messages.ts';
+import { badInput } from '#lib/domain/errors.ts';
+import { pageOf } from '#lib/domain/page.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
+import { maxSearchDepth } from '#lib/opensearch/message-search.ts';
 import type { Outbox } from '#lib/redis/outbox.ts';
-import { chatDirectory, messageIndex, now, outbox } from '#lib/runtime/services.ts';
+import { chatDirectory, cursors, messageIndex, now, outbox } from '#lib/runtime/services.ts';
 
 type Uses = {
   messageIndex: Pick<MessageIndex, 'search'>;
   chatDirectory: Pick<ChatDirectory, 'messagesCount'>;
   outbox: Pick<Outbox, 'oldest'>;
+  cursors: Pick<Cursors, 'readHit' | 'writeHit'>;
   now: () => number;
 };
 
 /** A write is usually found within this time; what is older and still on its way is told to the client. */
 const USUAL_LAG_SECONDS = 2;
 
+const lagOf = (oldest: number | undefined, nowMs: number): Record<string, string> => {
+  const lagSeconds = oldest === undefined ? 0 : Math.round(nowMs / 1000 - oldest / 1_000_000);
+  return lagSeconds > USUAL_LAG_SECONDS ? { 'Search-Lag': String(lagSeconds) } : {};
+};
+
 export const searchMessages = async (
-  { input: { token, chatNumber, q, page, limit, highlight, upTo } }: Request<typeof contract>,
-  { messageIndex, chatDirectory, outbox, now }: Uses,
+  { input: { token, chatNumber, q: text, page, after, limit, highlight, upTo } }: Request<typeof contract>,
+  { messageIndex, chatDirectory, outbox, cursors, now }: Uses,
 ) => {
+  const search = { token, chatNumber, text };
+  const place = after === undefined ? undefined : cursors.readHit(after, search);
+  if (after !== undefined && place === undefined) {
+    throw badInput([{ path: 'after', message: 'Is not a cursor of this search' }]);
+  }
   const [count, oldest] = await Promise.all([
     chatDirectory.messagesCount(token, chatNumber),
     ifAvailable(outbox.oldest(['create-message', 'update-message'])),
   ]);
-  const bound = upTo ?? Math.max(1, count);
+  const bound = place?.upTo ?? upTo ?? Math.max(1, count);
+  const reading = place === undefined ? { page: page ?? 1 } : { after: place };
   const { hits, hasMore } = await messageIndex.search({
-    token,
-    chatNumber,
-    text: q,
-    page,
+    ...search,
+    ...reading,
     limit,
     highlight,
     upTo: bound,
   });
-  const lagSeconds = oldest === undefined ? 0 : Math.round(now() / 1000 - oldest / 1_000_000);
+  const { items, isCut } = pageOf(
+    hits.map(({ position: _position, ...item }) => item),
+    { limit },
+  );
+  const last = hits[items.length - 1]?.position;
+  const nextPage = (page ?? 1) + 1;
+  const byPage = place === undefined && !isCut && nextPage * limit <= maxSearchDepth;
+  const next = () =>
+    byPage || last === undefined
+      ? { page: nextPage, upTo: bound }
+      : { after: cursors.writeHit({ ...last, upTo: bound }, search) };
   return {
-    items: hits,
-    next: hasMore ? { page: page + 1, upTo: bound } : undefined,
-    headers: lagSeconds > USUAL_LAG_SECONDS ? { 'Search-Lag': String(lagSeconds) } : {},
+    items,
+    next: hasMore || isCut ? next() : undefined,
+    headers: lagOf(oldest, now()),
   };
 };
 
@@ -46,5 +70,6 @@ export const handler = httpHandler([contract, searchByQuery], searchMessages, {
   messageIndex,
   chatDirectory,
   outbox,
+  cursors,
   now,
 });
