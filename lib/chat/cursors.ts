@@ -15,7 +15,7 @@ const TAG_BYTES = 12;
 /**
  * Opaque cursors: a place in one list, signed, so that a cursor that was tampered with, or belongs to another list, is
  * refused. They hold what their page shows (times, numbers, a score), and no id.
- * @param secrets the first signs; the others, from before a rotation, still verify
+ * @param secrets keys: the first signs; the others, from before a rotation, still verify
  */
 export const createCursors = (secrets: readonly Buffer[]) => {
   // A key that is imported once signs five times as fast.

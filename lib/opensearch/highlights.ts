@@ -3,6 +3,12 @@ import { alignedNormalText } from './normal-text.ts';
 /** What the server puts around matches: no characters, so that no indexed text holds them. */
 export const marks = { start: '\ufdd0', end: '\ufdd1' } as const;
 
+/** How many fragments of a message are shown, and how long one is about, in UTF-16 units. */
+const maxFragments = 3;
+const fragmentUnits = 160;
+
+type Range = { from: number; to: number };
+
 const escapes: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',
@@ -16,21 +22,58 @@ const toHtml = (text: string) => text.replace(/[&<>"'/]/g, (sign) => escapes[sig
 /** Signs inside a name, such as the dots of a version: marks on both sides of one become one mark. */
 const joining = /^[^\s<>&\p{L}\p{N}]?$/u;
 
-type Range = { from: number; to: number };
-
-/** A fragment without its marks, and where they stood. */
-const parse = (fragment: string): { text: string; marked: Range[] } => {
-  const marked: Range[] = [];
-  let text = '';
-  for (const part of fragment.split(marks.start)) {
-    const [match, rest] = part.split(marks.end);
-    if (rest === undefined) text += part;
-    else {
-      marked.push({ from: text.length, to: text.length + (match?.length ?? 0) });
-      text += `${match}${rest}`;
+/** Where the server marked `body`: it gives back the texts between NULs that hold a match, in order. */
+const markedRanges = (texts: readonly string[], body: string): Range[] => {
+  const ranges: Range[] = [];
+  let searchedTo = 0;
+  for (const marked of texts) {
+    let at = Math.max(
+      body.indexOf(marked.replaceAll(marks.start, '').replaceAll(marks.end, ''), searchedTo),
+      0,
+    );
+    for (const [index, part] of marked.split(marks.start).entries()) {
+      const [match = '', rest = ''] = index === 0 ? ['', part] : part.split(marks.end);
+      if (index > 0) ranges.push({ from: at, to: at + match.length });
+      at += match.length + rest.length;
     }
+    searchedTo = at;
   }
-  return { text, marked };
+  return ranges;
+};
+
+/** The letters and digits alone, without case and accents. */
+const fold = (text: string) =>
+  text
+    .normalize('NFD')
+    .replace(/[^\p{L}\p{N}]/gu, '')
+    .toLowerCase()
+    .replaceAll('ß', 'ss')
+    .replaceAll('ς', 'σ');
+
+/** Whether `word` begins with `beginning`, but for one letter wrong, missing, too many or swapped. */
+const almostBegins = (word: string, beginning: string): boolean => {
+  let same = 0;
+  while (same < beginning.length && word[same] === beginning[same]) same += 1;
+  const rest = beginning.slice(same + 1);
+  const swapped = word[same] === beginning[same + 1] && word[same + 1] === beginning[same];
+  return (
+    word.startsWith(rest, same + 1) ||
+    word.startsWith(rest, same) ||
+    word.startsWith(beginning.slice(same), same + 1) ||
+    (swapped && word.startsWith(beginning.slice(same + 2), same + 2))
+  );
+};
+
+/** The words of which a part, or a mistyped beginning, was found: the server marks whole words only. */
+const likelyRanges = (body: string, words: readonly string[]): Range[] => {
+  const wanted = words.map(fold).filter((word) => word.length >= 2);
+  const isLikely = (folded: string) =>
+    wanted.some((word) => folded.includes(word) || (word.length > 4 && almostBegins(folded, word)));
+  const ranges: Range[] = [];
+  for (const { 0: word, index } of body.matchAll(/[\p{L}\p{M}\p{N}]+(?:[-._'@:][\p{L}\p{M}\p{N}]+)*/gu)) {
+    if (isLikely(fold(word))) ranges.push({ from: index, to: index + word.length });
+  }
+  return ranges;
 };
 
 const joinAcross = (text: string, ranges: readonly Range[]): Range[] => {
@@ -44,35 +87,63 @@ const joinAcross = (text: string, ranges: readonly Range[]): Range[] => {
   return joined;
 };
 
+/** The groups of neighbouring marks that hold most, in the order of the text. */
+const richestGroups = (ranges: readonly Range[]): Range[][] => {
+  const groups: Range[][] = [];
+  for (const range of ranges) {
+    const group = groups.at(-1);
+    if (group?.[0] !== undefined && range.to - group[0].from <= fragmentUnits) group.push(range);
+    else groups.push([range]);
+  }
+  const richest = new Set(groups.toSorted((a, b) => b.length - a.length).slice(0, maxFragments));
+  return groups.filter((group) => richest.has(group));
+};
+
+const startOfWord = /[\s\p{P}](?=[^\s\p{P}])/gu;
+
+/** A group of marks with what stands around it, from one word to another where there are any. */
+const fragmentAround = (text: string, group: readonly Range[]): Range => {
+  const first = group[0]?.from ?? 0;
+  const last = group.at(-1)?.to ?? first;
+  const around = Math.max(0, fragmentUnits - (last - first)) / 2;
+  const from = Math.max(0, Math.floor(first - around));
+  const to = Math.min(text.length, Math.ceil(last + around));
+  const before = text.slice(from, first).search(startOfWord);
+  const after = text.slice(last, to).search(/\s\S*$/u);
+  return {
+    from: from === 0 ? 0 : before < 0 ? first : from + before + 1,
+    to: to === text.length ? to : after < 0 ? last : last + after,
+  };
+};
+
+const markUp = (text: string, { from, to }: Range, group: readonly Range[]): string => {
+  let html = '';
+  let end = from;
+  for (const mark of group) {
+    html += `${toHtml(text.slice(end, mark.from))}<em>${toHtml(text.slice(mark.from, mark.to))}</em>`;
+    end = mark.to;
+  }
+  return (html + toHtml(text.slice(end, to))).trim();
+};
+
 /**
  * Fragments of a message as it was sent, as HTML, with the matches in `<em>`.
- * @param fragments of `body`, in its order, with {@link marks} around the matches
+ * @param marked texts of `body` that hold a match, with {@link marks} around the matches; whole, and in order
+ * @param words of the query, for messages in which the server marked nothing
  * @param original the message where it differs from `body`, its spelling for search
  */
 export const htmlFragments = (
-  fragments: readonly string[],
-  { body, original }: { body: string; original?: string | undefined },
+  marked: readonly string[],
+  { words, body, original }: { words: readonly string[]; body: string; original?: string | undefined },
 ): string[] => {
-  if (fragments.length === 0) return [];
-  const aligned = original === undefined ? undefined : alignedNormalText(original);
+  const ranges = marked.length > 0 ? markedRanges(marked, body) : likelyRanges(body, words);
+  if (ranges.length === 0) return [];
   const shown = original ?? body;
-  const toShown = ({ from, to }: Range): Range =>
-    aligned === undefined
-      ? { from, to }
-      : { from: aligned.from[from] ?? 0, to: aligned.to[to - 1] ?? shown.length };
-  let searchedTo = 0;
-  return fragments.map((fragment) => {
-    const { text, marked } = parse(fragment);
-    const start = Math.max(body.indexOf(text, searchedTo), 0);
-    searchedTo = start + text.length;
-    const whole = toShown({ from: start, to: searchedTo });
-    let html = '';
-    let end = whole.from;
-    const ranges = marked.map(({ from, to }) => toShown({ from: start + from, to: start + to }));
-    for (const { from, to } of joinAcross(shown, ranges)) {
-      html += `${toHtml(shown.slice(end, from))}<em>${toHtml(shown.slice(from, to))}</em>`;
-      end = to;
-    }
-    return html + toHtml(shown.slice(end, whole.to));
-  });
+  const aligned = original === undefined ? undefined : alignedNormalText(original);
+  const inShown = ranges.map(({ from, to }) =>
+    aligned === undefined ? { from, to } : { from: aligned.startOf(from), to: aligned.endOf(to) },
+  );
+  return richestGroups(joinAcross(shown, inShown)).map((group) =>
+    markUp(shown, fragmentAround(shown, group), group),
+  );
 };

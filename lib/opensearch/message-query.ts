@@ -86,12 +86,9 @@ export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
   };
 };
 
-/**
- * What to mark in a message that was found, by field. Where the text itself holds nothing to mark, one of the other
- * fields tells which word it was.
- */
-export const markable = ({ words, phrases }: QueryText): Record<string, Clause> => ({
-  body: either([
+/** What to mark in a message that was found: words of `body`, which keeps where they stand. */
+export const markable = ({ words, phrases }: QueryText): Clause =>
+  either([
     ...phrases.map((text) => asPhrase(text, 0)),
     ...words.flatMap((word) => [
       asWritten(word),
@@ -101,10 +98,7 @@ export const markable = ({ words, phrases }: QueryText): Record<string, Clause> 
       ...asMistyped(word),
       ...asHalf(word),
     ]),
-  ]),
-  'body.beginnings': either(words.flatMap(asMistypedBeginning)),
-  'body.ends': either(words.flatMap(asEnd)),
-});
+  ]);
 
 type Form = keyof typeof times;
 type Forms = Record<Form, Clause[]>;

@@ -10,9 +10,6 @@ import { request } from './request.ts';
 /** The deepest hit that a page number reaches: page × limit. Reading on from a position has no such bound. */
 export const maxSearchDepth = 10_000;
 
-/** Fields without term vectors are analysed again to mark matches: no more of them than this, in UTF-16 units. */
-const maxAnalyzedForMarks = 1_000;
-
 /** A place in the order of one search. */
 export type SearchPosition = { score: number; createdAtMs: number; messageNumber: number };
 
@@ -73,17 +70,14 @@ export const createFinder =
 
 type Found = Omit<IndexDocument, 'chat'>;
 
-const toHit = ({ _source, sort = [], highlight }: Hit<Found>, highlighted: boolean): MessageHit => {
+const toHit = ({ _source, sort = [], highlight }: Hit<Found>, words?: readonly string[]): MessageHit => {
   const { messageNumber, body, original, createdAt } = _source;
   const [score = 0, createdAtMs = 0] = sort;
-  const fragments = Object.keys(markable({ words: [], phrases: [] }))
-    .map((field) => highlight?.[field])
-    .find((marked) => marked !== undefined);
   return {
     messageNumber,
     body: original ?? body,
     createdAt,
-    ...(highlighted && { highlights: htmlFragments(fragments ?? [], { body, original }) }),
+    ...(words && { highlights: htmlFragments(highlight?.body ?? [], { words, body, original }) }),
     position: { score, createdAtMs, messageNumber },
   };
 };
@@ -122,17 +116,14 @@ export const createMessageSearch =
         highlight: {
           pre_tags: [marks.start],
           post_tags: [marks.end],
-          number_of_fragments: 3,
-          fragment_size: 160,
-          max_analyzer_offset: maxAnalyzedForMarks,
-          fields: Object.fromEntries(
-            Object.entries(markable(parsed)).map(([field, query]) => [field, { highlight_query: query }]),
-          ),
+          // The whole text: to look for sentences in all of it takes several times as long as to find the matches.
+          number_of_fragments: 0,
+          fields: { body: { highlight_query: markable(parsed) } },
         },
       }),
     });
     return {
-      hits: found.slice(0, limit).map((hit) => toHit(hit, highlight)),
+      hits: found.slice(0, limit).map((hit) => toHit(hit, highlight ? parsed.words : undefined)),
       hasMore: found.length > limit,
     };
   };

@@ -6,8 +6,14 @@
 /** What a step replaces, and by what. A step sees the text that the step before it wrote. */
 type Step = readonly [pattern: RegExp, replace: (match: string) => string];
 
-/** A text and, for each of its UTF-16 units, the range of the original that it stands for. */
-export type AlignedText = { text: string; from: readonly number[]; to: readonly number[] };
+/** A text in the spelling for search, and the way back to the original; places are counted in UTF-16 units. */
+export type AlignedText = {
+  text: string;
+  /** Where in the original that begins of which the unit at `place` is (a part of) the spelling. */
+  startOf(place: number): number;
+  /** Where in the original that ends of which the unit before `place` is (a part of) the spelling. */
+  endOf(place: number): number;
+};
 
 /** Emoticons are indexed as the emoji they stand for, so either finds the other. */
 const emoticons: Readonly<Record<string, string>> = {
@@ -86,38 +92,58 @@ const steps: readonly Step[] = [
 export const normalText = (text: string): string =>
   steps.reduce((before, [pattern, replace]) => before.replace(pattern, replace), text.toWellFormed());
 
-/** {@link normalText}, with the place in the original that each unit comes from. */
-export const alignedNormalText = (text: string): AlignedText =>
-  steps.reduce(applyAligned, {
-    text: text.toWellFormed(),
-    from: Array.from({ length: text.length }, (_, at) => at),
-    to: Array.from({ length: text.length }, (_, at) => at + 1),
-  });
+/** What one step replaced: `[from, to)` of its text by `[newFrom, newTo)` of the next. */
+type Edit = { from: number; to: number; newFrom: number; newTo: number };
 
-const applyAligned = (before: AlignedText, [pattern, replace]: Step): AlignedText => {
-  const from: number[] = [];
-  const to: number[] = [];
-  let text = '';
-  let end = 0;
-  const copy = (until: number) => {
-    text += before.text.slice(end, until);
-    for (; end < until; end += 1) {
-      from.push(before.from[end] ?? 0);
-      to.push(before.to[end] ?? 0);
-    }
-  };
-  for (const { 0: match, index } of before.text.matchAll(pattern)) {
-    copy(index);
+const applyStep = (before: string, [pattern, replace]: Step): { text: string; edits: Edit[] } => {
+  const edits: Edit[] = [];
+  let grown = 0;
+  const text = before.replace(pattern, (match: string, ...rest: unknown[]) => {
+    const from = Number(rest.find((value) => typeof value === 'number'));
     const replacement = replace(match);
-    const start = before.from[index] ?? before.to.at(-1) ?? 0;
-    const stop = match === '' ? start : (before.to[index + match.length - 1] ?? start);
-    text += replacement;
-    for (let unit = 0; unit < replacement.length; unit += 1) {
-      from.push(start);
-      to.push(stop);
+    if (replacement !== match) {
+      const newFrom = from + grown;
+      edits.push({ from, to: from + match.length, newFrom, newTo: newFrom + replacement.length });
+      grown += replacement.length - match.length;
     }
-    end = index + match.length;
+    return replacement;
+  });
+  return { text, edits };
+};
+
+/** The last edit that begins at `place` or before it. */
+const editBefore = (edits: readonly Edit[], place: number): Edit | undefined => {
+  let low = 0;
+  let high = edits.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((edits[middle]?.newFrom ?? 0) <= place) low = middle + 1;
+    else high = middle;
   }
-  copy(before.text.length);
-  return { text, from, to };
+  return edits[low - 1];
+};
+
+/** {@link normalText}, with the way back to the original. */
+export const alignedNormalText = (original: string): AlignedText => {
+  const lastFirst: Edit[][] = [];
+  const text = steps.reduce((before, step) => {
+    const after = applyStep(before, step);
+    if (after.edits.length > 0) lastFirst.unshift(after.edits);
+    return after.text;
+  }, original.toWellFormed());
+  return {
+    text,
+    startOf: (place) =>
+      lastFirst.reduce((at, edits) => {
+        const edit = editBefore(edits, at);
+        if (edit === undefined) return at;
+        return at < edit.newTo ? edit.from : at - edit.newTo + edit.to;
+      }, place),
+    endOf: (place) =>
+      lastFirst.reduce((at, edits) => {
+        const edit = editBefore(edits, at - 1);
+        if (edit === undefined) return at;
+        return at <= edit.newTo ? edit.to : at - edit.newTo + edit.to;
+      }, place),
+  };
 };

@@ -3,6 +3,7 @@ import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { IndexRetryLater, SearchUnavailable } from '#lib/opensearch/errors.ts';
 import { createMessageIndex, type MessageIndex } from '#lib/opensearch/message-index.ts';
+import { messageIndexBody } from '#lib/opensearch/message-index-body.ts';
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const base = `${inject('names').indexPrefix}rebuild-`;
@@ -125,5 +126,50 @@ describe('a rebuild', () => {
     await expect(rebuild.finish()).rejects.toThrow(SearchUnavailable);
     expect([...(await held()).keys()]).toEqual([1, 2]);
     expect(await indices()).toEqual([`${prefix}messages-000001`]);
+  });
+
+  test('replaces an index of an older schema, which takes and shows messages until then', async () => {
+    await client.indices.delete({ index: `${prefix}messages-000001` });
+    const { settings, mappings } = messageIndexBody({ shards: 1, replicas: 0, refreshIntervalMs: 500 });
+    const { original: _original, ...properties } = mappings.properties;
+    // As schema 1 was: without the text as it was sent, and with smaller numbers.
+    const older = {
+      ...mappings,
+      _meta: { schema: 1 },
+      properties: { ...properties, messageNumber: { type: 'integer' } },
+    };
+    const { max_result_window: _window, ...olderSettings } = settings;
+    await client.transport.request({
+      method: 'PUT',
+      path: `/${prefix}messages-000001`,
+      body: { settings: olderSettings, mappings: older, aliases: { [`${prefix}messages`]: {} } },
+    });
+
+    expect(await index.prepare()).toEqual({ outdated: true });
+    const sent = message(1, '\u{1D412}ale ends :)', 1);
+    expect(await index.write([sent])).toEqual({ refused: [] });
+    await index.refresh();
+    const find = async () => {
+      const { hits } = await index.search({
+        token: 't',
+        chatNumber: 1,
+        text: 'sale',
+        limit: 10,
+        page: 1_000,
+      });
+      const { hits: first } = await index.search({ token: 't', chatNumber: 1, text: 'sale', limit: 10 });
+      expect(hits).toEqual([]);
+      return first.map(({ body }) => body);
+    };
+    expect(await find()).toEqual([sent.body]);
+
+    const rebuild = await index.beginRebuild();
+    await rebuild.write([sent]);
+    await rebuild.finish();
+    expect(await index.prepare()).toEqual({ outdated: false });
+    await index.refresh();
+    expect(await find()).toEqual([sent.body]);
+    const { body } = await client.indices.getMapping({ index: rebuild.index });
+    expect(body[rebuild.index]?.mappings.properties).toMatchObject({ messageNumber: { type: 'long' } });
   });
 });

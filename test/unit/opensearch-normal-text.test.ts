@@ -83,26 +83,36 @@ describe('normalText', () => {
 });
 
 describe('alignedNormalText', () => {
-  test('is normalText, each unit with its place in the original, in order', () => {
+  test('is normalText, each place with its place in the original, in order', () => {
     fc.assert(
       fc.property(text, (written) => {
-        const { text: normal, from, to } = alignedNormalText(written);
+        const { text: normal, startOf, endOf } = alignedNormalText(written);
         expect(normal).toBe(normalText(written));
-        expect([from.length, to.length]).toEqual([normal.length, normal.length]);
-        for (const [at, start] of from.entries()) {
-          expect(start).toBeGreaterThanOrEqual(from[at - 1] ?? 0);
-          expect(to[at]).toBeGreaterThanOrEqual(start);
-          expect(to[at]).toBeLessThanOrEqual(written.length);
+        for (let at = 0; at < normal.length; at += 1) {
+          expect(startOf(at)).toBeGreaterThanOrEqual(at === 0 ? 0 : startOf(at - 1));
+          expect(endOf(at + 1)).toBeGreaterThanOrEqual(startOf(at));
+          expect(endOf(at + 1)).toBeLessThanOrEqual(written.length);
         }
       }),
       { numRuns: 300 },
     );
   });
 
-  test('leads back to the word as it was sent', () => {
-    const sent = 'see 𝐒𝐚𝐥𝐞 now';
-    const { text: normal, from, to } = alignedNormalText(sent);
-    const at = normal.indexOf('Sale');
-    expect(sent.slice(from[at], to[at + 3])).toBe('𝐒𝐚𝐥𝐞');
+  test('leads from the spelling of a word to the word as it was sent', () => {
+    fc.assert(
+      fc.property(
+        text,
+        fc.constantFrom('𝐒𝐚𝐥𝐞', 'ｶﾞﾗｽ', 'пʼять', 'prin\u200bter'),
+        text,
+        (before, word, after) => {
+          const { text: normal, startOf, endOf } = alignedNormalText(`${before} ${word} ${after}`);
+          const from = normalText(`${before} `).length;
+          const to = from + normalText(word).length;
+          fc.pre(normal.slice(from, to) === normalText(word));
+          expect(`${before} ${word} ${after}`.slice(startOf(from), endOf(to))).toBe(word);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 });
