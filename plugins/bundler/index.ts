@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 
 /** What this reads and sets of osls. */
 type FunctionObject = { handler: string; package?: { patterns?: string[] } };
@@ -76,6 +76,9 @@ export default class Bundler {
         js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);",
       },
     });
+
+    // The service process of esbuild would keep its memory for as long as the API runs.
+    await stop();
 
     for (const definition of functions) {
       const bundle = relative(serviceDir, join(outdir, definition.handler));
