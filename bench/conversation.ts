@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { acceptance, accessTokens, database, messageIndex, messages } from '#lib/runtime/services.ts';
+import { accessTokens, database, messageIndex, messages, submit } from '#lib/runtime/services.ts';
 import { Failure } from '../local/services/index.ts';
 
 const syllables = ['ka', 'lo', 'mi', 'ter', 'pan', 'du', 'ser', 'vi', 'nor', 'bel', 'cha', 'gu', 'res', 'to'];
@@ -45,13 +45,8 @@ export const createChat = async (): Promise<Chat> => {
   const [row] = await database().select('SELECT id FROM users WHERE email = ?', [email]);
   const user = { id: Number(row?.id), name };
   const { accessToken } = await accessTokens().issue(user);
-  const date = new Date().toISOString();
-  const request = { callerId: user.id, target: 'bench' };
-  const token = await acceptance().application(
-    { token: randomUUID(), name: 'Bench', creatorId: user.id, date },
-    request,
-  );
-  const chatNumber = await acceptance().chat({ token, creatorId: user.id, date }, request);
+  const token = await submit().application({ name: 'Bench', creatorId: user.id });
+  const chatNumber = await submit().chat({ token, creatorId: user.id });
   return { token, chatNumber, user, authorization: `Bearer ${accessToken}` };
 };
 
@@ -69,17 +64,14 @@ export const fillChat = async (
   const send = async () => {
     for (let index = next++; index < count; index = next++) {
       detail(`${index} of ${count}`);
-      await acceptance().message(
-        {
-          token,
-          chatNumber,
-          senderId: user.id,
-          senderName: user.name,
-          body: bodyOf(index),
-          date: new Date(beganAtMs + index * 1_000).toISOString(),
-        },
-        { callerId: user.id, target: 'bench' },
-      );
+      await submit().message({
+        token,
+        chatNumber,
+        senderId: user.id,
+        senderName: user.name,
+        body: bodyOf(index),
+        createdAtMs: beganAtMs + index * 1_000,
+      });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, send));

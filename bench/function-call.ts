@@ -53,7 +53,7 @@ const eventOf = (call: Call): APIGatewayProxyEventV2 => {
   };
 };
 
-const context = (): Context => ({
+export const lambdaContext = (): Context => ({
   callbackWaitsForEmptyEventLoop: false,
   functionName: 'bench',
   functionVersion: '$LATEST',
@@ -75,7 +75,7 @@ export type Handler = (
 
 /** Calls a handler in this process. @throws Failure unless it answers 200 */
 export const callFunction = async (handler: Handler, call: Call): Promise<string> => {
-  const { statusCode, body } = await handler(eventOf(call), context());
+  const { statusCode, body } = await handler(eventOf(call), lambdaContext());
   if (statusCode !== 200) throw new Failure(`${call.method} ${pathOf(call)}: ${statusCode} ${body}`);
   return body ?? '';
 };

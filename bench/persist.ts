@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { type ConsumeMessage, connect } from 'amqplib';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { logger } from '#lib/runtime/logger.ts';
-import { acceptance, database } from '#lib/runtime/services.ts';
+import { database, submit } from '#lib/runtime/services.ts';
 import { handler as persistMessage } from '../functions/consumers/persist-message.ts';
 import { handler as migrate } from '../functions/operations/migrate.ts';
 import { Failure, startServices, terminalReport } from '../local/services/index.ts';
@@ -19,7 +19,8 @@ import { during } from './stack.ts';
 
 const BATCH = 1_000;
 const AT_ONCE = 250;
-const TOKEN = 'bench';
+/** Of the application that all messages belong to. */
+let token = '';
 
 const { values } = parseArgs({
   options: {
@@ -34,19 +35,17 @@ type Event = { eventSource: 'aws:rmq'; rmqMessagesByQueue: Record<string, unknow
 
 /** One user, one application and its chats, stored. */
 const prepare = async (): Promise<number> => {
-  const date = new Date().toISOString();
   await database().write(
     "INSERT INTO users (name, email, password, created_at) VALUES ('Ada', ?, '-', NOW(3))",
     [`${randomUUID()}@example.org`],
   );
   const [user] = await database().select('SELECT MAX(id) AS id FROM users', []);
   const creatorId: number = user?.id;
-  const by = { callerId: creatorId, target: 'bench' };
-  await acceptance().application({ token: TOKEN, name: 'Bench', creatorId, date }, by);
-  for (let chat = 0; chat < chats; chat += 1) await acceptance().chat({ token: TOKEN, creatorId, date }, by);
+  token = await submit().application({ name: 'Bench', creatorId });
+  for (let chat = 0; chat < chats; chat += 1) await submit().chat({ token, creatorId });
   await database().write(
     'INSERT INTO applications (token, name, created_at, updated_at, creator_id, command_id, version) VALUES (?, ?, NOW(3), NOW(3), ?, 1, 1)',
-    [TOKEN, 'Bench', creatorId],
+    [token, 'Bench', creatorId],
   );
   for (let number = 1; number <= chats; number += 1)
     await database().write(
@@ -63,17 +62,14 @@ const accept = async (senderId: number, detail: (text: string) => void): Promise
     while (sent < count) {
       sent += 1;
       if (sent % 1_000 === 0) detail(`${sent} of ${count}`);
-      await acceptance().message(
-        {
-          token: TOKEN,
-          chatNumber: 1 + (sent % chats),
-          senderId,
-          senderName: 'Ada',
-          body: bodyOf(sent),
-          date: new Date().toISOString(),
-        },
-        { callerId: senderId, target: 'bench' },
-      );
+      await submit().message({
+        token,
+        chatNumber: 1 + (sent % chats),
+        senderId,
+        senderName: 'Ada',
+        body: bodyOf(sent),
+        createdAtMs: Date.now(),
+      });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, send));

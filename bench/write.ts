@@ -3,18 +3,14 @@
  *
  *   npm run bench:write [-- --rate 200]
  */
-import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { connect } from 'amqplib';
-import { Redis } from 'ioredis';
-import { acceptMessage } from '#lib/redis/accept.lua.ts';
-import { createKeys } from '#lib/redis/keys.ts';
-import { acceptance, messageIndex, messages } from '#lib/runtime/services.ts';
+import { messageIndex, messages, submit } from '#lib/runtime/services.ts';
 import { handler as handleCreateMessage } from '../functions/http/messages/create-message.ts';
 import { connectApi } from '../local/demo/api.ts';
 import { Failure, type Report } from '../local/services/index.ts';
 import { bodyOf, type Chat, createChat, fillChat } from './conversation.ts';
+import { openRawAccept } from './fixtures/raw-accept.ts';
 import { type Call, callFunction, pathOf } from './function-call.ts';
 import { measureInTurns, median, ms, percentile, table, throughputInTurns, times } from './measure.ts';
 import { during, emptyPath, runBench } from './stack.ts';
@@ -41,66 +37,14 @@ const callOf = ({ token, chatNumber, authorization }: Chat, index: number): Call
   body: { body: bodyOf(index) },
 });
 
-/** The accepting script and a publish with confirm, by the drivers alone. */
-const openDrivers = async ({ token, chatNumber, user }: Chat) => {
-  const redis = new Redis(process.env.REDIS_URL ?? '');
-  const connection = await connect(process.env.RABBITMQ_URL ?? '');
-  const channel = await connection.createConfirmChannel();
-  const keys = createKeys(process.env.REDIS_KEY_PREFIX);
-  // Sends the script's text where a restarted server does not know it.
-  await redis.script('LOAD', acceptMessage.source);
-  return {
-    accept: async (body: string) => {
-      const date = new Date();
-      const key = createHash('sha256').update(randomUUID()).digest('base64url');
-      const answer = await redis.evalsha(
-        acceptMessage.sha,
-        9,
-        keys.state,
-        keys.idempotency(key),
-        keys.chatCounter(token, chatNumber),
-        keys.outbox('create-message'),
-        keys.windowOrder(token, chatNumber),
-        keys.windowEntries(token, chatNumber),
-        keys.pendingOrder(token, chatNumber),
-        keys.pendingIds(token, chatNumber),
-        keys.dirtyChats,
-        JSON.stringify({
-          token,
-          chatNumber,
-          senderId: user.id,
-          senderName: user.name,
-          body,
-          date: date.toISOString(),
-        }),
-        `${token}:${chatNumber}`,
-        60,
-        date.getTime(),
-      );
-      const command = Array.isArray(answer) && answer[0] === 'accepted' ? String(answer[2]) : undefined;
-      if (command === undefined) throw new Failure(`The accepting script answered ${JSON.stringify(answer)}`);
-      await new Promise<void>((done, fail) => {
-        channel.publish(
-          '',
-          'create-message',
-          Buffer.from(command),
-          { persistent: true, mandatory: true, messageId: String(/"commandId":(\d+)\}$/.exec(command)?.[1]) },
-          (error) => (error ? fail(error) : done()),
-        );
-      });
-    },
-    close: async () => {
-      redis.disconnect();
-      await connection.close();
-    },
-  };
-};
-
 /** Acceptance by HTTP, by the handler, by the function's own service, and by the drivers alone. */
 const benchAcceptance = async (api: URL, report: Report) => {
   const chat = await createChat();
   const { token, chatNumber, user, authorization } = chat;
-  const drivers = await openDrivers(chat);
+  const drivers = await openRawAccept({
+    redis: process.env.REDIS_URL ?? '',
+    rabbitmq: process.env.RABBITMQ_URL ?? '',
+  });
   const http = connectApi(api, AT_ONCE);
   let index = 0;
   const nextCall = () => {
@@ -116,19 +60,16 @@ const benchAcceptance = async (api: URL, report: Report) => {
       return post(pathOf(call), call);
     },
     handler: () => callFunction(handleCreateMessage, nextCall()),
-    acceptance: () => {
+    submit: () => {
       index += 1;
-      return acceptance().message(
-        {
-          token,
-          chatNumber,
-          senderId: user.id,
-          senderName: user.name,
-          body: bodyOf(index),
-          date: new Date().toISOString(),
-        },
-        { callerId: user.id, target: 'bench' },
-      );
+      return submit().message({
+        token,
+        chatNumber,
+        senderId: user.id,
+        senderName: user.name,
+        body: bodyOf(index),
+        createdAtMs: Date.now(),
+      });
     },
     drivers: () => {
       index += 1;
@@ -157,8 +98,8 @@ const benchAcceptance = async (api: URL, report: Report) => {
         ['', 'ms', 'ratio', 'a second', 'ratio'],
         row('by HTTP, empty function', 'empty', 'empty'),
         row('by HTTP, POST a message', 'http', 'empty'),
-        row('drivers: EVALSHA, publish, confirm', 'drivers', 'drivers'),
-        row('acceptance, in process', 'acceptance', 'drivers'),
+        row('drivers: a plain script, publish, confirm', 'drivers', 'drivers'),
+        row('submit, in process', 'submit', 'drivers'),
         row('handler, in process', 'handler', 'drivers'),
       ]),
     );

@@ -88,17 +88,11 @@ const migrate = async (environment: NodeJS.ProcessEnv, signal: AbortSignal) => {
 };
 
 /**
- * Counters are not trusted after Redis was restarted, until the consumers have been through their queues. The
- * schedule would see to it within a minute; on servers of our own no older function can still be publishing, so
- * that it need not wait for any either.
+ * After a restart of Redis no writes are taken until a recovery has run. The first refused write would start one, and
+ * the schedule within a minute.
  */
-const recoverCounters = (environment: NodeJS.ProcessEnv, stack: Stack, signal: AbortSignal) =>
-  invoke(
-    'scheduled/recover-counters',
-    stack.services.redis?.kind === 'process' ? { graceSeconds: 0 } : {},
-    environment,
-    signal,
-  );
+const recoverCounters = (environment: NodeJS.ProcessEnv, signal: AbortSignal) =>
+  invoke('scheduled/recover-counters', {}, environment, signal);
 
 /** What serverless-offline prints about each call besides the call itself. */
 const isNoise = (line: string) =>
@@ -274,7 +268,7 @@ const main = async (): Promise<void> => {
   await migrate(environment, stopped.signal);
   api = await whileSearchStarts(environment, stack, (signal) => {
     // What goes wrong with it shows in /health, which the API is waited for by.
-    void recoverCounters(environment, started, signal).catch((error) => {
+    void recoverCounters(environment, signal).catch((error) => {
       if (!signal.aborted) report.say(messageOf(error));
     });
     return startApi(port, environment, started, signal);

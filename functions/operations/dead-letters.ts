@@ -5,12 +5,12 @@ import { unavailable } from '#lib/domain/errors.ts';
 import { jobHandler, type Run } from '#lib/job/job-handler.ts';
 import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { DeadLetter, DeadLetters } from '#lib/rabbitmq/dead-letters.ts';
-import type { Counters } from '#lib/redis/counters.ts';
-import { counters, deadLetters, recoveryState } from '#lib/runtime/services.ts';
+import type { Gate } from '#lib/redis/gate.ts';
+import { deadLetters, gate, recoveryState } from '#lib/runtime/services.ts';
 
 type Uses = {
   deadLetters: DeadLetters;
-  counters: Pick<Counters, 'gate'>;
+  gate: Pick<Gate, 'status'>;
   recoveryState: () => Pick<RecoveryState, 'release'>;
 };
 
@@ -94,10 +94,9 @@ const byReason = (letters: readonly DeadLetter[]): Record<string, number> => {
  */
 export const handleDeadLetters = async (
   { options: { action, queue, ids, limit } }: Pick<Run<z.output<typeof schema>>, 'options'>,
-  { deadLetters, counters, recoveryState }: Uses,
+  { deadLetters, gate, recoveryState }: Uses,
 ): Promise<Record<string, object>> => {
-  const gate = await ifAvailable(counters.gate());
-  if (gate?.open === false) {
+  if ((await ifAvailable(gate.status()))?.isOpen === false) {
     throw unavailable('The numbers are being recovered, also from the dead letters; ask again in a minute.');
   }
   const report: Record<string, object> = {};
@@ -125,6 +124,6 @@ export const handleDeadLetters = async (
 export const handler = jobHandler(
   schema,
   handleDeadLetters,
-  { deadLetters, counters, recoveryState: () => recoveryState },
+  { deadLetters, gate, recoveryState: () => recoveryState },
   { logReport: false },
 );

@@ -1,20 +1,30 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { openFirstGate } from '#lib/chat/recovery.ts';
 import { jobHandler, type Run } from '#lib/job/job-handler.ts';
 import type { Database } from '#lib/mysql/database.ts';
 import { migrate as applyMigrations, type Migration } from '#lib/mysql/migrations.ts';
+import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { RedisClient } from '#lib/redis/client.ts';
-import type { Counters } from '#lib/redis/counters.ts';
-import { counters, database, messageIndex, publisher, redisClient } from '#lib/runtime/services.ts';
+import type { Gate } from '#lib/redis/gate.ts';
+import {
+  database,
+  gate,
+  messageIndex,
+  publisher,
+  recoveryState,
+  redisClient,
+} from '#lib/runtime/services.ts';
 
 type Uses = {
   database: Database;
   publisher: Pick<Publisher, 'declare'>;
   messageIndex: () => Pick<MessageIndex, 'prepare'>;
-  counters: Pick<Counters, 'gate' | 'openGate'>;
+  gate: Pick<Gate, 'attempt'>;
+  recoveryState: Pick<RecoveryState, 'beginEpoch'>;
   redisClient: Pick<RedisClient, 'inspect'>;
 };
 
@@ -44,17 +54,14 @@ const readMigrations = async (folder: string): Promise<Migration[]> => {
  */
 export const migrate = async (
   { log }: Pick<Run<unknown>, 'log'>,
-  { database, publisher, messageIndex, counters, redisClient }: Uses,
+  { database, publisher, messageIndex, gate, recoveryState, redisClient }: Uses,
 ) => {
   await inspectRedis(log, redisClient);
   const applied = await applyMigrations(database, await readMigrations(join(process.cwd(), 'migrations')));
   const kept = await publisher.declare();
   if (kept.length > 0)
     log('These queues exist with the arguments of an older version; they are used as they are', { kept });
-  if (applied.includes('0001_create_users.sql')) {
-    const gate = await counters.gate();
-    if (!gate.open) await counters.openGate(gate.run);
-  }
+  if (applied.includes('0001_create_users.sql')) await openFirstGate({ gate, recoveryState });
   let search: 'ready' | 'not ready' | 'wants a reindex' = 'ready';
   try {
     if ((await messageIndex().prepare()).outdated) search = 'wants a reindex';
@@ -72,6 +79,7 @@ export const handler = jobHandler(z.object({}), migrate, {
   database,
   publisher,
   messageIndex: () => messageIndex,
-  counters,
+  gate,
+  recoveryState,
   redisClient,
 });

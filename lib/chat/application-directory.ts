@@ -16,22 +16,20 @@ export const createApplicationDirectory = ({
   applications,
 }: {
   directory: Directory;
-  counters: Pick<Counters, 'gate' | 'read'>;
+  counters: Pick<Counters, 'read'>;
   applications: Pick<Applications, 'find' | 'listByCreator'>;
 }) => ({
   /** @throws not-found, unavailable */
   get: async (token: string): Promise<Listed> => {
-    const known = await ifAvailable(
-      Promise.all([counters.gate(), counters.read([{ token }]), directory.application(token)]),
-    );
-    const count = known?.[0].open ? known[1][0] : undefined;
-    if (known?.[0].open && count === undefined) throw notFound('application');
-    const entry = known?.[2];
-    if (entry !== undefined && count !== undefined) return { token, name: entry.name, chatsCount: count };
+    const [[count = 'unknown'], entry] = (await ifAvailable(
+      Promise.all([counters.read([{ token }]), directory.application(token)]),
+    )) ?? [[], undefined];
+    if (count === 'missing') throw notFound('application');
+    if (entry !== undefined && count !== 'unknown') return { token, name: entry.name, chatsCount: count };
     const row = await applications.find(token);
     const name = entry?.name ?? row?.name;
-    if (name === undefined) throw known?.[0].open ? notFound('application') : notKnownYet('application');
-    return { token, name, chatsCount: count ?? row?.chatsCount ?? 0 };
+    if (name === undefined) throw count === 'unknown' ? notKnownYet('application') : notFound('application');
+    return { token, name, chatsCount: count === 'unknown' ? (row?.chatsCount ?? 0) : count };
   },
 
   /** A user's own, newest first. @throws unavailable */
@@ -55,7 +53,10 @@ export const createApplicationDirectory = ({
     )) ?? [new Map<string, string>(), []];
     return page.flatMap(({ token, name, chatsCount }, i) => {
       const current = names.get(token) ?? name;
-      return current === undefined ? [] : [{ token, name: current, chatsCount: counts[i] ?? chatsCount }];
+      const count = counts[i];
+      return current === undefined
+        ? []
+        : [{ token, name: current, chatsCount: typeof count === 'number' ? count : chatsCount }];
     });
   },
 });

@@ -16,7 +16,7 @@ export const createChatDirectory = ({
   applications,
 }: {
   directory: Pick<Directory, 'pendingChats'>;
-  counters: Pick<Counters, 'gate' | 'read'>;
+  counters: Pick<Counters, 'read'>;
   chats: Pick<Chats, 'find' | 'list'>;
   applications: Pick<Applications, 'find'>;
 }) => {
@@ -25,34 +25,34 @@ export const createChatDirectory = ({
     ...(title ? { title } : {}),
     messagesCount,
   });
-  /** A counter's value, while the counters are known to be complete. */
-  const count = (of: { token: string; chatNumber?: number }) =>
-    ifAvailable(
-      Promise.all([counters.gate(), counters.read([of])]).then(([gate, [value]]) =>
-        gate.open ? { value } : undefined,
-      ),
-    );
+  /** @returns undefined when only MySQL can tell. @throws not-found */
+  const count = async (
+    what: string,
+    of: { token: string; chatNumber?: number },
+  ): Promise<number | undefined> => {
+    const [value = 'unknown'] = (await ifAvailable(counters.read([of]))) ?? [];
+    if (value === 'missing') throw notFound(what);
+    return value === 'unknown' ? undefined : value;
+  };
 
   return {
     /** @throws not-found, unavailable */
     get: async (token: string, chatNumber: number): Promise<Listed> => {
       const [known, pending] = await Promise.all([
-        count({ token, chatNumber }),
+        count('chat', { token, chatNumber }),
         ifAvailable(directory.pendingChats(token, [chatNumber])),
       ]);
-      if (known && known.value === undefined) throw notFound('chat');
       const title = pending?.get(chatNumber);
-      if (known?.value !== undefined && title !== undefined) return listed(chatNumber, title, known.value);
+      if (known !== undefined && title !== undefined) return listed(chatNumber, title, known);
       const row = await chats.find(token, chatNumber);
       if (row === undefined && known === undefined) throw notKnownYet('chat');
-      return listed(chatNumber, row?.title, known?.value ?? row?.messagesCount ?? 0);
+      return listed(chatNumber, row?.title, known ?? row?.messagesCount ?? 0);
     },
 
     /** Messages that were given a number; the most there can be while that is not known. @throws not-found, unavailable */
     messagesCount: async (token: string, chatNumber: number): Promise<number> => {
-      const known = await count({ token, chatNumber });
-      if (known && known.value === undefined) throw notFound('chat');
-      if (known?.value !== undefined) return known.value;
+      const known = await count('chat', { token, chatNumber });
+      if (known !== undefined) return known;
       const row = await chats.find(token, chatNumber);
       if (row === undefined) throw notKnownYet('chat');
       return limits.number;
@@ -63,9 +63,8 @@ export const createChatDirectory = ({
       token: string,
       { skip, count: wanted }: { skip: number; count: number },
     ): Promise<Listed[]> => {
-      const known = await count({ token });
-      if (known && known.value === undefined) throw notFound('application');
-      const to = Math.min(skip + wanted, known?.value ?? Number.MAX_SAFE_INTEGER);
+      const known = await count('application', { token });
+      const to = Math.min(skip + wanted, known ?? Number.MAX_SAFE_INTEGER);
       if (to <= skip) return [];
       if (known === undefined) {
         const rows = await chats.list(token, skip + 1, to);
@@ -83,13 +82,15 @@ export const createChatDirectory = ({
       const allPending = numbers.every((chatNumber) => pending.has(chatNumber));
       const rows = allPending ? [] : await chats.list(token, skip + 1, to);
       const byNumber = new Map(rows.map((row) => [row.chatNumber, row]));
-      return numbers.map((chatNumber, i) =>
-        listed(
+      return numbers.map((chatNumber, i) => {
+        const row = byNumber.get(chatNumber);
+        const counted = counts[i];
+        return listed(
           chatNumber,
-          pending.get(chatNumber) ?? byNumber.get(chatNumber)?.title,
-          counts[i] ?? byNumber.get(chatNumber)?.messagesCount ?? 0,
-        ),
-      );
+          pending.get(chatNumber) ?? row?.title,
+          typeof counted === 'number' ? counted : (row?.messagesCount ?? 0),
+        );
+      });
     },
   };
 };

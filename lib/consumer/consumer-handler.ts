@@ -7,14 +7,12 @@ import { isKnownError } from '#lib/domain/errors.ts';
 import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
 import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
-import type { Counters } from '#lib/redis/counters.ts';
 import type { Outbox } from '#lib/redis/outbox.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logClientError, logger } from '#lib/runtime/logger.ts';
 import {
   bePatient,
-  counters,
   letterNotes,
   maxDeferrals,
   outbox,
@@ -41,7 +39,6 @@ type Services = Providers<{
   letterNotes: LetterNotes;
   publisher: Pick<Publisher, 'publish'>;
   outbox: Pick<Outbox, 'forget'>;
-  counters: Pick<Counters, 'passBarrier' | 'noteDeferral'>;
 }> & { maxDeferrals: () => number };
 
 /** Where a command that was accepted here belongs, as far as a malformed one tells. */
@@ -60,7 +57,7 @@ const withoutStragglers = <Command extends object>(items: readonly Item<Command>
   let passed = passedEpoch;
   return items.flatMap((item) => {
     if (item.kind === 'barrier') {
-      if (typeof item.barrier === 'object') passed = Math.max(passed, item.barrier.epoch);
+      passed = Math.max(passed, item.barrier.epoch);
       return [];
     }
     const { command } = item;
@@ -88,7 +85,6 @@ export const createConsumerHandlers = ({
   letterNotes,
   publisher,
   outbox,
-  counters,
   maxDeferrals,
 }: Services) => {
   const forQueue = ({ queue, isCreation }: Pick<CommandContract, 'queue' | 'isCreation'>) => {
@@ -130,17 +126,9 @@ export const createConsumerHandlers = ({
       await outbox().forget(queue, ids);
     };
 
-    const defer = async (items: readonly SetAside[]): Promise<void> => {
-      if (items.length > 0) await counters().noteDeferral(queue);
-      await setAside.defer(items);
-    };
+    const pass = ({ epoch }: Barrier): Promise<void> => recoveryState().passBarrier(queue, epoch);
 
-    const pass = (barrier: Barrier): Promise<void> =>
-      typeof barrier === 'string'
-        ? counters().passBarrier(barrier)
-        : recoveryState().passBarrier(queue, barrier.epoch);
-
-    return { dropStragglers, record, bury: setAside.bury, forget, defer, pass };
+    return { dropStragglers, record, bury: setAside.bury, forget, defer: setAside.defer, pass };
   };
 
   return <Schema extends z.ZodType<object>, Uses extends object, Stored>(
@@ -247,7 +235,6 @@ const toSetAside = <Command>({
 
 /** Makes the handler of a consumer function on this environment's servers. */
 export const consumerHandler = createConsumerHandlers({
-  counters,
   letterNotes,
   maxDeferrals,
   outbox,

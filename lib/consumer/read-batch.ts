@@ -14,10 +14,7 @@ export type Item<Command> =
   | { kind: 'barrier'; barrier: Barrier };
 
 const barrier = z.strictObject({
-  barrier: z.union([
-    z.strictObject({ id: z.string().min(1).max(100), epoch: z.int().min(1) }),
-    z.string().min(1).max(100),
-  ]),
+  barrier: z.strictObject({ id: z.string().min(1).max(100), epoch: z.int().min(1) }),
 });
 export type Barrier = z.output<typeof barrier>['barrier'];
 

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import type { ConfirmChannel, Options } from 'amqplib';
+import { unavailable } from '#lib/domain/errors.ts';
 import type { Broker } from './connection.ts';
-import { deadQueue, declareTopology, retryQueue } from './topology.ts';
+import { deadQueue, declareTopology, destinations, recoveryQueue, retryQueue } from './topology.ts';
 
 /** A command as JSON, or the bytes of a message. `messageId`: its id, where it has one. */
 export type Publication = {
@@ -10,95 +12,170 @@ export type Publication = {
   headers?: Record<string, string | number>;
 };
 
-const optionsOf = ({ messageId, headers }: Publication): Options.Publish => ({
+/** A publication, and whoever waits for its confirm. */
+type Waiting = {
+  publication: Publication;
+  messageId: string;
+  isDone: boolean;
+  confirm: () => void;
+  fail: (error: unknown) => void;
+};
+
+const optionsOf = ({ publication: { headers }, messageId }: Waiting): Options.Publish => ({
   persistent: true,
   mandatory: true,
   contentType: 'application/json',
   contentEncoding: 'utf-8',
   timestamp: Math.floor(Date.now() / 1000),
-  ...(messageId === undefined ? {} : { messageId }),
+  messageId,
   ...(headers === undefined ? {} : { headers }),
 });
 
-const bytesOf = ({ content }: Publication): Buffer =>
-  typeof content === 'string' ? Buffer.from(content) : content;
+const returnKey = (queue: unknown, messageId: unknown) => `${queue} ${messageId}`;
 
-let sequence = 0;
+/** What came back on a channel because its queue is not there. A return comes before its confirm. */
+const returnsByChannel = new WeakMap<ConfirmChannel, Set<string>>();
+const returnsOf = (channel: ConfirmChannel): Set<string> => {
+  const known = returnsByChannel.get(channel);
+  if (known !== undefined) return known;
+  const returns = new Set<string>();
+  returnsByChannel.set(channel, returns);
+  channel.on('return', ({ fields, properties }) => {
+    returns.add(returnKey(fields.routingKey, properties.messageId));
+  });
+  return returns;
+};
 
-/** Publishes to the default exchange and waits until the broker has confirmed all; a queue that is not there fails it. */
-const publishAll = async (channel: ConfirmChannel, publications: readonly Publication[]): Promise<void> => {
-  /** Queues of what came back, by the tag it was published with. */
-  const returned = new Map<string, string>();
-  const tags = new Set<string>();
-  const onReturn = ({
-    fields,
-    properties,
-  }: {
-    fields: { routingKey?: unknown };
-    properties: { correlationId?: unknown };
-  }) => {
-    if (typeof properties.correlationId === 'string')
-      returned.set(properties.correlationId, String(fields.routingKey));
-  };
-  channel.on('return', onReturn);
-  try {
-    await Promise.all(
-      publications.map((publication) => {
-        sequence += 1;
-        const correlationId = `${process.pid}-${sequence}`;
-        tags.add(correlationId);
-        return new Promise<void>((resolve, reject) => {
-          channel.publish(
-            '',
-            publication.queue,
-            bytesOf(publication),
-            { ...optionsOf(publication), correlationId },
-            (error) => (error ? reject(error) : resolve()),
+/**
+ * Publishes to the default exchange, and ends when the broker has answered for all. Each confirmed publication is done
+ * at once; a queue that is not there fails its own publications only.
+ * @throws the broker's refusal, or why the channel was closed: the rest is not done
+ */
+const publishAll = (channel: ConfirmChannel, batch: readonly Waiting[]): Promise<void> => {
+  const returns = returnsOf(channel);
+  const open = batch.filter(({ isDone }) => !isDone);
+  return new Promise((resolve, reject) => {
+    let left = open.length;
+    let refusal: unknown;
+    const answered = () => {
+      left -= 1;
+      if (left > 0) return;
+      if (refusal === undefined) resolve();
+      else reject(refusal);
+    };
+    if (left === 0) resolve();
+    for (const waiting of open) {
+      const { queue, content } = waiting.publication;
+      const buffer = typeof content === 'string' ? Buffer.from(content) : content;
+      channel.publish('', queue, buffer, optionsOf(waiting), (error: unknown) => {
+        if (error) {
+          refusal = error;
+        } else if (returns.delete(returnKey(queue, waiting.messageId))) {
+          waiting.fail(
+            unavailable(
+              'The message broker does not answer.',
+              new Error(
+                `RabbitMQ has no queue "${queue}": run migrate, or wait for relayOutbox to declare it`,
+              ),
+            ),
           );
-        });
-      }),
-    );
-    // A return comes before its confirm.
-    for (const tag of tags) {
-      const queue = returned.get(tag);
-      if (queue !== undefined)
-        throw new Error(
-          `RabbitMQ has no queue "${queue}": run migrate, or wait for relayOutbox to declare it`,
-        );
+        } else {
+          waiting.confirm();
+        }
+        answered();
+      });
     }
-  } finally {
-    channel.off('return', onReturn);
-  }
+  });
 };
 
 /** A batch confirms together; one call's share keeps the channel's buffer bounded. */
 const CHUNK = 1_000;
 
-export const createPublisher = (broker: Broker, queues: readonly string[]) => ({
-  /** @throws unavailable when the broker has not confirmed all of them in time: any of them may have arrived */
-  publish: async (publications: readonly Publication[], waitMs?: number): Promise<void> => {
-    for (let from = 0; from < publications.length; from += CHUNK) {
-      const chunk = publications.slice(from, from + CHUNK);
-      await broker.withChannel((channel) => publishAll(channel, chunk), waitMs);
+export const createPublisher = (broker: Broker, queues: readonly string[]) => {
+  /** What was handed over since the last tick, by how long it may take. */
+  const batches = new Map<number | undefined, Waiting[]>();
+
+  const flush = async (waitMs: number | undefined): Promise<void> => {
+    const batch = batches.get(waitMs) ?? [];
+    batches.delete(waitMs);
+    for (let from = 0; from < batch.length; from += CHUNK) {
+      const chunk = batch.slice(from, from + CHUNK);
+      try {
+        await broker.withChannel((channel) => publishAll(channel, chunk), waitMs);
+      } catch (error) {
+        for (const waiting of chunk) waiting.fail(error);
+      }
     }
-  },
-  /** Declares the queues; see {@link declareTopology}. */
-  declare: (): Promise<string[]> => declareTopology(broker, queues),
-  /** Messages that are ready in a queue and in its companions, those being worked on left out. @throws unavailable */
-  depth: (queue: string): Promise<{ ready: number; retry: number; dead: number; consumers: number }> =>
-    broker.withOwnChannel(async (channel) => {
-      const main = await channel.checkQueue(queue);
-      const retry = await channel.checkQueue(retryQueue(queue));
-      const dead = await channel.checkQueue(deadQueue(queue));
-      return {
-        ready: main.messageCount,
-        retry: retry.messageCount,
-        dead: dead.messageCount,
-        consumers: main.consumerCount,
+  };
+
+  /** Publications of one tick share a write, a timer and a look at the connection. */
+  const publishOne = (publication: Publication, waitMs: number | undefined): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const waiting: Waiting = {
+        publication,
+        messageId: publication.messageId ?? randomUUID(),
+        isDone: false,
+        confirm: () => {
+          waiting.isDone = true;
+          resolve();
+        },
+        fail: (error) => {
+          waiting.isDone = true;
+          reject(error);
+        },
       };
-    }),
-  /** A round trip to the broker. @throws unavailable when it does not answer, or takes no publishes */
-  ping: (): Promise<void> => broker.withOwnChannel(async () => undefined),
-});
+      const batch = batches.get(waitMs);
+      if (batch !== undefined) {
+        batch.push(waiting);
+        return;
+      }
+      batches.set(waitMs, [waiting]);
+      process.nextTick(() => void flush(waitMs));
+    });
+
+  const publish = async (publications: readonly Publication[], waitMs?: number): Promise<void> => {
+    await Promise.all(publications.map((publication) => publishOne(publication, waitMs)));
+  };
+
+  return {
+    /** @throws unavailable when the broker has not confirmed all of them in time: any of them may have arrived */
+    publish,
+    /** Publishes an accepted command to all its destinations. @throws unavailable, as `publish` does */
+    publishCommand: async (
+      command: string,
+      { id, content }: { id: string; content: string },
+      waitMs: number,
+    ): Promise<void> => {
+      const targets = destinations[command] ?? [command];
+      const [only] = targets;
+      if (targets.length === 1 && only !== undefined)
+        return publishOne({ queue: only, content, messageId: id }, waitMs);
+      return publish(
+        targets.map((queue) => ({ queue, content, messageId: id })),
+        waitMs,
+      );
+    },
+    /** Asks the function `recoverCounters` to run now. @throws unavailable */
+    askForRecovery: (waitMs: number): Promise<void> =>
+      publishOne({ queue: recoveryQueue, content: '{}' }, waitMs),
+    /** Declares the queues; see {@link declareTopology}. */
+    declare: (): Promise<string[]> => declareTopology(broker, queues),
+    /** Messages that are ready in a queue and in its companions, those being worked on left out. @throws unavailable */
+    depth: (queue: string): Promise<{ ready: number; retry: number; dead: number; consumers: number }> =>
+      broker.withOwnChannel(async (channel) => {
+        const main = await channel.checkQueue(queue);
+        const retry = await channel.checkQueue(retryQueue(queue));
+        const dead = await channel.checkQueue(deadQueue(queue));
+        return {
+          ready: main.messageCount,
+          retry: retry.messageCount,
+          dead: dead.messageCount,
+          consumers: main.consumerCount,
+        };
+      }),
+    /** A round trip to the broker. @throws unavailable when it does not answer, or takes no publishes */
+    ping: (): Promise<void> => broker.withOwnChannel(async () => undefined),
+  };
+};
 
 export type Publisher = ReturnType<typeof createPublisher>;

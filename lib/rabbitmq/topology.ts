@@ -5,6 +5,21 @@ import type { Broker } from './connection.ts';
 export const retryQueue = (queue: string) => `${queue}.retry`;
 export const deadQueue = (queue: string) => `${queue}.dead`;
 
+/** Wakes `recoverCounters`: published by a function that finds the gate closed. */
+export const recoveryQueue = 'recover-counters';
+
+/**
+ * The queues that take each accepted command; the first is its own consumer's. To give a command another consumer, add
+ * a queue here, and declare it: the publisher publishes to all, and waits for all confirms.
+ */
+export const destinations: Readonly<Record<string, readonly string[]>> = {
+  'create-application': ['create-application'],
+  'update-application': ['update-application'],
+  'create-chat': ['create-chat'],
+  'create-message': ['create-message'],
+  'update-message': ['update-message'],
+};
+
 /** A deferred command comes back after this long. One value for all: a queue expires its messages at the head only. */
 export const RETRY_DELAY_MS = 1_000;
 
@@ -16,7 +31,23 @@ export const RETRY_DELAY_MS = 1_000;
  */
 const DELIVERY_LIMIT = 1_000_000;
 
-const declarationsOf = (queue: string): { name: string; options: Options.AssertQueue }[] => [
+type Declaration = { name: string; options: Options.AssertQueue };
+
+/** Its messages say nothing: one that waits is enough, and an old one is no loss. */
+const recoveryDeclaration: Declaration = {
+  name: recoveryQueue,
+  options: {
+    durable: true,
+    arguments: {
+      'x-queue-type': 'quorum',
+      'x-delivery-limit': DELIVERY_LIMIT,
+      'x-max-length': 100,
+      'x-message-ttl': 60_000,
+    },
+  },
+};
+
+const declarationsOf = (queue: string): Declaration[] => [
   {
     name: deadQueue(queue),
     options: {
@@ -64,7 +95,7 @@ const isOtherwiseDeclared = (error: unknown): boolean =>
  * @throws unavailable
  */
 export const declareTopology = async (broker: Broker, queues: readonly string[]): Promise<string[]> => {
-  const left = queues.flatMap(declarationsOf);
+  const left = [...queues.flatMap(declarationsOf), recoveryDeclaration];
   const kept: string[] = [];
   while (left.length > 0) {
     // A refused declaration ends its channel: the rest goes on with the next.

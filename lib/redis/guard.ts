@@ -14,8 +14,9 @@ const isEnded = ({ isOpen }: Connection, error: unknown): boolean =>
   !isOpen && (isRefusal(error) || !(error instanceof Error && error.name === 'ReplyError'));
 
 type Work<Result> = (connection: Connection) => Promise<Result>;
+type Connecting = Pick<RedisClient, 'connection'>;
 
-const attempt = async <Result>(client: RedisClient, work: Work<Result>, tries: number): Promise<Result> => {
+const attempt = async <Result>(client: Connecting, work: Work<Result>, tries: number): Promise<Result> => {
   const connection = await client.connection();
   try {
     return await work(connection);
@@ -31,7 +32,7 @@ const attempt = async <Result>(client: RedisClient, work: Work<Result>, tries: n
  * out of memory, read only, a password or right that it does not grant); a fault of ours stays what it is.
  */
 export const guarded = async <Result>(
-  client: RedisClient,
+  client: Connecting,
   work: Work<Result>,
   { tries = 2 }: { tries?: number } = {},
 ): Promise<Result> => {

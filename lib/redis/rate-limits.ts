@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import RateLimiterRedis from 'rate-limiter-flexible/lib/RateLimiterRedis.js';
 import RateLimiterRes from 'rate-limiter-flexible/lib/RateLimiterRes.js';
 import { createBoundedMap } from '#lib/domain/bounded-map.ts';
@@ -11,7 +10,7 @@ import {
 } from '#lib/domain/rate-limit.ts';
 import type { RedisClient } from './client.ts';
 import type { Keys } from './keys.ts';
-import { runScript, type Script } from './script.ts';
+import { defineScript, runScript } from './script.ts';
 
 /** How long a quota that this process read still says something about the next request. */
 const FRESH_MS = 1_000;
@@ -28,19 +27,22 @@ const quotaOf = (result: RateLimiterRes, exceeded: boolean): Quota => ({
   exceeded,
 });
 
+/** The library's script names nothing itself; it takes these, in this order. */
+const countingScript = (lua: string) => defineScript({ keys: ['key'], args: ['points', 'seconds'] }, lua);
+
 /**
  * What the library asks of a Redis client. It hands over its script once, and runs it by name; each run takes the
  * connection that is open then.
  */
 const createStore = (client: RedisClient) => {
-  let counting: Script | undefined;
+  let counting: ReturnType<typeof countingScript> | undefined;
   return {
     defineCommand: (_name: string, { lua }: { lua: string }) => {
-      counting = { source: lua, sha: createHash('sha1').update(lua).digest('hex') };
+      counting = countingScript(lua);
     },
-    rlflxIncr: async ([key = '', ...args]: string[]) => {
+    rlflxIncr: async ([key = '', points = '', seconds = '']: string[]) => {
       if (counting === undefined) throw new Error('The limiter has no script');
-      return runScript(await client.connection(), counting, [key], args);
+      return runScript(await client.connection(), counting, { key, points, seconds });
     },
   };
 };

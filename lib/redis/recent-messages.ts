@@ -2,10 +2,11 @@ import * as z from 'zod';
 import { notFound } from '#lib/domain/errors.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
+import { beginWindow, finishWindow } from './build-window.ts';
 import type { RedisClient } from './client.ts';
 import { guarded } from './guard.ts';
-import type { Keys } from './keys.ts';
-import { beginWindowRebuild, finishWindowRebuild, readMessage, readPage } from './read.lua.ts';
+import { chatMember, type Keys } from './keys.ts';
+import { readMessage, readPage } from './read-page.ts';
 import { runScript } from './script.ts';
 import { windowLimits } from './window.lua.ts';
 
@@ -75,61 +76,68 @@ export type RecentPage =
     }
   | { kind: 'deep' };
 
+/** `[number, version, …]` */
+const versionsOf = (flat: readonly string[]): Map<number, number> => {
+  const versions = new Map<number, number>();
+  for (let i = 0; i < flat.length; i += 2) versions.set(Number(flat[i]), Number(flat[i + 1]));
+  return versions;
+};
+
 /** The newest messages of chats: those on the way to MySQL, and a bounded window of those it has. */
 export const createRecentMessages = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const chatKeys = ({ token, chatNumber }: Chat) => ({
+    state: keys.state,
+    verified: keys.verified,
     counter: keys.chatCounter(token, chatNumber),
     order: keys.windowOrder(token, chatNumber),
     entries: keys.windowEntries(token, chatNumber),
     pendingOrder: keys.pendingOrder(token, chatNumber),
     pendingIds: keys.pendingIds(token, chatNumber),
     pendingEdits: keys.pendingEdits(token, chatNumber),
+    creates: keys.outbox('create-message'),
+    updates: keys.outbox('update-message'),
+    chat: chatMember(token, chatNumber),
   });
-  const creates = keys.outbox('create-message');
-  const updates = keys.outbox('update-message');
 
   return {
     /** @throws not-found when the counters are known and the chat has none */
     page: async (chat: Chat, { before, skip, count }: PageQuery): Promise<RecentPage> => {
-      const { counter, order, entries, pendingOrder, pendingIds, pendingEdits } = chatKeys(chat);
-      const answer = (await guarded(client, (connection) =>
-        runScript(
-          connection,
-          readPage,
-          [keys.state, counter, order, entries, pendingOrder, pendingIds, pendingEdits, creates],
-          before === undefined
-            ? ['', '', skip, count]
-            : [before.createdAtMs, padded(before.messageNumber), skip, count],
-        ),
-      )) as
-        | ['missing']
-        | ['deep']
-        | ['window', string[]]
-        | ['partial' | 'closed', string[], string[] | null, 'none' | 'building' | 'complete'];
-      if (answer[0] === 'missing') throw notFound('chat');
-      if (answer[0] === 'deep') return { kind: 'deep' };
-      if (answer[0] === 'window') {
-        const flat = answer[1];
-        return {
-          kind: 'whole',
-          messages: flat.flatMap((json, i) => {
-            const edit = flat[i + 1];
-            return i % 2 === 0 ? [{ message: toMessage(json), edit: edit ? toEdit(edit) : undefined }] : [];
-          }),
-        };
-      }
-      const [state, pending, flatEdits, window] = answer;
-      const edits = flatEdits === null ? undefined : new Map<number, number>();
-      for (let i = 0; i < (flatEdits?.length ?? 0); i += 2) {
-        edits?.set(Number(flatEdits?.[i]), Number(flatEdits?.[i + 1]));
-      }
-      return {
-        kind: 'part',
-        messages: pending.map(toMessage),
-        edits,
-        known: state === 'partial',
-        cold: state === 'partial' && window !== 'complete',
+      const values = {
+        ...chatKeys(chat),
+        score: before?.createdAtMs ?? '',
+        mark: before === undefined ? '' : padded(before.messageNumber),
+        skip,
+        limit: count,
       };
+      const answer = await guarded(client, (connection) =>
+        runScript(connection, readPage, { ...values, server: connection.server }),
+      );
+      switch (answer[0]) {
+        case 'missing':
+          throw notFound('chat');
+        case 'deep':
+          return { kind: 'deep' };
+        case 'window': {
+          const flat = answer[1];
+          return {
+            kind: 'whole',
+            messages: flat.flatMap((json, i) => {
+              const edit = flat[i + 1];
+              return i % 2 === 0 ? [{ message: toMessage(json), edit: edit ? toEdit(edit) : undefined }] : [];
+            }),
+          };
+        }
+        default: {
+          const [state, pending, flatEdits, cold] = answer;
+          return {
+            kind: 'part',
+            messages: pending.map(toMessage),
+            edits: flatEdits === null ? undefined : versionsOf(flatEdits),
+            known: state === 'known',
+            cold: cold === '1',
+          };
+        }
+      }
     },
 
     /** Versions of the newest edits on the way, of those of these messages that have one. */
@@ -148,27 +156,27 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
 
     /** Accepted edits by their version, as far as they are still on the way. */
     edits: async (versions: number[]): Promise<Edit[]> => {
+      const updates = keys.outbox('update-message');
       const found = await guarded(client, ({ redis }) =>
         Promise.all(versions.map((version) => redis.xrange(updates, `${version}-0`, `${version}-0`))),
       );
       return found.flatMap((entries) => entries.map(([, fields]) => toEdit(fields[1] ?? '')));
     },
 
-    /** @throws not-found when the counters are known and the number was not given yet */
+    /**
+     * `known` is false when MySQL may have a newer version, or a message that Redis has not heard of.
+     * @throws not-found when the counters are known and the number was not given yet
+     */
     message: async (
       chat: Chat,
       messageNumber: number,
     ): Promise<{ known: boolean; message: Message | undefined; edit: Edit | undefined }> => {
-      const { counter, order, entries, pendingIds, pendingEdits } = chatKeys(chat);
-      const [kind, message, edit] = (await guarded(client, (connection) =>
-        runScript(
-          connection,
-          readMessage,
-          [keys.state, counter, order, entries, pendingIds, pendingEdits, creates, updates],
-          [messageNumber],
-        ),
-      )) as ['missing' | 'known' | 'closed', string | undefined, string | undefined];
-      if (kind === 'missing') throw notFound('message');
+      const values = { ...chatKeys(chat), number: messageNumber };
+      const answer = await guarded(client, (connection) =>
+        runScript(connection, readMessage, { ...values, server: connection.server }),
+      );
+      if (answer[0] === 'missing') throw notFound('message');
+      const [kind, message, edit] = answer;
       return {
         known: kind === 'known',
         message: message ? toMessage(message) : undefined,
@@ -178,21 +186,15 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
 
     /** @returns true for the one reader that is to bring MySQL's newest rows to `finishWindow` */
     beginWindow: async (chat: Chat, builder: string): Promise<boolean> => {
-      const { order, entries, pendingOrder, pendingIds, pendingEdits } = chatKeys(chat);
+      const values = { ...chatKeys(chat), builder };
       const answer = await guarded(client, (connection) =>
-        runScript(
-          connection,
-          beginWindowRebuild,
-          [keys.state, order, entries, pendingOrder, pendingIds, pendingEdits, creates, updates],
-          [builder],
-        ),
+        runScript(connection, beginWindow, { ...values, server: connection.server }),
       );
       return answer === 'begun';
     },
 
     /** @param rows newest first, as many as `windowLimits.entries`; `isAll`: the chat has no more than these */
     finishWindow: async (chat: Chat, builder: string, rows: Message[], isAll: boolean): Promise<void> => {
-      const { order, entries } = chatKeys(chat);
       const kept: { row: Message; json: string }[] = [];
       let bytes = 0;
       for (const row of rows) {
@@ -203,17 +205,18 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
       }
       const last = kept.at(-1)?.row;
       const holdsAll = last === undefined || (isAll && kept.length === rows.length);
-      const floor = holdsAll ? '-' : `${last.createdAtMs}:${padded(last.messageNumber)}`;
+      const givenFloor = holdsAll ? '-' : `${last.createdAtMs}:${padded(last.messageNumber)}`;
       await guarded(client, (connection) =>
         runScript(
           connection,
-          finishWindowRebuild,
-          [keys.state, order, entries],
-          [
-            builder,
-            floor,
-            ...kept.flatMap(({ row, json }) => [row.createdAtMs, row.messageNumber, row.version, json]),
-          ],
+          finishWindow,
+          { ...chatKeys(chat), builder, givenFloor },
+          kept.map(({ row, json }) => ({
+            createdAtMs: row.createdAtMs,
+            number: row.messageNumber,
+            version: row.version,
+            json,
+          })),
         ),
       );
     },

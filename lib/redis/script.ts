@@ -1,61 +1,107 @@
 import { createHash } from 'node:crypto';
 import type { Connection } from './client.ts';
 
-export type Script = { source: string; sha: string };
+/** Names of what a script takes: once, and once for each item of a list. */
+type Shape = {
+  keys?: readonly string[];
+  args?: readonly string[];
+  each?: { keys?: readonly string[]; args?: readonly string[] };
+};
+type Names<List> = List extends readonly (infer Name extends string)[] ? Name : never;
+type Value = string | number;
 
-/** Lua that several scripts share, put before each of them. */
-const prelude = /* lua */ `
-local function runId()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-end
--- The counters are trusted for one run of the server only: another run id means a restart, maybe with an older state.
-local function isOpen(state)
-  return redis.call('HGET', state, 'run') == runId()
-end
-local function nowMicros()
-  local t = redis.call('TIME')
-  return tonumber(t[1]) * 1000000 + tonumber(t[2])
-end
--- Since when numbering is refused, for this run of the server: an older copy may hold the time of an earlier one.
-local function closedAtField()
-  return 'closedAt:' .. runId()
-end
-local function refuse(state)
-  redis.call('HSETNX', state, closedAtField(), string.format('%.0f', nowMicros()))
-  return { 'closed' }
-end
--- Microseconds since the epoch, higher at every call: names a command and is the version of what it writes.
-local function nextId(state)
-  local id = nowMicros()
-  local last = tonumber(redis.call('HGET', state, 'clock') or '0')
-  if id <= last then id = last + 1 end
-  return string.format('%.0f', id)
-end
-local function with(json, fields)
-  return string.sub(json, 1, -2) .. ',' .. fields .. '}'
-end
-local function fromOutbox(outbox, id)
-  local found = redis.call('XRANGE', outbox, id .. '-0', id .. '-0')
-  return found[1] and found[1][2][2]
-end
-`;
+/** The values of a call, by the names of the definition. */
+type Values<Of extends Shape> = { [Name in Names<Of['keys']>]: string } & {
+  [Name in Names<Of['args']>]: Value;
+};
+type Item<Of extends Shape> = Of['each'] extends Shape ? Values<Of['each']> : never;
 
-export const script = (source: string): Script => {
-  const whole = prelude + source;
-  return { source: whole, sha: createHash('sha1').update(whole).digest('hex') };
+export type Script<Of extends Shape, Answer> = {
+  shape: Of;
+  source: string;
+  sha: string;
+  decode: (reply: unknown) => Answer;
 };
 
-/** Runs a script by its digest; sends its text only to a server that does not know it. */
-export const runScript = async (
-  { redis }: Connection,
-  { source, sha }: Script,
-  keys: string[],
-  args: (string | number)[],
-): Promise<unknown> => {
+/** Names the type of a script's answer: Redis itself types nothing. */
+export const expecting = <Answer>(reply: unknown): Answer => reply as Answer;
+
+const locals = (names: readonly string[], list: string): string =>
+  names.length === 0
+    ? ''
+    : `local ${names.join(', ')} = ${names.map((_, i) => `${list}[${i + 1}]`).join(', ')}\n`;
+
+/** Calls `one` for each item and collects what it returns in `results`. */
+const loop = ({ keys = [], args = [], each = {} }: Shape, body: string): string => {
+  const [eachKeys, eachArgs] = [each.keys ?? [], each.args ?? []];
+  const place = (list: string, offset: number, width: number) => (_: string, i: number) =>
+    `${list}[${offset + i + 1} + item * ${width}]`;
+  const values = [
+    ...eachKeys.map(place('KEYS', keys.length, eachKeys.length)),
+    ...eachArgs.map(place('ARGV', args.length, eachArgs.length)),
+  ];
+  const count =
+    eachKeys.length > 0
+      ? `(#KEYS - ${keys.length}) / ${eachKeys.length}`
+      : `(#ARGV - ${args.length}) / ${eachArgs.length}`;
+  return `local function one(${[...eachKeys, ...eachArgs].join(', ')})
+${body}
+end
+local results = {}
+for item = 0, ${count} - 1 do
+  results[item + 1] = one(${values.join(', ')}) or false
+end
+`;
+};
+
+/**
+ * Names what a Lua script takes. Every name is a local variable of the script, and typed at the call. A script with
+ * `each` is called with a list: its text runs for each item, after `before`, and the script answers a list of what that
+ * returned, or what `after` returns, which sees that list as `results`.
+ */
+export const defineScript = <const Of extends Shape, Answer = unknown>(
+  shape: Of,
+  source: string | { before?: string; each: string; after?: string },
+  decode: (reply: unknown) => Answer = expecting<Answer>,
+): Script<Of, Answer> => {
+  const head = locals(shape.keys ?? [], 'KEYS') + locals(shape.args ?? [], 'ARGV');
+  const {
+    before = '',
+    each,
+    after = 'return results',
+  } = typeof source === 'string' ? { each: source } : source;
+  const text = shape.each === undefined ? head + each : `${head}${before}\n${loop(shape, each)}${after}`;
+  return { shape, source: text, sha: createHash('sha1').update(text).digest('hex'), decode };
+};
+
+type Call<Of extends Shape> = Of['each'] extends Shape
+  ? [values: Values<Of>, items: readonly Item<Of>[]]
+  : [values: Values<Of>];
+
+const pick = (
+  names: readonly string[] | undefined,
+  from: Readonly<Record<string, Value>>,
+  into: Value[],
+): void => {
+  for (const name of names ?? []) into.push(from[name] ?? '');
+};
+
+/** Runs a script by its digest; sends its text only to a server that does not know it. @throws what ioredis throws */
+export const runScript = async <Of extends Shape, Answer>(
+  { redis }: Pick<Connection, 'redis'>,
+  { shape, source, sha, decode }: Script<Of, Answer>,
+  ...[values, items = []]: Call<Of>
+): Promise<Answer> => {
+  const list: Value[] = [];
+  pick(shape.keys, values, list);
+  for (const item of items) pick(shape.each?.keys, item, list);
+  const keyCount = list.length;
+  pick(shape.args, values, list);
+  for (const item of items) pick(shape.each?.args, item, list);
   try {
-    return await redis.evalsha(sha, keys.length, ...keys, ...args);
+    return decode(await redis.evalsha(sha, keyCount, ...list));
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return redis.eval(source, keys.length, ...keys, ...args);
+    return decode(await redis.eval(source, keyCount, ...list));
   }
 };

@@ -3,7 +3,7 @@ import { KnownError } from '#lib/domain/errors.ts';
 import type { RedisClient } from './client.ts';
 import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
-import { runScript, script } from './script.ts';
+import { defineScript, expecting, runScript } from './script.ts';
 
 /** Failures of one client address with one account, before it has to wait for the rest of the window. */
 const ATTEMPTS = 5;
@@ -20,22 +20,23 @@ const KNOWN_SECONDS = 30 * 24 * 60 * 60;
  * Counts an attempt as failed before the password is checked, so that none slips in between.
  * keys: attempts (of the address with the account), account (hash: failures, lastMs), known (the address signed in
  *   before), turn (when the address may try)
- * args: the six bounds above, in their order without the last
  * returns: {'begun'} · {'attempts' | 'account', milliseconds to wait}
  */
-const begin = script(/* lua */ `
-local attempts, account, known, turn = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local mostAttempts, windowSeconds, freeFailures, longestSeconds, keptSeconds, turnSeconds =
-  tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+const begin = defineScript(
+  {
+    keys: ['attempts', 'account', 'known', 'turn'],
+    args: ['mostAttempts', 'windowSeconds', 'freeFailures', 'longestSeconds', 'keptSeconds', 'turnSeconds'],
+  },
+  /* lua */ `
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
-if tonumber(redis.call('GET', attempts) or '0') >= mostAttempts then
+if tonumber(redis.call('GET', attempts) or '0') >= tonumber(mostAttempts) then
   return { 'attempts', redis.call('PTTL', attempts) }
 end
 local failures = tonumber(redis.call('HGET', account, 'failures') or '0')
-if failures >= freeFailures and redis.call('EXISTS', known) == 0 then
+if failures >= tonumber(freeFailures) and redis.call('EXISTS', known) == 0 then
   -- Each address gets a turn of its own: others who keep trying cannot take it.
-  local delayMs = math.min(longestSeconds, 2 ^ (failures - freeFailures)) * 1000
+  local delayMs = math.min(tonumber(longestSeconds), 2 ^ (failures - freeFailures)) * 1000
   local quietAtMs = tonumber(redis.call('HGET', account, 'lastMs') or '0') + delayMs
   local turnAtMs = tonumber(redis.call('GET', turn) or '0')
   if nowMs < quietAtMs and (turnAtMs == 0 or nowMs < turnAtMs) then
@@ -52,32 +53,33 @@ redis.call('HINCRBY', account, 'failures', 1)
 redis.call('HSET', account, 'lastMs', string.format('%.0f', nowMs))
 redis.call('EXPIRE', account, keptSeconds)
 return { 'begun' }
-`);
+`,
+  expecting<['begun'] | ['attempts' | 'account', waitMs: number]>,
+);
 
-/**
- * The attempt that was counted as failed did not fail.
- * keys: as above · args: seconds to remember the address
- */
-const succeed = script(/* lua */ `
-local attempts, account, known, turn = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+/** The attempt that was counted as failed did not fail; its address is remembered. */
+const succeed = defineScript(
+  { keys: ['attempts', 'account', 'known', 'turn'], args: ['knownSeconds'] },
+  /* lua */ `
 redis.call('DEL', attempts, turn)
-redis.call('SET', known, '1', 'EX', ARGV[1])
+redis.call('SET', known, '1', 'EX', knownSeconds)
 if redis.call('EXISTS', account) == 1 and redis.call('HINCRBY', account, 'failures', -1) <= 0 then
   redis.call('DEL', account)
 end
-`);
+`,
+);
 
 /** Who tries to sign in, and the client address that the attempt comes from. */
 export type Attempt = { email: EmailAddress; source: string };
 
-const bounds = [
-  ATTEMPTS,
-  ATTEMPTS_WINDOW_SECONDS,
-  FREE_FAILURES,
-  LONGEST_DELAY_SECONDS,
-  FAILURES_KEPT_SECONDS,
-  TURN_KEPT_SECONDS,
-];
+const bounds = {
+  mostAttempts: ATTEMPTS,
+  windowSeconds: ATTEMPTS_WINDOW_SECONDS,
+  freeFailures: FREE_FAILURES,
+  longestSeconds: LONGEST_DELAY_SECONDS,
+  keptSeconds: FAILURES_KEPT_SECONDS,
+  turnSeconds: TURN_KEPT_SECONDS,
+};
 
 /**
  * Failed sign-ins. Guessing is slowed down by account and client address, and no client can lock out another one: an
@@ -95,19 +97,19 @@ export const createSignInAttempts = ({
 }) => {
   const keysOf = ({ email, source }: Attempt) => {
     const pair = hash(`${email} ${source}`);
-    return [
-      keys.signIn('attempts', pair),
-      keys.signIn('account', hash(email)),
-      keys.signIn('known', pair),
-      keys.signIn('turn', pair),
-    ];
+    return {
+      attempts: keys.signIn('attempts', pair),
+      account: keys.signIn('account', hash(email)),
+      known: keys.signIn('known', pair),
+      turn: keys.signIn('turn', pair),
+    };
   };
   return {
     /** @throws too-many-requests, with the seconds to wait; unavailable without Redis */
     begin: async (attempt: Attempt): Promise<void> => {
-      const [outcome, waitMs] = (await guarded(client, (connection) =>
-        runScript(connection, begin, keysOf(attempt), bounds),
-      )) as [string, number?];
+      const [outcome, waitMs] = await guarded(client, (connection) =>
+        runScript(connection, begin, { ...keysOf(attempt), ...bounds }),
+      );
       if (outcome === 'begun') return;
       throw new KnownError('too-many-requests', 'Too many failed sign-ins. Try again later.', {
         retryAfterSeconds: Math.max(1, Math.ceil((waitMs ?? 0) / 1_000)),
@@ -116,7 +118,9 @@ export const createSignInAttempts = ({
     },
     /** Forgets the attempt's failures, and remembers the address. */
     succeeded: async (attempt: Attempt): Promise<void> => {
-      await guarded(client, (connection) => runScript(connection, succeed, keysOf(attempt), [KNOWN_SECONDS]));
+      await guarded(client, (connection) =>
+        runScript(connection, succeed, { ...keysOf(attempt), knownSeconds: KNOWN_SECONDS }),
+      );
     },
   };
 };

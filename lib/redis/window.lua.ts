@@ -1,5 +1,7 @@
 /** What a chat's window holds at most. */
 export const windowLimits = { entries: 300, bytes: 256 * 1024, idleSeconds: 24 * 60 * 60 } as const;
+/** Counting is dear: it is done at every so many messages, so that a window may hold as many more. */
+const COUNT_EVERY = 16;
 
 /**
  * The newest-messages window of a chat, in Lua, for the scripts that accept, read and settle.
@@ -8,17 +10,19 @@ export const windowLimits = { entries: 300, bytes: 256 * 1024, idleSeconds: 24 *
  * sort by number. `entries`: hash of
  *   `<number>`  the message, as the command that created it (JSON)
  *   `u<number>` its newest edit, as the command (JSON)
- *   `epoch`     of the state in which the window was begun: a recovery ends all windows at once
- *   `floor`     '-' when the window holds the whole chat, else the place (`score:member`) above which it holds
- *               everything; absent while one reader rebuilds it
- *   `builder`   that reader, and `begun` when it started (ms)
- *   `trimmed`   the highest place that was pushed out while it is being rebuilt
+ *   `epoch`     the state's `lost` when the window was begun: a loss ends all windows at once
+ *   `floor`     the window holds everything above this place (`score:member`); '-' when it holds the whole chat, '+'
+ *               while one reader brings MySQL's rows
+ *   `builder`   that reader
  *   `bytes`     of all entries
+ * `entries` expires first: without it there is no window, whatever `order` holds.
  */
 export const windowLua = /* lua */ `
-local MAX_ENTRIES, MAX_BYTES, WINDOW_SECONDS = ${windowLimits.entries}, ${windowLimits.bytes}, ${windowLimits.idleSeconds}
+local MAX_ENTRIES, MAX_BYTES = ${windowLimits.entries}, ${windowLimits.bytes}
 local function member(number) return string.format('%010d', number) end
 local function isAbove(score, m, floor)
+  if floor == '-' then return true end
+  if floor == '+' then return false end
   local floorScore, floorMember = string.match(floor, '^([^:]+):(.+)$')
   floorScore = tonumber(floorScore)
   return score > floorScore or (score == floorScore and m > floorMember)
@@ -26,53 +30,49 @@ end
 local function dropWindow(order, entries)
   redis.call('DEL', order, entries)
 end
--- 'complete' (to its floor), 'building', or false; a window of an earlier epoch, or one that lost its order, is ended.
-local function windowState(state, order, entries)
-  local found = redis.call('HMGET', entries, 'epoch', 'floor')
-  if not found[1] then return false end
-  if found[1] ~= redis.call('HGET', state, 'epoch') then return false end
-  if found[2] and redis.call('EXISTS', order) == 0 then return false end
-  return found[2] and 'complete' or 'building', found[2]
-end
-local function beginWindow(state, order, entries, floor)
-  dropWindow(order, entries)
-  redis.call('HSET', entries, 'epoch', redis.call('HGET', state, 'epoch'), 'bytes', 0)
-  if floor then redis.call('HSET', entries, 'floor', floor) end
+-- Its floor and its bytes; nothing when there is no window, or one of before a loss.
+local function windowOf(lost, entries)
+  local epoch, floor, bytes = unpack(redis.call('HMGET', entries, 'epoch', 'floor', 'bytes'))
+  if not epoch or epoch ~= (lost or '0') then return nil end
+  return floor, tonumber(bytes)
 end
 local function touchWindow(order, entries)
-  redis.call('EXPIRE', order, WINDOW_SECONDS)
-  redis.call('EXPIRE', entries, WINDOW_SECONDS)
+  redis.call('EXPIRE', entries, ${windowLimits.idleSeconds})
+  redis.call('EXPIRE', order, ${windowLimits.idleSeconds + 60})
 end
-local function trimWindow(order, entries)
-  local bytes = tonumber(redis.call('HGET', entries, 'bytes') or '0')
-  local count = redis.call('ZCARD', order)
-  while count > 1 and (count > MAX_ENTRIES or bytes > MAX_BYTES) do
-    local lowest = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')
-    local field = string.format('%d', tonumber(lowest[1]))
-    bytes = bytes - redis.call('HSTRLEN', entries, field) - redis.call('HSTRLEN', entries, 'u' .. field)
-    redis.call('HDEL', entries, field, 'u' .. field)
-    redis.call('ZREM', order, lowest[1])
-    local place = lowest[2] .. ':' .. lowest[1]
-    if redis.call('HEXISTS', entries, 'floor') == 1 then
-      redis.call('HSET', entries, 'floor', place)
-    else
-      local trimmed = redis.call('HGET', entries, 'trimmed')
-      if not trimmed or isAbove(tonumber(lowest[2]), lowest[1], trimmed) then
-        redis.call('HSET', entries, 'trimmed', place)
-      end
-    end
-    count = count - 1
+-- Takes out the lowest; answers the bytes that are left and the highest place that was taken.
+local function takeLowest(order, entries, bytes, count)
+  local lowest, fields = redis.call('ZPOPMIN', order, count), {}
+  for i = 1, #lowest, 2 do
+    local field = text(tonumber(lowest[i]))
+    fields[#fields + 1] = field
+    fields[#fields + 1] = 'u' .. field
   end
-  redis.call('HSET', entries, 'bytes', bytes)
+  for _, value in ipairs(redis.call('HMGET', entries, unpack(fields))) do
+    if value then bytes = bytes - #value end
+  end
+  redis.call('HDEL', entries, unpack(fields))
+  return bytes, lowest[#lowest] .. ':' .. lowest[#lowest - 1]
 end
-local function addToWindow(order, entries, score, number, json)
+local function trimWindow(order, entries, bytes)
+  local count, floor = redis.call('ZCARD', order), nil
+  while count > 1 and (count > MAX_ENTRIES or bytes > MAX_BYTES) do
+    local surplus = math.max(1, count - MAX_ENTRIES)
+    bytes, floor = takeLowest(order, entries, bytes, surplus)
+    count = count - surplus
+  end
+  if floor then redis.call('HSET', entries, 'floor', floor, 'bytes', bytes) end
+end
+local function addToWindow(order, entries, bytes, score, number, json)
   redis.call('ZADD', order, score, member(number))
-  redis.call('HSET', entries, number, json)
-  redis.call('HINCRBY', entries, 'bytes', #json)
+  bytes = bytes + #json
+  redis.call('HSET', entries, number, json, 'bytes', bytes)
+  if bytes > MAX_BYTES or number % ${COUNT_EVERY} == 0 then trimWindow(order, entries, bytes) end
 end
-local function setEdit(entries, number, json)
+local function setEdit(order, entries, bytes, number, json)
   local field = 'u' .. number
-  redis.call('HINCRBY', entries, 'bytes', #json - redis.call('HSTRLEN', entries, field))
-  redis.call('HSET', entries, field, json)
+  bytes = bytes + #json - redis.call('HSTRLEN', entries, field)
+  redis.call('HSET', entries, field, json, 'bytes', bytes)
+  if bytes > MAX_BYTES then trimWindow(order, entries, bytes) end
 end
 `;

@@ -3,12 +3,14 @@ import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import { createKeyedHash } from '#lib/auth/keyed-hash.ts';
 import { deriveKey, type KeyLabel } from '#lib/auth/keys.ts';
 import { createPasswords } from '#lib/auth/passwords.ts';
-import { createAcceptance } from '#lib/chat/acceptance.ts';
 import { createApplicationDirectory } from '#lib/chat/application-directory.ts';
 import { createChatDirectory } from '#lib/chat/chat-directory.ts';
 import { createConversation } from '#lib/chat/conversation.ts';
 import { createCursors } from '#lib/chat/cursors.ts';
 import { createIndexing } from '#lib/chat/indexing.ts';
+import { createRecovery } from '#lib/chat/recovery.ts';
+import { createRelay } from '#lib/chat/relay.ts';
+import { createRecoveryBell, createSubmit, PUBLISH_WAIT_MS } from '#lib/chat/submit.ts';
 import { commands, queueNames } from '#lib/contracts/commands.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
@@ -25,10 +27,12 @@ import { createMessageIndex } from '#lib/opensearch/message-index.ts';
 import { openBroker } from '#lib/rabbitmq/connection.ts';
 import { createDeadLetters } from '#lib/rabbitmq/dead-letters.ts';
 import { createPublisher } from '#lib/rabbitmq/publisher.ts';
+import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
 import { createAcceptor } from '#lib/redis/acceptor.ts';
 import { createRedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
 import { createDirectory } from '#lib/redis/directory.ts';
+import { createGate } from '#lib/redis/gate.ts';
 import { createKeys } from '#lib/redis/keys.ts';
 import { createOutbox } from '#lib/redis/outbox.ts';
 import { createRateLimits } from '#lib/redis/rate-limits.ts';
@@ -144,6 +148,7 @@ export const users = /* @__PURE__ */ lazy(() => createUsers(database()));
 
 const acceptor = /* @__PURE__ */ lazy(() => createAcceptor({ client: redisClient(), keys: keys() }));
 export const counters = /* @__PURE__ */ lazy(() => createCounters({ client: redisClient(), keys: keys() }));
+export const gate = /* @__PURE__ */ lazy(() => createGate({ client: redisClient(), keys: keys() }));
 const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));
 const recentMessages = /* @__PURE__ */ lazy(() =>
   createRecentMessages({ client: redisClient(), keys: keys() }),
@@ -194,14 +199,42 @@ export const conversation = /* @__PURE__ */ lazy(() =>
 );
 export const cursors = /* @__PURE__ */ lazy(() => createCursors(keysOf('cursor')));
 
-export const acceptance = /* @__PURE__ */ lazy(() =>
-  createAcceptance({
+export const submit = /* @__PURE__ */ lazy(() => {
+  const [taking, ask] = [gate(), publisher()];
+  const onUnpublished = (queue: string, error: unknown) =>
+    noteClientError('RabbitMQ publish')(
+      error instanceof Error ? error : new Error(`${queue}: ${String(error)}`),
+    );
+  return createSubmit({
     acceptor: acceptor(),
+    publisher: ask,
+    gate: taking,
+    numbers: recoveryState(),
+    askForRecovery: createRecoveryBell({ gate: taking, publisher: ask, onUnpublished }),
+    onUnpublished,
+    now: now(),
+  });
+});
+export const recovery = /* @__PURE__ */ lazy(() =>
+  createRecovery({
+    gate: gate(),
+    recoveryState: recoveryState(),
     publisher: publisher(),
-    onUnpublished: (queue, error) =>
-      noteClientError('RabbitMQ publish')(
-        error instanceof Error ? error : new Error(`${queue}: ${String(error)}`),
-      ),
+    applications: applications(),
+    chats: chats(),
+    queues: commandQueues(),
+    publishWaitMs: PUBLISH_WAIT_MS,
+  }),
+);
+export const relay = /* @__PURE__ */ lazy(() =>
+  createRelay({
+    outbox: outbox(),
+    publisher: publisher(),
+    messages: messages(),
+    queues: commandQueues(),
+    // A command waits a little longer each time than the delay: twice as long at most.
+    longestDeferralMs: 2 * maxDeferrals() * RETRY_DELAY_MS,
+    now: now(),
   }),
 );
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));

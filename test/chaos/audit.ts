@@ -36,8 +36,14 @@ const withRedis = async <Result>(url: string, work: (redis: Redis) => Promise<Re
 export const findUnrest = async (urls: Urls): Promise<string[]> => {
   const unrest: string[] = [];
   await withRedis(urls.REDIS_URL, async (redis) => {
-    const run = /run_id:(\w+)/.exec(await redis.info('server'))?.[1];
-    if ((await redis.hget(keys.state, 'run')) !== run) unrest.push('the gate before numbering is closed');
+    const info = await redis.info();
+    const [run, replication] = ['run_id', 'master_replid'].map(
+      (field) => new RegExp(`^${field}:(\\w+)`, 'm').exec(info)?.[1],
+    );
+    if ((await redis.hexists(keys.state, `run:${run}:${replication}`)) === 0)
+      unrest.push('the gate before numbering is closed');
+    if ((await redis.hexists(keys.state, 'verifying')) === 1)
+      unrest.push('counters are still being compared with MySQL');
     for (const queue of commandQueues) {
       const left = await redis.xlen(keys.outbox(queue));
       if (left > 0) unrest.push(`${left} in the outbox of ${queue}`);

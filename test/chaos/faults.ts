@@ -205,6 +205,16 @@ export const faults: readonly Fault[] = [
       }),
   },
   {
+    name: 'flush-redis',
+    what: 'FLUSHALL on Redis, with commands on the way',
+    losesKeys: true,
+    inject: ({ system, sleep, redisGoes, pace }) =>
+      whileMysqlHangs({ system, sleep }, Math.min(pace.outageMs, 4_000) / 2, async () => {
+        redisGoes();
+        await withRedis(system, (redis) => redis.flushall());
+      }),
+  },
+  {
     name: 'rollback-redis',
     what: 'Redis rolled back to an older copy of its disk',
     losesKeys: true,

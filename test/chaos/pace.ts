@@ -15,8 +15,6 @@ export type Pace = {
   /** Commands in a batch with poison. */
   batch: number;
   wholeWithinMs: number;
-  /** For the recovery of counters; undefined: only after all writers have their answers, and then at once. */
-  graceSeconds: number | undefined;
 };
 
 export const shortPace: Pace = {
@@ -28,7 +26,6 @@ export const shortPace: Pace = {
   kills: 2,
   batch: 1_000,
   wholeWithinMs: 60_000,
-  graceSeconds: undefined,
 };
 
 export const longPace: Pace = {
@@ -40,5 +37,4 @@ export const longPace: Pace = {
   kills: 5,
   batch: 1_000,
   wholeWithinMs: 120_000,
-  graceSeconds: 12,
 };

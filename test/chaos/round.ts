@@ -52,7 +52,6 @@ export class Arena {
     await this.#signIn();
     const ledger = this.#ledger;
     const before = { accepted: ledger.accepted, refused: ledger.refused, unanswered: ledger.unanswered };
-    const { schedule } = this.#system;
     let lossBegan = Number.POSITIVE_INFINITY;
     let mayLag = false;
     const workload = new Workload({
@@ -68,7 +67,6 @@ export class Arena {
     const landings: Landing[] = [];
     let poison = 0;
     let healedAt: number;
-    schedule.graceSeconds = pace.graceSeconds;
     workload.start();
     try {
       await delay(pace.beforeMs);
@@ -92,8 +90,6 @@ export class Arena {
     } finally {
       await workload.stop();
     }
-    // No request runs any more: recovery need not wait for any.
-    schedule.graceSeconds = pace.graceSeconds ?? 0;
     const lossEnded = performance.now();
     const mayRepeat = ({ firstSentAt, lastSentAt }: Creation) =>
       lastSentAt >= lossBegan && firstSentAt <= lossEnded;

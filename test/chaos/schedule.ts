@@ -8,10 +8,6 @@ const RUN_MS = 30_000;
 
 /** Scheduled functions, run in this process: environments of their own, beside those of `sls offline`. */
 export class Schedule {
-  /**
-   * For recoverCounters. Undefined: not now. Less than the 12 s that stand in the function only while no request runs.
-   */
-  graceSeconds: number | undefined;
   /** The last report or error of each, for who waits in vain. */
   readonly last = new Map<string, string>();
   readonly #stopped = new AbortController();
@@ -33,10 +29,8 @@ export class Schedule {
       }
     };
     this.#loops = [
-      loop('relayOutbox', relay.handler as Handler, () => ({ olderThanSeconds: 3, againAfterSeconds: 10 })),
-      loop('recoverCounters', recover.handler as Handler, () =>
-        this.graceSeconds === undefined ? undefined : { graceSeconds: this.graceSeconds },
-      ),
+      loop('relayOutbox', relay.handler as Handler, () => ({ olderThanSeconds: 3 })),
+      loop('recoverCounters', recover.handler as Handler, () => ({})),
       loop('syncCounts', sync.handler as Handler, () => ({})),
     ];
   }

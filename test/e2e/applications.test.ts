@@ -34,12 +34,23 @@ describe('POST /applications', () => {
       by.post<{ token: string }>('/applications', { name }, key).then(({ body }) => body.token);
     const first = await create(client);
     expect(await create(client)).toBe(first);
-    expect(await create(client, 'The key counts, not the body')).toBe(first);
     expect(await create(other)).not.toBe(first);
     const { items } = await readAll<Application>(client, '/applications?limit=100');
     expect(items.filter(({ token }) => token === first)).toEqual([
       { token: first, name: 'Once', chatsCount: 0 },
     ]);
+  });
+
+  it('refuses a key that was used for another request, on this route and on any other', async () => {
+    const key = { 'idempotency-key': randomUUID() };
+    const { body } = await client.post<{ token: string }>('/applications', { name: 'Once' }, key);
+    for (const [path, request] of [
+      ['/applications', { name: 'Another' }],
+      [`/applications/${body.token}/chats`, { title: 'Another' }],
+    ] as const) {
+      expect((await client.post(path, request, key)).status).toBe(422);
+    }
+    expect((await client.get(`/applications/${body.token}`)).body).toMatchObject({ chatsCount: 0 });
   });
 
   it('creates one for many requests with one key at once', async () => {

@@ -40,7 +40,7 @@ describe('POST /applications/{token}/chats', () => {
     ]);
   });
 
-  it('creates one for the same Idempotency-Key, user and application', async () => {
+  it('creates one for the same Idempotency-Key and user, and refuses the key for another application', async () => {
     const [token, another] = [await createApplication(client), await createApplication(client)];
     const key = { 'idempotency-key': randomUUID() };
     const create = (by: Client, of: string) =>
@@ -49,7 +49,8 @@ describe('POST /applications/{token}/chats', () => {
     expect((await create(client, token)).body).toEqual({ chatNumber: 1 });
     expect((await create(other, token)).body).toEqual({ chatNumber: 2 });
     expect(await createChat(client, another)).toBe(1);
-    expect((await create(client, another)).body).toEqual({ chatNumber: 2 });
+    expect((await create(client, another)).status).toBe(422);
+    expect((await client.get(`/applications/${another}`)).body).toMatchObject({ chatsCount: 1 });
     expect((await client.get(`/applications/${token}`)).body).toMatchObject({ chatsCount: 2 });
   });
 });

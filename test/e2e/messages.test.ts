@@ -41,15 +41,16 @@ describe('POST …/messages', () => {
     ]);
   });
 
-  it('sends one for the same Idempotency-Key, user and chat', async () => {
+  it('sends one for the same Idempotency-Key and user, and refuses the key for another message', async () => {
     await createChat(client, token);
     const key = { 'idempotency-key': `k~!${randomUUID()}` };
-    const send = (by: Client, to: string) => by.post(to, { body: 'once' }, key).then((reply) => reply.body);
+    const send = (by: Client, to: string, body = 'once') =>
+      by.post(to, { body }, key).then((reply) => (reply.status === 200 ? reply.body : reply.status));
     expect(await send(client, path)).toEqual({ messageNumber: 1 });
     expect(await send(client, path)).toEqual({ messageNumber: 1 });
     expect(await send(other, path)).toEqual({ messageNumber: 2 });
-    await createMessage(client, token, 2, 'first here');
-    expect(await send(client, messagesPath(token, 2))).toEqual({ messageNumber: 2 });
+    expect(await send(client, path, 'another text')).toBe(422);
+    expect(await send(client, messagesPath(token, 2))).toBe(422);
     expect((await client.get<Listed[]>(path)).body).toHaveLength(2);
   });
 

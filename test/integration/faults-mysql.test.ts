@@ -141,16 +141,17 @@ const thrownBack = async (queue: Queue, times: number, work: () => Promise<unkno
 };
 const rename = (name: string) =>
   system.services
-    .acceptance()
-    .applicationUpdate({ token, name, date: new Date().toISOString() }, system.userId, system.userId);
+    .submit()
+    .applicationUpdate({ token, name, callerId: system.userId, creatorId: system.userId });
 const edit = (messageNumber: number, body: string) =>
-  system.services
-    .acceptance()
-    .messageUpdate(
-      { token, chatNumber, messageNumber, body, date: new Date().toISOString() },
-      system.userId,
-      system.userId,
-    );
+  system.services.submit().messageUpdate({
+    token,
+    chatNumber,
+    messageNumber,
+    body,
+    callerId: system.userId,
+    senderId: system.userId,
+  });
 
 describe('a server that was demoted', { timeout: 60_000 }, () => {
   test('read-only for all: every kind of command is thrown back, and applied once afterwards', async () => {

@@ -3,6 +3,7 @@ import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createKeys } from '#lib/redis/keys.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
 let system: System;
@@ -216,12 +217,14 @@ describe('Redis', { timeout: 60_000 }, () => {
     await eventually(() =>
       expect(system.accept.message(token, chatNumber)).rejects.toMatchObject({
         message: expect.stringContaining('numbers are being recovered'),
-        retryAfterSeconds: 5,
+        retryAfterSeconds: 1,
       }),
     );
     expect(await found()).toEqual(upTo(5));
     expect(await shown()).toEqual(upTo(5));
-    await system.invoke('recoverCounters', { graceSeconds: 0 });
+    await eventually(async () =>
+      expect(await system.invoke('recoverCounters')).toMatchObject({ gate: 'open' }),
+    );
     expect(await system.accept.message(token, chatNumber)).toBe(6);
     await whole(6);
     expect(await found()).toEqual(upTo(6));
@@ -374,7 +377,7 @@ describe('OpenSearch', { timeout: 90_000 }, () => {
     const connection = await connect(system.stack.urls.RABBITMQ_URL);
     try {
       // Something is on its way to the index meanwhile.
-      await redis.zadd('outbox:index-message', 7, `${token}:9:9`);
+      await redis.zadd(createKeys().indexOutbox, 7, `${token}:9:9`);
       const channel = await connection.createConfirmChannel();
       channel.sendToQueue('index-message', Buffer.from('{"not": "a message"}'), { messageId: '5' });
       await channel.waitForConfirms();
@@ -383,10 +386,10 @@ describe('OpenSearch', { timeout: 90_000 }, () => {
       expect(await system.invoke('deadLetters', { queue: 'index-message' })).toMatchObject({
         'index-message': { held: 1, letters: [{ id: '5', reason: expect.stringContaining('malformed') }] },
       });
-      expect(await redis.zscore('outbox:index-message', `${token}:9:9`)).toBe('7');
+      expect(await redis.zscore(createKeys().indexOutbox, `${token}:9:9`)).toBe('7');
     } finally {
       await connection.close();
-      await redis.zrem('outbox:index-message', `${token}:9:9`).finally(() => redis.disconnect());
+      await redis.zrem(createKeys().indexOutbox, `${token}:9:9`).finally(() => redis.disconnect());
     }
     await system.invoke('deadLetters', { action: 'discard', queue: 'index-message' });
     await whole(3);

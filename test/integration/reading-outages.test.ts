@@ -8,7 +8,6 @@ import {
   createMessageCommand,
 } from '#lib/contracts/commands.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
-import { createAcceptor } from '#lib/redis/acceptor.ts';
 import { createRedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
 import { createDirectory } from '#lib/redis/directory.ts';
@@ -16,7 +15,8 @@ import { createRecentMessages } from '#lib/redis/recent-messages.ts';
 import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { type RunningService, type Stack, silentReport, startServices } from '../../local/services/index.ts';
-import { openStores, runOf, type Stores } from '../support/stores.ts';
+import { acceptingOn } from '../support/accepting.ts';
+import { openGateOf, openStores, type Stores } from '../support/stores.ts';
 
 /*
  * Servers of this file's own: they are killed, frozen and filled.
@@ -56,18 +56,20 @@ const persist = async (accepted: (string | undefined)[]) => {
 /** What was accepted, and everything that came of it. */
 const send = async (chatNumber: number, count: number) => {
   for (let i = 0; i < count; i += 1) {
-    const { command } = await stores.acceptor.message(
-      { token, chatNumber, senderId: ana, senderName: 'ana', body: `m${i + 1}`, date },
-      { callerId: ana, target: `${chatNumber}` },
-    );
+    const body = `m${i + 1}`;
+    const { command } = await stores.acceptor.message({
+      token,
+      chatNumber,
+      senderId: ana,
+      senderName: 'ana',
+      body,
+      date,
+    });
     await persist([command]);
   }
 };
 const newChat = async () => {
-  const { result, command } = await stores.acceptor.chat(
-    { token, creatorId: ana, title: 'title', date },
-    { callerId: ana, target: '' },
-  );
+  const { result, command } = await stores.acceptor.chat({ token, creatorId: ana, title: 'title', date });
   const chat = createChatCommand.schema.parse(JSON.parse(command ?? ''));
   await stores.chats.insert([chat]);
   await stores.outbox.settleChats([chat], []);
@@ -116,10 +118,7 @@ beforeAll(async () => {
     }),
   });
   [ana = 0] = await stores.addUsers('ana');
-  const { command } = await stores.acceptor.application(
-    { token, name: 'name', creatorId: ana, date },
-    { callerId: ana, target: '' },
-  );
+  const { command } = await stores.acceptor.application({ token, name: 'name', creatorId: ana, date });
   await stores.applications.insert([createApplicationCommand.schema.parse(JSON.parse(command ?? ''))]);
 }, 120_000);
 afterAll(async () => {
@@ -177,10 +176,7 @@ describe('a window', () => {
     const count = 700;
     const accepted = await Promise.all(
       from(count, count).map(() =>
-        stores.acceptor.message(
-          { ...chat, senderId: ana, senderName: 'ana', body: 'b', date },
-          { callerId: ana, target: '' },
-        ),
+        stores.acceptor.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
       ),
     );
     const { conversation } = readers();
@@ -217,10 +213,7 @@ describe('a window', () => {
     const count = 1_200;
     await Promise.all(
       from(count, count).map(() =>
-        stores.acceptor.message(
-          { ...chat, senderId: ana, senderName: 'ana', body: 'b', date },
-          { callerId: ana, target: '' },
-        ),
+        stores.acceptor.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
       ),
     );
     const { conversation } = readers();
@@ -252,10 +245,13 @@ describe('with MySQL killed', () => {
       ).rejects.toMatchObject(notFound);
       await expect(chatDirectory.get(token, warm.chatNumber)).rejects.toMatchObject(unavailable);
       expect(await applicationDirectory.get(token)).toMatchObject({ token, name: 'name' });
-      const { result } = await stores.acceptor.message(
-        { ...warm, senderId: ana, senderName: 'ana', body: 'meanwhile', date },
-        { callerId: ana, target: '' },
-      );
+      const { result } = await stores.acceptor.message({
+        ...warm,
+        senderId: ana,
+        senderName: 'ana',
+        body: 'meanwhile',
+        date,
+      });
       expect((await conversation.page(warm, { skip: 0, count: 1 }))[0]).toMatchObject({
         messageNumber: result,
         body: 'meanwhile',
@@ -278,7 +274,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
     const impatient = createRedisClient(stack.urls.REDIS_URL, { timeoutMs: 400, onError: () => undefined });
     onTestFinished(() => impatient.close());
     const { conversation, chatDirectory, applicationDirectory } = readers(impatient);
-    const acceptor = createAcceptor({ client: impatient, keys: stores.keys });
+    const acceptor = acceptingOn({ client: impatient, keys: stores.keys });
     const pages = async () => {
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 11 }))).toEqual(from(size, 11));
       expect(await numbersOf(conversation.page(chat, { skip: 35, count: 11 }))).toEqual(from(5, 5));
@@ -297,10 +293,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
       ).rejects.toMatchObject(unavailable);
       // A frozen server may take it later: an answer that never came promises nothing.
       await expect(
-        acceptor.message(
-          { ...other, senderId: ana, senderName: 'ana', body: 'b', date },
-          { callerId: ana, target: '' },
-        ),
+        acceptor.message({ ...other, senderId: ana, senderName: 'ana', body: 'b', date }),
       ).rejects.toMatchObject(unavailable);
     } finally {
       await bringBack();
@@ -308,7 +301,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
     await answers(redis, () => stores.redis.ping());
     await answers(redis, async () => (await impatient.connection()).redis.ping());
     await pages();
-    await stores.counters.openGate(await runOf(stores.redis));
+    await openGateOf(stores.gate);
     await pages();
     queries = 0;
     await pages();
@@ -320,10 +313,7 @@ describe('with Redis at its maxmemory', () => {
   test('no write is taken, nor half of one; reads go on, and what is stored leaves', async () => {
     const chat = await newChat();
     const accept = () =>
-      stores.acceptor.message(
-        { ...chat, senderId: ana, senderName: 'ana', body: 'b', date },
-        { callerId: ana, target: '' },
-      );
+      stores.acceptor.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date });
     const { command } = await accept();
     const { keys } = stores;
     const everything = async () => {

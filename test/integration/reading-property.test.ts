@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { createAcceptance } from '#lib/chat/acceptance.ts';
 import { createConversation } from '#lib/chat/conversation.ts';
+import { createSubmit } from '#lib/chat/submit.ts';
 import type { Consumer } from '#lib/consumer/consumer-handler.ts';
 import {
   type CreateMessage,
@@ -13,10 +13,11 @@ import {
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
+import { createAcceptor } from '#lib/redis/acceptor.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { persistMessageUpdate } from '../../functions/consumers/persist-message-update.ts';
 import { updateMessage } from '../../functions/http/messages/update-message.ts';
-import { openStores, runOf, type Stores } from '../support/stores.ts';
+import { openGateOf, openStores, type Stores } from '../support/stores.ts';
 
 /*
  * A chat is a set of messages; everything else (windows, outboxes, rows, the order in which they agree) is how. So the
@@ -157,10 +158,7 @@ beforeAll(async () => {
   users = await stores.addUsers(...NAMES);
   const creatorId = users[0] ?? 0;
   const date = new Date(BASE_MS).toISOString();
-  await stores.acceptor.application(
-    { token, name: token, creatorId, date },
-    { callerId: creatorId, target: '' },
-  );
+  await stores.acceptor.application({ token, name: token, creatorId, date });
   await stores.applications.insert([{ token, name: token, creatorId, dateMs: BASE_MS, commandId: 1 }]);
 });
 afterAll(() => stores?.close());
@@ -168,10 +166,7 @@ afterAll(() => stores?.close());
 const newChat = async (): Promise<number> => {
   const creatorId = users[0] ?? 0;
   const date = new Date(BASE_MS).toISOString();
-  const { result, command } = await stores.acceptor.chat(
-    { token, creatorId, date },
-    { callerId: creatorId, target: '' },
-  );
+  const { result, command } = await stores.acceptor.chat({ token, creatorId, date });
   await stores.chats.insert([createChatCommand.schema.parse(JSON.parse(command ?? ''))]);
   return result;
 };
@@ -188,7 +183,7 @@ const shown = ({ messageNumber, senderName, body, createdAtMs, editedAtMs }: Sho
 /** One chat as it is told to clients, and everything that may happen to it. */
 const createRun = async () => {
   const chat = { token, chatNumber: await newChat() };
-  const { redis, keys, counters, acceptor, messages, outbox, recentMessages, chats } = stores;
+  const { client, redis, keys, gate, recoveryState, messages, outbox, recentMessages, chats } = stores;
   const truth = new Map<number, Message>();
   const creates: CreateMessage[] = [];
   const edits: UpdateMessage[] = [];
@@ -197,23 +192,21 @@ const createRun = async () => {
     words += 1;
     return `${words}:`.padEnd(big ? BIG : 5, '界');
   };
-  const acceptance = createAcceptance({
-    acceptor,
+  const submit = createSubmit({
+    acceptor: createAcceptor({ client, keys }),
     publisher: {
-      publish: async (publications) => {
-        for (const { queue, content } of publications) {
-          if (queue === 'create-message')
-            creates.push(createMessageCommand.schema.parse(JSON.parse(String(content))));
-          else edits.push(updateMessageCommand.schema.parse(JSON.parse(String(content))));
-        }
+      publishCommand: async (queue, { content }) => {
+        if (queue === 'create-message') creates.push(createMessageCommand.schema.parse(JSON.parse(content)));
+        else edits.push(updateMessageCommand.schema.parse(JSON.parse(content)));
       },
-      declare: async () => [],
-      depth: async () => ({ ready: 0, retry: 0, dead: 0, consumers: 0 }),
-      ping: async () => undefined,
     },
+    gate,
+    numbers: recoveryState,
+    askForRecovery: () => undefined,
     onUnpublished: (_queue, error) => {
       throw error;
     },
+    now: Date.now,
   });
   const conversation = createConversation({ recentMessages, messages, chats });
   /** Looks without building a window, so that looking changes nothing. */
@@ -266,25 +259,35 @@ const createRun = async () => {
   let builders = 0;
   let open = true;
   const reopen = async () => {
-    await counters.openGate(await runOf(redis));
+    await openGateOf(gate);
+    open = true;
+  };
+  const close = async () => {
+    await redis.hdel(keys.state, `run:${(await client.connection()).server}`);
+    open = false;
+  };
+  /** A recovery found that consumers had handled a later command than Redis knows. */
+  const reopenAfterLoss = async () => {
+    await close();
+    await openGateOf(gate, Number(await redis.hget(keys.state, 'clock')) + 1);
     open = true;
   };
 
   const create = async ({ by, atMs, big }: { by: number; atMs: number; big: boolean }) => {
     const user = users[by] ?? 0;
-    const command = {
+    const message = {
       ...chat,
       senderId: user,
       senderName: NAMES[by] ?? '',
       body: body(big),
-      date: new Date(atMs).toISOString(),
+      createdAtMs: atMs,
     };
     try {
-      const messageNumber = await acceptance.message(command, { callerId: user, target: 'messages' });
+      const messageNumber = await submit.message(message);
       expect(open).toBe(true);
       expect(messageNumber).toBe(truth.size + 1);
       const { commandId = 0 } = creates.at(-1) ?? {};
-      truth.set(messageNumber, { ...command, messageNumber, createdAtMs: atMs, version: commandId });
+      truth.set(messageNumber, { ...message, messageNumber, version: commandId });
     } catch (error) {
       if (open || !isKnownError(error, 'unavailable')) throw error;
     }
@@ -309,7 +312,7 @@ const createRun = async () => {
             idempotency: undefined,
             clientAddress: '127.0.0.1',
           },
-          { acceptance, messages, now: Date.now },
+          { submit, messages },
         ).then(
           () => 'done',
           (error: unknown) => (isKnownError(error) ? error.code : Promise.reject(error)),
@@ -348,12 +351,9 @@ const createRun = async () => {
         }
         return;
       case 'new epoch':
-        return reopen();
+        return reopenAfterLoss();
       case 'close gate':
-        if (!open) return reopen();
-        await redis.hdel(keys.state, 'run');
-        open = false;
-        return;
+        return open ? close() : reopen();
       case 'foreign create': {
         const command = createMessageCommand.schema.parse({
           ...chat,
@@ -419,18 +419,25 @@ const createRun = async () => {
     }
   };
 
-  return { act, check, reopen };
+  /** As the next run finds it: open, and all counters compared. */
+  const tidy = async () => {
+    await reopen();
+    const { verifying } = await gate.status();
+    if (verifying !== undefined) await gate.noteWalked(undefined, verifying.lost);
+  };
+
+  return { act, check, tidy };
 };
 
 const follow = async (steps: Step[], salt: number) => {
-  const { act, check, reopen } = await createRun();
+  const { act, check, tidy } = await createRun();
   try {
     for (const [i, step] of steps.entries()) {
       await act(step);
       await check(salt + i);
     }
   } finally {
-    await reopen();
+    await tidy();
   }
 };
 

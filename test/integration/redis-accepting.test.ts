@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest';
-import { createAcceptor } from '#lib/redis/acceptor.ts';
+import { limits } from '#lib/domain/limits.ts';
 import { createRedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
+import { createGate } from '#lib/redis/gate.ts';
 import { createKeys } from '#lib/redis/keys.ts';
 import { createOutbox } from '#lib/redis/outbox.ts';
 import { syncCounts } from '../../functions/scheduled/sync-counts.ts';
-import { openDirect, runOf } from '../support/stores.ts';
+import { acceptingOn } from '../support/accepting.ts';
+import { openDirect, openGateOf } from '../support/stores.ts';
 
 const url = inject('urls').REDIS_URL;
 const date = '2026-01-01T00:00:00.000Z';
@@ -19,11 +21,13 @@ const redis = await openDirect(client);
 const newCell = async ({ open = true } = {}) => {
   const keys = createKeys(`${inject('names').keyPrefix}${randomUUID()}:`);
   const counters = createCounters({ client, keys });
-  if (open) await counters.openGate(await runOf(redis));
+  const gate = createGate({ client, keys });
+  if (open) await openGateOf(gate);
   return {
     keys,
     counters,
-    acceptor: createAcceptor({ client, keys }),
+    gate,
+    acceptor: acceptingOn({ client, keys }),
     outbox: createOutbox({ client, keys }),
   };
 };
@@ -31,19 +35,16 @@ type Cell = Awaited<ReturnType<typeof newCell>>;
 
 const ana = 7;
 const token = 'app';
-const by = (callerId: number, target: string, idempotencyKey?: string) => ({
-  callerId,
-  target,
-  idempotencyKey,
-});
+const by = (key: string | undefined, fingerprint: string) =>
+  key === undefined ? undefined : { key, fingerprint };
 const application = ({ acceptor }: Pick<Cell, 'acceptor'>, of = token, key?: string) =>
-  acceptor.application({ token: of, name: of, creatorId: ana, date }, by(ana, 'applications', key));
+  acceptor.application({ token: of, name: of, creatorId: ana, date }, by(key, 'an application'));
 const chat = ({ acceptor }: Pick<Cell, 'acceptor'>, of = token, key?: string) =>
-  acceptor.chat({ token: of, creatorId: ana, date }, by(ana, `chats of ${of}`, key));
+  acceptor.chat({ token: of, creatorId: ana, date }, by(key, `a chat of ${of}`));
 const message = ({ acceptor }: Pick<Cell, 'acceptor'>, chatNumber = 1, key?: string, body = 'b') =>
   acceptor.message(
     { token, chatNumber, senderId: ana, senderName: 'ana', body, date },
-    by(ana, `messages of ${chatNumber}`, key),
+    by(key, `${body} in ${chatNumber}`),
   );
 const edit = (
   { acceptor }: Pick<Cell, 'acceptor'>,
@@ -76,7 +77,7 @@ describe('accepting', () => {
       for (const other of others) other.close();
     });
     const acceptors = others.map((other) => ({
-      acceptor: createAcceptor({ client: other, keys: cell.keys }),
+      acceptor: acceptingOn({ client: other, keys: cell.keys }),
     }));
     const messages = await Promise.all(acceptors.flatMap((each) => oneToN(100).map(() => message(each))));
     expect(inOrder(messages.map(({ result }) => result))).toEqual(oneToN(300));
@@ -101,22 +102,39 @@ describe('accepting', () => {
     );
   });
 
-  test('answers a repeated key with the first answer and hands nothing on again', async () => {
+  test('answers a repeated key with the first answer, and with the command while it is on its way', async () => {
     const cell = await newCell();
     const first = await application(cell, 'one', 'key');
-    expect(await application(cell, 'two', 'key')).toEqual({ result: first.result, command: undefined });
+    expect(await application(cell, 'two', 'key')).toEqual(first);
     await application(cell);
-    const chats = await Promise.all(oneToN(20).map(() => chat(cell, token, 'key')));
+    const chats = await Promise.all(oneToN(20).map(() => chat(cell, token, 'of a chat')));
     expect(new Set(chats.map(({ result }) => result))).toEqual(new Set([1]));
-    expect(chats.filter(({ command }) => command !== undefined)).toHaveLength(1);
-    const messages = await Promise.all(oneToN(20).map(() => message(cell, 1, 'key')));
+    expect(new Set(chats.map(({ command }) => command)).size).toBe(1);
+    const messages = await Promise.all(oneToN(20).map(() => message(cell, 1, 'of a message')));
     expect(new Set(messages.map(({ result }) => result))).toEqual(new Set([1]));
-    expect(messages.filter(({ command }) => command !== undefined)).toHaveLength(1);
+    const { commandId } = JSON.parse(messages[0]?.command ?? '');
+    await cell.outbox.settleMessages([
+      { token, chatNumber: 1, messageNumber: 1, commandId, createdAtMs: 0, version: commandId },
+    ]);
+    expect(await message(cell, 1, 'of a message')).toMatchObject({ result: 1, command: undefined });
     const other = await cell.acceptor.message(
       { token, chatNumber: 1, senderId: 8, senderName: 'bo', body: 'b', date },
-      by(8, 'messages of 1', 'key'),
+      by('of a message', 'b in 1'),
     );
     expect(other.result).toBe(2);
+  });
+
+  test('refuses a key that the user has used for another request, on any route', async () => {
+    const cell = await newCell();
+    await application(cell, token, 'key');
+    await chat(cell, token, 'of a chat');
+    const before = await everything(cell.keys);
+    const reused = { code: 'unprocessable' };
+    await expect(chat(cell, token, 'key')).rejects.toMatchObject(reused);
+    await expect(message(cell, 1, 'key')).rejects.toMatchObject(reused);
+    await expect(message(cell, 9, 'of a chat')).rejects.toMatchObject(reused);
+    await expect(chat(cell, 'another', 'of a chat')).rejects.toMatchObject(reused);
+    expect(await everything(cell.keys)).toEqual(before);
   });
 
   test('refuses what it cannot number, and writes nothing', async () => {
@@ -222,7 +240,7 @@ describe('a connection that dies before the answer, or leads to the wrong server
     await application(cell);
     await chat(cell);
     const { proxy, client: own } = await unreliable();
-    const acceptor = createAcceptor({ client: own, keys: cell.keys });
+    const acceptor = acceptingOn({ client: own, keys: cell.keys });
     for (const number of oneToN(5)) {
       await own.connection();
       proxy.cut = true;
@@ -238,7 +256,7 @@ describe('a connection that dies before the answer, or leads to the wrong server
     await application(cell);
     await chat(cell);
     const { proxy, sockets, client: own } = await unreliable();
-    const acceptor = createAcceptor({ client: own, keys: cell.keys });
+    const acceptor = acceptingOn({ client: own, keys: cell.keys });
     expect((await message({ acceptor })).result).toBe(1);
     // The name leads to another server now; the old one lives on, and keeps its connections.
     for (const socket of sockets) proxy.demoted.add(socket);
@@ -247,47 +265,168 @@ describe('a connection that dies before the answer, or leads to the wrong server
 });
 
 describe('the gate', () => {
-  test('is closed on a server that knows nothing, and tells since when', async () => {
+  const serverOf = async () => (await client.connection()).server;
+
+  test('is closed on a server that knows nothing', async () => {
     const cell = await newCell({ open: false });
-    await expect(application(cell)).rejects.toMatchObject({ code: 'unavailable' });
-    await expect(chat(cell)).rejects.toMatchObject({ code: 'unavailable' });
-    await expect(message(cell)).rejects.toMatchObject({ code: 'unavailable' });
-    await expect(edit(cell, 1)).rejects.toMatchObject({ code: 'unavailable' });
-    const gate = await cell.counters.gate();
-    expect(gate).toMatchObject({ open: false, run: await runOf(redis) });
-    expect(await cell.counters.openGate('another run')).toBe('restarted');
-    expect((await cell.counters.gate()).open).toBe(false);
-    expect(await cell.counters.openGate(await runOf(redis))).toBe('open');
+    await expect(application(cell)).rejects.toMatchObject({ message: 'closed' });
+    await expect(chat(cell)).rejects.toMatchObject({ message: 'closed' });
+    await expect(message(cell)).rejects.toMatchObject({ message: 'closed' });
+    await expect(edit(cell, 1)).rejects.toMatchObject({ message: 'closed' });
+    await expect(cell.acceptor.applicationUpdate({ token, name: 'n', date }, ana)).rejects.toMatchObject({
+      message: 'closed',
+    });
+    expect(await everything(cell.keys)).toEqual([]);
+    expect(await cell.counters.read([{ token }])).toEqual(['unknown']);
+    expect((await cell.gate.status()).isOpen).toBe(false);
+    await openGateOf(cell.gate);
+    expect((await cell.gate.status()).isOpen).toBe(true);
     expect((await application(cell)).result).toBe(token);
   });
 
-  test('closes when the server is another run than it was opened for, and when it lost everything', async () => {
+  test('is open for one run of the server only, and after a loss for none', async () => {
     const cell = await newCell();
     await application(cell);
-    await redis.hset(cell.keys.state, 'run', 'the run before');
-    await expect(chat(cell)).rejects.toMatchObject({ code: 'unavailable' });
-    await cell.counters.openGate(await runOf(redis));
+    await redis.hdel(cell.keys.state, `run:${await serverOf()}`);
+    await redis.hset(cell.keys.state, 'run:the run before', 1);
+    await expect(chat(cell)).rejects.toMatchObject({ message: 'closed' });
+    await openGateOf(cell.gate);
+    expect(await redis.hexists(cell.keys.state, 'run:the run before')).toBe(0);
     expect((await chat(cell)).result).toBe(1);
     await redis.del(cell.keys.state, cell.keys.applicationCounter(token));
-    await expect(chat(cell)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(chat(cell)).rejects.toMatchObject({ message: 'closed' });
   });
 
-  test('counters are raised and never lowered', async () => {
-    const { counters } = await newCell();
+  test('is opened by the latest attempt only, and by none that Redis has lost', async () => {
+    const { gate, keys } = await newCell({ open: false });
+    const [one, other] = [await gate.attempt(), await gate.attempt()];
+    expect(await one.begin(1)).toBe('begun');
+    expect(await other.begin(2)).toBe('busy');
+    await redis.hset(keys.state, 'attempt-at', 1);
+    expect(await other.begin(2)).toBe('begun');
+    expect(await one.isCurrent(1)).toBe(false);
+    expect(await one.open(1, 0)).toBe('superseded');
+    await redis.del(keys.state);
+    expect(await other.open(2, 0)).toBe('superseded');
+    expect(await other.begin(3)).toBe('begun');
+    expect(await other.open(3, 0)).toBe('open');
+    expect(await one.begin(4)).toBe('open');
+  });
+
+  test('tells whether it is open in the epoch of a command', async () => {
+    const cell = await newCell();
+    const { epoch } = await application(cell);
+    expect(await cell.gate.isOpenIn(epoch)).toBe(true);
+    expect(await cell.gate.isOpenIn('7777')).toBe(false);
+    await redis.del(cell.keys.state);
+    expect(await cell.gate.isOpenIn(epoch)).toBe(false);
+    await openGateOf(cell.gate);
+    expect(await cell.gate.isOpenIn(epoch)).toBe(false);
+  });
+
+  test('asks for a recovery once in a while', async () => {
+    const { gate } = await newCell();
+    const answers = await Promise.all(oneToN(10).map(() => gate.isFirstToAsk()));
+    expect(answers.filter(Boolean)).toHaveLength(1);
+  });
+});
+
+describe('after a loss', () => {
+  /** Redis has an older copy, or nothing: consumers have handled a command that it does not know. */
+  const lose = async ({ gate, keys }: Cell): Promise<string> => {
+    await redis.hdel(keys.state, `run:${(await client.connection()).server}`);
+    await openGateOf(gate, Number((await redis.hget(keys.state, 'clock')) ?? 0) + 1);
+    return (await redis.hget(keys.state, 'verifying')) ?? '';
+  };
+
+  test('ids go on above everything that was handled', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await redis.hdel(cell.keys.state, `run:${(await client.connection()).server}`);
+    const witness = Date.now() * 1000 + 60_000_000;
+    await openGateOf(cell.gate, witness);
+    const { command } = await application(cell, 'next');
+    expect(JSON.parse(command ?? '').commandId).toBe(witness + 1);
+  });
+
+  test('a counter is used only once it was compared with MySQL', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    await message(cell);
+    const lost = await lose(cell);
+    const unverified = { message: 'unverified' };
+    await expect(chat(cell)).rejects.toMatchObject(unverified);
+    await expect(message(cell)).rejects.toMatchObject(unverified);
+    await expect(message(cell, 9)).rejects.toMatchObject(unverified);
+    await expect(edit(cell, 1)).rejects.toMatchObject(unverified);
+    await expect(cell.acceptor.applicationUpdate({ token, name: 'n', date }, ana)).rejects.toMatchObject(
+      unverified,
+    );
+    expect(await cell.counters.read([{ token }, { token, chatNumber: 9 }])).toEqual(['unknown', 'unknown']);
+    expect(await cell.gate.verify({ token, chatNumber: 1 }, 5, lost)).toBe('verified');
+    expect((await message(cell)).result).toBe(6);
+    // MySQL knows nothing of it, and Redis has it: it is on its way.
+    expect(await cell.gate.verify({ token }, undefined, lost)).toBe('verified');
+    expect((await chat(cell)).result).toBe(2);
+    expect((await message(cell, 2)).result).toBe(1);
+    expect(await cell.gate.verify({ token, chatNumber: 9 }, undefined, lost)).toBe('missing');
+    expect(await cell.gate.verify({ token: 'stored' }, 0, lost)).toBe('verified');
+    expect((await chat(cell, 'stored')).result).toBe(1);
+    expect((await application(cell, 'new')).result).toBe('new');
+    expect((await chat(cell, 'new')).result).toBe(1);
+  });
+
+  test('what was compared for an earlier loss does not count for a later one', async () => {
+    const cell = await newCell();
+    await application(cell);
+    const first = await lose(cell);
+    expect(await cell.gate.verify({ token }, 3, first)).toBe('verified');
+    const second = await lose(cell);
+    expect(await cell.gate.verify({ token }, 4, first)).toBe('closed');
+    expect(await cell.gate.raise([{ token, count: 4 }], first)).toBeUndefined();
+    expect(await cell.gate.noteWalked(undefined, first)).toBe(false);
+    await expect(chat(cell)).rejects.toMatchObject({ message: 'unverified' });
+    expect(await cell.gate.verify({ token }, 8, second)).toBe('verified');
+    expect((await chat(cell)).result).toBe(9);
+  });
+
+  test('counters are raised and never lowered, and all are trusted when all were compared', async () => {
+    const cell = await newCell();
+    await application(cell);
+    const lost = await lose(cell);
     const chatOne = { token, chatNumber: 1 };
-    expect(
-      await counters.raise([
-        { token, count: 5 },
-        { ...chatOne, count: 9 },
-      ]),
-    ).toBe(2);
-    expect(
-      await counters.raise([
-        { token, count: 4 },
-        { ...chatOne, count: 10 },
-      ]),
-    ).toBe(1);
-    expect(await counters.read([{ token }, chatOne, { token: 'none' }])).toEqual([5, 10, undefined]);
+    const raise = (ofApplication: number, ofChat: number) =>
+      cell.gate.raise(
+        [
+          { token, count: ofApplication },
+          { ...chatOne, count: ofChat },
+        ],
+        lost,
+      );
+    expect(await raise(5, 9)).toBe(2);
+    expect(await raise(4, 10)).toBe(1);
+    const walked = { reservations: 1, applications: 2, chats: 3 };
+    expect(await cell.gate.noteWalked(walked, lost)).toBe(true);
+    expect(await cell.gate.status()).toEqual({ isOpen: true, verifying: { lost, walked } });
+    expect(await cell.gate.noteWalked(undefined, lost)).toBe(true);
+    expect(await cell.gate.status()).toEqual({ isOpen: true, verifying: undefined });
+    expect(await cell.counters.read([{ token }, chatOne, { token: 'none' }])).toEqual([5, 10, 'missing']);
+    const dirty = await cell.counters.dirty('chats', { until: Date.now() + 1_000, skip: 0, count: 10 });
+    expect(dirty).toEqual([{ ...chatOne, count: 10 }]);
+  });
+});
+
+describe('numbers near their end', () => {
+  test('are refused before one is given that cannot be stored', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    await redis.set(cell.keys.chatCounter(token, 1), limits.number - 2);
+    expect((await message(cell)).result).toBe(limits.number - 1);
+    await expect(message(cell)).rejects.toMatchObject({ code: 'conflict' });
+    await redis.set(cell.keys.applicationCounter(token), limits.number - 1);
+    await expect(chat(cell)).rejects.toMatchObject({ code: 'conflict' });
   });
 });
 
@@ -371,11 +510,11 @@ describe('settling what another program sent', () => {
     expect(dirty).toContainEqual({ token, chatNumber: 3, count: 9 });
   });
 
-  test('makes no parent of what was set aside', async () => {
+  test('makes no parent of a dead command', async () => {
     const cell = await newCell();
     await cell.outbox.settleApplications('create-application', [], [named]);
     await cell.outbox.settleChats([], [{ ...named, chatNumber: 3 }]);
     await cell.outbox.settleMessages([{ ...named, chatNumber: 3, messageNumber: 8, createdAtMs: 0 }]);
-    expect(await cell.counters.read([{ token }, { token, chatNumber: 3 }])).toEqual([undefined, undefined]);
+    expect(await cell.counters.read([{ token }, { token, chatNumber: 3 }])).toEqual(['missing', 'missing']);
   });
 });

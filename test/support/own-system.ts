@@ -35,6 +35,7 @@ const consumerFiles = {
   'create-message': () => import('../../functions/consumers/persist-message.ts'),
   'update-message': () => import('../../functions/consumers/persist-message-update.ts'),
   'index-message': () => import('../../functions/consumers/index-message.ts'),
+  'recover-counters': () => import('../../functions/scheduled/recover-counters.ts'),
 } as const;
 export type Queue = keyof typeof consumerFiles;
 const isQueue = (name: string): name is Queue => name in consumerFiles;
@@ -122,7 +123,7 @@ export const startSystem = async (
 
   const vhost = decodeURIComponent(new URL(stack.urls.RABBITMQ_URL).pathname.slice(1)) || '/';
   const stopping = new Set<() => Promise<void>>();
-  /** Feeds consumer functions from their queues, all that have their servers where none are named. @returns ends that */
+  /** Feeds functions from their queues; where none are named, all consumers that have their servers. @returns ends that */
   const consume = async (...queues: Queue[]): Promise<() => Promise<void>> => {
     const broker = createBroker({
       url: new URL(stack.urls.RABBITMQ_URL),
@@ -197,34 +198,17 @@ export const startSystem = async (
   /** Writes as the HTTP functions accept them, all by one user. */
   const accept = {
     application: (name = 'app'): Promise<string> =>
-      services.acceptance().application(
-        {
-          token: randomUUID().replaceAll('-', ''),
-          name,
-          creatorId: userId,
-          date: new Date().toISOString(),
-        },
-        { callerId: userId, target: 'applications' },
-      ),
-    chat: (token: string): Promise<number> =>
-      services
-        .acceptance()
-        .chat(
-          { token, creatorId: userId, date: new Date().toISOString() },
-          { callerId: userId, target: `${token}/chats` },
-        ),
+      services.submit().application({ name, creatorId: userId }),
+    chat: (token: string): Promise<number> => services.submit().chat({ token, creatorId: userId }),
     message: (token: string, chatNumber: number, body = `message ${++sequence}`): Promise<number> =>
-      services.acceptance().message(
-        {
-          token,
-          chatNumber,
-          senderId: userId,
-          senderName: 'Ada',
-          body,
-          date: new Date().toISOString(),
-        },
-        { callerId: userId, target: `${token}/${chatNumber}` },
-      ),
+      services.submit().message({
+        token,
+        chatNumber,
+        senderId: userId,
+        senderName: 'Ada',
+        body,
+        createdAtMs: Date.now(),
+      }),
     messages: async (token: string, chatNumber: number, count: number): Promise<number[]> => {
       const numbers: number[] = [];
       // Not more at once than one environment's clients take within their time.

@@ -9,13 +9,14 @@ import { createMessages } from '#lib/mysql/messages.ts';
 import { type Migration, migrate } from '#lib/mysql/migrations.ts';
 import { createRecoveryState } from '#lib/mysql/recovery-state.ts';
 import { createUsers } from '#lib/mysql/users.ts';
-import { createAcceptor } from '#lib/redis/acceptor.ts';
 import { createRedisClient, type RedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
 import { createDirectory } from '#lib/redis/directory.ts';
+import { createGate, type Gate } from '#lib/redis/gate.ts';
 import { createKeys } from '#lib/redis/keys.ts';
 import { createOutbox } from '#lib/redis/outbox.ts';
 import { createRecentMessages } from '#lib/redis/recent-messages.ts';
+import { acceptingOn } from './accepting.ts';
 
 const ignore = () => undefined;
 
@@ -41,9 +42,14 @@ export const createOwnDatabase = async (url: string, name: string) => {
   return { url: own.href, remove: () => statement(`DROP DATABASE IF EXISTS ${identifier}`) };
 };
 
-/** The run id that the gate is opened for. */
-export const runOf = async (redis: Redis): Promise<string> =>
-  /run_id:(\w+)/.exec(await redis.info('server'))?.[1] ?? '';
+let epochs = 0;
+
+/** Opens the gate as a recovery does that found nothing lost, or that the witness lies ahead of Redis. */
+export const openGateOf = async (gate: Gate, witness = 0): Promise<void> => {
+  const attempt = await gate.attempt();
+  epochs += 1;
+  if ((await attempt.begin(epochs)) === 'begun') await attempt.open(epochs, witness);
+};
 
 /** A connection of the test's own to the server that the client writes to; it connects again after a restart. */
 export const openDirect = async (client: RedisClient): Promise<Redis> => {
@@ -75,8 +81,8 @@ export const openStores = async (
   const keys = createKeys(`${keyPrefix}${name}-${randomUUID()}:`);
   const client = createRedisClient(urls.REDIS_URL, { timeoutMs, keyPrefix: keys.prefix, onError: ignore });
   const redis = await openDirect(client);
-  const counters = createCounters({ client, keys });
-  await counters.openGate(await runOf(redis));
+  const gate = createGate({ client, keys });
+  await openGateOf(gate);
   const seen = through(database);
   return {
     ...own,
@@ -85,8 +91,9 @@ export const openStores = async (
     /** For what the test itself looks at. */
     redis,
     keys,
-    counters,
-    acceptor: createAcceptor({ client, keys }),
+    counters: createCounters({ client, keys }),
+    gate,
+    acceptor: acceptingOn({ client, keys }),
     directory: createDirectory({ client, keys }),
     outbox: createOutbox({ client, keys }),
     recentMessages: createRecentMessages({ client, keys }),

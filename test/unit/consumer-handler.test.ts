@@ -58,7 +58,6 @@ const createWorld = ({ passedEpoch = 0, maxDeferrals = 3 } = {}) => {
         forgotten.push(...ids);
       },
     }),
-    counters: () => ({ passBarrier: async () => undefined, noteDeferral: async () => undefined }),
     maxDeferrals: () => maxDeferrals,
   });
   return { consumerHandler, steps, published, recorded, passed, forgotten };

@@ -1,24 +1,16 @@
-import { randomBytes } from 'node:crypto';
-import type { Acceptance } from '#lib/chat/acceptance.ts';
+import type { Submit } from '#lib/chat/submit.ts';
 import { createApplication as contract } from '#lib/contracts/applications.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { acceptance, now } from '#lib/runtime/services.ts';
+import { submit } from '#lib/runtime/services.ts';
 
-type Uses = { acceptance: Acceptance; now: () => number };
+type Uses = { submit: Pick<Submit, 'application'> };
 
+/** Names a new application by a token and submits it; it is stored later. */
 export const createApplication = async (
-  { input, caller, idempotency }: Request<typeof contract>,
-  { acceptance, now }: Uses,
+  { input: { name }, caller, idempotency }: Request<typeof contract>,
+  { submit }: Uses,
 ) => ({
-  token: await acceptance.application(
-    {
-      token: randomBytes(18).toString('base64url'),
-      name: input.name,
-      creatorId: caller.id,
-      date: new Date(now()).toISOString(),
-    },
-    { callerId: caller.id, target: 'applications', idempotencyKey: idempotency?.key },
-  ),
+  token: await submit.application({ name, creatorId: caller.id }, idempotency),
 });
 
-export const handler = httpHandler(contract, createApplication, { acceptance, now });
+export const handler = httpHandler(contract, createApplication, { submit });

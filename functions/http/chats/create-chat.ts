@@ -1,23 +1,16 @@
-import type { Acceptance } from '#lib/chat/acceptance.ts';
+import type { Submit } from '#lib/chat/submit.ts';
 import { createChat as contract } from '#lib/contracts/chats.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { acceptance, now } from '#lib/runtime/services.ts';
+import { submit } from '#lib/runtime/services.ts';
 
-type Uses = { acceptance: Acceptance; now: () => number };
+type Uses = { submit: Pick<Submit, 'chat'> };
 
+/** Numbers a new chat and submits it; it is stored later. */
 export const createChat = async (
   { input: { token, title }, caller, idempotency }: Request<typeof contract>,
-  { acceptance, now }: Uses,
+  { submit }: Uses,
 ) => ({
-  chatNumber: await acceptance.chat(
-    {
-      token,
-      creatorId: caller.id,
-      ...(title === undefined ? {} : { title }),
-      date: new Date(now()).toISOString(),
-    },
-    { callerId: caller.id, target: `applications/${token}/chats`, idempotencyKey: idempotency?.key },
-  ),
+  chatNumber: await submit.chat({ token, title, creatorId: caller.id }, idempotency),
 });
 
-export const handler = httpHandler(contract, createChat, { acceptance, now });
+export const handler = httpHandler(contract, createChat, { submit });

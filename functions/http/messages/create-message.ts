@@ -1,15 +1,16 @@
-import type { Acceptance } from '#lib/chat/acceptance.ts';
+import type { Submit } from '#lib/chat/submit.ts';
 import { createMessage as contract } from '#lib/contracts/messages.ts';
 import { badInput } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { acceptance, now } from '#lib/runtime/services.ts';
+import { now, submit } from '#lib/runtime/services.ts';
 
-type Uses = { acceptance: Acceptance; now: () => number };
+type Uses = { submit: Pick<Submit, 'message'>; now: () => number };
 
+/** Numbers a new message and submits it; readers see it at once, it is stored later. */
 export const createMessage = async (
   { input: { token, chatNumber, body, createdAt }, caller, idempotency }: Request<typeof contract>,
-  { acceptance, now }: Uses,
+  { submit, now }: Uses,
 ) => {
   const nowMs = now();
   const createdAtMs = createdAt === undefined ? nowMs : Date.parse(createdAt);
@@ -18,23 +19,8 @@ export const createMessage = async (
       { path: 'createdAt', message: 'Must lie between 1970-01-01T00:00:00Z and 24 hours from now' },
     ]);
   }
-  return {
-    messageNumber: await acceptance.message(
-      {
-        token,
-        chatNumber,
-        senderId: caller.id,
-        senderName: caller.name,
-        body,
-        date: new Date(createdAtMs).toISOString(),
-      },
-      {
-        callerId: caller.id,
-        target: `applications/${token}/chats/${chatNumber}/messages`,
-        idempotencyKey: idempotency?.key,
-      },
-    ),
-  };
+  const message = { token, chatNumber, senderId: caller.id, senderName: caller.name, body, createdAtMs };
+  return { messageNumber: await submit.message(message, idempotency) };
 };
 
-export const handler = httpHandler(contract, createMessage, { acceptance, now });
+export const handler = httpHandler(contract, createMessage, { submit, now });

@@ -1,19 +1,20 @@
 import { getHealth as contract } from '#lib/contracts/system.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { counters, database, messageIndex, publisher } from '#lib/runtime/services.ts';
+import { counters, database, gate, messageIndex, publisher } from '#lib/runtime/services.ts';
 
 type Pinged = { ping: () => Promise<unknown> };
 type Uses = {
   database: Pinged;
   publisher: Pinged;
   messageIndex: () => Pinged;
-  counters: Pinged & { gate: () => Promise<{ open: boolean }> };
+  counters: Pinged;
+  gate: { status: () => Promise<{ isOpen: boolean }> };
 };
 
 export const getHealth = async (
   _request: Request<typeof contract>,
-  { database, publisher, messageIndex, counters }: Uses,
+  { database, publisher, messageIndex, counters, gate }: Uses,
 ) => {
   const up = async (ask: () => Promise<unknown>): Promise<'up' | 'down'> => {
     try {
@@ -27,7 +28,7 @@ export const getHealth = async (
     up(() => counters.ping()),
     up(() => publisher.ping()),
     up(async () => messageIndex().ping()),
-    up(async () => (await counters.gate()).open),
+    up(async () => (await gate.status()).isOpen),
   ]);
   const parts = { mysql, redis, rabbitmq, opensearch, numbering };
   const down = Object.entries(parts).filter(([, state]) => state === 'down');
@@ -46,4 +47,5 @@ export const handler = httpHandler(contract, getHealth, {
   // Made inside the check: where search is not configured, that is what is to be told.
   messageIndex: () => messageIndex,
   counters,
+  gate,
 });

@@ -1,0 +1,214 @@
+import { randomBytes } from 'node:crypto';
+import { notFound, unavailable } from '#lib/domain/errors.ts';
+import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import type { Acceptor } from '#lib/redis/acceptor.ts';
+import type { Idempotency, Outcome } from '#lib/redis/commands/accept.ts';
+import type { CounterOf, Gate } from '#lib/redis/gate.ts';
+
+/**
+ * How long a request waits for the broker's confirm. An unconfirmed command is accepted all the same: it lies in the
+ * outbox, from where the relay publishes it.
+ */
+export const PUBLISH_WAIT_MS = 1_000;
+/** A counter may be lost again while it is being compared with MySQL. */
+const TRIES = 3;
+
+const closed = () =>
+  unavailable('The numbers are being recovered after a loss; writes will be taken again soon.', undefined, 1);
+const lostMeanwhile = () =>
+  unavailable('The numbers were lost while this write was taken; it may or may not have been.', undefined, 1);
+
+type Uses = {
+  acceptor: Acceptor;
+  publisher: Pick<Publisher, 'publishCommand'>;
+  gate: Pick<Gate, 'isOpenIn' | 'verify'>;
+  numbers: Pick<RecoveryState, 'highestChatNumber' | 'highestMessageNumber'>;
+  /** Starts a recovery; returns at once. */
+  askForRecovery: () => void;
+  onUnpublished: (queue: string, error: unknown) => void;
+  now: () => number;
+};
+
+/**
+ * Takes writes: a number and a place in the outbox first, then on to RabbitMQ, and a last look at the gate. All throw
+ * not-found, forbidden, unprocessable (an Idempotency-Key of another request), conflict (no number is left) and
+ * unavailable (after which the write may or may not have been taken).
+ */
+export const createSubmit = ({
+  acceptor,
+  publisher,
+  gate,
+  numbers,
+  askForRecovery,
+  onUnpublished,
+  now,
+}: Uses) => {
+  /** Compares the counter that a write needs with MySQL, before its first use since Redis lost something. */
+  const verify = async (what: string, of: CounterOf, lost: string): Promise<void> => {
+    const count =
+      of.chatNumber === undefined
+        ? await numbers.highestChatNumber(of.token)
+        : await numbers.highestMessageNumber(of.token, of.chatNumber);
+    if ((await gate.verify(of, count, lost)) === 'missing') throw notFound(what);
+  };
+
+  const accept = async (
+    what: string,
+    counter: CounterOf,
+    attempt: () => Promise<Outcome>,
+  ): Promise<Extract<Outcome, { kind: 'accepted' | 'unknown' }>> => {
+    for (let left = TRIES; left > 0; left -= 1) {
+      const outcome = await attempt();
+      if (outcome.kind === 'accepted' || outcome.kind === 'unknown') return outcome;
+      if (outcome.kind === 'closed') {
+        askForRecovery();
+        throw closed();
+      }
+      await verify(what, counter, outcome.lost);
+    }
+    throw closed();
+  };
+
+  /** An open socket proves nothing: Redis may have lost everything since it answered. */
+  const confirm = async (epoch: string): Promise<void> => {
+    if (await gate.isOpenIn(epoch)) return;
+    askForRecovery();
+    throw lostMeanwhile();
+  };
+
+  /** @returns the answer; undefined when only MySQL knows the creator */
+  const submit = async (
+    queue: string,
+    what: string,
+    counter: CounterOf,
+    attempt: () => Promise<Outcome>,
+  ): Promise<string | undefined> => {
+    const outcome = await accept(what, counter, attempt);
+    if (outcome.kind === 'unknown') return undefined;
+    const { answer, command, epoch } = outcome;
+    if (command !== undefined) {
+      try {
+        await publisher.publishCommand(queue, command, PUBLISH_WAIT_MS);
+      } catch (error) {
+        onUnpublished(queue, error);
+      }
+    }
+    await confirm(epoch);
+    return answer;
+  };
+
+  const created = async (answer: Promise<string | undefined>): Promise<string> => {
+    const value = await answer;
+    if (value === undefined) throw new Error('A creation has no creator to look up');
+    return value;
+  };
+  const date = () => new Date(now()).toISOString();
+
+  return {
+    /** @returns the application's token */
+    application: (given: { name: string; creatorId: number }, idempotency?: Idempotency): Promise<string> => {
+      const token = randomBytes(18).toString('base64url');
+      const command = { token, ...given, date: date() };
+      return created(
+        submit('create-application', 'application', { token }, () =>
+          acceptor.application(command, idempotency),
+        ),
+      );
+    },
+
+    /** @returns the chat's number */
+    chat: async (
+      { token, title, creatorId }: { token: string; title?: string | undefined; creatorId: number },
+      idempotency?: Idempotency,
+    ): Promise<number> => {
+      const command = { token, creatorId, ...(title === undefined ? {} : { title }), date: date() };
+      const attempt = () => acceptor.chat(command, idempotency);
+      return Number(await created(submit('create-chat', 'application', { token }, attempt)));
+    },
+
+    /** @returns the message's number */
+    message: async (
+      {
+        createdAtMs,
+        ...given
+      }: {
+        token: string;
+        chatNumber: number;
+        senderId: number;
+        senderName: string;
+        body: string;
+        createdAtMs: number;
+      },
+      idempotency?: Idempotency,
+    ): Promise<number> => {
+      const { token, chatNumber } = given;
+      const command = { ...given, date: new Date(createdAtMs).toISOString() };
+      const attempt = () => acceptor.message(command, createdAtMs, idempotency);
+      return Number(await created(submit('create-message', 'chat', { token, chatNumber }, attempt)));
+    },
+
+    /** @param creatorId where MySQL was asked. @returns false when only MySQL knows the creator */
+    applicationUpdate: async ({
+      callerId,
+      creatorId,
+      ...given
+    }: {
+      token: string;
+      name: string;
+      callerId: number;
+      creatorId?: number;
+    }): Promise<boolean> => {
+      const command = { ...given, date: date() };
+      const attempt = () => acceptor.applicationUpdate(command, callerId, creatorId);
+      return (
+        (await submit('update-application', 'application', { token: given.token }, attempt)) !== undefined
+      );
+    },
+
+    /** @param senderId where MySQL was asked. @returns false when only MySQL knows the sender */
+    messageUpdate: async ({
+      callerId,
+      senderId,
+      ...given
+    }: {
+      token: string;
+      chatNumber: number;
+      messageNumber: number;
+      body: string;
+      callerId: number;
+      senderId?: number;
+    }): Promise<boolean> => {
+      const { token, chatNumber } = given;
+      const command = { ...given, date: date() };
+      const attempt = () => acceptor.messageUpdate(command, callerId, senderId);
+      return (await submit('update-message', 'message', { token, chatNumber }, attempt)) !== undefined;
+    },
+  };
+};
+
+export type Submit = ReturnType<typeof createSubmit>;
+
+/** A bell that is rung once in a while, however many writes find the gate closed. */
+const RING_EVERY_MS = 500;
+
+/** Asks the function `recoverCounters` to run; others of the same moment leave it at that. */
+export const createRecoveryBell = ({
+  gate,
+  publisher,
+  onUnpublished,
+}: {
+  gate: Pick<Gate, 'isFirstToAsk'>;
+  publisher: Pick<Publisher, 'askForRecovery'>;
+  onUnpublished: (queue: string, error: unknown) => void;
+}) => {
+  let rungAtMs = Number.NEGATIVE_INFINITY;
+  const ring = async (): Promise<void> => {
+    if (await gate.isFirstToAsk()) await publisher.askForRecovery(PUBLISH_WAIT_MS);
+  };
+  return (): void => {
+    if (performance.now() - rungAtMs < RING_EVERY_MS) return;
+    rungAtMs = performance.now();
+    ring().catch((error: unknown) => onUnpublished('recover-counters', error));
+  };
+};

@@ -1,0 +1,126 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { forbidden, KnownError, notFound, unprocessable } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
+import type { RedisClient } from '../client.ts';
+import { gateLua } from '../gate.lua.ts';
+import type { Keys } from '../keys.ts';
+
+/** What every function of a command file works on. */
+export type Cell = { client: RedisClient; keys: Keys };
+
+/** The client's `Idempotency-Key` and a digest of its request, if it gave a key. */
+export type Idempotency = { key: string; fingerprint: string } | undefined;
+
+/** A command as it is published: the very text that the outbox keeps. */
+type Accepted = { id: string; content: string };
+
+/**
+ * What became of a request.
+ * 'accepted': `answer` is the number or token, `command` what is to be published; a repeated request has none once its
+ * command was stored. `epoch`: the gate must still be open in it when the request is answered.
+ * 'unverified': the parent's counter must be compared with MySQL first, for the epoch `lost`.
+ * 'unknown': the creator is not known here; ask MySQL.
+ */
+export type Outcome =
+  | { kind: 'accepted'; answer: string; epoch: string; command: Accepted | undefined }
+  | { kind: 'closed' }
+  | { kind: 'unverified'; lost: string }
+  | { kind: 'unknown' };
+
+/** Answers of the accepting scripts. */
+export type AcceptReply =
+  | ['accepted', answer: string, id: string, epoch: string]
+  | ['repeated', answer: string, id: string, epoch: string, content: string]
+  | ['unverified', lost: string]
+  | ['closed' | 'missing' | 'forbidden' | 'unknown' | 'reused' | 'full'];
+
+const DAY_SECONDS = 24 * 60 * 60;
+/** Without a key of the client's, only our own second try on another connection has to be known again. */
+const RETRY_SECONDS = 60;
+
+const digestOf = (parts: unknown[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+
+/** The values that tell a repeated request, for `acceptLua`. */
+export const repeatable = ({ keys }: Cell, callerId: number, given: Idempotency) => ({
+  idempotency: keys.idempotency(given === undefined ? randomUUID() : digestOf([callerId, given.key])),
+  fingerprint: given?.fingerprint ?? '',
+  seconds: given === undefined ? RETRY_SECONDS : DAY_SECONDS,
+});
+
+/**
+ * What all accepting scripts share, in Lua. Everything that can refuse comes before the first write, which is the
+ * outbox entry: a script that fails has done nothing.
+ */
+export const acceptLua = /* lua */ `
+${gateLua}
+-- The highest number that a command may have.
+local MAX_NUMBER = ${limits.number - 1}
+-- Microseconds since the epoch, higher at every call: names a command, and is the version of what it writes.
+local function nextId(clock)
+  local id = nowMicros()
+  local last = tonumber(clock or '0')
+  if id <= last then id = last + 1 end
+  return text(id)
+end
+-- Keeps the command as it is published: number, id and epoch are put behind its other fields.
+local function keep(state, outbox, command, id, epoch, fields)
+  command = string.sub(command, 1, -2) .. fields .. ',"commandId":' .. id .. ',"epoch":' .. epoch .. '}'
+  redis.call('XADD', outbox, id .. '-0', 'c', command)
+  redis.call('HSET', state, 'clock', id)
+  return command
+end
+local function remember(idempotency, seconds, fingerprint, answer, id)
+  redis.call('SET', idempotency, fingerprint .. ' ' .. answer .. ' ' .. id, 'EX', seconds)
+end
+-- The first answer to the same request, with the command while it is on its way.
+local function repeated(first, fingerprint, outbox, epoch)
+  local known, answer, id = string.match(first, '^(.-) (%S+) (%d+)$')
+  if known ~= fingerprint then return { 'reused' } end
+  return { 'repeated', answer, id, epoch, fromOutbox(outbox, id) or '' }
+end
+`;
+
+/** Puts the same fields behind the command as `keep` does. */
+const complete = (command: string, fields: string, id: string, epoch: string): string =>
+  `${command.slice(0, -1)}${fields},"commandId":${id},"epoch":${epoch}}`;
+
+/**
+ * @param command the JSON that the script was given
+ * @param fieldsOf what the script put behind its fields, for the number that it gave
+ * @throws not-found, forbidden, unprocessable (the key was used for another request), conflict (no number is left)
+ */
+export const outcomeOf = (
+  what: string,
+  reply: AcceptReply,
+  command: string,
+  fieldsOf: (answer: string) => string,
+): Outcome => {
+  switch (reply[0]) {
+    case 'accepted': {
+      const [, answer, id, epoch] = reply;
+      return {
+        kind: 'accepted',
+        answer,
+        epoch,
+        command: { id, content: complete(command, fieldsOf(answer), id, epoch) },
+      };
+    }
+    case 'repeated': {
+      const [, answer, id, epoch, content] = reply;
+      return { kind: 'accepted', answer, epoch, command: content === '' ? undefined : { id, content } };
+    }
+    case 'unverified':
+      return { kind: 'unverified', lost: reply[1] };
+    case 'closed':
+    case 'unknown':
+      return { kind: reply[0] };
+    case 'missing':
+      throw notFound(what);
+    case 'forbidden':
+      throw forbidden(`Only the creator of the ${what} may change it.`);
+    case 'reused':
+      throw unprocessable('This Idempotency-Key was used for another request.');
+    case 'full':
+      throw new KnownError('conflict', `The ${what} has as many entries as it can number.`);
+  }
+};

@@ -1,0 +1,127 @@
+import { followLua, gateLua } from '../gate.lua.ts';
+import { guarded } from '../guard.ts';
+import { defineScript, expecting, runScript } from '../script.ts';
+import {
+  type AcceptReply,
+  acceptLua,
+  type Cell,
+  type Idempotency,
+  type Outcome,
+  outcomeOf,
+  repeatable,
+} from './accept.ts';
+import { chunks } from './chunks.ts';
+
+const QUEUE = 'create-chat';
+
+/**
+ * Numbers the chat, keeps the command, makes the chat's counter, and notes its title until MySQL has it.
+ * The chat's counter is `<counter>:<number>`: under the same hash tag as the application's.
+ */
+const accept = defineScript(
+  {
+    keys: ['state', 'verified', 'idempotency', 'counter', 'outbox', 'pending', 'dirty'],
+    args: ['server', 'command', 'token', 'fingerprint', 'seconds', 'title'],
+  },
+  /* lua */ `
+${acceptLua}
+local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying'))
+if not epoch then return closed(state, server) end
+local count, first = unpack(redis.call('MGET', counter, idempotency))
+if first then return repeated(first, fingerprint, outbox, epoch) end
+if not isVerified(verifying, verified, token) then return { 'unverified', lost } end
+if not count then return { 'missing' } end
+if tonumber(count) >= MAX_NUMBER then return { 'full' } end
+local number = text(count + 1)
+local id = nextId(clock)
+keep(state, outbox, command, id, epoch, ',"chatNumber":' .. number)
+redis.call('SET', counter, number)
+redis.call('SET', counter .. ':' .. number, 0)
+if verifying then redis.call('SADD', verified, token .. ':' .. number) end
+remember(idempotency, seconds, fingerprint, number, id)
+redis.call('HSET', pending, number, title)
+redis.call('ZADD', dirty, id, token)
+return { 'accepted', number, id, epoch }
+`,
+  expecting<AcceptReply>,
+);
+
+/**
+ * Ends what `accept` keeps. Only a stored chat moves counters: the parent of a dead one may not exist.
+ * May run again for the same commands.
+ */
+const settle = defineScript(
+  {
+    keys: ['outbox', 'dirty'],
+    each: { keys: ['pending', 'counter', 'messageCounter'], args: ['id', 'number', 'token', 'isStored'] },
+  },
+  {
+    before: gateLua + followLua,
+    each: /* lua */ `
+  redis.call('XDEL', outbox, id .. '-0')
+  redis.call('HDEL', pending, number)
+  if isStored == '1' then
+    follow(counter, number, dirty, token)
+    follow(messageCounter, '0')
+  end
+`,
+  },
+);
+
+export type CreateChat = { token: string; creatorId: number; title?: string; date: string };
+
+/**
+ * @returns the chat's number as the answer
+ * @throws not-found (no such application), unprocessable, conflict, unavailable
+ */
+export const acceptChat = (cell: Cell, command: CreateChat, idempotency: Idempotency): Promise<Outcome> => {
+  const { client, keys } = cell;
+  const { token, title = '', creatorId } = command;
+  const json = JSON.stringify(command);
+  const values = {
+    state: keys.state,
+    verified: keys.verified,
+    counter: keys.applicationCounter(token),
+    outbox: keys.outbox(QUEUE),
+    pending: keys.pendingChats(token),
+    dirty: keys.dirtyApplications,
+    command: json,
+    token,
+    title,
+    ...repeatable(cell, creatorId, idempotency),
+  };
+  return guarded(client, async (connection) =>
+    outcomeOf(
+      'application',
+      await runScript(connection, accept, { ...values, server: connection.server }),
+      json,
+      (number) => `,"chatNumber":${number}`,
+    ),
+  );
+};
+
+export type SettledChat = { commandId: number; token: string; chatNumber: number };
+
+/** @throws unavailable: settle them again */
+export const settleChats = async (
+  { client, keys }: Cell,
+  stored: readonly SettledChat[],
+  dead: readonly SettledChat[],
+): Promise<void> => {
+  const item =
+    (isStored: '1' | '') =>
+    ({ commandId, token, chatNumber }: SettledChat) => ({
+      pending: keys.pendingChats(token),
+      counter: keys.applicationCounter(token),
+      messageCounter: keys.chatCounter(token, chatNumber),
+      id: commandId,
+      number: chatNumber,
+      token,
+      isStored,
+    });
+  for (const chunk of chunks([...stored.map(item('1')), ...dead.map(item(''))])) {
+    await guarded(client, (connection) =>
+      runScript(connection, settle, { outbox: keys.outbox(QUEUE), dirty: keys.dirtyApplications }, chunk),
+    );
+  }
+};

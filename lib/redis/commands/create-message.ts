@@ -1,0 +1,234 @@
+import { followLua, gateLua } from '../gate.lua.ts';
+import { guarded } from '../guard.ts';
+import { chatMember } from '../keys.ts';
+import { defineScript, expecting, runScript } from '../script.ts';
+import { windowLua } from '../window.lua.ts';
+import {
+  type AcceptReply,
+  acceptLua,
+  type Cell,
+  type Idempotency,
+  type Outcome,
+  outcomeOf,
+  repeatable,
+} from './accept.ts';
+import { chunks } from './chunks.ts';
+
+const QUEUE = 'create-message';
+
+/**
+ * Numbers the message, keeps the command, and shows the message from now on: among those on the way to MySQL
+ * (`pendingOrder`, `pendingIds`) and in the chat's window, if it lies above the window's floor.
+ */
+const accept = defineScript(
+  {
+    keys: [
+      'state',
+      'verified',
+      'idempotency',
+      'counter',
+      'outbox',
+      'order',
+      'entries',
+      'pendingOrder',
+      'pendingIds',
+      'dirty',
+    ],
+    args: ['server', 'command', 'chat', 'fingerprint', 'seconds', 'createdAtMs'],
+  },
+  /* lua */ `
+${acceptLua}
+${windowLua}
+local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying'))
+if not epoch then return closed(state, server) end
+local count, first = unpack(redis.call('MGET', counter, idempotency))
+if first then return repeated(first, fingerprint, outbox, epoch) end
+if not isVerified(verifying, verified, chat) then return { 'unverified', lost } end
+if not count then return { 'missing' } end
+if tonumber(count) >= MAX_NUMBER then return { 'full' } end
+local number = text(count + 1)
+local id = nextId(clock)
+command = keep(state, outbox, command, id, epoch, ',"messageNumber":' .. number)
+redis.call('SET', counter, number)
+remember(idempotency, seconds, fingerprint, number, id)
+redis.call('ZADD', pendingOrder, createdAtMs, member(number))
+redis.call('HSET', pendingIds, number, id)
+redis.call('ZADD', dirty, id, chat)
+local floor, bytes = windowOf(lost, entries)
+if number == '1' then
+  dropWindow(order, entries)
+  redis.call('HSET', entries, 'epoch', lost or '0', 'floor', '-')
+  floor, bytes = '-', 0
+end
+if floor and isAbove(tonumber(createdAtMs), member(number), floor) then
+  addToWindow(order, entries, bytes, createdAtMs, number, command)
+  if number == '1' then touchWindow(order, entries) end
+end
+return { 'accepted', number, id, epoch }
+`,
+  expecting<AcceptReply>,
+);
+
+/**
+ * Ends what `accept` keeps, and notes what is stored for the index: a message is always in one of the two outboxes until
+ * MySQL and the index have it. `version` is empty for a dead message. Works chat by chat, so that a batch of one chat
+ * costs few calls. May run again for the same commands.
+ */
+const settle = defineScript(
+  {
+    keys: ['state', 'outbox', 'indexOutbox', 'dirty'],
+    each: {
+      keys: ['order', 'entries', 'pendingOrder', 'pendingIds', 'counter'],
+      args: ['id', 'number', 'createdAtMs', 'version', 'chat'],
+    },
+  },
+  {
+    before: /* lua */ `
+${gateLua}
+${followLua}
+${windowLua}
+local lost = redis.call('HGET', state, 'lost')
+local chats, ids, indexed = {}, {}, {}
+`,
+    each: /* lua */ `
+  ids[#ids + 1] = id .. '-0'
+  local of = chats[chat]
+  if not of then
+    of = { order = order, entries = entries, pendingOrder = pendingOrder, pendingIds = pendingIds, counter = counter,
+      highest = -1, numbers = {}, ids = {}, hasDead = false, stored = {} }
+    chats[chat] = of
+  end
+  of.numbers[#of.numbers + 1] = number
+  of.ids[#of.ids + 1] = id
+  if version == '' then
+    of.hasDead = true
+  else
+    of.highest = math.max(of.highest, tonumber(number))
+    of.stored[#of.stored + 1] = { number, tonumber(createdAtMs) }
+    indexed[#indexed + 1] = version
+    indexed[#indexed + 1] = chat .. ':' .. number
+  end
+`,
+    after: /* lua */ `
+local function forgetPending(of)
+  local known, numbers, members = redis.call('HMGET', of.pendingIds, unpack(of.numbers)), {}, {}
+  for i, id in ipairs(of.ids) do
+    if known[i] == id then
+      numbers[#numbers + 1] = of.numbers[i]
+      members[#members + 1] = member(of.numbers[i])
+    end
+  end
+  if #numbers == 0 then return end
+  redis.call('HDEL', of.pendingIds, unpack(numbers))
+  redis.call('ZREM', of.pendingOrder, unpack(members))
+end
+-- A window must not show what will never be stored, nor lack what another program had stored, and one that is being
+-- built may have missed this.
+local function isWrong(of)
+  local floor = windowOf(lost, of.entries)
+  if not floor then return false end
+  if of.hasDead or floor == '+' then return true end
+  for _, message in ipairs(of.stored) do
+    if isAbove(message[2], member(message[1]), floor) and redis.call('HEXISTS', of.entries, message[1]) == 0 then
+      return true
+    end
+  end
+  return false
+end
+redis.call('XDEL', outbox, unpack(ids))
+if #indexed > 0 then redis.call('ZADD', indexOutbox, 'GT', unpack(indexed)) end
+for chat, of in pairs(chats) do
+  if of.highest >= 0 then follow(of.counter, text(of.highest), dirty, chat) end
+  forgetPending(of)
+  if isWrong(of) then dropWindow(of.order, of.entries) end
+end
+return 'OK'
+`,
+  },
+);
+
+export type CreateMessage = {
+  token: string;
+  chatNumber: number;
+  senderId: number;
+  senderName: string;
+  body: string;
+  /** Its createdAt, ISO 8601. */
+  date: string;
+};
+
+/**
+ * @returns the message's number as the answer
+ * @throws not-found (no such chat), unprocessable, conflict, unavailable
+ */
+export const acceptMessage = (
+  cell: Cell,
+  command: CreateMessage,
+  createdAtMs: number,
+  idempotency: Idempotency,
+): Promise<Outcome> => {
+  const { client, keys } = cell;
+  const { token, chatNumber, senderId } = command;
+  const json = JSON.stringify(command);
+  const values = {
+    state: keys.state,
+    verified: keys.verified,
+    counter: keys.chatCounter(token, chatNumber),
+    outbox: keys.outbox(QUEUE),
+    order: keys.windowOrder(token, chatNumber),
+    entries: keys.windowEntries(token, chatNumber),
+    pendingOrder: keys.pendingOrder(token, chatNumber),
+    pendingIds: keys.pendingIds(token, chatNumber),
+    dirty: keys.dirtyChats,
+    command: json,
+    chat: chatMember(token, chatNumber),
+    createdAtMs,
+    ...repeatable(cell, senderId, idempotency),
+  };
+  return guarded(client, async (connection) =>
+    outcomeOf(
+      'chat',
+      await runScript(connection, accept, { ...values, server: connection.server }),
+      json,
+      (number) => `,"messageNumber":${number}`,
+    ),
+  );
+};
+
+/** `version`: of the stored row, which the index is to get; absent when nothing was stored. */
+export type SettledMessage = {
+  token: string;
+  chatNumber: number;
+  messageNumber: number;
+  commandId: number;
+  createdAtMs: number;
+  version?: number;
+};
+
+/** @throws unavailable: settle them again */
+export const settleMessages = async (
+  { client, keys }: Cell,
+  settled: readonly SettledMessage[],
+): Promise<void> => {
+  const values = {
+    state: keys.state,
+    outbox: keys.outbox(QUEUE),
+    indexOutbox: keys.indexOutbox,
+    dirty: keys.dirtyChats,
+  };
+  const items = settled.map(({ token, chatNumber, messageNumber, commandId, createdAtMs, version }) => ({
+    order: keys.windowOrder(token, chatNumber),
+    entries: keys.windowEntries(token, chatNumber),
+    pendingOrder: keys.pendingOrder(token, chatNumber),
+    pendingIds: keys.pendingIds(token, chatNumber),
+    counter: keys.chatCounter(token, chatNumber),
+    id: commandId,
+    number: messageNumber,
+    createdAtMs,
+    version: version ?? '',
+    chat: chatMember(token, chatNumber),
+  }));
+  for (const chunk of chunks(items)) {
+    await guarded(client, (connection) => runScript(connection, settle, values, chunk));
+  }
+};

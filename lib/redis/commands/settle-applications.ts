@@ -1,0 +1,57 @@
+import { followLua, gateLua } from '../gate.lua.ts';
+import { guarded } from '../guard.ts';
+import { defineScript, runScript } from '../script.ts';
+import type { Cell } from './accept.ts';
+import { chunks } from './chunks.ts';
+
+/**
+ * Ends what `create-application` and `update-application` keep: the command leaves the outbox, and the name is kept for
+ * another hour once no command of the application is on the way. May run again for the same commands.
+ * Begins with a removal: a server at its `maxmemory` refuses a script whose first write adds.
+ */
+const settle = defineScript(
+  {
+    keys: ['outbox'],
+    each: { keys: ['application', 'pending', 'counter'], args: ['id', 'token', 'isStored'] },
+  },
+  {
+    before: gateLua + followLua,
+    each: /* lua */ `
+  local wasOurs = redis.call('XDEL', outbox, id .. '-0') == 1
+  if isStored == '1' then follow(counter, '0') end
+  local version = redis.call('HGET', application, 'version')
+  if version and wasOurs then
+    if redis.call('HINCRBY', application, 'pending', -1) <= 0 then redis.call('EXPIRE', application, 3600) end
+  elseif version and tonumber(version) < tonumber(id) then
+    redis.call('DEL', application) -- another program's rename: MySQL knows better
+  end
+  redis.call('ZREM', pending, token)
+`,
+  },
+);
+
+export type SettledApplication = { commandId: number; token: string; creatorId?: number };
+
+/** @param queue of the commands. @throws unavailable: settle them again */
+export const settleApplications = async (
+  { client, keys }: Cell,
+  queue: string,
+  stored: readonly SettledApplication[],
+  dead: readonly SettledApplication[],
+): Promise<void> => {
+  const item =
+    (isStored: '1' | '') =>
+    ({ token, creatorId = 0, commandId }: SettledApplication) => ({
+      application: keys.application(token),
+      pending: keys.pendingApplications(creatorId),
+      counter: keys.applicationCounter(token),
+      id: commandId,
+      token,
+      isStored,
+    });
+  for (const chunk of chunks([...stored.map(item('1')), ...dead.map(item(''))])) {
+    await guarded(client, (connection) =>
+      runScript(connection, settle, { outbox: keys.outbox(queue) }, chunk),
+    );
+  }
+};

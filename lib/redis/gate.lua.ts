@@ -1,0 +1,42 @@
+/**
+ * The gate before numbering, in Lua, for scripts that take the key `state` and the argument `server`.
+ *
+ * `server` names one run of one server, as read on the socket on which the script is sent. `state` is a hash of
+ *   `run:<server>`   the epoch in which numbers may be given on that run; absent while the gate is closed
+ *   `clock`          the last command id that was given, in microseconds
+ *   `lost`           the epoch whose opening found that Redis had lost something; windows and names of before are void
+ *   `behind`         the clock after that opening: MySQL may have newer versions of what commands up to it wrote
+ *   `verifying`      the same epoch, while counters are still being compared with MySQL
+ *   `walked`         how far that comparison has got (JSON)
+ *   `attempt`        the epoch of the recovery under way, and `attempt-at` its last sign of life, in microseconds
+ *   `wants:<server>` a connection to a server without a run id, which found the gate closed
+ */
+export const gateLua = /* lua */ `
+local function text(number) return string.format('%.0f', number) end
+local function nowMicros()
+  local t = redis.call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+-- A connection to a server that tells no run id asks for an opening of its own.
+local function closed(state, server)
+  if string.sub(server, 1, 2) == 'c:' then redis.call('HSET', state, 'wants:' .. server, 1) end
+  return { 'closed' }
+end
+-- Whether a counter may be used: while counters are compared with MySQL only those that were.
+local function isVerified(verifying, verified, member)
+  return not verifying or redis.call('SISMEMBER', verified, member) == 1
+end
+local function fromOutbox(outbox, id)
+  local found = redis.call('XRANGE', outbox, id .. '-0', id .. '-0')
+  return found[1] and found[1][2][2]
+end
+`;
+
+/** What is stored is counted: a number that another program gave, or one redriven, is never given a second time. */
+export const followLua = /* lua */ `
+local function follow(counter, number, dirty, member)
+  if tonumber(redis.call('GET', counter) or '-1') >= tonumber(number) then return end
+  redis.call('SET', counter, number)
+  if dirty then redis.call('ZADD', dirty, text(nowMicros()), member) end
+end
+`;

@@ -1,0 +1,146 @@
+import { gateLua } from './gate.lua.ts';
+import { defineScript, expecting } from './script.ts';
+import { windowLua } from './window.lua.ts';
+
+/** The most that a page takes of what is on the way: messages of its own, and edits of any. */
+export const MAX_PENDING = 1_000;
+
+/** A message that is listed as on the way and is not in the outbox (an operator removed it) is forgotten when it is met. */
+export const pendingLua = /* lua */ `
+local function pendingMessages(pendingOrder, pendingIds, creates, members)
+  local messages, gone = {}, 0
+  for _, m in ipairs(members) do
+    local number = text(tonumber(m))
+    local id = redis.call('HGET', pendingIds, number)
+    local message = id and fromOutbox(creates, id)
+    if message then
+      messages[#messages + 1] = message
+    else
+      redis.call('ZREM', pendingOrder, m)
+      redis.call('HDEL', pendingIds, number)
+      gone = gone + 1
+    end
+  end
+  return messages, gone
+end
+`;
+
+/**
+ * A page of a chat, as far as Redis knows it. Arguments: the cursor's createdAt in ms and padded number ('' '' for the
+ * newest page), what to skip, and how many. Answers
+ *   missing  the chat does not exist
+ *   window   the whole page: message, its edit or '', …
+ *   known / unknown (whether the counter can be trusted), messages on the way, [number, id of its newest pending edit, …]
+ *            or false when there are too many, '1' when the chat has no window
+ *   deep     the page lies below more pending messages than it may take
+ */
+export const readPage = defineScript(
+  {
+    keys: [
+      'state',
+      'verified',
+      'counter',
+      'order',
+      'entries',
+      'pendingOrder',
+      'pendingIds',
+      'pendingEdits',
+      'creates',
+    ],
+    args: ['server', 'chat', 'score', 'mark', 'skip', 'limit'],
+  },
+  /* lua */ `
+${gateLua}
+${windowLua}
+${pendingLua}
+local count = tonumber(limit)
+local epoch, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying'))
+local isKnown = epoch and isVerified(verifying, verified, chat)
+local total = redis.call('GET', counter)
+if isKnown and not total then return { 'missing' } end
+if isKnown and total == '0' then return { 'window', {} } end
+
+-- Members of a sorted set below the cursor, newest first.
+local function below(key, wanted)
+  if score == '' then return redis.call('ZREVRANGE', key, 0, wanted - 1) end
+  local ties = redis.call('ZCOUNT', key, score, score)
+  local found = redis.call('ZREVRANGEBYSCORE', key, score, '-inf', 'WITHSCORES', 'LIMIT', 0, wanted + ties)
+  local members = {}
+  for i = 1, #found, 2 do
+    if #members < wanted and not (tonumber(found[i + 1]) == tonumber(score) and found[i] >= mark) then
+      members[#members + 1] = found[i]
+    end
+  end
+  return members
+end
+
+local floor = epoch and windowOf(lost, entries)
+if floor and floor ~= '+' then
+  local members = below(order, skip + count)
+  if floor == '-' or #members == skip + count then
+    local fields, page = {}, {}
+    for i = skip + 1, #members do
+      local number = text(tonumber(members[i]))
+      fields[#fields + 1] = number
+      fields[#fields + 1] = 'u' .. number
+    end
+    if #fields > 0 then page = redis.call('HMGET', entries, unpack(fields)) end
+    for i, value in ipairs(page) do page[i] = value or '' end
+    touchWindow(order, entries)
+    return { 'window', page }
+  end
+end
+
+local pending, gone
+repeat
+  local members = below(pendingOrder, math.min(skip + count, ${MAX_PENDING} + 1))
+  if #members > ${MAX_PENDING} then return { 'deep' } end
+  pending, gone = pendingMessages(pendingOrder, pendingIds, creates, members)
+until gone == 0
+local edits = redis.call('HLEN', pendingEdits) <= ${MAX_PENDING} and redis.call('HGETALL', pendingEdits)
+return { isKnown and 'known' or 'unknown', pending, edits, epoch and not floor and '1' or '' }
+`,
+  expecting<
+    | ['missing' | 'deep']
+    | ['window', string[]]
+    | ['known' | 'unknown', pending: string[], edits: string[] | null, cold: '1' | '']
+  >,
+);
+
+/**
+ * One message, as far as Redis knows it. Answers missing · known / unknown, message or '', edit or ''. 'unknown': MySQL
+ * may have a newer version, or a message that Redis does not know of.
+ */
+export const readMessage = defineScript(
+  {
+    keys: ['state', 'verified', 'counter', 'entries', 'pendingIds', 'pendingEdits', 'creates', 'updates'],
+    args: ['server', 'chat', 'number'],
+  },
+  /* lua */ `
+${gateLua}
+${windowLua}
+local epoch, lost, verifying, behind = unpack(
+  redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'behind'))
+local isKnown = epoch and isVerified(verifying, verified, chat)
+local message, edit
+if isKnown then
+  local total = redis.call('GET', counter)
+  if not total or tonumber(number) > tonumber(total) then return { 'missing' } end
+end
+if epoch and windowOf(lost, entries) then
+  message, edit = unpack(redis.call('HMGET', entries, number, 'u' .. number))
+end
+if not message then
+  local id = redis.call('HGET', pendingIds, number)
+  message = id and fromOutbox(creates, id)
+  -- An older copy of Redis still has on the way what MySQL may have had since, and edited.
+  if message and behind and tonumber(id) <= tonumber(behind) then isKnown = false end
+end
+if not edit then
+  local id = redis.call('HGET', pendingEdits, number)
+  edit = id and fromOutbox(updates, id)
+end
+return { isKnown and 'known' or 'unknown', message or '', edit or '' }
+`,
+  expecting<['missing'] | ['known' | 'unknown', message: string, edit: string]>,
+);

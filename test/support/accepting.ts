@@ -1,0 +1,51 @@
+import { unavailable } from '#lib/domain/errors.ts';
+import { createAcceptor } from '#lib/redis/acceptor.ts';
+import type { Cell, Idempotency, Outcome } from '#lib/redis/commands/accept.ts';
+import type { CreateApplication } from '#lib/redis/commands/create-application.ts';
+import type { CreateChat } from '#lib/redis/commands/create-chat.ts';
+import type { CreateMessage } from '#lib/redis/commands/create-message.ts';
+import type { UpdateApplication } from '#lib/redis/commands/update-application.ts';
+import type { UpdateMessage } from '#lib/redis/commands/update-message.ts';
+
+/** What was accepted, with the command as it is published; a repeated request has none once it is stored. */
+type Accepted<Result> = { result: Result; command: string | undefined; epoch: string };
+
+const taken = (outcome: Outcome): Accepted<string> | undefined => {
+  switch (outcome.kind) {
+    case 'accepted':
+      return { result: outcome.answer, command: outcome.command?.content, epoch: outcome.epoch };
+    case 'unknown':
+      return undefined;
+    default:
+      throw unavailable(outcome.kind);
+  }
+};
+
+const created = (outcome: Outcome): Accepted<string> => {
+  const accepted = taken(outcome);
+  if (accepted === undefined) throw new Error('A creation has no creator to look up');
+  return accepted;
+};
+const numbered = (outcome: Outcome): Accepted<number> => {
+  const { result, ...accepted } = created(outcome);
+  return { ...accepted, result: Number(result) };
+};
+
+/** The accepting step alone, without a broker: 'unavailable' while the gate is closed. */
+export const acceptingOn = (cell: Cell) => {
+  const acceptor = createAcceptor(cell);
+  return {
+    application: async (command: CreateApplication, idempotency?: Idempotency) =>
+      created(await acceptor.application(command, idempotency)),
+    chat: async (command: CreateChat, idempotency?: Idempotency) =>
+      numbered(await acceptor.chat(command, idempotency)),
+    message: async (command: CreateMessage, idempotency?: Idempotency) =>
+      numbered(await acceptor.message(command, Date.parse(command.date), idempotency)),
+    applicationUpdate: async (command: UpdateApplication, callerId: number, creatorId?: number) =>
+      taken(await acceptor.applicationUpdate(command, callerId, creatorId)),
+    messageUpdate: async (command: UpdateMessage, callerId: number, senderId?: number) =>
+      taken(await acceptor.messageUpdate(command, callerId, senderId)),
+  };
+};
+
+export type Accepting = ReturnType<typeof acceptingOn>;
