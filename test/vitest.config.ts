@@ -4,14 +4,21 @@ import { defineConfig } from 'vitest/config';
 let order = 0;
 const project = (
   name: string,
-  more: { folder?: string; globalSetup?: string[]; timeoutMs?: number } = {},
+  more: {
+    folder?: string;
+    include?: string[];
+    exclude?: string[];
+    globalSetup?: string[];
+    timeoutMs?: number;
+  } = {},
 ) => {
   order += 1;
   return {
     extends: true as const,
     test: {
       name,
-      include: [`${more.folder ?? `test/${name}`}/**/*.test.ts`],
+      include: more.include ?? [`${more.folder ?? `test/${name}`}/**/*.test.ts`],
+      ...(more.exclude === undefined ? {} : { exclude: more.exclude }),
       globalSetup: more.globalSetup ?? [],
       testTimeout: more.timeoutMs ?? 5_000,
       hookTimeout: 120_000,
@@ -35,6 +42,13 @@ export default defineConfig({
         timeoutMs: 30_000,
       }),
       project('integration', { globalSetup: ['test/support/services.ts'], timeoutMs: 30_000 }),
+      // What talks to Redis, once more against a clustered one.
+      project('redis-cluster', {
+        globalSetup: ['test/support/redis-cluster.ts'],
+        include: ['test/integration/redis-*.test.ts', 'test/integration/reading-property.test.ts'],
+        exclude: ['test/integration/redis-failover.test.ts'],
+        timeoutMs: 30_000,
+      }),
       project('e2e', {
         globalSetup: ['test/support/services.ts', 'test/support/api.ts'],
         timeoutMs: 60_000,

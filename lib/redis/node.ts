@@ -56,7 +56,7 @@ export const readInfo = async (redis: Redis): Promise<Map<string, string>> => {
   }
 };
 
-const optionsOf = ({ timeoutMs, ca }: NodeOptions) => ({
+const optionsOf = ({ url, timeoutMs, ca }: NodeOptions) => ({
   lazyConnect: true,
   connectTimeout: timeoutMs,
   // Ends the socket, where `commandTimeout` would only give up a command: a connection that vanished stays silent.
@@ -67,7 +67,7 @@ const optionsOf = ({ timeoutMs, ca }: NodeOptions) => ({
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   enableReadyCheck: false,
-  ...(ca === undefined ? {} : { tls: { ca } }),
+  ...(ca !== undefined && url.startsWith('rediss:') ? { tls: { ca } } : {}),
 });
 
 /** @throws an Error when the server does not answer within twice `timeoutMs`, or refuses the credentials */

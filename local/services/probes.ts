@@ -1,7 +1,7 @@
 import { connect as connectRabbit } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
-import { Failure } from './failure.ts';
+import { Failure, messageOf } from './failure.ts';
 import { type ServiceName, urlVariables } from './types.ts';
 
 const timeoutMs = 3_000;
@@ -69,7 +69,10 @@ const probes: Record<ServiceName, (url: URL) => Promise<string>> = {
     try {
       await redis.connect();
       // While Redis loads its data, it answers INFO but no other command.
-      await redis.exists('probe');
+      await redis.exists('probe').catch((error) => {
+        // A server of a cluster refuses the keys of other servers; the functions find those by themselves.
+        if (!/^(MOVED|CLUSTERDOWN) /.test(messageOf(error))) throw error;
+      });
       const info = await redis.info('server');
       return `${/^valkey_version:/m.test(info) ? 'Valkey' : 'Redis'} ${/^(?:valkey|redis)_version:(\S+)/m.exec(info)?.[1] ?? 'unknown'}`;
     } finally {

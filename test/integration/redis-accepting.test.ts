@@ -14,7 +14,11 @@ import { openDirect, openGateOf } from '../support/stores.ts';
 const url = inject('urls').REDIS_URL;
 const date = '2026-01-01T00:00:00.000Z';
 const ignore = () => undefined;
-const client = createRedisClient(url, { timeoutMs: 10_000, onError: ignore });
+const client = createRedisClient(url, {
+  timeoutMs: 10_000,
+  keyPrefix: inject('names').keyPrefix,
+  onError: ignore,
+});
 const redis = await openDirect(client);
 
 /** A cell of its own on the same server. */
@@ -72,7 +76,9 @@ describe('accepting', () => {
     await application(cell);
     const chats = await Promise.all(oneToN(200).map(() => chat(cell)));
     expect(inOrder(chats.map(({ result }) => result))).toEqual(oneToN(200));
-    const others = oneToN(3).map(() => createRedisClient(url, { timeoutMs: 10_000, onError: ignore }));
+    const others = oneToN(3).map(() =>
+      createRedisClient(url, { timeoutMs: 10_000, keyPrefix: inject('names').keyPrefix, onError: ignore }),
+    );
     onTestFinished(() => {
       for (const other of others) other.close();
     });
@@ -225,7 +231,11 @@ describe('a connection that dies before the answer, or leads to the wrong server
     const address = proxy.server.address();
     const through = new URL(url);
     through.port = String(typeof address === 'object' ? address?.port : '');
-    const own = createRedisClient(through.href, { timeoutMs: 2_000, onError: ignore });
+    const own = createRedisClient(through.href, {
+      timeoutMs: 2_000,
+      keyPrefix: inject('names').keyPrefix,
+      onError: ignore,
+    });
     onTestFinished(() => {
       own.close();
       for (const socket of sockets) socket.destroy();
