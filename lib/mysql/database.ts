@@ -1,6 +1,7 @@
 import { createPool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 import { isKnownError, unavailable } from '#lib/domain/errors.ts';
-import { isDeadlock, isLostConnection, isOutage } from './errors.ts';
+import { isDeadlock, isLostConnection, isOutage, isSilence } from './errors.ts';
+import { createSessions, fromPool } from './sessions.ts';
 
 export type Value = string | number | null;
 export type Row = RowDataPacket;
@@ -19,6 +20,9 @@ export type Database = {
 };
 
 const TRIES = 3;
+
+/** `limitMs`: for each statement of it. */
+type Work<Result> = (connection: PoolConnection, limitMs: number) => Promise<Result>;
 
 /** One value of an `IN` list, one tuple of a multi-row `VALUES`. */
 export const placeholders = (count: number) => Array(count).fill('?').join(', ');
@@ -58,60 +62,39 @@ export const openDatabase = (
     timezone: 'Z',
     flags: ['-FOUND_ROWS'],
   });
-  pool.on('connection', (connection) => {
-    // Backslash escapes are what the client's quoting relies on; strict mode refuses what would be cut off.
-    // Typed as the promise client's, it is the callback client's: the pool emits it as it is underneath.
-    (connection as unknown as { query: (sql: string, done: (error: Error | null) => void) => void }).query(
-      "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', SESSION innodb_lock_wait_timeout = 5",
-      (error) => {
-        if (error) onError(error);
-      },
-    );
-  });
-
+  const sessions = createSessions(timeoutMs);
   const connect = async (): Promise<PoolConnection> => {
-    let timer: NodeJS.Timeout | undefined;
-    const waiting = pool.getConnection();
-    const tooLong = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(
-        () => reject(Object.assign(new Error('No free connection'), { code: 'POOL_WAIT_TIMEOUT' })),
-        timeoutMs,
-      );
-    });
-    try {
-      return await Promise.race([waiting, tooLong]);
-    } catch (error) {
-      waiting.then(
-        (late) => late.release(),
-        () => undefined,
-      );
-      throw error;
-    } finally {
-      clearTimeout(timer);
+    for (;;) {
+      const connection = await fromPool(pool, timeoutMs);
+      // The pool has few connections: when all have vanished, the next one is new.
+      if (await sessions.isUsable(connection)) return connection;
+      connection.destroy();
     }
   };
 
-  const withConnection = async <Result>(
-    work: (connection: PoolConnection) => Promise<Result>,
-  ): Promise<Result> => {
+  const withConnection = async <Result>(work: Work<Result>, limitMs: number): Promise<Result> => {
     const connection = await connect();
     try {
-      const result = await work(connection);
+      const result = await work(connection, limitMs);
+      sessions.answered(connection);
       connection.release();
       return result;
     } catch (error) {
+      if (isSilence(error)) sessions.suspectAll();
       if (isOutage(error)) connection.destroy();
       else connection.release();
       throw error;
     }
   };
 
-  const tried = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+  const tried = async <Result>(work: Work<Result>): Promise<Result> => {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await work();
+        // A first silence may be that of a vanished connection: time is left for another one.
+        return await withConnection(work, attempt === 1 ? timeoutMs / 2 : timeoutMs);
       } catch (error) {
-        const again = isDeadlock(error) ? attempt < TRIES : attempt === 1 && isLostConnection(error);
+        const isLost = isLostConnection(error) || isSilence(error);
+        const again = isDeadlock(error) ? attempt < TRIES : attempt === 1 && isLost;
         if (again) continue;
         if (isKnownError(error)) throw error;
         if (isOutage(error) && error instanceof Error) onError(error);
@@ -121,44 +104,43 @@ export const openDatabase = (
     }
   };
 
-  const on = (
-    run: <Result>(work: (connection: PoolConnection) => Promise<Result>) => Promise<Result>,
-  ): Database => ({
+  const on = (run: <Result>(work: Work<Result>) => Promise<Result>): Database => ({
     select: (sql, values) =>
-      run(async (connection) => {
-        const [rows] = await connection.query<Row[]>({ sql, values: [...values], timeout: timeoutMs });
+      run(async (connection, limitMs) => {
+        const [rows] = await connection.query<Row[]>({ sql, values: [...values], timeout: limitMs });
         return rows;
       }),
     write: (sql, values) =>
-      run(async (connection) => {
+      run(async (connection, limitMs) => {
         const [result] = await connection.query<ResultSetHeader>({
           sql,
           values: [...values],
-          timeout: timeoutMs,
+          timeout: limitMs,
         });
         return result.affectedRows;
       }),
-    onOneConnection: (work) => run((connection) => work(on((inner) => inner(connection)))),
+    onOneConnection: (work) => run((connection, limitMs) => work(on((inner) => inner(connection, limitMs)))),
     transaction: (work) =>
-      run(async (connection) => {
-        const command = (sql: string) => connection.query({ sql, timeout: timeoutMs });
+      run(async (connection, limitMs) => {
+        const command = (sql: string) => connection.query({ sql, timeout: limitMs });
         await command('START TRANSACTION');
         try {
-          const result = await work(on((inner) => inner(connection)));
+          const result = await work(on((inner) => inner(connection, limitMs)));
           await command('COMMIT');
           return result;
         } catch (error) {
           // A connection that cannot roll back must not return to the pool: closing it rolls back.
-          await command('ROLLBACK').catch(() => connection.destroy());
+          if (isSilence(error)) connection.destroy();
+          else await command('ROLLBACK').catch(() => connection.destroy());
           throw error;
         }
       }),
     ping: () =>
-      run(async (connection) => {
-        await connection.query({ sql: 'SELECT 1', timeout: timeoutMs });
+      run(async (connection, limitMs) => {
+        await connection.query({ sql: 'SELECT 1', timeout: limitMs });
       }),
     close: () => pool.end(),
   });
 
-  return on((work) => tried(() => withConnection(work)));
+  return on(tried);
 };

@@ -17,6 +17,9 @@ const lostConnections = new Set([
 ]);
 export const isLostConnection = (error: unknown) => lostConnections.has(codeOf(error));
 
+/** The server did not answer a statement in time: it is slow, or frozen, or the connection has vanished. */
+export const isSilence = (error: unknown) => codeOf(error) === 'PROTOCOL_SEQUENCE_TIMEOUT';
+
 /** The driver's own, of a server that does not answer. */
 const silences = new Set([
   ...lostConnections,

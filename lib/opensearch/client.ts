@@ -1,11 +1,41 @@
-import { Client, errors } from '@opensearch-project/opensearch';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { Client, Connection, errors } from '@opensearch-project/opensearch';
 
-/** @param onRefused is given the error when the server refuses the URL's user or password */
+/** A socket that was idle for longer is not used again: it may have vanished meanwhile. */
+const IDLE_MS = 5_000;
+
+const isSilence = (error: unknown) =>
+  error instanceof errors.TimeoutError || error instanceof errors.RequestAbortedError;
+
+/** One socket fell silent: the idle ones may have vanished with it. */
+const endIdleSockets = ({ freeSockets }: HttpAgent) => {
+  for (const socket of Object.values(freeSockets).flatMap((sockets) => sockets ?? [])) socket.destroy();
+};
+
+/**
+ * @param onRefused is given the error when the server refuses the URL's user or password
+ * @param ca certificate authorities (PEM) to trust instead of Node's own
+ */
 export const connectOpenSearch = (
   node: string,
-  { onRefused }: { onRefused?: (error: Error) => void } = {},
+  { onRefused, ca }: { onRefused?: (error: Error) => void; ca?: string | undefined } = {},
 ): Client => {
-  const client = new Client({ node });
+  const options = { keepAlive: true, timeout: IDLE_MS, scheduling: 'lifo' as const };
+  const agent = node.startsWith('https:')
+    ? new HttpsAgent({ ...options, ...(ca === undefined ? {} : { ca }) })
+    : new HttpAgent(options);
+
+  class WatchedConnection extends Connection {
+    override request(...[params, callback]: Parameters<Connection['request']>) {
+      return super.request(params, (error, response) => {
+        if (isSilence(error)) endIdleSockets(agent);
+        callback(error, response);
+      });
+    }
+  }
+
+  const client = new Client({ node, agent: () => agent, Connection: WatchedConnection });
   client.on('response', (error) => {
     if (error instanceof errors.ResponseError && error.statusCode === 401) onRefused?.(error);
   });
