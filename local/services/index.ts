@@ -23,7 +23,7 @@ import {
 
 export { Failure, messageOf } from './failure.ts';
 export { ownerOf, secretOf, urlsOf } from './folders.ts';
-export { isFree, pickPort } from './ports.ts';
+export { isFree, pickPort, releasePort } from './ports.ts';
 export { asOwned } from './processes.ts';
 export { silentReport, terminalReport } from './report.ts';
 export type { Report, RunningService, ServiceName, Stack, Urls } from './types.ts';

@@ -112,6 +112,25 @@ const pause = (name: ServiceName): Fault => ({
   },
 });
 
+/** No reset and no answer, as when a NAT forgets its connections; new ones work. */
+const swallow = (name: ServiceName): Fault => ({
+  name: `swallow-${name}`,
+  what: `connections to ${name} vanish without a reset, twice`,
+  needs: [name],
+  inject: async ({ system, sleep, pace, redisGoes, found }) => {
+    if (name === 'redis') redisGoes();
+    // The first call may only put the proxies in place.
+    await system.swallow(name);
+    let vanished = 0;
+    for (let i = 0; i < 2; i += 1) {
+      await sleep(pace.outageMs / 2);
+      vanished += await system.swallow(name);
+    }
+    if (vanished === 0) found('stuck', `no function was connected to ${name}`);
+    await sleep(pace.outageMs / 2);
+  },
+});
+
 /** Commands pile up behind a MySQL that does not answer, while `work` is done. */
 const whileMysqlHangs = async (
   { system, sleep }: Pick<Attack, 'system' | 'sleep'>,
@@ -366,4 +385,9 @@ export const faults: readonly Fault[] = [
       system.clearWeather();
     },
   },
+  // Behind the proxies that the slow network has left.
+  swallow('mysql'),
+  swallow('redis'),
+  swallow('rabbitmq'),
+  swallow('opensearch'),
 ];

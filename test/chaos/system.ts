@@ -19,7 +19,13 @@ import { Schedule } from './schedule.ts';
 import { fairWeather, TcpProxy, type Weather } from './tcp-proxy.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
-const urlVariables = ['MYSQL_URL', 'REDIS_URL', 'RABBITMQ_URL', 'OPENSEARCH_URL'] as const;
+const serviceNames = ['mysql', 'redis', 'rabbitmq', 'opensearch'] as const;
+const urlVariableOf = {
+  mysql: 'MYSQL_URL',
+  redis: 'REDIS_URL',
+  rabbitmq: 'RABBITMQ_URL',
+  opensearch: 'OPENSEARCH_URL',
+} as const;
 
 type FunctionEnvironment = Record<string, string>;
 
@@ -32,7 +38,8 @@ export class System {
   readonly #stack: Stack;
   readonly #ports: { http: number; lambda: number };
   #api: ApiProcess | undefined;
-  #proxies: TcpProxy[] = [];
+  /** Between the functions and the servers, where a fault has put them. */
+  readonly #proxies = new Map<ServiceName, TcpProxy>();
 
   private constructor(stack: Stack, ports: { http: number; lambda: number }) {
     this.#stack = stack;
@@ -55,7 +62,7 @@ export class System {
   static async start(report: Report, signal?: AbortSignal): Promise<System> {
     await removeAbandonedStacks('chaos-');
     const environment: NodeJS.ProcessEnv = { ...process.env, LOCAL_SERVICES: 'process' };
-    for (const name of urlVariables) delete environment[name];
+    for (const name of serviceNames) delete environment[urlVariableOf[name]];
     const stack = await startServices({
       stack: `chaos-${process.pid}`,
       environment,
@@ -104,26 +111,35 @@ export class System {
   async killApi(): Promise<void> {
     await this.#api?.kill();
     this.#api = undefined;
-    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
-    this.#proxies = [];
+    await Promise.all([...this.#proxies.values()].map((proxy) => proxy.close()));
+    this.#proxies.clear();
   }
 
   /** Restarts the functions with a network of such weather between them and every server. */
   async startApiBehind(weather: Weather, random: () => number): Promise<void> {
     const environment = { ...this.environment };
-    for (const name of urlVariables) {
-      const url = environment[name];
+    for (const name of serviceNames) {
+      const url = environment[urlVariableOf[name]];
       if (!url) continue;
       const through = await TcpProxy.listen(url, await pickPort(undefined), random);
-      environment[name] = through.url;
+      environment[urlVariableOf[name]] = through.url;
       through.proxy.weather = weather;
-      this.#proxies.push(through.proxy);
+      this.#proxies.set(name, through.proxy);
     }
     await this.startApi(environment);
   }
 
   clearWeather(): void {
-    for (const proxy of this.#proxies) proxy.weather = fairWeather;
+    for (const proxy of this.#proxies.values()) proxy.weather = fairWeather;
+  }
+
+  /** Makes every connection of the functions to a server vanish. @returns how many there were */
+  async swallow(name: ServiceName): Promise<number> {
+    if (this.#proxies.size === 0) {
+      await this.killApi();
+      await this.startApiBehind(fairWeather, Math.random);
+    }
+    return this.#proxies.get(name)?.swallow() ?? 0;
   }
 
   /** RabbitMQ's own command line, on the node of this stack. */

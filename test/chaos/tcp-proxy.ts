@@ -27,6 +27,8 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #random: () => number;
+  /** Connections that work; each is made to vanish by its function. */
+  readonly #vanish = new Map<Socket, () => void>();
 
   private constructor(target: { host: string; port: number }, random: () => number) {
     this.#random = random;
@@ -38,12 +40,18 @@ export class TcpProxy {
         socket.on('error', () => undefined);
         socket.on('close', () => {
           this.#sockets.delete(socket);
+          // The other end of a vanished connection never learns of it.
+          if (!this.#vanish.delete(downstream)) return;
           downstream.destroy();
           upstream.destroy();
         });
       }
-      downstream.pipe(this.#delaying(downstream)).pipe(upstream);
-      upstream.pipe(this.#delaying(downstream)).pipe(downstream);
+      const [there, back] = [this.#delaying(downstream), this.#delaying(downstream)];
+      downstream.pipe(there).pipe(upstream);
+      upstream.pipe(back).pipe(downstream);
+      this.#vanish.set(downstream, () => {
+        for (const stream of [downstream, there, upstream, back]) stream.unpipe().resume();
+      });
     });
   }
 
@@ -61,6 +69,17 @@ export class TcpProxy {
     });
     target.port = String(port);
     return { proxy, url: target.href.replace(/\/$/, '') };
+  }
+
+  /**
+   * Every connection of now vanishes: nothing passes through it any more, nor its end. New ones are as the weather is.
+   * @returns how many there were
+   */
+  swallow(): number {
+    const vanishing = [...this.#vanish.values()];
+    this.#vanish.clear();
+    for (const vanish of vanishing) vanish();
+    return vanishing.length;
   }
 
   async close(): Promise<void> {
