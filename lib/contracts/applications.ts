@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { name as anyName, boundedDepth, examples, paging, token, tooDeep } from './fields.ts';
+import { name as anyName, examples, paging, token, withBoundedDepth } from './fields.ts';
 import { route } from './route.ts';
 
 const name = anyName.meta({ examples: ['Web shop'] });
@@ -55,7 +55,7 @@ export const listApplications = route({
   tag: 'Applications',
   summary: "The caller's own applications, newest first",
   authentication: 'bearer',
-  request: { query: z.strictObject(paging).refine(boundedDepth, tooDeep) },
+  request: { query: withBoundedDepth(z.strictObject(paging)) },
   response: z.array(application).describe('A part of the list'),
   list: true,
   errors: ['bad-input', 'unavailable'],

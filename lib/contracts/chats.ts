@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { examples, numberInPath, paging, title, token } from './fields.ts';
+import { examples, numberInPath, optional, paging, title, token } from './fields.ts';
 import { route } from './route.ts';
 
 const chat = z
@@ -24,7 +24,7 @@ export const createChat = route({
   authentication: 'bearer',
   request: {
     path: z.strictObject({ token }),
-    body: z.strictObject({ title: title.optional() }),
+    body: z.strictObject({ title: optional(title) }),
     bodyOptional: true,
   },
   response: z.object({ chatNumber: z.int().meta({ examples: [1] }) }).describe('The number of the new chat'),

@@ -1,17 +1,33 @@
 import * as z from 'zod';
 import { emailPattern, parseEmailAddress } from '#lib/domain/email-address.ts';
+import { parseInstant } from '#lib/domain/instant.ts';
 import { limits } from '#lib/domain/limits.ts';
+import { faultOfName } from '#lib/domain/text.ts';
 
 /** A lone surrogate has no UTF-8 form: it could not come back as it was sent. */
 const wellFormed = (text: string) => text.isWellFormed();
-const text = (maximum: number) =>
+const notWellFormed = { error: 'Must be well-formed Unicode (no lone surrogate)' };
+/** @param maximum in code points */
+const text = (maximum: number) => z.string().min(1).max(maximum).refine(wellFormed, notWellFormed);
+const visibleName = (maximum: number) =>
   z
     .string()
     .min(1)
     .max(maximum)
-    .refine(wellFormed, { error: 'Must be well-formed Unicode (no lone surrogate)' });
-const visible = (maximum: number) =>
-  text(maximum).refine((value) => value.trim() !== '', { error: 'Must not be blank' });
+    .refine((value) => faultOfName(value) === undefined, {
+      error: ({ input }) => faultOfName(String(input)) ?? 'Is not a name',
+    });
+
+/** A field of a body that may be left out. An explicit `null` counts as left out. */
+export const optional = <Schema extends z.ZodType>(schema: Schema) =>
+  schema.nullish().transform((value) => value ?? undefined);
+
+/** A rule about several fields together. It is asked only when each field fits, so that one fault accuses no other field. */
+export const withRule = <Schema extends z.ZodType>(
+  schema: Schema,
+  holds: (value: z.output<Schema>) => boolean,
+  { path, error }: { path: string[]; error: string },
+): Schema => schema.refine(holds, { path, error, when: ({ issues }) => issues.length === 0 });
 
 /** What the documentation shows: one small conversation throughout. */
 export const examples = {
@@ -26,12 +42,12 @@ export const examples = {
 
 /**
  * A whole number written in a path or a query: no sign, no leading zero, no fraction. Documented as the integer it is.
- * @param initial where it may be left out: what it then is
+ * @param initial its value where it is left out
  */
 const digits = (maximum: number, initial?: number) =>
   z
     .string()
-    .regex(/^[1-9]\d{0,14}$/, { error: 'Must be a whole number, 1 or more' })
+    .regex(/^[1-9]\d{0,14}$/, { error: 'Must be a whole number, 1 or more', abort: true })
     .meta({
       type: 'integer',
       minimum: 1,
@@ -51,8 +67,8 @@ export const number = z
   .max(limits.number)
   .meta({ examples: [1] });
 export const numberInPath = digits(limits.number);
-export const name = visible(limits.name);
-export const title = visible(limits.title).meta({ examples: [examples.title] });
+export const name = visibleName(limits.name);
+export const title = visibleName(limits.title).meta({ examples: [examples.title] });
 export const body = text(limits.body).meta({
   description: 'Kept exactly as it is sent',
   examples: [examples.body],
@@ -72,30 +88,37 @@ export const password = z
   .string()
   .min(limits.passwordMinimum)
   .max(limits.password)
-  .refine(wellFormed, { error: 'Must be well-formed Unicode (no lone surrogate)' })
+  .refine(wellFormed, notWellFormed)
   .meta({ format: 'password', examples: ['correct horse battery staple'] });
-/** ISO 8601 with an offset, to the millisecond. */
-export const instant = z.iso
-  .datetime({ offset: true, error: 'Must be an ISO 8601 date and time with an offset' })
-  .refine((value) => !Number.isNaN(Date.parse(value)), { error: 'Is not a date' });
+/** RFC 3339 in full, and an offset without a colon. Gives the same instant in UTC, to the millisecond. */
+export const instant = z
+  .string()
+  .meta({ format: 'date-time', examples: [examples.createdAt] })
+  .transform((value, context) => {
+    const instantMs = parseInstant(value);
+    if (instantMs !== undefined) return new Date(instantMs).toISOString();
+    context.addIssue('Must be a date and time with an offset (RFC 3339)');
+    return z.NEVER;
+  });
 export const searchText = text(limits.query)
-  .refine((value) => value.trim() !== '', { error: 'Must not be blank' })
+  .regex(/\S/, { error: 'Must not be blank' })
   .meta({ description: 'Words to find; "quoted words" are found as a phrase', examples: ['hello'] });
 
 /** For lists that can be read on by a cursor instead. */
 export const optionalPage = digits(Number.MAX_SAFE_INTEGER)
   .optional()
-  .describe('1 is the first page, which is also what is answered without it');
+  .describe('1 is the first page, which is the answer without it as well');
 
 export const paging = {
   page: digits(Number.MAX_SAFE_INTEGER, 1).default(1).describe('1 is the first page'),
   limit: digits(limits.pageSize, 10).default(10).describe(`Items a page, 1 to ${limits.pageSize}`),
 };
 
-/** Refuses a page so deep that reaching it would cost more than it is worth. */
-export const boundedDepth = ({ page, limit }: { page: number; limit: number }) =>
-  (page - 1) * limit <= limits.skippedRows;
-export const tooDeep = {
-  path: ['page'],
-  error: `Must not skip more than ${limits.skippedRows} items`,
-};
+/** Bounds the rows that a page may skip, since each of them costs time. */
+export const withBoundedDepth = <Schema extends z.ZodType<{ page?: number | undefined; limit: number }>>(
+  schema: Schema,
+): Schema =>
+  withRule(schema, ({ page = 1, limit }) => (page - 1) * limit <= limits.skippedRows, {
+    path: ['page'],
+    error: `Must not skip more than ${limits.skippedRows} items`,
+  });

@@ -1,16 +1,17 @@
 import * as z from 'zod';
 import {
   body,
-  boundedDepth,
   examples,
   instant,
   number,
   numberInPath,
+  optional,
   optionalPage,
   paging,
   searchText,
   token,
-  tooDeep,
+  withBoundedDepth,
+  withRule,
 } from './fields.ts';
 import { route } from './route.ts';
 
@@ -50,9 +51,11 @@ const found = z
   })
   .meta({ id: 'FoundMessage', description: 'A message that matches' });
 
-const sentAt = instant.describe(
-  'When it was written, with an offset, at most 24 hours ahead; kept to the millisecond. The time of acceptance where absent',
-);
+const sentAt = instant
+  .refine((value) => Date.parse(value) >= 0, { error: 'Must not lie before 1970-01-01T00:00:00Z' })
+  .describe(
+    'When it was written, with an offset: from 1970-01-01T00:00:00Z to 24 hours from now; kept to the millisecond. The time of acceptance where absent',
+  );
 
 export const createMessage = route({
   function: 'createMessage',
@@ -63,7 +66,7 @@ export const createMessage = route({
   description:
     'Messages are numbered 1, 2, 3, … in their chat, in the order in which they are accepted. Whoever reads the chat after the answer sees the message; search finds it about a second later.',
   authentication: 'bearer',
-  request: { path: inChat, body: z.strictObject({ body, createdAt: sentAt.optional() }) },
+  request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
   response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
   creates: true,
   errors: ['bad-input', 'not-found', 'unavailable'],
@@ -89,6 +92,13 @@ export const updateMessageByBody = route({
   request: { path: inChat, body: z.strictObject({ messageNumber: number, body }) },
 });
 
+const before = z
+  .string()
+  .min(1)
+  .max(200)
+  .optional()
+  .describe('A cursor from the `Link` header of the page before; instead of `page`');
+
 export const listMessages = route({
   function: 'listMessages',
   method: 'GET',
@@ -100,22 +110,13 @@ export const listMessages = route({
   authentication: 'bearer',
   request: {
     path: inChat,
-    query: z
-      .strictObject({
-        ...paging,
-        page: optionalPage,
-        before: z
-          .string()
-          .min(1)
-          .max(200)
-          .optional()
-          .describe('A cursor from the `Link` header of the page before; instead of `page`'),
-      })
-      .refine(({ page, before }) => page === undefined || before === undefined, {
-        path: ['before'],
-        error: 'Goes instead of page, not with it',
-      })
-      .refine(({ page = 1, limit }) => boundedDepth({ page, limit }), tooDeep),
+    query: withBoundedDepth(
+      withRule(
+        z.strictObject({ ...paging, page: optionalPage, before }),
+        ({ page, before }) => page === undefined || before === undefined,
+        { path: ['before'], error: 'Goes instead of page, not with it' },
+      ),
+    ),
   },
   response: z.array(message).describe('A part of the list'),
   list: true,
@@ -162,6 +163,8 @@ const notBoth = { path: ['after'], error: 'Goes instead of page, not with it' };
 /** OpenSearch's own bound on how deep a result may be paged (`index.max_result_window`). */
 const withinResultWindow = ({ page = 1, limit }: HitPaging) => page * limit <= 10_000;
 const beyondResultWindow = { path: ['page'], error: 'Must stay within the best 10000 matches' };
+const withHitPaging = <Schema extends z.ZodType<HitPaging>>(schema: Schema): Schema =>
+  withRule(withRule(schema, eitherPageOrAfter, notBoth), withinResultWindow, beyondResultWindow);
 
 export const searchMessages = route({
   function: 'searchMessages',
@@ -174,10 +177,7 @@ export const searchMessages = route({
   authentication: 'bearer',
   request: {
     path: inChat,
-    query: z
-      .strictObject({ q: searchText, ...hitPaging, highlight, upTo })
-      .refine(eitherPageOrAfter, notBoth)
-      .refine(withinResultWindow, beyondResultWindow),
+    query: withHitPaging(z.strictObject({ q: searchText, ...hitPaging, highlight, upTo })),
   },
   response: z.array(found).describe('A part of the list'),
   list: true,
@@ -192,22 +192,20 @@ export const searchByQuery = route({
   path: '/search',
   summary: 'Search the messages of a chat, in the form of the older API',
   request: {
-    query: z
-      .strictObject({
+    query: withHitPaging(
+      z.strictObject({
         application_token: token,
         chat_number: numberInPath,
         body: searchText,
         ...hitPaging,
         highlight,
         upTo,
-      })
-      .refine(eitherPageOrAfter, notBoth)
-      .refine(withinResultWindow, beyondResultWindow)
-      .transform(({ application_token, chat_number, body: q, ...rest }) => ({
-        token: application_token,
-        chatNumber: chat_number,
-        q,
-        ...rest,
-      })),
+      }),
+    ).transform(({ application_token, chat_number, body: q, ...rest }) => ({
+      token: application_token,
+      chatNumber: chat_number,
+      q,
+      ...rest,
+    })),
   },
 });

@@ -14,6 +14,8 @@ export type RouteContract<
   /** Key of the function in serverless.yml. Two routes may lead to one function. */
   function: string;
   method: 'GET' | 'POST' | 'PUT';
+  /** The function answers HEAD as well, as it does GET but without the body. */
+  alsoHead?: true;
   path: string;
   tag: 'Users' | 'Applications' | 'Chats' | 'Messages' | 'System';
   summary: string;

@@ -13,6 +13,7 @@ const health = z
 export const getHealth = route({
   function: 'getHealth',
   method: 'GET',
+  alsoHead: true,
   path: '/health',
   tag: 'System',
   summary: 'Whether every part answers; 503 names the one that does not',
@@ -49,15 +50,15 @@ export const getDocs = route({
   errors: [],
 });
 
-/** Not a part of the API: what answers outside it. */
+/** Not a part of the API: requests that no route takes. */
 export const unknownRoute = route({
   function: 'rejectUnknownRoute',
   method: 'GET',
   path: '*',
   tag: 'System',
   summary: 'Not a route of this API',
-  authentication: 'none',
-  request: { query: z.looseObject({}) },
+  authentication: 'bearer',
+  request: { path: z.strictObject({ path: z.string() }), query: z.looseObject({}) },
   response: z.object({}),
   errors: ['not-found'],
 });

@@ -19,19 +19,28 @@ export class KnownError extends Error {
   readonly code: ErrorCode;
   readonly fields: FieldError[] | undefined;
   readonly retryAfterSeconds: number | undefined;
+  /** Those that a path takes, for 'not-allowed'. */
+  readonly methods: readonly string[] | undefined;
   /** Names the error in the log, where its `code` is not exact enough. */
   readonly logCode: string | undefined;
 
   constructor(
     code: ErrorCode,
     detail: string,
-    more: { fields?: FieldError[]; retryAfterSeconds?: number; logCode?: string; cause?: unknown } = {},
+    more: {
+      fields?: FieldError[];
+      retryAfterSeconds?: number;
+      methods?: readonly string[];
+      logCode?: string;
+      cause?: unknown;
+    } = {},
   ) {
     super(detail, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'KnownError';
     this.code = code;
     this.fields = more.fields;
     this.retryAfterSeconds = more.retryAfterSeconds;
+    this.methods = more.methods;
     this.logCode = more.logCode;
   }
 }
@@ -40,6 +49,10 @@ export const badInput = (fields: FieldError[]) =>
   new KnownError('bad-input', 'The request does not fit the contract.', { fields });
 
 export const notFound = (what: string) => new KnownError('not-found', `There is no such ${what}.`);
+
+/** @param methods those that the path takes */
+export const notAllowed = (methods: readonly string[]) =>
+  new KnownError('not-allowed', `This path takes ${methods.join(', ')}.`, { methods });
 
 export const forbidden = (detail: string) => new KnownError('forbidden', detail);
 

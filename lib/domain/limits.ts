@@ -1,13 +1,13 @@
-/** The bounds of what is accepted. Lengths are UTF-16 code units, as a JavaScript string counts them. */
+/** The bounds of accepted input. Lengths are Unicode code points. */
 export const limits = {
-  /** Of a request's body, as sent. Holds the longest message even when every character is escaped. */
-  requestBytes: 128 * 1024,
+  /** Of a request's body, in bytes. Holds the longest message with every character escaped: 12 bytes each. */
+  requestBytes: 256 * 1024,
   name: 100,
   email: 254, // RFC 5321, 4.5.3.1.3
   passwordMinimum: 8,
   password: 128,
   title: 200,
-  /** At most 48,000 bytes of UTF-8, within MySQL's TEXT. */
+  /** At most 64,000 bytes of UTF-8, within MySQL's TEXT. */
   body: 16_000,
   query: 200,
   idempotencyKey: 200,

@@ -4,11 +4,18 @@ import type { Caller } from '#lib/auth/access-tokens.ts';
 import type { Input, Output, RouteContract } from '#lib/contracts/route.ts';
 import { lazy, type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
-import { accessTokens, addressHash, prepareServices, rateLimits } from '#lib/runtime/services.ts';
+import {
+  accessTokens,
+  addressHash,
+  corsOrigins,
+  prepareServices,
+  rateLimits,
+} from '#lib/runtime/services.ts';
 import { authenticate } from './authenticate.ts';
+import { cors } from './cors.ts';
 import { idempotency } from './idempotency.ts';
 import { limit } from './limit.ts';
-import type { HttpEvent, HttpMiddleware, HttpResult } from './middleware.ts';
+import { type HttpEvent, type HttpMiddleware, type HttpResult, withLowerCaseNames } from './middleware.ts';
 import { problem } from './problem.ts';
 import { readBody } from './read-body.ts';
 import { respond } from './respond.ts';
@@ -62,7 +69,7 @@ const contractFinder = (contracts: readonly [RouteContract, ...RouteContract[]])
  * answer by the contract, and turns errors into problem documents.
  * @param contract one, or several that lead to the same function, told apart by the event's route
  * @param providers the services that the function uses, made at its first request
- * @param more middlewares of this function alone
+ * @param more middlewares of this function alone; they run first, before anybody is asked who calls
  */
 export const httpHandler = <Contract extends RouteContract, Uses extends object = Record<never, never>>(
   contract: Contract | readonly [Contract, ...RouteContract[]],
@@ -77,19 +84,26 @@ export const httpHandler = <Contract extends RouteContract, Uses extends object 
     timeoutEarlyInMillis: 0,
   })
     .use(problem(addressHash))
+    .use(cors(corsOrigins))
+    .use(more)
     .before(prepareServices)
     .use(authenticate(accessTokens))
     .use(limit(rateLimits))
     .use(readBody)
     .use(validate)
     .use(idempotency)
-    .use(more)
-    .handler(async (event: HttpEvent) => {
-      return respond(event, await respondTo(requestOf<Contract>(event), uses()));
-    });
+    .handler(async (event: HttpEvent) => respond(event, await respondTo(requestOf<Contract>(event), uses())));
 
   return (event: APIGatewayProxyEventV2, context: Context): Promise<HttpResult> =>
     logContext.run({ function: context.functionName, requestId: event.requestContext?.requestId }, () =>
-      handle({ ...event, contract: contractOf(event), answerHeaders: {} }, context),
+      handle(
+        {
+          ...event,
+          headers: withLowerCaseNames(event.headers),
+          contract: contractOf(event),
+          answerHeaders: {},
+        },
+        context,
+      ),
     );
 };

@@ -28,13 +28,15 @@ export type HttpResult = APIGatewayProxyStructuredResultV2;
 /** A step on the way of a request, for `httpHandler`. */
 export type HttpMiddleware = middy.MiddlewareObj<HttpEvent, HttpResult, Error, Context>;
 
-/** @param name in lower case, as API Gateway sends names; other callers may send any case */
-export const headerOf = (
-  { headers }: Pick<APIGatewayProxyEventV2, 'headers'>,
-  name: string,
-): string | undefined => {
-  const exact = headers[name];
-  if (exact !== undefined) return exact;
-  const key = Object.keys(headers).find((candidate) => candidate.toLowerCase() === name);
-  return key === undefined ? undefined : headers[key];
+/** @param name in lower case: {@link withLowerCaseNames} has made all names so */
+export const headerOf = ({ headers }: Pick<HttpEvent, 'headers'>, name: string): string | undefined =>
+  headers[name];
+
+/** API Gateway sends header names in lower case; other callers may send any case. */
+export const withLowerCaseNames = (
+  headers: APIGatewayProxyEventV2['headers'],
+): APIGatewayProxyEventV2['headers'] => {
+  const names = Object.keys(headers);
+  if (names.every((name) => name === name.toLowerCase())) return headers;
+  return Object.fromEntries(names.map((name) => [name.toLowerCase(), headers[name]]));
 };

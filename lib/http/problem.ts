@@ -67,6 +67,7 @@ const problemOf = ({ contract, answerHeaders }: HttpEvent, error: unknown): Http
       ...(known?.code === 'unauthenticated'
         ? { 'WWW-Authenticate': challenges[contract.authentication] }
         : {}),
+      ...(known?.methods === undefined ? {} : { Allow: known.methods.join(', ') }),
       ...(known?.retryAfterSeconds === undefined ? {} : { 'Retry-After': String(known.retryAfterSeconds) }),
     },
     body: JSON.stringify({

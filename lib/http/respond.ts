@@ -40,6 +40,7 @@ const withEtag = (event: HttpEvent, { headers, body = '', ...rest }: HttpResult)
     'Cache-Control': event.contract.authentication === 'none' ? 'no-cache' : 'private, no-cache',
   };
   if (isNotModified(event, etag)) return { statusCode: 304, headers: cached };
+  if (event.requestContext.http.method === 'HEAD') return { ...rest, headers: cached };
   return { ...rest, headers: cached, body };
 };
 

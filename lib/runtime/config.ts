@@ -25,6 +25,15 @@ const limit = (initial: { count: number; seconds: number }) =>
       .transform((rate) => ({ rate })),
   ).transform((given) => (given === undefined ? initial : given.rate));
 
+/** Origins with commas between them. */
+const origins = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').flatMap((origin) => origin.trim() || []))
+  .refine((all) => all.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin), {
+    error: 'Must be origins such as https://chat.example.org, with commas between them',
+  });
+
 const environment = z.object({
   MYSQL_URL: url('mysql:'),
   REDIS_URL: url('redis:', 'rediss:'),
@@ -40,6 +49,8 @@ const environment = z.object({
     }),
   REDIS_KEY_PREFIX: z.string().default(''),
   OPENSEARCH_INDEX_PREFIX: z.string().default(''),
+  /** Of the pages that browsers let read answers of this API. None, by default. */
+  CORS_ORIGINS: origins,
   /** How often a command whose parent is not stored yet comes back, a second apart, before it is set aside. */
   MAX_DEFERRALS: optional(z.coerce.number().int().min(1)).transform((value) => value ?? 600),
   /** By client address. */
@@ -116,6 +127,9 @@ const secretsOf = (variables: NodeJS.ProcessEnv) => {
 
 /** The secrets of this execution environment. */
 export const secrets = /* @__PURE__ */ secretsOf(process.env);
+
+/** Known without any secret. @throws ZodError for text that is no list of origins */
+export const currentOrigins = (): ReadonlySet<string> => new Set(origins.parse(process.env.CORS_ORIGINS));
 
 /** The configuration of this execution environment. @throws Error as {@link readConfig} does */
 export const currentConfig = (): Config => readConfig({ ...process.env, ...secrets.get() });

@@ -39,7 +39,7 @@ import { createRateLimits } from '#lib/redis/rate-limits.ts';
 import { createRecentMessages } from '#lib/redis/recent-messages.ts';
 import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
 import { isAuthenticationError } from './authentication-error.ts';
-import { currentConfig, secrets } from './config.ts';
+import { currentConfig, currentOrigins, secrets } from './config.ts';
 import { lazy, renewServices } from './lazy.ts';
 import { logClientError } from './logger.ts';
 
@@ -108,6 +108,7 @@ const broker = /* @__PURE__ */ lazy(
   (connection) => connection.close(),
 );
 
+export const corsOrigins = /* @__PURE__ */ lazy(currentOrigins);
 export const maxDeferrals = () => config().MAX_DEFERRALS;
 export const now = /* @__PURE__ */ lazy(() => Date.now);
 

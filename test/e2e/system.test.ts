@@ -1,6 +1,7 @@
 import { expect, inject, it } from 'vitest';
 import { routes } from '#lib/contracts/index.ts';
-import { Client } from '../support/client.ts';
+import { Client, type Problem, type Reply } from '../support/client.ts';
+import { createUser } from '../support/servers.ts';
 
 const api = new Client(inject('apiUrl'));
 
@@ -37,12 +38,12 @@ it('GET /docs is a page', async () => {
 it.each([
   ['GET', '/'],
   ['GET', '/nowhere'],
-  ['DELETE', '/applications'],
-  ['PATCH', '/users'],
-  ['POST', '/health'],
+  ['GET', '/nowhere/'],
+  ['DELETE', '/applications/a/b'],
   ['GET', '/users/token/more'],
-])('answers 404 as a problem to what is no route: %s %s', async (method, path) => {
-  const reply = await api.call(method, path);
+])('answers 404 as a problem to a path that is no route: %s %s', async (method, path) => {
+  const { client } = await createUser('Ada');
+  const reply = await client.call(method, path);
   expect(reply.status).toBe(404);
   expect(reply.headers.get('content-type')).toBe('application/problem+json');
   expect(reply.body).toEqual({
@@ -51,4 +52,48 @@ it.each([
     status: 404,
     detail: 'There is no such route.',
   });
+});
+
+const expectProblem = (reply: Reply<Problem>, status: number) => {
+  expect([reply.status, reply.headers.get('content-type')]).toEqual([status, 'application/problem+json']);
+  expect(reply.body).toMatchObject({ type: 'about:blank', status });
+};
+
+it.each([
+  ['DELETE', '/users', 'POST'],
+  ['GET', '/users/', 'POST'],
+  ['PATCH', '/applications', 'GET, POST, PUT'],
+  ['DELETE', '/applications/any/chats/1', 'GET'],
+  ['OPTIONS', '/applications/any/chats', 'GET, POST'],
+  ['HEAD', '/applications', 'GET, POST, PUT'],
+  ['HEAD', '/docs', 'GET'],
+  ['POST', '/health', 'GET, HEAD'],
+])('answers 405 with Allow to a method that a path does not take: %s %s', async (method, path, allow) => {
+  const { client } = await createUser('Ada');
+  const reply = await client.call<Problem>(method, path);
+  expect([reply.status, reply.headers.get('allow')]).toEqual([405, allow]);
+  expect(reply.headers.get('content-type')).toBe('application/problem+json');
+  if (method !== 'HEAD') expectProblem(reply, 405);
+});
+
+it.each([
+  ['GET', '/nowhere'],
+  ['DELETE', '/users'],
+  ['HEAD', '/applications'],
+  ['OPTIONS', '/applications'],
+])('asks who calls before it says whether there is such a route: %s %s', async (method, path) => {
+  const reply = await api.call<Problem>(method, path);
+  expect([reply.status, reply.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="chat"']);
+  if (method !== 'HEAD') expectProblem(reply, 401);
+});
+
+it('answers 405 on a public path to anybody', async () => {
+  const reply = await api.call<Problem>('DELETE', '/docs');
+  expectProblem(reply, 405);
+});
+
+it('HEAD /health answers as GET, without a body', async () => {
+  const [get, head] = [await api.get('/health'), await api.call('HEAD', '/health')];
+  expect([head.status, head.text]).toEqual([200, '']);
+  expect(head.headers.get('etag')).toBe(get.headers.get('etag'));
 });

@@ -1,4 +1,5 @@
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
+import * as z from 'zod';
 import type { RouteContract } from '#lib/contracts/route.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from '#lib/http/middleware.ts';
 
@@ -45,3 +46,17 @@ export const before = async (middleware: HttpMiddleware, event: HttpEvent): Prom
 /** Runs the `onError` step of one middleware. @returns its answer */
 export const onError = (middleware: HttpMiddleware, event: HttpEvent, error: Error): HttpResult =>
   middleware.onError?.({ event, context, response: undefined, error, internal: {} });
+
+/** A contract for tests of a single middleware. */
+export const contractOf = (more: Partial<RouteContract> = {}): RouteContract => ({
+  function: 'test',
+  tag: 'System',
+  summary: 'A route of this test',
+  authentication: 'none',
+  errors: [],
+  method: 'GET',
+  path: '/things',
+  request: {},
+  response: z.object({}),
+  ...more,
+});

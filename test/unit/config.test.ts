@@ -25,6 +25,7 @@ describe('the environment', () => {
       JWT_SECRET: [complete.JWT_SECRET],
       REDIS_KEY_PREFIX: '',
       OPENSEARCH_INDEX_PREFIX: '',
+      CORS_ORIGINS: [],
       MAX_DEFERRALS: 600,
       LIMIT_SIGN_UP: { count: 60, seconds: 3_600 },
       LIMIT_SIGN_IN: { count: 40, seconds: 60 },
@@ -49,6 +50,13 @@ describe('the environment', () => {
     expect(faultOf({ ...complete, JWT_SECRET: `${first},short` })).toContain('JWT_SECRET');
   });
 
+  it('lists the origins of pages that may read answers', () => {
+    const origins = ['https://chat.example.org', 'http://localhost:5173'];
+    expect(readConfig({ ...complete, CORS_ORIGINS: origins.join(', ') }).CORS_ORIGINS).toEqual(origins);
+    for (const malformed of ['*', 'null', 'https://chat.example.org/', 'chat.example.org', 'HTTPS://x.org'])
+      expect(faultOf({ ...complete, CORS_ORIGINS: malformed })).toContain('CORS_ORIGINS');
+  });
+
   it('is refused in one error that names every variable that is missing', () => {
     const fault = faultOf({});
     for (const name of ['MYSQL_URL', 'REDIS_URL', 'RABBITMQ_URL', 'JWT_SECRET']) {
@@ -65,6 +73,7 @@ describe('the environment', () => {
       OPENSEARCH_URL: 'ftp://hush4',
       JWT_SECRET: 'hush5',
       MAX_DEFERRALS: 'hush6',
+      CORS_ORIGINS: 'https://hush7/path',
     };
     const fault = faultOf(malformed);
     for (const name of Object.keys(malformed)) expect(fault).toContain(`${name}: `);

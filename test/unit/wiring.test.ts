@@ -50,8 +50,8 @@ it('has an event for every function, and no other', () => {
 
 it('leads every route of the contracts to its function, and no other route', () => {
   const wired = eventsOf('httpApi').map(({ key, event }) => `${event} → ${key}`);
-  const contracted = Object.values(routes).map(
-    ({ method, path, function: key }) => `${method} ${path} → ${key}`,
+  const contracted = Object.values(routes).flatMap(({ method, alsoHead, path, function: key }) =>
+    (alsoHead ? [method, 'HEAD'] : [method]).map((one) => `${one} ${path} → ${key}`),
   );
   expect(wired.sort()).toEqual([...contracted, `* → ${unknownRoute.function}`].sort());
 });

@@ -14,10 +14,8 @@ export const createMessage = async (
 ) => {
   const nowMs = now();
   const createdAtMs = createdAt === undefined ? nowMs : Date.parse(createdAt);
-  if (createdAtMs < 0 || createdAtMs > nowMs + limits.futureMs) {
-    throw badInput([
-      { path: 'createdAt', message: 'Must lie between 1970-01-01T00:00:00Z and 24 hours from now' },
-    ]);
+  if (createdAtMs > nowMs + limits.futureMs) {
+    throw badInput([{ path: 'createdAt', message: 'Must not lie more than 24 hours ahead' }]);
   }
   const message = { token, chatNumber, senderId: caller.id, senderName: caller.name, body, createdAtMs };
   return { messageNumber: await submit.message(message, idempotency) };

@@ -1,10 +1,23 @@
+import { routes } from '#lib/contracts/index.ts';
 import { unknownRoute as contract } from '#lib/contracts/system.ts';
-import { notFound } from '#lib/domain/errors.ts';
-import { httpHandler } from '#lib/http/http-handler.ts';
+import { notAllowed, notFound } from '#lib/domain/errors.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import { anyPath, createMethodsOfPath } from '#lib/http/known-paths.ts';
 
-/** What no other function takes: the same kind of answer as everywhere. */
-export const rejectUnknownRoute = (): never => {
-  throw notFound('route');
+type Uses = { methodsOf: (path: string) => string[] };
+
+const contracts = Object.values(routes);
+const methodsOf = createMethodsOfPath(contracts);
+
+/** Answers every request that no other function takes. */
+export const rejectUnknownRoute = ({ input }: Pick<Request<typeof contract>, 'input'>, uses: Uses): never => {
+  const methods = uses.methodsOf(input.path);
+  throw methods.length === 0 ? notFound('route') : notAllowed(methods);
 };
 
-export const handler = httpHandler(contract, rejectUnknownRoute);
+export const handler = httpHandler(
+  contract,
+  rejectUnknownRoute,
+  { methodsOf: () => methodsOf },
+  anyPath(contracts),
+);

@@ -16,7 +16,7 @@ export const pageResponse = (page: () => DocsPage): HttpMiddleware => ({
   after: ({ event, response }) => {
     if (!response?.headers?.ETag) return;
     Object.assign(response.headers, {
-      Vary: 'Accept-Encoding',
+      Vary: event.answerHeaders.Vary ? `${event.answerHeaders.Vary}, Accept-Encoding` : 'Accept-Encoding',
       'Content-Security-Policy': page().contentSecurityPolicy,
       'Referrer-Policy': 'no-referrer',
     });

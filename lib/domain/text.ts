@@ -1,0 +1,30 @@
+/** The length that limits count: of Unicode code points, as JSON Schema's `maxLength` does. */
+export const lengthOf = (text: string): number => {
+  let length = 0;
+  for (const _character of text) length += 1;
+  return length;
+};
+
+/**
+ * Without a glyph of their own: blanks, control and format characters, characters that fonts leave out by default, and
+ * symbols that stand for a blank (a Braille cell without dots, a note without a head, a Khitan filler).
+ */
+const invisible =
+  /[\p{White_Space}\p{Z}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800\u{1D159}\u{16FE4}]/u;
+
+/** Break a line, or change the direction of the text around a name. */
+const refusedInNames = /[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u;
+
+/** Whether a reader sees anything of the text. */
+const isVisible = (text: string): boolean => {
+  for (const character of text) if (!invisible.test(character)) return true;
+  return false;
+};
+
+/** What is wrong with a text as a name or a title; undefined for a good one. Its length is another matter. */
+export const faultOfName = (text: string): string | undefined => {
+  // A lone surrogate has no UTF-8 form: it could not come back as it was sent.
+  if (!text.isWellFormed()) return 'Must be well-formed Unicode (no lone surrogate)';
+  if (refusedInNames.test(text)) return 'Must not contain control characters or direction overrides';
+  return isVisible(text) ? undefined : 'Must contain something visible';
+};

@@ -1,0 +1,39 @@
+import type { RouteContract } from '#lib/contracts/route.ts';
+import type { HttpMiddleware } from './middleware.ts';
+
+/** `/applications/{token}` takes any text without a slash for the token. */
+const patternOf = (path: string): RegExp =>
+  new RegExp(`^${path.replaceAll(/[.]/g, '\\$&').replaceAll(/\{\w+\}/g, '[^/]+')}$`);
+
+const methodsOf = ({ method, alsoHead }: RouteContract): string[] => (alsoHead ? [method, 'HEAD'] : [method]);
+
+/** The methods of every path of the API. */
+export const createMethodsOfPath = (routes: readonly RouteContract[]) => {
+  const patterns = routes.map((contract) => ({
+    pattern: patternOf(contract.path),
+    methods: methodsOf(contract),
+  }));
+  /** @returns the methods that a path without a trailing slash takes; none for a path that is no route */
+  return (path: string): string[] => {
+    const methods = patterns.flatMap((route) => (route.pattern.test(path) ? route.methods : []));
+    return [...new Set(methods)].sort();
+  };
+};
+
+/**
+ * For the function behind `$default`, to which API Gateway gives no parameters: hands on the path, and asks nobody for a
+ * token where the path is public whatever the method.
+ */
+export const anyPath = (routes: readonly RouteContract[]): HttpMiddleware => {
+  const isPublic = routes
+    .filter(({ authentication, method }) => authentication === 'none' && method === 'GET')
+    .map(({ path }) => patternOf(path));
+  return {
+    before: ({ event }) => {
+      const path = event.rawPath.replace(/(.)\/$/, '$1');
+      event.pathParameters = { path };
+      if (isPublic.some((pattern) => pattern.test(path)))
+        event.contract = { ...event.contract, authentication: 'none' };
+    },
+  };
+};
