@@ -80,8 +80,16 @@ export const analysis = {
     // Each part stands where the compound does: a name and its parts overlap, and offsets must not go backwards.
     split_and_join_in_place: { ...splitting, catenate_all: true, adjust_offsets: false },
     split: splitting,
-    // The parts of a dotted, dashed or underscored name, each as it stands: "maxRetries" in "config.maxRetries.value".
-    names: { type: 'pattern_capture', patterns: ['([\\p{L}\\p{M}\\p{N}]+)'] },
+    // The parts of a dotted, dashed or underscored name, each as it stands ("maxRetries" in "config.maxRetries.value"),
+    // and both sides of where capitals end ("XML" and "HttpRequest"). As beginnings, they rank below words of their own.
+    names: {
+      type: 'pattern_capture',
+      patterns: [
+        '([\\p{L}\\p{M}\\p{N}]+)',
+        '(\\p{Lu}{2,})(?=\\p{Lu}\\p{Ll}{2})',
+        '(?<=\\p{Lu})(\\p{Lu}\\p{Ll}{2}[\\p{L}\\p{M}\\p{N}]*)',
+      ],
+    },
     join: { ...splitting, generate_word_parts: false, generate_number_parts: false, catenate_all: true },
     // The Greek variant lower-cases every script and folds Greek accents and the final sigma as well.
     case: { type: 'lowercase', language: 'greek' },

@@ -83,8 +83,6 @@ const steps: readonly Step[] = [
   [/(?<![^\s([{"'/,])\.(?=net(?![^\s)\]}"'/,.;:!?]))/gi, (sign) => signs[sign] ?? sign],
   // A quote inside a word is a part of it, as in Hebrew abbreviations.
   [new RegExp(`(?<=${spacedLetter})["\u05f4\u201c\u201d\u201e](?=${spacedLetter})`, 'gv'), () => '_'],
-  // The server parts camel case where small letters end; here capitals end, as in "XMLHttp".
-  [/(?<=\p{Lu})(?=\p{Lu}\p{Ll}{2})/gu, () => '_'],
   [new RegExp(`(?<=${unspaced})(?=[${unspaced}&&\\p{L}])`, 'gv'), () => '\u200b'],
 ];
 
