@@ -47,6 +47,11 @@ const DELIVERY_GRACE_MS = 2_000;
 /** How long a message that was given back may take to become ready; after this time it is gone. */
 const RETURN_GRACE_MS = 250;
 const POLL_MS = 2;
+/**
+ * A function that runs for longer has its next batch fetched meanwhile, through a second lane. For a quicker one, its
+ * own lane fills sooner than another would open.
+ */
+const PREFETCH_DELAY_MS = 10;
 
 /**
  * Takes messages from one queue, in its order, in batches that are full while the queue has a backlog: the next batch
@@ -64,6 +69,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
   let opening: Promise<void> | undefined;
   /** Messages of the batch that was given back and did not come again yet. */
   let returned = 0;
+  let prefetching: NodeJS.Timeout | undefined;
   let cancelled = false;
   let lastProgressAt = 0;
   const quietMs = () => performance.now() - lastProgressAt;
@@ -166,8 +172,9 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
       }
       await sealTail();
       const batch = window.take();
-      extendInBackground();
-      if (batch.length > 0) return batch;
+      if (batch.length === 0) continue;
+      prefetching = setTimeout(extendInBackground, PREFETCH_DELAY_MS);
+      return batch;
     }
   };
 
@@ -183,6 +190,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
       }
     },
     acknowledge: (batch) => {
+      clearTimeout(prefetching);
       for (const { lane, last, count } of byLane(batch)) {
         const isNeeded = opening === undefined && tail?.canReceive() !== true;
         const isReusable = lane.outstanding() === count && lane.prefetch() === sizes.fitting();
@@ -194,6 +202,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
       }
     },
     giveBack: async (batch) => {
+      clearTimeout(prefetching);
       returned = batch.length;
       await sealTail();
       for (const { lane, last, count } of byLane(batch)) {
@@ -208,6 +217,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
     },
     stop: window.close,
     close: async () => {
+      clearTimeout(prefetching);
       window.close();
       await Promise.all([...lanes].map(close));
     },
