@@ -7,13 +7,14 @@ import { Failure, messageOf, terminalReport, type Urls, urlsOf } from './service
 /** Made-up chats, for a demonstration without a file. */
 const sample = join(import.meta.dirname, 'demo/sample.ndjson');
 
-const usage = `npm run demo -- [file.ndjson] [--url http://localhost:3000] [--users 20] [--concurrency 32]
+const usage = `npm run demo -- [file.ndjson] [--url http://localhost:3000] [--users 12] [--concurrency 32]
 
   Replays the messages of the file, one JSON object a line: {"chat", "sender", "body", "createdAt"}.
   Without a file it replays the made-up chats of local/demo/sample.ndjson.
   --url          the API: a running npm start, or another one. For another one, MYSQL_URL, REDIS_URL and
                  OPENSEARCH_URL name its servers
-  --users        senders with an account of their own; the other senders share one account
+  --users        senders with an account of their own; the other senders share one account. An address may sign up 60
+                 users an hour, unless the API was started with LIMIT_SIGN_UP=0
   --concurrency  chats that are sent in parallel`;
 
 const wholeNumber = (name: string, text: string, maximum: number): number => {
@@ -47,7 +48,7 @@ const parse = () =>
     allowPositionals: true,
     options: {
       url: { type: 'string', default: `http://localhost:${process.env.PORT || 3000}` },
-      users: { type: 'string', default: '20' },
+      users: { type: 'string', default: '12' },
       concurrency: { type: 'string', default: '32' },
     },
   });

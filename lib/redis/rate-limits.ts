@@ -18,14 +18,11 @@ const FRESH_MS = 1_000;
 const FAR_FROM_LIMIT = 100;
 const REMEMBERED_SUBJECTS = 10_000;
 
-type Limiter = { limiter: RateLimiterRedis; far: number };
+/** What Redis counted: requests in the window so far, and how long the window lasts. */
+type Count = { consumed: number; msBeforeNext: number };
+/** Requests of one subject that are counted by one command. */
+type Batch = { size: number; count: Promise<Count | undefined> };
 type Known = { remaining: number; readAtMs: number; resetAtMs: number };
-
-const quotaOf = (result: RateLimiterRes, exceeded: boolean): Quota => ({
-  remaining: result.remainingPoints,
-  resetSeconds: Math.max(1, Math.ceil(result.msBeforeNext / 1_000)),
-  exceeded,
-});
 
 /** The library's script names nothing itself; it takes these, in this order. */
 const countingScript = (lua: string) => defineScript({ keys: ['key'], args: ['points', 'seconds'] }, lua);
@@ -57,8 +54,67 @@ const within = <Result>(timeoutMs: number, work: Promise<Result>): Promise<Resul
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 
+type Limiter = {
+  limit: NonNullable<RateLimit>;
+  /** More requests left than this are far from the limit. */
+  far: number;
+  /** @throws an Error when Redis fails */
+  count: (subject: string, requests: number) => Promise<Count>;
+};
+
+const createLimiter = (
+  limit: NonNullable<RateLimit>,
+  storeClient: ReturnType<typeof createStore>,
+  keyPrefix: string,
+): Limiter => {
+  const limiter = new RateLimiterRedis({
+    storeClient,
+    points: limit.count,
+    duration: limit.seconds,
+    keyPrefix,
+  });
+  return {
+    limit,
+    far: Math.max(FAR_FROM_LIMIT, limit.count / 10),
+    count: async (subject, requests) => {
+      // The library rejects with the same result when more was consumed than the limit allows.
+      const result = await limiter.consume(subject, requests).catch((error: unknown) => {
+        if (error instanceof RateLimiterRes) return error;
+        throw error;
+      });
+      return { consumed: result.consumedPoints, msBeforeNext: result.msBeforeNext };
+    },
+  };
+};
+
+/** What the quotas of subjects were when this process last read them, less its requests since then. */
+const createMemory = () => {
+  const subjects = createBoundedMap<string, Known>(REMEMBERED_SUBJECTS);
+  return {
+    read: (name: string, remaining: number, msBeforeNext: number) => {
+      const readAtMs = Date.now();
+      subjects.set(name, { remaining, readAtMs, resetAtMs: readAtMs + msBeforeNext });
+    },
+    /** Notes one more request. @returns whether its subject was far from the limit a moment ago */
+    isFar: (name: string, far: number): boolean => {
+      const known = subjects.get(name);
+      if (known === undefined) return false;
+      known.remaining -= 1;
+      const nowMs = Date.now();
+      return nowMs < known.resetAtMs && nowMs - known.readAtMs < FRESH_MS && known.remaining >= far;
+    },
+  };
+};
+
+const quotaOf = ({ msBeforeNext }: Count, position: number, { count }: NonNullable<RateLimit>): Quota => ({
+  remaining: Math.max(0, count - position),
+  resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1_000)),
+  exceeded: position > count,
+});
+
 /**
- * Rate limits over all processes: windows of a fixed length that begin with a subject's first request.
+ * Rate limits over all processes: windows of a fixed length that begin with a subject's first request. Requests of one
+ * subject that this process takes in one turn of its event loop are counted by one command, each at its own position.
  * @param onError told why requests are let pass unlimited
  */
 export const createRateLimits = ({
@@ -79,62 +135,48 @@ export const createRateLimits = ({
   const limiters = new Map<RateLimitClass, Limiter>();
   for (const routeClass of rateLimitClasses) {
     const limit = limits[routeClass];
-    if (limit === undefined) continue;
-    const keyPrefix = keys.rateLimit(routeClass);
-    limiters.set(routeClass, {
-      limiter: new RateLimiterRedis({
-        storeClient: store,
-        points: limit.count,
-        duration: limit.seconds,
-        keyPrefix,
-      }),
-      far: Math.max(FAR_FROM_LIMIT, limit.count / 10),
-    });
+    if (limit) limiters.set(routeClass, createLimiter(limit, store, keys.rateLimit(routeClass)));
   }
-  const known = createBoundedMap<string, Known>(REMEMBERED_SUBJECTS);
+  const memory = createMemory();
+  const open = new Map<string, Batch>();
 
-  const count = async (limiter: RateLimiterRedis, subject: string): Promise<Quota> => {
+  /** Never rejects. */
+  const countBatch = async (limiter: Limiter, name: string, subject: string, batch: Batch) => {
     try {
-      return quotaOf(await limiter.consume(subject), false);
+      const count = await within(timeoutMs, limiter.count(subject, batch.size));
+      if (count === undefined) throw new Error(`No answer within ${timeoutMs} ms`);
+      memory.read(name, limiter.limit.count - count.consumed, count.msBeforeNext);
+      return count;
     } catch (error) {
-      if (error instanceof RateLimiterRes) return quotaOf(error, true);
-      throw error;
+      onError(error instanceof Error ? error : new Error(String(error)));
+      return undefined;
     }
+  };
+
+  const openBatch = (limiter: Limiter, name: string, subject: string): Batch => {
+    const { promise, resolve } = Promise.withResolvers<Count | undefined>();
+    const batch: Batch = { size: 0, count: promise };
+    open.set(name, batch);
+    setImmediate(() => {
+      open.delete(name);
+      resolve(countBatch(limiter, name, subject, batch));
+    });
+    return batch;
   };
 
   return {
     limitOf: (routeClass) => limits[routeClass],
     take: (routeClass, subject) => {
-      const found = limiters.get(routeClass);
-      if (found === undefined) return undefined;
+      const limiter = limiters.get(routeClass);
+      if (limiter === undefined) return undefined;
       const name = `${routeClass} ${subject}`;
-      const before = known.get(name);
-      const nowMs = Date.now();
-      const isFar =
-        before !== undefined &&
-        nowMs < before.resetAtMs &&
-        nowMs - before.readAtMs < FRESH_MS &&
-        before.remaining > found.far;
-      if (before !== undefined) before.remaining -= 1;
-      const quota = within(timeoutMs, count(found.limiter, subject)).then(
-        (read) => {
-          if (read === undefined) onError(new Error(`No answer within ${timeoutMs} ms`));
-          else {
-            const readAtMs = Date.now();
-            known.set(name, {
-              remaining: read.remaining,
-              readAtMs,
-              resetAtMs: readAtMs + read.resetSeconds * 1_000,
-            });
-          }
-          return read;
-        },
-        (error: unknown) => {
-          onError(error instanceof Error ? error : new Error(String(error)));
-          return undefined;
-        },
+      const batch = open.get(name) ?? openBatch(limiter, name, subject);
+      batch.size += 1;
+      const behind = batch.size;
+      const quota = batch.count.then(
+        (count) => count && quotaOf(count, count.consumed - batch.size + behind, limiter.limit),
       );
-      return { isFar, quota };
+      return { isFar: memory.isFar(name, limiter.far), quota };
     },
   };
 };

@@ -97,7 +97,12 @@ export const connectApi = (base: URL, connections: number): Api => {
         last = messageOf(error);
       }
       if (performance.now() + waitMs > deadline) {
-        throw new Failure(`${what} was not answered in ${retryForMs / 1000} s of trying; at last: ${last}`);
+        const limited = last.startsWith('429 ')
+          ? ' Raise the limit of the API: docs/security.md, "Rate limits".'
+          : '';
+        throw new Failure(
+          `${what} was not answered in ${retryForMs / 1000} s of trying; at last: ${last}${limited}`,
+        );
       }
       retries += 1;
       await delay(waitMs);

@@ -52,6 +52,11 @@ export class System {
       REDIS_KEY_PREFIX: '',
       OPENSEARCH_INDEX_PREFIX: '',
       JWT_SECRET: stack.secret('jwt'),
+      // A few users do the work of many, and sign in again in every round.
+      LIMIT_SIGN_UP: '100000/3600',
+      LIMIT_SIGN_IN: '100000/60',
+      LIMIT_READS: '1000000/60',
+      LIMIT_WRITES: '1000000/60',
     };
   }
 
