@@ -35,7 +35,7 @@ const BATCH = 1_000;
 /**
  * Opens the gate after Redis was restarted, replaced or wiped.
  *
- * 1. An epoch begins: a number in MySQL that every later command will carry.
+ * 1. An attempt is noted in Redis, and an epoch begins: a number in MySQL that every later command will carry.
  * 2. A barrier with that number goes through each queue, by way of the queue of deferred commands. Behind it every
  *    earlier command is stored, dead, or deferred with its number reserved in MySQL; a straggler is dropped.
  * 3. The highest id that a consumer has handled is compared with the last that Redis gave. Redis lost nothing: the gate
@@ -80,7 +80,7 @@ export const createRecovery = ({
       const passed = await recoveryState.queues();
       if (queues.every((queue) => (passed.get(queue)?.epoch ?? 0) >= epoch)) return true;
       if (Date.now() - aliveAtMs >= ALIVE_MS) {
-        if (!(await attempt.isCurrent(epoch))) return false;
+        if (!(await attempt.isCurrent())) return false;
         aliveAtMs = Date.now();
       }
       await delay(POLL_MS);
@@ -91,7 +91,11 @@ export const createRecovery = ({
   /** A primary that was replaced may take writes until it notices; and its last commands may still be on the way. */
   const outlastOldPrimary = async (attempt: Attempt): Promise<void> => {
     const { isPromoted, nodeTimeoutMs } = await attempt.readFailover();
-    if (isPromoted) await delay(nodeTimeoutMs + publishWaitMs);
+    const deadlineMs = Date.now() + (isPromoted ? nodeTimeoutMs + publishWaitMs : 0);
+    // In small steps, each a sign of life: others would take a silent attempt over.
+    while (Date.now() < deadlineMs && (await attempt.isCurrent())) {
+      await delay(Math.min(ALIVE_MS, Math.max(0, deadlineMs - Date.now())));
+    }
   };
 
   const findWitness = async (): Promise<number> =>
@@ -99,11 +103,11 @@ export const createRecovery = ({
 
   const open = async (run: Run): Promise<'open' | 'closed'> => {
     const attempt = await gate.attempt();
-    const epoch = await recoveryState.beginEpoch(attempt.server);
-    const begun = await attempt.begin(epoch);
+    const begun = await attempt.begin();
     if (begun !== 'begun') return begun === 'open' ? 'open' : 'closed';
-    run.log('A recovery of the numbers begins', { code: 'recovery-begins', epoch });
     try {
+      const epoch = await recoveryState.beginEpoch(attempt.server);
+      run.log('A recovery of the numbers begins', { code: 'recovery-begins', epoch });
       const [passed] = await Promise.all([passBarriers(attempt, epoch, run), outlastOldPrimary(attempt)]);
       if (!passed || (await recoveryState.newestEpoch()) !== epoch) return 'closed';
       const result = await attempt.open(epoch, await findWitness());
@@ -111,7 +115,7 @@ export const createRecovery = ({
       run.log('Writes are taken again', { code: 'gate-opened', epoch, lost: result === 'lost' });
       return 'open';
     } finally {
-      await ifAvailable(attempt.end(epoch));
+      await ifAvailable(attempt.end());
     }
   };
 
@@ -197,8 +201,8 @@ export const openFirstGate = async ({
   recoveryState: Pick<RecoveryState, 'beginEpoch'>;
 }): Promise<void> => {
   const attempt = await gate.attempt();
-  const epoch = await recoveryState.beginEpoch(attempt.server);
-  if ((await attempt.begin(epoch)) === 'begun') await attempt.open(epoch, 0);
+  if ((await attempt.begin()) !== 'begun') return;
+  await attempt.open(await recoveryState.beginEpoch(attempt.server), 0);
 };
 
 export type Recovery = ReturnType<typeof createRecovery>;

@@ -8,7 +8,7 @@
  *   `behind`         the clock after that opening: MySQL may have newer versions of what commands up to it wrote
  *   `verifying`      the same epoch, while counters are still being compared with MySQL
  *   `walked`         how far that comparison has got (JSON)
- *   `attempt`        the epoch of the recovery under way, and `attempt-at` its last sign of life, in microseconds
+ *   `attempt`        names the recovery under way; `attempt-at` is its last sign of life, in microseconds
  *   `wants:<server>` a connection to a server without a run id, which found the gate closed
  */
 export const gateLua = /* lua */ `

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Connection, RedisClient } from './client.ts';
 import { gateLua } from './gate.lua.ts';
 import { guarded } from './guard.ts';
@@ -33,14 +34,14 @@ return { epoch or '', lost or '', verifying or '', walked or '' }
  * it can no longer be told which of them still lead to the same run. Answers open · busy · the connections to open for.
  */
 const beginAttempt = defineScript(
-  { keys: ['state'], args: ['server', 'epoch', 'busyMs'] },
+  { keys: ['state'], args: ['server', 'attempt', 'busyMs'] },
   /* lua */ `
 ${gateLua}
 if redis.call('HEXISTS', state, 'run:' .. server) == 1 then return { 'open' } end
-local attempt, at = unpack(redis.call('HMGET', state, 'attempt', 'attempt-at'))
+local at = tonumber(redis.call('HGET', state, 'attempt-at'))
 local now = nowMicros()
-if attempt and attempt ~= epoch and tonumber(at) <= now and now - at < busyMs * 1000 then return { 'busy' } end
-redis.call('HSET', state, 'attempt', epoch, 'attempt-at', text(now))
+if at and at <= now and now - at < busyMs * 1000 then return { 'busy' } end
+redis.call('HSET', state, 'attempt', attempt, 'attempt-at', text(now))
 local connections = { 'begun' }
 if string.sub(server, 1, 2) ~= 'c:' then return connections end
 for _, field in ipairs(redis.call('HKEYS', state)) do
@@ -54,10 +55,10 @@ return connections
 );
 
 const touchAttempt = defineScript(
-  { keys: ['state'], args: ['epoch'] },
+  { keys: ['state'], args: ['attempt'] },
   /* lua */ `
 ${gateLua}
-if redis.call('HGET', state, 'attempt') ~= epoch then return 'superseded' end
+if redis.call('HGET', state, 'attempt') ~= attempt then return 'superseded' end
 redis.call('HSET', state, 'attempt-at', text(nowMicros()))
 return 'current'
 `,
@@ -66,9 +67,9 @@ return 'current'
 
 /** Leaves the way to others: an attempt that failed would seem to be under way for a while. */
 const endAttempt = defineScript(
-  { keys: ['state'], args: ['epoch'] },
+  { keys: ['state'], args: ['attempt'] },
   /* lua */ `
-if redis.call('HGET', state, 'attempt') == epoch then redis.call('HDEL', state, 'attempt', 'attempt-at') end
+if redis.call('HGET', state, 'attempt') == attempt then redis.call('HDEL', state, 'attempt', 'attempt-at') end
 return 'OK'
 `,
 );
@@ -78,10 +79,10 @@ return 'OK'
  * from then on no counter is used that was not compared with MySQL. Answers open · lost · superseded.
  */
 const openAttempt = defineScript(
-  { keys: ['state', 'verified'], args: ['server', 'epoch', 'witness'], each: { args: ['other'] } },
+  { keys: ['state', 'verified'], args: ['server', 'attempt', 'epoch', 'witness'], each: { args: ['other'] } },
   {
     before: /* lua */ `
-if redis.call('HGET', state, 'attempt') ~= epoch then return 'superseded' end
+if redis.call('HGET', state, 'attempt') ~= attempt then return 'superseded' end
 local isBehind = tonumber(redis.call('HGET', state, 'clock') or '0') < tonumber(witness)
 if isBehind then
   redis.call('HSET', state, 'clock', witness, 'behind', witness, 'lost', epoch, 'verifying', epoch)
@@ -167,23 +168,24 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
     const { server } = connection;
     const on = <Result>(work: (connection: Connection) => Promise<Result>) =>
       guarded({ connection: async () => connection }, work, { tries: 1 });
+    const id = randomUUID();
     let others: string[] = [];
     return {
       server,
       /** @returns 'open' when there is nothing to do, 'busy' when another attempt is under way */
-      begin: async (epoch: number): Promise<'begun' | 'open' | 'busy'> => {
+      begin: async (): Promise<'begun' | 'open' | 'busy'> => {
         const [answer, ...connections] = await on((connection) =>
-          runScript(connection, beginAttempt, { state, server, epoch, busyMs: BUSY_MS }),
+          runScript(connection, beginAttempt, { state, server, attempt: id, busyMs: BUSY_MS }),
         );
         others = connections.filter((other) => other !== server);
         return answer;
       },
       /** Keeps others from beginning. @returns whether this attempt may still open the gate */
-      isCurrent: async (epoch: number): Promise<boolean> =>
-        (await on((connection) => runScript(connection, touchAttempt, { state, epoch }))) === 'current',
+      isCurrent: async (): Promise<boolean> =>
+        (await on((connection) => runScript(connection, touchAttempt, { state, attempt: id }))) === 'current',
       /** Gives up: the next attempt need not wait. */
-      end: async (epoch: number): Promise<void> => {
-        await on((connection) => runScript(connection, endAttempt, { state, epoch }));
+      end: async (): Promise<void> => {
+        await on((connection) => runScript(connection, endAttempt, { state, attempt: id }));
       },
       /**
        * @param witness the highest command id that any consumer has handled
@@ -194,7 +196,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
           runScript(
             connection,
             openAttempt,
-            { state, verified, server, epoch, witness },
+            { state, verified, server, attempt: id, epoch, witness },
             others.map((other) => ({ other })),
           ),
         ),

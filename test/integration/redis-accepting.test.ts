@@ -310,17 +310,19 @@ describe('the gate', () => {
   test('is opened by the latest attempt only, and by none that Redis has lost', async () => {
     const { gate, keys } = await newCell({ open: false });
     const [one, other] = [await gate.attempt(), await gate.attempt()];
-    expect(await one.begin(1)).toBe('begun');
-    expect(await other.begin(2)).toBe('busy');
+    expect(await one.begin()).toBe('begun');
+    expect(await other.begin()).toBe('busy');
     await redis.hset(keys.state, 'attempt-at', 1);
-    expect(await other.begin(2)).toBe('begun');
-    expect(await one.isCurrent(1)).toBe(false);
+    expect(await other.begin()).toBe('begun');
+    expect(await one.isCurrent()).toBe(false);
     expect(await one.open(1, 0)).toBe('superseded');
     await redis.del(keys.state);
     expect(await other.open(2, 0)).toBe('superseded');
-    expect(await other.begin(3)).toBe('begun');
-    expect(await other.open(3, 0)).toBe('open');
-    expect(await one.begin(4)).toBe('open');
+    expect(await other.begin()).toBe('begun');
+    await other.end();
+    expect(await one.begin()).toBe('begun');
+    expect(await one.open(3, 0)).toBe('open');
+    expect(await other.begin()).toBe('open');
   });
 
   test('tells whether it is open in the epoch of a command', async () => {

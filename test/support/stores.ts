@@ -48,7 +48,7 @@ let epochs = 0;
 export const openGateOf = async (gate: Gate, witness = 0): Promise<void> => {
   const attempt = await gate.attempt();
   epochs += 1;
-  if ((await attempt.begin(epochs)) === 'begun') await attempt.open(epochs, witness);
+  if ((await attempt.begin()) === 'begun') await attempt.open(epochs, witness);
 };
 
 /** A connection of the test's own to the server that the client writes to; it connects again after a restart. */
