@@ -6,7 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import * as z from 'zod';
-import { Failure, messageOf, type Urls, urlsOf } from './services/index.ts';
+import { findUrls } from './running.ts';
+import { Failure, messageOf } from './services/index.ts';
 
 const usage = `Usage:
   npm run dead-letters -- list [queue]
@@ -18,21 +19,6 @@ const usage = `Usage:
 
 /** Time in milliseconds after which an operation stops and is called again, as in the cloud. */
 const RUN_MS = 900_000;
-
-/** @throws Failure if the environment names only some servers, or no stack runs */
-const findUrls = (): Partial<Urls> => {
-  const { MYSQL_URL, REDIS_URL, RABBITMQ_URL, OPENSEARCH_URL } = process.env;
-  const given = { MYSQL_URL, REDIS_URL, RABBITMQ_URL };
-  const missing = Object.entries(given).flatMap(([name, value]) => (value ? [] : [name]));
-  if (missing.length === 0) return {};
-  const running = urlsOf('start');
-  if (running === undefined) {
-    throw new Failure(
-      `Nothing runs in this checkout, and ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not set. Run npm start in another terminal, or set MYSQL_URL, REDIS_URL, RABBITMQ_URL and OPENSEARCH_URL.`,
-    );
-  }
-  return { ...running, ...(OPENSEARCH_URL ? { OPENSEARCH_URL } : {}) };
-};
 
 /** Runs a function of `functions/` in this process. */
 const invoke = async <Report>(

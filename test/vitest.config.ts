@@ -53,6 +53,10 @@ export default defineConfig({
         globalSetup: ['test/support/services.ts', 'test/support/api.ts'],
         timeoutMs: 60_000,
       }),
+      project('cloud', {
+        globalSetup: ['test/support/services.ts', 'test/support/packages.ts'],
+        timeoutMs: 60_000,
+      }),
       project('chaos', { timeoutMs: 300_000 }),
     ],
   },

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { openFirstGate } from '#lib/chat/recovery.ts';
+import { asCustomResource } from '#lib/job/custom-resource.ts';
 import { jobHandler, type Run } from '#lib/job/job-handler.ts';
 import type { Database } from '#lib/mysql/database.ts';
 import { migrate as applyMigrations, type Migration } from '#lib/mysql/migrations.ts';
@@ -75,11 +76,13 @@ export const migrate = async (
   return { applied, search };
 };
 
-export const handler = jobHandler(z.object({}), migrate, {
-  database,
-  publisher,
-  messageIndex: () => messageIndex,
-  gate,
-  recoveryState,
-  redisClient,
-});
+export const handler = asCustomResource(
+  jobHandler(z.object({}), migrate, {
+    database,
+    publisher,
+    messageIndex: () => messageIndex,
+    gate,
+    recoveryState,
+    redisClient,
+  }),
+);

@@ -16,6 +16,7 @@ import {
   letterNotes,
   maxDeferrals,
   outbox,
+  prepareServices,
   publisher,
   recoveryState,
 } from '#lib/runtime/services.ts';
@@ -206,6 +207,7 @@ export const createConsumerHandlers = ({
     const handle = middy<unknown, void, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
       async (event) => {
         try {
+          await prepareServices();
           await consume(event, provide<Uses>(providers));
         } catch (error) {
           // Lambda logs what is thrown, but not its cause: the server's own words.

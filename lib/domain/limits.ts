@@ -15,6 +15,8 @@ export const limits = {
   /** MySQL INT UNSIGNED. */
   number: 4_294_967_295,
   pageSize: 100,
+  /** The deepest hit that a page number of a search reaches: page × limit. Reading on has no such bound. */
+  searchDepth: 10_000,
   /** Rows a `page=N` may skip; reading on by cursor has no such bound. */
   skippedRows: 100_000,
   /** Entries in the `errors` of a problem, and code points in each of their paths. */

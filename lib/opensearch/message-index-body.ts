@@ -1,5 +1,5 @@
+import { limits } from '#lib/domain/limits.ts';
 import { analysis } from './analysis.ts';
-import { maxSearchDepth } from './message-search.ts';
 
 /** Raised with every change to the analysis or the mapping; an index of an older schema wants a rebuild. */
 export const schema = 2;
@@ -21,7 +21,7 @@ const edges = (analyzer: string, search_analyzer: string) => ({
 });
 
 /** One more than a search reaches by page: the last page asks for one more as well. */
-export const dynamicSettings = { max_result_window: maxSearchDepth + 1 } as const;
+export const dynamicSettings = { max_result_window: limits.searchDepth + 1 } as const;
 
 /** What an answer shows and no query looks at; may be added to an index of an older schema as it is. */
 export const shownOnly = { original: { type: 'text', index: false, norms: false } } as const;

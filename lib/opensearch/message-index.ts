@@ -35,7 +35,7 @@ export type MessageIndex = {
   /**
    * Best match first; among equals the newest, then the higher number.
    * @throws SearchUnavailable
-   * @throws RangeError when page × limit is over `maxSearchDepth`
+   * @throws RangeError when page × limit is over `limits.searchDepth`
    */
   search(wanted: MessageSearch): Promise<{ hits: MessageHit[]; hasMore: boolean }>;
   /** @throws SearchUnavailable unless the index can answer */

@@ -1,4 +1,5 @@
 import type { Client } from '@opensearch-project/opensearch';
+import { limits } from '#lib/domain/limits.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
 import type { IndexDocument } from './document.ts';
 import { SearchUnavailable } from './errors.ts';
@@ -7,16 +8,13 @@ import { type Clause, markable, rankedMatch } from './message-query.ts';
 import { parseQueryText } from './query-text.ts';
 import { request } from './request.ts';
 
-/** The deepest hit that a page number reaches: page × limit. Reading on from a position has no such bound. */
-export const maxSearchDepth = 10_000;
-
 /** A place in the order of one search. */
 export type SearchPosition = { score: number; createdAtMs: number; messageNumber: number };
 
 export type MessageSearch = ChatReference & {
   /** The query as it was typed, at most some hundred characters; quotes make phrases, nothing else has a meaning. */
   text: string;
-  /** From 1, the default; page × limit is at most {@link maxSearchDepth}. */
+  /** From 1, the default; page × limit is at most `limits.searchDepth`. */
   page?: number;
   /** Reads on behind this hit of the same search; instead of `page`. */
   after?: SearchPosition | undefined;
@@ -96,8 +94,10 @@ export const createMessageSearch =
     upTo,
   }: MessageSearch): Promise<{ hits: MessageHit[]; hasMore: boolean }> => {
     const from = (page - 1) * limit;
-    if (from + limit > maxSearchDepth) {
-      throw new RangeError(`page × limit is ${page * limit}; a search reaches ${maxSearchDepth} hits deep`);
+    if (from + limit > limits.searchDepth) {
+      throw new RangeError(
+        `page × limit is ${page * limit}; a search reaches ${limits.searchDepth} hits deep`,
+      );
     }
     const parsed = parseQueryText(text);
     if (parsed.words.length + parsed.phrases.length === 0) return { hits: [], hasMore: false };

@@ -51,6 +51,8 @@ const environment = z.object({
   OPENSEARCH_INDEX_PREFIX: z.string().default(''),
   /** Of the pages that browsers let read answers of this API. None, by default. */
   CORS_ORIGINS: origins,
+  /** Where `reportMetrics` puts its numbers in CloudWatch. */
+  METRICS_NAMESPACE: z.string().default('chat'),
   /** How often a command whose parent is not stored yet comes back, a second apart, before it is set aside. */
   MAX_DEFERRALS: optional(z.coerce.number().int().min(1)).transform((value) => value ?? 600),
   /** By client address. */

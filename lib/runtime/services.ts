@@ -11,6 +11,7 @@ import { createIndexing } from '#lib/chat/indexing.ts';
 import { createRecovery } from '#lib/chat/recovery.ts';
 import { createRelay } from '#lib/chat/relay.ts';
 import { createRecoveryBell, createSubmit, PUBLISH_WAIT_MS } from '#lib/chat/submit.ts';
+import { createSystemStatus } from '#lib/chat/system-status.ts';
 import { commands, queueNames } from '#lib/contracts/commands.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
@@ -239,3 +240,15 @@ export const relay = /* @__PURE__ */ lazy(() =>
   }),
 );
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));
+
+export const metricsNamespace = () => config().METRICS_NAMESPACE;
+export const systemStatus = /* @__PURE__ */ lazy(() =>
+  createSystemStatus({
+    publisher: publisher(),
+    outbox: outbox(),
+    gate: gate(),
+    commandQueues: commandQueues(),
+    queues: queueNames,
+    now: now(),
+  }),
+);

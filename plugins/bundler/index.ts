@@ -1,10 +1,14 @@
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { build, stop } from 'esbuild';
+import { build, type Metafile, stop } from 'esbuild';
+import { regionalCertificates } from './certificates.ts';
 
 /** What this reads and sets of osls. */
 type FunctionObject = { handler: string; package?: { patterns?: string[] } };
-type Serverless = { serviceDir: string; service: { functions: Record<string, FunctionObject> } };
+type Serverless = {
+  serviceDir: string;
+  service: { provider: { region: string }; functions: Record<string, FunctionObject> };
+};
 type Options = {
   minify: boolean;
   /** Key of the one function that is wanted; all where absent. */
@@ -56,7 +60,7 @@ export default class Bundler {
       .filter(([key]) => only === undefined || key === only)
       .map(([, definition]) => definition);
     const sources = functions.map(({ handler }) => `${handler.slice(0, handler.lastIndexOf('.'))}.ts`);
-    await build({
+    const { metafile } = await build({
       absWorkingDir: serviceDir,
       entryPoints: sources,
       outbase: serviceDir,
@@ -71,6 +75,8 @@ export default class Bundler {
       mainFields: ['module', 'main'],
       legalComments: 'none',
       logLevel: 'warning',
+      metafile: true,
+      plugins: [regionalCertificates(service.provider.region)],
       // Some drivers are CommonJS and ask for Node's own modules by `require`.
       banner: {
         js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);",
@@ -79,6 +85,7 @@ export default class Bundler {
 
     // The service process of esbuild would keep its memory for as long as the API runs.
     await stop();
+    writeContents(outdir, metafile);
 
     for (const definition of functions) {
       const bundle = relative(serviceDir, join(outdir, definition.handler));
@@ -90,3 +97,18 @@ export default class Bundler {
     }
   }
 }
+
+/**
+ * Beside the bundles, `contents.json` names for each the modules of which it holds code: what a bundle may do is
+ * derived from it.
+ */
+const writeContents = (outdir: string, { outputs }: Metafile): void => {
+  const contents = Object.fromEntries(
+    Object.entries(outputs).map(([bundle, { inputs }]) => [
+      bundle,
+      Object.keys(inputs).filter((module) => (inputs[module]?.bytesInOutput ?? 0) > 0),
+    ]),
+  );
+  mkdirSync(outdir, { recursive: true });
+  writeFileSync(join(outdir, 'contents.json'), JSON.stringify(contents));
+};

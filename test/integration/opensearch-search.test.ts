@@ -1,8 +1,9 @@
 import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { limits } from '#lib/domain/limits.ts';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { createMessageIndex } from '#lib/opensearch/message-index.ts';
-import { maxSearchDepth, type SearchPosition } from '#lib/opensearch/message-search.ts';
+import type { SearchPosition } from '#lib/opensearch/message-search.ts';
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const prefix = `${inject('names').indexPrefix}search-`;
@@ -260,8 +261,8 @@ describe('pages', () => {
 
   test('reach a bounded depth', async () => {
     const search = (page: number) => index.search({ token: 't', chatNumber: 1, text: 'x', page, limit: 100 });
-    expect(await search(maxSearchDepth / 100)).toEqual({ hits: [], hasMore: false });
-    await expect(search(maxSearchDepth / 100 + 1)).rejects.toThrow(RangeError);
+    expect(await search(limits.searchDepth / 100)).toEqual({ hits: [], hasMore: false });
+    await expect(search(limits.searchDepth / 100 + 1)).rejects.toThrow(RangeError);
   });
 });
 

@@ -26,6 +26,7 @@ describe('the environment', () => {
       REDIS_KEY_PREFIX: '',
       OPENSEARCH_INDEX_PREFIX: '',
       CORS_ORIGINS: [],
+      METRICS_NAMESPACE: 'chat',
       MAX_DEFERRALS: 600,
       LIMIT_SIGN_UP: { count: 60, seconds: 3_600 },
       LIMIT_SIGN_IN: { count: 40, seconds: 60 },

@@ -24,7 +24,8 @@ const eventsOf = <Kind extends keyof Event>(kind: Kind) =>
   );
 
 describe.each(functions)('%s', (key, definition) => {
-  it('is named as its file, which exports its handler', async () => {
+  // The first one loads everything that the functions have in common.
+  it('is named as its file, which exports its handler', { timeout: 30_000 }, async () => {
     expect(definition.handler).toMatch(/^functions\/.+\.handler$/);
     expect(camelCase(basename(sourceOf(definition), '.ts'))).toBe(key);
     const module: Record<string, unknown> = await import(join(root, sourceOf(definition)));

@@ -3,10 +3,10 @@ import type { Cursors } from '#lib/chat/cursors.ts';
 import { ifAvailable } from '#lib/chat/if-available.ts';
 import { searchMessages as contract, searchByQuery } from '#lib/contracts/messages.ts';
 import { badInput } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
 import { pageOf } from '#lib/domain/page.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
-import { maxSearchDepth } from '#lib/opensearch/message-search.ts';
 import type { Outbox } from '#lib/redis/outbox.ts';
 import { chatDirectory, cursors, messageIndex, now, outbox } from '#lib/runtime/services.ts';
 
@@ -54,7 +54,7 @@ export const searchMessages = async (
   );
   const last = hits[items.length - 1]?.position;
   const nextPage = (page ?? 1) + 1;
-  const byPage = place === undefined && !isCut && nextPage * limit <= maxSearchDepth;
+  const byPage = place === undefined && !isCut && nextPage * limit <= limits.searchDepth;
   const next = () =>
     byPage || last === undefined
       ? { page: nextPage, upTo: bound }

@@ -1,0 +1,99 @@
+import * as z from 'zod';
+import type { SystemStatus, SystemStatusReader } from '#lib/chat/system-status.ts';
+import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import { metricsNamespace, now, systemStatus } from '#lib/runtime/services.ts';
+
+type Uses = {
+  systemStatus: SystemStatusReader;
+  metricsNamespace: string;
+  now: () => number;
+  write: (line: string) => void;
+};
+type Metric = { name: string; unit: 'Count' | 'Seconds' | 'None'; value: number };
+
+/**
+ * One log line in CloudWatch's embedded metric format.
+ * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+ */
+const toLine = (
+  namespace: string,
+  timestampMs: number,
+  dimensions: Record<string, string>,
+  metrics: Metric[],
+): string =>
+  JSON.stringify({
+    _aws: {
+      Timestamp: timestampMs,
+      CloudWatchMetrics: [
+        {
+          Namespace: namespace,
+          Dimensions: [Object.keys(dimensions)],
+          Metrics: metrics.map(({ name, unit }) => ({ Name: name, Unit: unit })),
+        },
+      ],
+    },
+    ...dimensions,
+    ...Object.fromEntries(metrics.map(({ name, value }) => [name, value])),
+  });
+
+const metricsOf = ({ oldestCommandSeconds, indexLagSeconds, gate, queues }: SystemStatus): Metric[] => [
+  ...(oldestCommandSeconds === undefined
+    ? []
+    : [{ name: 'OldestCommand', unit: 'Seconds' as const, value: oldestCommandSeconds }]),
+  ...(indexLagSeconds === undefined
+    ? []
+    : [{ name: 'IndexLag', unit: 'Seconds' as const, value: indexLagSeconds }]),
+  ...(gate === undefined
+    ? []
+    : [{ name: 'GateClosed', unit: 'None' as const, value: gate === 'open' ? 0 : 1 }]),
+  ...(queues === undefined
+    ? []
+    : [
+        {
+          name: 'AllDeadLetters',
+          unit: 'Count' as const,
+          value: queues.reduce((sum, { dead }) => sum + dead, 0),
+        },
+        {
+          name: 'MostWaiting',
+          unit: 'Count' as const,
+          value: Math.max(0, ...queues.map(({ ready }) => ready)),
+        },
+      ]),
+];
+
+/** Writes the numbers that alarms watch. A number that cannot be read is left out, which the alarms take for bad. */
+export const reportMetrics = async (
+  { log }: Pick<Run<unknown>, 'log'>,
+  { systemStatus, metricsNamespace, now, write }: Uses,
+): Promise<SystemStatus> => {
+  const status = await systemStatus.read();
+  const unknown = Object.entries(status).flatMap(([name, value]) => (value === undefined ? [name] : []));
+  if (unknown.length > 0) log('Numbers that cannot be read', { code: 'metrics-unknown', unknown });
+  const metrics = metricsOf(status);
+  if (metrics.length > 0) write(toLine(metricsNamespace, now(), {}, metrics));
+  for (const { queue, ready, retry, dead } of status.queues ?? []) {
+    write(
+      toLine(metricsNamespace, now(), { Queue: queue }, [
+        { name: 'Waiting', unit: 'Count', value: ready },
+        { name: 'Deferred', unit: 'Count', value: retry },
+        { name: 'DeadLetters', unit: 'Count', value: dead },
+      ]),
+    );
+  }
+  return status;
+};
+
+export const handler = jobHandler(
+  z.object({}),
+  reportMetrics,
+  {
+    systemStatus,
+    metricsNamespace,
+    now,
+    write: () => (line: string) => {
+      process.stdout.write(`${line}\n`);
+    },
+  },
+  { logReport: false },
+);

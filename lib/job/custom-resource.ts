@@ -1,0 +1,87 @@
+import type { Context } from 'aws-lambda';
+import * as z from 'zod';
+import { logger } from '#lib/runtime/logger.ts';
+
+/** What CloudFormation sends. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html */
+const requestSchema = z.object({
+  RequestType: z.enum(['Create', 'Update', 'Delete']),
+  ResponseURL: z.url(),
+  StackId: z.string(),
+  RequestId: z.string(),
+  LogicalResourceId: z.string(),
+});
+type CustomResourceRequest = z.output<typeof requestSchema>;
+type Outcome = { Status: 'SUCCESS' } | { Status: 'FAILED'; Reason: string };
+
+/** Kept of the function's time, so that CloudFormation gets its answer before the function ends. */
+const ANSWER_MS = 15_000;
+const ANSWER_TRIES = 4;
+/** CloudFormation takes an answer of 4,096 bytes. */
+const MAX_REASON_LENGTH = 1_000;
+
+const answer = async (request: CustomResourceRequest, outcome: Outcome): Promise<void> => {
+  const { StackId, RequestId, LogicalResourceId } = request;
+  const body = new TextEncoder().encode(
+    JSON.stringify({
+      ...outcome,
+      StackId,
+      RequestId,
+      LogicalResourceId,
+      PhysicalResourceId: LogicalResourceId,
+    }),
+  );
+  for (let tries = 1; ; tries += 1) {
+    try {
+      // Bytes have no media type, and the URL is signed for none.
+      const response = await fetch(request.ResponseURL, {
+        method: 'PUT',
+        body,
+        signal: AbortSignal.timeout(ANSWER_MS / ANSWER_TRIES),
+      });
+      if (response.ok) return;
+      throw new Error(`S3 answered ${response.status}`);
+    } catch (error) {
+      if (tries === ANSWER_TRIES) throw error;
+    }
+  }
+};
+
+const reasonOf = (error: unknown): string => {
+  const message = error instanceof Error ? error.message : String(error);
+  const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
+  return `${message}${cause}`.slice(0, MAX_REASON_LENGTH);
+};
+
+const inTime = async (work: () => Promise<unknown>, remainingMs: number): Promise<Outcome> => {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('The function ran out of time.')), Math.max(0, remainingMs));
+  });
+  try {
+    await Promise.race([work(), tooLate]);
+    return { Status: 'SUCCESS' };
+  } catch (error) {
+    logger.error('The custom resource failed', { code: 'custom-resource-failed', error });
+    return { Status: 'FAILED', Reason: reasonOf(error) };
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+/**
+ * Lets CloudFormation call an operation as a custom resource: it runs when the resource is created or updated, and does
+ * nothing when it is deleted. CloudFormation always gets an answer, also when the operation throws or takes too long.
+ * Other events reach the operation as they are.
+ */
+export const asCustomResource =
+  <Report>(operation: (event: unknown, context: Context) => Promise<Report>) =>
+  async (event: unknown, context: Context): Promise<Report | Outcome> => {
+    const { data: request } = requestSchema.safeParse(event);
+    if (request === undefined) return operation(event, context);
+    const outcome: Outcome =
+      request.RequestType === 'Delete'
+        ? { Status: 'SUCCESS' }
+        : await inTime(() => operation({}, context), context.getRemainingTimeInMillis() - ANSWER_MS);
+    await answer(request, outcome);
+    return outcome;
+  };

@@ -1,0 +1,114 @@
+import { checkQuota, createServiceLinkedRoles } from './account.ts';
+
+type Resource = {
+  Type: string;
+  DependsOn?: string | string[];
+  DeletionPolicy?: string;
+  Properties: Record<string, unknown>;
+};
+/** What this reads and sets of osls. */
+type Serverless = {
+  service: {
+    functions: Record<string, { reservedConcurrency?: number }>;
+    provider: { compiledCloudFormationTemplate: { Resources: Record<string, Resource> } };
+  };
+  getProvider(name: 'aws'): { getAwsSdkV3Config(): Promise<object>; getStage(): string };
+  classes: { Error: new (message: string, code: string) => Error };
+};
+type Log = { notice(text: string): void };
+
+const MIGRATION = 'Migration';
+const isOf = (type: string) => (entry: [string, Resource]) => entry[1].Type === type;
+
+/**
+ * The order of a deploy, and what it asks of the account.
+ *
+ * `migrate` runs as a custom resource: after the servers, and before every other function and every event source mapping
+ * is made or updated, so that a failed migration leaves the old version running.
+ */
+export default class Deployment {
+  readonly hooks: Record<string, () => Promise<void> | void>;
+  readonly #serverless: Serverless;
+  readonly #log: Log;
+
+  constructor(serverless: Serverless, _options: object, { log }: { log: Log }) {
+    this.#serverless = serverless;
+    this.#log = log;
+    this.hooks = {
+      'after:aws:package:finalize:mergeCustomProviderResources': () => this.#order(),
+      'before:deploy:deploy': () => this.#prepareAccount(),
+      'before:remove:remove': () => this.#sayWhatIsKept(),
+      'after:remove:remove': () => this.#sayWhatIsKept(),
+    };
+  }
+
+  get #resources(): Record<string, Resource> {
+    return this.#serverless.service.provider.compiledCloudFormationTemplate.Resources;
+  }
+
+  #order(): void {
+    const resources = this.#resources;
+    const migration = resources[MIGRATION];
+    const migrate = resources.MigrateLambdaFunction;
+    if (migration === undefined || migrate === undefined) return;
+    // Different at each deploy, so that CloudFormation runs it at each.
+    migration.Properties.Deployment = new Date().toISOString();
+    for (const [, resource] of Object.entries(resources).filter(isOf('AWS::Lambda::Function'))) {
+      if (resource !== migrate) addDependency(resource, MIGRATION);
+    }
+    for (const [, mapping] of Object.entries(resources).filter(isOf('AWS::Lambda::EventSourceMapping'))) {
+      addDependency(mapping, MIGRATION);
+      // osls takes no reference to an ARN for a broker, and leaves a window of 0 out, whose default is 500 ms.
+      mapping.Properties.EventSourceArn = { 'Fn::GetAtt': ['Broker', 'Arn'] };
+      mapping.Properties.MaximumBatchingWindowInSeconds ??= 0;
+    }
+    for (const [, rule] of Object.entries(resources).filter(isOf('AWS::Events::Rule'))) {
+      // A run that could not start is made up for by the next one.
+      const targets = rule.Properties.Targets;
+      if (!Array.isArray(targets)) continue;
+      for (const target of targets) {
+        target.RetryPolicy = { MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 };
+      }
+    }
+    for (const [, group] of Object.entries(resources).filter(isOf('AWS::Logs::LogGroup'))) {
+      group.Properties.KmsKeyId ??= { 'Fn::GetAtt': ['Key', 'Arn'] };
+    }
+    this.#dropImpliedDependencies();
+  }
+
+  /** CloudFormation waits for what a resource refers to, without being told; cfn-lint warns about the repetition. */
+  #dropImpliedDependencies(): void {
+    for (const resource of Object.values(this.#resources)) {
+      if (resource.DependsOn === undefined) continue;
+      const references = JSON.stringify(resource.Properties);
+      const isImplied = (id: string) =>
+        references.includes(`{"Ref":"${id}"}`) || references.includes(`{"Fn::GetAtt":["${id}",`);
+      const kept = [resource.DependsOn].flat().filter((id) => !isImplied(id));
+      if (kept.length > 0) resource.DependsOn = kept;
+      else delete resource.DependsOn;
+    }
+  }
+
+  async #prepareAccount(): Promise<void> {
+    const config = await this.#serverless.getProvider('aws').getAwsSdkV3Config();
+    const reserved = Object.values(this.#serverless.service.functions).reduce(
+      (sum, { reservedConcurrency = 0 }) => sum + reservedConcurrency,
+      0,
+    );
+    const refusal = await checkQuota(config, reserved);
+    if (refusal !== undefined) throw new this.#serverless.classes.Error(refusal, 'CONCURRENCY_QUOTA');
+    await createServiceLinkedRoles(config);
+  }
+
+  #sayWhatIsKept(): void {
+    const stage = this.#serverless.getProvider('aws').getStage();
+    this.#log.notice(
+      `Removing a stage keeps its data: final snapshots of MySQL and Redis, the KMS key that they are encrypted with, and in prod the Redis cluster and the search domain themselves. docs/operations.md, "Remove", says how to delete them. Stage: ${stage}.`,
+    );
+  }
+}
+
+const addDependency = (resource: Resource, id: string): void => {
+  const before = resource.DependsOn ?? [];
+  resource.DependsOn = [...(typeof before === 'string' ? [before] : before), id];
+};
