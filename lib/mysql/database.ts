@@ -42,8 +42,8 @@ export const toDateTime = (ms: number) => new Date(ms).toISOString().slice(0, 23
 export const toMs = (value: unknown): number => (value instanceof Date ? value.getTime() : Number.NaN);
 
 /**
- * A small pool, made when first used. Statements are retried after a deadlock, and once on a new connection when the
- * old one turns out to be dead (an environment that slept): every statement here may be run twice.
+ * A small pool, made when first used. Statements are retried after a deadlock, and once on another connection when the
+ * first one has ended, or gives no answer in half of `timeoutMs`: every statement here may run twice.
  * Throws 'unavailable' when the server does not answer within `timeoutMs`, or cannot do as it is asked whatever the
  * values: read-only, full, without a table or a right.
  */

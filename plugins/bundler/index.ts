@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { build, type Metafile, stop } from 'esbuild';
 import { regionalCertificates } from './certificates.ts';
+import { withoutEncodings } from './encodings.ts';
 
 /** What this reads and sets of osls. */
 type FunctionObject = { handler: string; package?: { patterns?: string[] } };
@@ -76,7 +77,7 @@ export default class Bundler {
       legalComments: 'none',
       logLevel: 'warning',
       metafile: true,
-      plugins: [regionalCertificates(service.provider.region)],
+      plugins: [regionalCertificates(service.provider.region), withoutEncodings],
       // Some drivers are CommonJS and ask for Node's own modules by `require`.
       banner: {
         js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);",
