@@ -11,16 +11,26 @@ type Uses = {
   indexing: Indexing;
 };
 
+/** Redis settles one part of a batch while the broker takes the part before it. */
+const PART = 250;
+
 /** Stores new messages and hands them on to the index. */
 export const persistMessage: Consumer<CreateMessage, Uses, SettledMessage> = {
   store: ({ messages }, commands) => messages.insert(commands),
   settle: async ({ outbox, indexing }, { stored, dead }) => {
-    // One step moves a message from the outbox of MySQL to the outbox of the index: one of them always has it.
-    await outbox.settleMessages([
-      ...stored,
-      ...dead.map(({ version: _version, ...command }) => ({ ...command, createdAtMs: command.dateMs })),
-    ]);
-    await indexing.handOn(stored);
+    const withoutVersion = dead.map(({ version: _version, ...command }) => ({
+      ...command,
+      createdAtMs: command.dateMs,
+    }));
+    // Settling moves a message from the outbox of MySQL to the outbox of the index in one step, so that one of them
+    // always has it. The hand-on comes after it: the index empties its outbox once it has the message.
+    let settled: readonly SettledMessage[] = [];
+    for (let from = 0; from < stored.length; from += PART) {
+      const part = stored.slice(from, from + PART);
+      await Promise.all([outbox.settleMessages(part), indexing.handOn(settled)]);
+      settled = part;
+    }
+    await Promise.all([outbox.settleMessages(withoutVersion), indexing.handOn(settled)]);
   },
 };
 
