@@ -8,7 +8,9 @@ import { createChatDirectory } from '#lib/chat/chat-directory.ts';
 import { createConversation } from '#lib/chat/conversation.ts';
 import { createCursors } from '#lib/chat/cursors.ts';
 import { createIndexing } from '#lib/chat/indexing.ts';
+import { createReconcile } from '#lib/chat/reconcile.ts';
 import { createRecovery } from '#lib/chat/recovery.ts';
+import { createReindex } from '#lib/chat/reindex.ts';
 import { createRelay } from '#lib/chat/relay.ts';
 import { createRecoveryBell, createSubmit, PUBLISH_WAIT_MS } from '#lib/chat/submit.ts';
 import { createSystemStatus } from '#lib/chat/system-status.ts';
@@ -250,5 +252,17 @@ export const systemStatus = /* @__PURE__ */ lazy(() =>
     commandQueues: commandQueues(),
     queues: queueNames,
     now: now(),
+  }),
+);
+export const reindex = /* @__PURE__ */ lazy(() =>
+  createReindex({ messages: messages(), messageIndex: messageIndex(), now: Date.now }),
+);
+export const reconcile = /* @__PURE__ */ lazy(() =>
+  createReconcile({
+    messages: messages(),
+    messageIndex: messageIndex(),
+    indexScan: indexScan(),
+    publisher: publisher(),
+    now: Date.now,
   }),
 );

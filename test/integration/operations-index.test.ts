@@ -287,14 +287,10 @@ describe('the plain command', { timeout: 180_000 }, () => {
       );
     // A run whose time is over after two batches keeps its place.
     let batches = 0;
-    const stopped = await (await import('../../functions/operations/reindex.ts')).reindex(
-      {
-        options: { action: 'continue' },
-        remainingMs: () => (batches++ < 2 ? 300_000 : 0),
-        log: () => undefined,
-      },
-      { messages: services.messages(), messageIndex: services.messageIndex(), now: Date.now },
-    );
+    const stopped = await services.reindex()('continue', {
+      remainingMs: () => (batches++ < 2 ? 300_000 : 0),
+      log: () => undefined,
+    });
     expect(stopped).toMatchObject({ state: 'stopped', rows: 1_000 });
     const [building = ''] = Object.keys(
       (await client.indices.getAlias({ name: `${prefix}messages-building` })).body,

@@ -1,0 +1,28 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { isKnownError } from '#lib/domain/errors.ts';
+
+/** A job that is running: its time, and its log. */
+export type Running = {
+  remainingMs: () => number;
+  log: (message: string, facts?: Record<string, unknown>) => void;
+};
+
+const PAUSE_MS = 2_000;
+
+/**
+ * Makes a function that runs its work again while a server that it needs is out of reach: for operations that take long
+ * and must not end with the first hiccup.
+ * @throws the error of the work, once less than `reserveMs` remain
+ */
+export const patiently =
+  ({ remainingMs }: Pick<Running, 'remainingMs'>, reserveMs: number) =>
+  async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isKnownError(error, 'unavailable') || remainingMs() < reserveMs) throw error;
+      }
+      await delay(PAUSE_MS);
+    }
+  };

@@ -1,0 +1,202 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Message } from '#lib/domain/message.ts';
+import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import type { IndexPosition, IndexScan } from '#lib/opensearch/index-scan.ts';
+import type { MessageIndex } from '#lib/opensearch/message-index.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import { toIndexPublication } from './indexing.ts';
+import { patiently, type Running } from './patiently.ts';
+
+type Uses = {
+  messages: Pick<Messages, 'scan' | 'find' | 'highestId'>;
+  messageIndex: Pick<MessageIndex, 'fetchVersions' | 'remove'>;
+  indexScan: IndexScan;
+  publisher: Pick<Publisher, 'publish' | 'depth'>;
+  now: () => number;
+};
+
+/** First all rows of MySQL, then all documents of the index. */
+export type ReconcileCursor = { afterId: number } | IndexPosition;
+
+export type ReconcileOptions = {
+  /** About so many messages, taken here and there; all when 'whole'. */
+  sample: number | 'whole';
+  cursor?: ReconcileCursor | undefined;
+  /** Without it the differences are only counted. */
+  mend: boolean;
+  settledForSeconds: number;
+  removeAtMost: number;
+};
+
+export type ReconcileReport = {
+  state: 'done' | 'stopped';
+  /** Rows of MySQL that were looked for in the index, and documents of the index that were looked for in MySQL. */
+  rows: number;
+  documents: number;
+  /** The index did not have the message, or an older version of it: published to its queue. */
+  missing: number;
+  older: number;
+  /**
+   * The index had a version that MySQL does not know: removed. The index remembers a removed version for a minute
+   * (`index.gc_deletes`) and takes no lower one until then: the next run finds the message missing, and publishes it.
+   */
+  newer: number;
+  /** MySQL does not have the message: removed from the index. */
+  surplus: number;
+  /** For the next run's `cursor`, when this one stopped. */
+  cursor?: ReconcileCursor;
+};
+
+const BATCH = 500;
+/** So many messages of a sample lie next to each other. */
+const RUN = 100;
+const RESERVE_MS = 30_000;
+const PROGRESS_MS = 5_000;
+/** A reconciliation publishes nothing while so many messages wait in the queue of the index. */
+const MAX_WAITING = 5_000;
+const POLL_MS = 500;
+
+/** Compares one part, counts the differences, and repairs them. */
+const createComparison = (
+  { messages, messageIndex, indexScan, publisher, now }: Uses,
+  { mend, settledForSeconds, removeAtMost }: ReconcileOptions,
+  running: Running,
+) => {
+  const again = patiently(running, RESERVE_MS);
+  const report: ReconcileReport = {
+    state: 'done',
+    rows: 0,
+    documents: 0,
+    missing: 0,
+    older: 0,
+    newer: 0,
+    surplus: 0,
+  };
+  const settledBefore = (now() - settledForSeconds * 1_000) * 1_000;
+  const isInTime = () => running.remainingMs() > RESERVE_MS;
+
+  const publish = async (rows: readonly Message[]): Promise<void> => {
+    if (!mend || rows.length === 0) return;
+    while (isInTime() && (await again(() => publisher.depth('index-message'))).ready > MAX_WAITING)
+      await delay(POLL_MS);
+    await again(() => publisher.publish(rows.map(toIndexPublication)));
+  };
+
+  const remove = async (refs: readonly MessageReference[]): Promise<void> => {
+    if (!mend || refs.length === 0) return;
+    if (report.surplus + report.newer > removeAtMost)
+      throw new Error(
+        `The index holds more than ${removeAtMost} messages that MySQL does not have so. Make sure that MYSQL_URL names the right database and that nothing is missing there; then run reconcile with a higher removeAtMost.`,
+      );
+    await again(() => messageIndex.remove(refs));
+  };
+
+  /** An edit may have come between the two looks: only a second look at MySQL tells. */
+  const findNewer = async (rows: readonly Message[], versionOf: (row: Message) => number) => {
+    const ahead = rows.filter((row) => versionOf(row) > row.version);
+    const looked = ahead.length === 0 ? [] : await again(() => messages.find(ahead));
+    return looked.filter((row) => versionOf(row) > row.version);
+  };
+
+  return {
+    report,
+    isInTime,
+    again,
+
+    /** @returns the last row's id */
+    rows: async (afterId: number, count: number): Promise<number | undefined> => {
+      const { messages: scanned, lastId } = await again(() => messages.scan(afterId, count));
+      const rows = scanned.filter(({ version }) => version <= settledBefore);
+      const versions = await again(() => messageIndex.fetchVersions(rows));
+      const versionOf = (row: Message) => versions.get(messageReference(row)) ?? 0;
+      const behind = rows.filter((row) => versionOf(row) < row.version);
+      const missing = behind.filter((row) => versionOf(row) === 0).length;
+      report.rows += rows.length;
+      report.missing += missing;
+      report.older += behind.length - missing;
+      const newer = await findNewer(rows, versionOf);
+      report.newer += newer.length;
+      await remove(newer);
+      await publish(behind);
+      return lastId;
+    },
+
+    /** @returns where to go on; undefined at the end */
+    documents: async (position: IndexPosition, count: number): Promise<IndexPosition | undefined> => {
+      const { messages: documents, next } = await again(() => indexScan.page(position, count));
+      const rows = documents.length === 0 ? [] : await again(() => messages.find(documents));
+      const stored = new Set(rows.map(messageReference));
+      const surplus = documents.filter((document) => !stored.has(messageReference(document)));
+      report.documents += documents.length;
+      report.surplus += surplus.length;
+      await remove(surplus);
+      return next;
+    },
+  };
+};
+
+type Comparison = ReturnType<typeof createComparison>;
+
+/**
+ * Compares the messages of MySQL with those of the index by version, and repairs the difference: a message that is missing
+ * or older goes to the index's queue again, a surplus one is removed. MySQL is the record. Runs may be repeated, and two
+ * may run at once.
+ */
+export const createReconcile = (uses: Uses) => {
+  const { messages, indexScan, now } = uses;
+
+  const compareSample = async (compare: Comparison, size: number, highest: number) => {
+    for (let left = size; left > 0; left -= RUN) {
+      if (!compare.isInTime()) return { ...compare.report, state: 'stopped' as const };
+      const count = Math.min(RUN, left);
+      // The range begins before the first row, so that the last rows are met as often as the others.
+      const from = Math.max(0, Math.floor(Math.random() * (highest + count)) - count);
+      await compare.rows(from, count);
+      await compare.documents(await compare.again(() => indexScan.randomPosition()), count);
+    }
+    return compare.report;
+  };
+
+  const compareNext = async (
+    compare: Comparison,
+    at: ReconcileCursor,
+    highest: number,
+  ): Promise<ReconcileCursor | undefined> => {
+    if (!('afterId' in at)) return compare.documents(at, BATCH);
+    const lastId = await compare.rows(at.afterId, BATCH);
+    return lastId === undefined || lastId >= highest ? { shard: 0, seqNo: -1 } : { afterId: lastId };
+  };
+
+  const compareAll = async (
+    compare: Comparison,
+    begin: ReconcileCursor,
+    highest: number,
+    { log }: Running,
+  ): Promise<ReconcileReport> => {
+    let loggedAtMs = now();
+    for (let at: ReconcileCursor | undefined = begin; at !== undefined; ) {
+      if (!compare.isInTime()) return { ...compare.report, state: 'stopped', cursor: at };
+      at = await compareNext(compare, at, highest);
+      if (at === undefined || now() - loggedAtMs < PROGRESS_MS) continue;
+      loggedAtMs = now();
+      log('MySQL and the index are being compared', {
+        code: 'reconcile-progress',
+        ...compare.report,
+        cursor: at,
+        highestId: highest,
+      });
+    }
+    return compare.report;
+  };
+
+  return async (options: ReconcileOptions, running: Running): Promise<ReconcileReport> => {
+    const compare = createComparison(uses, options, running);
+    const highest = await compare.again(() => messages.highestId());
+    return options.sample === 'whole'
+      ? compareAll(compare, options.cursor ?? { afterId: 0 }, highest, running)
+      : compareSample(compare, options.sample, highest);
+  };
+};
+
+export type Reconcile = ReturnType<typeof createReconcile>;
