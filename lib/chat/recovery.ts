@@ -6,6 +6,7 @@ import type { Chats } from '#lib/mysql/chats.ts';
 import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { Gate, Walked } from '#lib/redis/gate.ts';
+import type { OpeningAttempt } from '#lib/redis/opening-attempt.ts';
 import { ifAvailable } from './if-available.ts';
 
 type Uses = {
@@ -24,8 +25,6 @@ type Run = {
   remainingMs: () => number;
   log: (message: string, facts: Record<string, unknown>) => void;
 };
-
-type Attempt = Awaited<ReturnType<Gate['attempt']>>;
 
 const POLL_MS = 50;
 const ALIVE_MS = 1_000;
@@ -68,7 +67,11 @@ export const createRecovery = ({
   };
 
   /** @returns false when the time is over, or a later attempt has begun */
-  const passBarriers = async (attempt: Attempt, epoch: number, { remainingMs }: Run): Promise<boolean> => {
+  const passBarriers = async (
+    attempt: OpeningAttempt,
+    epoch: number,
+    { remainingMs }: Run,
+  ): Promise<boolean> => {
     let sentAtMs = 0;
     let aliveAtMs = Date.now();
     while (remainingMs() > 0) {
@@ -89,7 +92,7 @@ export const createRecovery = ({
   };
 
   /** A primary that was replaced may take writes until it notices; and its last commands may still be on the way. */
-  const outlastOldPrimary = async (attempt: Attempt): Promise<void> => {
+  const outlastOldPrimary = async (attempt: OpeningAttempt): Promise<void> => {
     const { isPromoted, nodeTimeoutMs } = await attempt.readFailover();
     const deadlineMs = Date.now() + (isPromoted ? nodeTimeoutMs + publishWaitMs : 0);
     // In small steps, each a sign of life: others would take a silent attempt over.
