@@ -1,0 +1,63 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, it } from 'vitest';
+import { checkQuota, createServiceLinkedRoles } from '../../plugins/deployment/account.ts';
+
+let server: Server | undefined;
+afterEach(() => {
+  server?.close();
+});
+
+/** An account of AWS: answers every call so. @returns the configuration of a client that leads there */
+const startAccount = async (answer: { status?: number; body: string }) => {
+  const calls: string[] = [];
+  const started = createServer((request, response) => {
+    calls.push(`${request.method} ${request.url}`);
+    response.writeHead(answer.status ?? 200, { 'Content-Type': 'application/json' }).end(answer.body);
+  });
+  server = started;
+  await new Promise<void>((resolve) => started.listen(0, '127.0.0.1', resolve));
+  const { port } = started.address() as AddressInfo;
+  return {
+    calls,
+    config: {
+      region: 'eu-west-1',
+      endpoint: `http://127.0.0.1:${port}`,
+      credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
+      maxAttempts: 1,
+    },
+  };
+};
+const settings = (concurrency: number) =>
+  JSON.stringify({ AccountLimit: { ConcurrentExecutions: concurrency } });
+
+it('refuses an account that runs ten functions at once, and names the quota to raise', async () => {
+  const { config, calls } = await startAccount({ body: settings(10) });
+  const refusal = await checkQuota(config, 62);
+  expect(refusal).toContain('runs 10 functions at once, and this stage needs 162');
+  expect(refusal).toContain('"Concurrent executions" of AWS Lambda (L-B99A9384)');
+  expect(calls).toEqual(['GET /2016-08-19/account-settings']);
+});
+
+it('takes an account that has room for what is reserved and for what Lambda keeps', async () => {
+  const { config } = await startAccount({ body: settings(162) });
+  expect(await checkQuota(config, 62)).toBeUndefined();
+  expect(await checkQuota(config, 63)).toContain('needs 163');
+});
+
+it('passes over a service-linked role that exists', async () => {
+  const { config, calls } = await startAccount({
+    status: 400,
+    body: '<ErrorResponse><Error><Code>InvalidInput</Code><Message>has been taken in this account</Message></Error></ErrorResponse>',
+  });
+  await createServiceLinkedRoles(config);
+  expect(calls).toHaveLength(1);
+});
+
+it('fails when the account may not make the role', async () => {
+  const { config } = await startAccount({
+    status: 403,
+    body: '<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>',
+  });
+  await expect(createServiceLinkedRoles(config)).rejects.toThrow('no');
+});
