@@ -26,8 +26,8 @@ const limits = {
   brokerConnections: { 'mq.m7g.medium': 300, 'mq.m7g.large': 5_000 } as Record<string, number>,
   redisConnections: 65_000,
 };
-/** Connections of one execution environment: a pool, and one socket each. */
-const perEnvironment = { mysql: 2, redis: 1, rabbitmq: 1 };
+/** Connections of one execution environment: the pool; Redis also one that looks for the primary. */
+const perEnvironment = { mysql: 2, redis: 2, rabbitmq: 1 };
 /** While a deploy runs, environments of both versions hold connections. */
 const versions = 2;
 

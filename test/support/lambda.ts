@@ -22,14 +22,20 @@ const unpack = (archive: string): string => {
 };
 
 const nextMessage = async (child: ChildProcess, withinMs: number): Promise<Message> => {
-  const exited = once(child, 'exit').then(([code]) => {
+  const done = new AbortController();
+  const signal = AbortSignal.any([done.signal, AbortSignal.timeout(withinMs)]);
+  const exited = once(child, 'exit', { signal }).then(([code]) => {
     throw new Error(`The function ended (${code})`);
   });
-  exited.catch(() => undefined);
-  const answered = once(child, 'message', { signal: AbortSignal.timeout(withinMs) });
-  const [message]: Message[] = await Promise.race([answered, exited]);
-  if (message === undefined) throw new Error('No message');
-  return message;
+  const answered = once(child, 'message', { signal });
+  try {
+    const [message]: Message[] = await Promise.race([answered, exited]);
+    if (message === undefined) throw new Error('No message');
+    return message;
+  } finally {
+    for (const rest of [exited, answered]) rest.catch(() => undefined);
+    done.abort();
+  }
 };
 
 /** A packaged function in a fresh process, with an environment that has nothing else. */
