@@ -63,8 +63,7 @@ it('answers the event of every other function', { timeout: 240_000 }, async () =
       answer !== null &&
       typeof answer === 'object' &&
       'statusCode' in answer &&
-      // Its event has no access token.
-      answer.statusCode !== (key === 'rejectUnknownRoute' ? 401 : 200),
+      answer.statusCode !== (key === 'rejectUnknownRoute' ? 404 : 200),
   );
   expect(refused).toEqual([]);
 });
