@@ -1,5 +1,6 @@
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { connectOpenSearch } from '#lib/opensearch/client.ts';
+import type { IndexDocument } from '#lib/opensearch/document.ts';
 import { Failure, messageOf } from '../services/index.ts';
 import type { Kept } from './comparison.ts';
 
@@ -84,18 +85,18 @@ export const openSearchIndex = (url: string, indexPrefix: string, token: string)
       const found: Kept[] = [];
       for (let after = 0; ; ) {
         const { hits } = await ask<{
-          hits: { hits: { _source: { messageNumber: number; body: string; createdAt: string } }[] };
+          hits: { hits: { _source: IndexDocument }[] };
         }>('_search', {
           query: { term: { chat: `${token}:${chatNumber}` } },
           sort: [{ messageNumber: 'asc' }],
           search_after: [after],
           size: PAGE,
-          _source: ['messageNumber', 'body', 'createdAt'],
+          _source: ['messageNumber', 'body', 'original', 'createdAt'],
         });
         found.push(
-          ...hits.hits.map(({ _source: { messageNumber, body, createdAt } }) => ({
+          ...hits.hits.map(({ _source: { messageNumber, body, original = body, createdAt } }) => ({
             messageNumber,
-            body,
+            body: original,
             createdAtMs: Date.parse(createdAt),
           })),
         );

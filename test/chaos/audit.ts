@@ -2,6 +2,7 @@ import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { queueNames } from '#lib/contracts/commands.ts';
+import type { IndexDocument } from '#lib/opensearch/document.ts';
 import { deadQueue, retryQueue } from '#lib/rabbitmq/topology.ts';
 import { createKeys } from '#lib/redis/keys.ts';
 import { type Api, fieldOf } from './client.ts';
@@ -114,11 +115,11 @@ const readIndex = async (url: string, chats: readonly string[]): Promise<Map<str
         size: 5_000,
         query: { bool: { filter: [{ term: { chat } }, { range: { messageNumber: { gt: after } } }] } },
         sort: [{ messageNumber: 'asc' }],
-        _source: ['messageNumber', 'body'],
+        _source: ['messageNumber', 'body', 'original'],
       });
-      const { hits } = (answer as { hits: { hits: { _source: { messageNumber: number; body: string } }[] } })
-        .hits;
-      for (const { _source } of hits) found.set(`${chat}:${_source.messageNumber}`, _source.body);
+      const { hits } = (answer as { hits: { hits: { _source: IndexDocument }[] } }).hits;
+      for (const { _source } of hits)
+        found.set(`${chat}:${_source.messageNumber}`, _source.original ?? _source.body);
       after = hits.at(-1)?._source.messageNumber ?? 0;
       more = hits.length === 5_000;
     }

@@ -56,6 +56,7 @@ const samples: Record<Place, Record<string, Samples>> = {
     application_token: { ...tokenInUrl, bad: ['', ...tokenInUrl.bad] },
     chat_number: { ...numberInUrl, bad: ['', ...numberInUrl.bad] },
     before: { good: undefined, bad: ['', 'no-cursor', 'x'.repeat(201)] },
+    after: { good: undefined, bad: ['', 'no-cursor', 'x'.repeat(201)] },
     highlight: { good: 'true', bad: ['', 'yes', 'TRUE'] },
     upTo: { ...numberInUrl, bad: ['', ...numberInUrl.bad] },
   },
