@@ -16,7 +16,9 @@ fi
 
 # Packages both stages on its way, into .data/cloud/<stage>.
 node local/install.mjs
-vitest run --config test/vitest.config.ts --project cloud
+reporters=()
+[ -z "${VITEST_RESULTS:-}" ] || reporters=(--reporter=default --reporter=json --outputFile.json="$VITEST_RESULTS")
+vitest run --config test/vitest.config.ts --project cloud "${reporters[@]}"
 
 for stage in dev prod; do
   template=.data/cloud/$stage/cloudformation-template-update-stack.json

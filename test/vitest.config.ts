@@ -29,6 +29,19 @@ const project = (
 
 const eventSource = 'plugins/serverless-offline-rabbitmq/test';
 
+/**
+ * Named commands run these two: `npm test -- --project chaos` (a short round of each fault) and `npm run cloud:check`.
+ * With them `npm test` would take longer than ten minutes on two processors.
+ */
+const namedOnly = [
+  project('cloud', {
+    globalSetup: ['test/support/services.ts', 'test/support/packages.ts'],
+    timeoutMs: 60_000,
+  }),
+  project('chaos', { timeoutMs: 300_000 }),
+];
+const isNamed = process.argv.some((argument) => argument.startsWith('--project'));
+
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
@@ -53,11 +66,7 @@ export default defineConfig({
         globalSetup: ['test/support/services.ts', 'test/support/api.ts'],
         timeoutMs: 60_000,
       }),
-      project('cloud', {
-        globalSetup: ['test/support/services.ts', 'test/support/packages.ts'],
-        timeoutMs: 60_000,
-      }),
-      project('chaos', { timeoutMs: 300_000 }),
+      ...(isNamed ? namedOnly : []),
     ],
   },
 });
