@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
+import { createLambdaContext } from '../local/emulation/lambda-context.ts';
 import { Failure } from '../local/services/index.ts';
 
 export type Call = {
@@ -53,20 +54,7 @@ const eventOf = (call: Call): APIGatewayProxyEventV2 => {
   };
 };
 
-export const lambdaContext = (): Context => ({
-  callbackWaitsForEmptyEventLoop: false,
-  functionName: 'bench',
-  functionVersion: '$LATEST',
-  invokedFunctionArn: '',
-  memoryLimitInMB: '512',
-  awsRequestId: randomUUID(),
-  logGroupName: '',
-  logStreamName: '',
-  getRemainingTimeInMillis: () => 10_000,
-  done: () => undefined,
-  fail: () => undefined,
-  succeed: () => undefined,
-});
+export const lambdaContext = (): Context => createLambdaContext('bench', 10_000);
 
 export type Handler = (
   event: APIGatewayProxyEventV2,

@@ -11,8 +11,8 @@ import { logger } from '#lib/runtime/logger.ts';
 import { database, submit } from '#lib/runtime/services.ts';
 import { handler as persistMessage } from '../functions/consumers/persist-message.ts';
 import { handler as migrate } from '../functions/operations/migrate.ts';
+import { createLambdaContext } from '../local/emulation/lambda-context.ts';
 import { Failure, startServices, terminalReport } from '../local/services/index.ts';
-import { contextOf } from '../test/support/lambda-context.ts';
 import { bodyOf } from './conversation.ts';
 import { table } from './measure.ts';
 import { during } from './stack.ts';
@@ -114,7 +114,7 @@ const takeEvents = async (): Promise<Event[]> => {
 
 const persist = async (events: readonly Event[]): Promise<number> => {
   const begunAt = performance.now();
-  for (const event of events) await persistMessage(event, contextOf('persistMessage'));
+  for (const event of events) await persistMessage(event, createLambdaContext('persistMessage'));
   return performance.now() - begunAt;
 };
 
@@ -160,7 +160,7 @@ let code = 0;
 try {
   Object.assign(process.env, stack.urls, { OPENSEARCH_URL: '', JWT_SECRET: stack.secret('jwt') });
   logger.setLogLevel('SILENT');
-  await migrate({}, contextOf('migrate'));
+  await migrate({}, createLambdaContext('migrate'));
   const senderId = await prepare();
   const lines = [['round', 'persisted a second', 'µs each', 'raw a second', 'µs each', 'ratio']];
   for (let round = 1; round <= rounds; round += 1) {

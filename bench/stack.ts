@@ -1,16 +1,11 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
 import { logger } from '#lib/runtime/logger.ts';
+import { runFunction } from '../local/emulation/run-function.ts';
+import { type SlsOffline, startSlsOffline } from '../local/emulation/sls-offline.ts';
 import {
-  asOwned,
   Failure,
-  messageOf,
-  pickPort,
   type Report,
   removeAbandonedStacks,
   type Stack,
@@ -19,8 +14,6 @@ import {
 } from '../local/services/index.ts';
 
 const checkout = resolve(import.meta.dirname, '..');
-const readyWithinMs = 120_000;
-const stopPatienceMs = 10_000;
 
 /** The route of the function that does nothing, by GET and POST. */
 export const emptyPath = '/bench/empty';
@@ -37,84 +30,14 @@ const writeConfig = (): string => {
   return name;
 };
 
-const owned = (args: string[]) => asOwned({ file: process.execPath, args });
-
-const migrate = async (env: NodeJS.ProcessEnv): Promise<void> => {
-  const { file, args } = owned([
-    join(checkout, 'local/services/invoke.ts'),
-    join(checkout, 'functions/operations/migrate.ts'),
-  ]);
-  await promisify(execFile)(file, args, { cwd: checkout, env });
-};
-
 /** Runs the API (`sls offline`) with its consumers, and the empty function. @throws Failure when it does not start */
-const startApi = async (env: NodeJS.ProcessEnv): Promise<{ url: URL; stop: () => Promise<void> }> => {
+const startApi = async (environment: NodeJS.ProcessEnv): Promise<SlsOffline> => {
   const config = writeConfig();
-  const port = await pickPort(undefined);
-  const { file, args } = owned([
-    join(checkout, 'node_modules/serverless/bin/serverless.js'),
-    ...[
-      'offline',
-      '--config',
-      config,
-      '--httpPort',
-      `${port}`,
-      '--lambdaPort',
-      `${await pickPort(undefined)}`,
-    ],
-    '--noSponsor',
-  ]);
-  const child = spawn(file, args, {
-    cwd: checkout,
-    env: { ...env, FORCE_COLOR: '0', SLS_TELEMETRY_DISABLED: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (chunk: string) => {
-      output = (output + chunk).slice(-5_000);
-    });
-  }
-  const stop = () => end(child);
   try {
-    const url = new URL(`http://127.0.0.1:${port}`);
-    await untilWell(url, child, () => output);
-    return { url, stop };
-  } catch (error) {
-    await stop();
-    throw error;
+    return await startSlsOffline({ environment, config });
   } finally {
     rmSync(join(checkout, config), { force: true });
   }
-};
-
-const untilWell = async (url: URL, child: ChildProcess, output: () => string): Promise<void> => {
-  const deadline = performance.now() + readyWithinMs;
-  for (let last = 'no answer'; ; await delay(100)) {
-    try {
-      const response = await fetch(new URL('/health', url), { signal: AbortSignal.timeout(5_000) });
-      if (response.ok) return;
-      last = `${response.status} ${await response.text()}`;
-    } catch (error) {
-      last = messageOf(error);
-    }
-    if (child.exitCode !== null || performance.now() > deadline)
-      throw new Failure(`sls offline did not start (GET /health: ${last}):\n${output()}`);
-  }
-};
-
-const end = async (child: ChildProcess): Promise<void> => {
-  const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
-  child.kill('SIGTERM');
-  await Promise.race([exited, delay(stopPatienceMs, undefined, { ref: false })]);
-  try {
-    // What it may have left in its group.
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-  } catch {
-    // Gone.
-  }
-  await exited;
 };
 
 /** A step with its time; `detail` is shown while it is under way. */
@@ -158,9 +81,11 @@ export const runBench = async (work: (api: URL, report: Report) => Promise<void>
       LIMIT_READS: '100000000/60',
       LIMIT_WRITES: '100000000/60',
     });
-    await during(report, 'migrating', () => migrate(process.env));
+    await during(report, 'migrating', () =>
+      runFunction({ name: 'operations/migrate', environment: process.env }),
+    );
     const api = await during(report, 'starting the API', () => startApi(process.env));
-    await Promise.race([work(api.url, report), whenInterrupted]).finally(api.stop);
+    await Promise.race([work(new URL(api.url), report), whenInterrupted]).finally(api.stop);
   };
 
   let code = 0;

@@ -3,11 +3,13 @@
 //   npm run reindex -- [--restart|--abandon]
 //   npm run reconcile -- --sample 1000|--whole [--dry-run] [--remove-at-most n]
 // They use the servers of the environment, else those of the running `npm start`.
-import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import type { Context } from 'aws-lambda';
 import * as z from 'zod';
+import { createLambdaContext } from './emulation/lambda-context.ts';
 import { findUrls } from './running.ts';
 import { Failure, messageOf } from './services/index.ts';
+import { timeLimits } from './time-limits.ts';
 
 const usage = `Usage:
   npm run dead-letters -- list [queue]
@@ -17,9 +19,6 @@ const usage = `Usage:
   npm run reindex -- [--restart | --abandon]
   npm run reconcile -- --sample 1000 | --whole [--dry-run] [--remove-at-most 1000]`;
 
-/** Time in milliseconds after which an operation stops and is called again, as in the cloud. */
-const RUN_MS = 900_000;
-
 /** Runs a function of `functions/` in this process. */
 const invoke = async <Report>(
   load: () => Promise<{ handler: (event: unknown, context: Context) => Promise<unknown> }>,
@@ -27,24 +26,9 @@ const invoke = async <Report>(
   event: object,
 ): Promise<Report> => {
   const { handler } = await load();
-  const deadline = Date.now() + RUN_MS;
-  const report = await handler(event, {
-    functionName: name,
-    functionVersion: '$LATEST',
-    invokedFunctionArn: `arn:aws:lambda:local:000000000000:function:${name}`,
-    memoryLimitInMB: '1024',
-    awsRequestId: randomUUID(),
-    logGroupName: name,
-    logStreamName: name,
-    callbackWaitsForEmptyEventLoop: true,
-    getRemainingTimeInMillis: () => deadline - Date.now(),
-    done: () => undefined,
-    fail: () => undefined,
-    succeed: () => undefined,
-  });
+  const report = await handler(event, createLambdaContext(name, timeLimits.operationMs));
   return report as Report;
 };
-type Context = import('aws-lambda').Context;
 
 const print = (value: unknown) => console.log(JSON.stringify(value, undefined, 2));
 

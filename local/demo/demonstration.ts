@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { runFunction } from '../emulation/run-function.ts';
 import { Failure, messageOf, type Report, type Urls } from '../services/index.ts';
 import { type Account, signUp } from './accounts.ts';
 import { type Api, connectApi } from './api.ts';
@@ -142,19 +140,12 @@ const compare = async (store: Store, { chats }: Conversation): Promise<Differenc
 
 /** Runs syncCounts once, as its schedule does every minute. */
 const syncCounts = async ({ environment, services }: Options): Promise<void> => {
-  const root = resolve(import.meta.dirname, '../..');
-  try {
-    await promisify(execFile)(
-      process.execPath,
-      [`${root}/local/services/invoke.ts`, `${root}/functions/scheduled/sync-counts.ts`],
-      {
-        // The configuration requires a secret, but this function issues and reads no token.
-        env: { ...environment, JWT_SECRET: randomBytes(32).toString('hex'), ...services },
-      },
-    );
-  } catch (error) {
-    throw new Failure(`syncCounts failed: ${messageOf(error)}`);
-  }
+  // The configuration requires a secret, but this function issues and reads no token.
+  const secret = randomBytes(32).toString('hex');
+  await runFunction({
+    name: 'scheduled/sync-counts',
+    environment: { ...environment, JWT_SECRET: secret, ...services },
+  });
 };
 
 const percentile = (sorted: Float64Array, part: number) =>

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { timeLimits } from '../time-limits.ts';
 import { Failure, messageOf } from './failure.ts';
 import { makeFolder, type StackFolder } from './folders.ts';
 import { pickPort, releasePort } from './ports.ts';
@@ -18,9 +19,6 @@ import {
 } from './processes.ts';
 import type { Place, Program } from './program.ts';
 import type { RunningService, ServiceName } from './types.ts';
-
-const readyWithinMs = 90_000;
-const stopPatienceMs = 20_000;
 
 interface Child {
   readonly process: ChildProcess;
@@ -144,7 +142,7 @@ export class ServerProcess implements RunningService {
   async stop(): Promise<void> {
     for (const child of [this.#server, ...this.#companions]) {
       if (child === undefined) continue;
-      await end({ name: this.name, pid: child.pid, startTime: child.startTime }, stopPatienceMs);
+      await end({ name: this.name, pid: child.pid, startTime: child.startTime }, timeLimits.serverStopMs);
       await child.exited;
     }
   }
@@ -185,7 +183,7 @@ export class ServerProcess implements RunningService {
   }
 
   async #untilReady(server: Child, log: string, signal: AbortSignal | undefined): Promise<void> {
-    const deadline = performance.now() + readyWithinMs;
+    const deadline = performance.now() + timeLimits.serverReadyMs;
     let last = 'no answer';
     for (;;) {
       signal?.throwIfAborted();
@@ -202,7 +200,7 @@ export class ServerProcess implements RunningService {
       }
       if (performance.now() > deadline) {
         throw new Failure(
-          `${this.name} does not answer at 127.0.0.1:${this.#ports.get(this.#program.ports[0] ?? '')} after ${readyWithinMs / 1000} s: ${last}\n${tail(log)}`,
+          `${this.name} does not answer at 127.0.0.1:${this.#ports.get(this.#program.ports[0] ?? '')} after ${timeLimits.serverReadyMs / 1000} s: ${last}\n${tail(log)}`,
         );
       }
       await delay(100);

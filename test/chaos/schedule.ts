@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 
 type Handler = (event: object, context: object) => Promise<unknown>;
 
@@ -8,7 +9,7 @@ const RUN_MS = 30_000;
 
 /** Scheduled functions, run in this process: environments of their own, beside those of `sls offline`. */
 export class Schedule {
-  /** The last report or error of each, for who waits in vain. */
+  /** The last report or error of each, to explain a wait without result. */
   readonly last = new Map<string, string>();
   readonly #stopped = new AbortController();
   #loops: Promise<void>[] = [];
@@ -41,18 +42,8 @@ export class Schedule {
   }
 
   async #run(name: string, handler: Handler, event: object): Promise<string> {
-    const deadline = Date.now() + RUN_MS;
     try {
-      const report = await handler(event, {
-        functionName: name,
-        functionVersion: '$LATEST',
-        invokedFunctionArn: `arn:aws:lambda:local:000000000000:function:${name}`,
-        memoryLimitInMB: '1024',
-        awsRequestId: name,
-        logGroupName: name,
-        logStreamName: name,
-        getRemainingTimeInMillis: () => deadline - Date.now(),
-      });
+      const report = await handler(event, createLambdaContext(name, RUN_MS));
       return JSON.stringify(report);
     } catch (error) {
       const cause = error instanceof Error ? error.cause : undefined;

@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { answersRequests } from '../../local/emulation/readiness.ts';
+import { runFunction } from '../../local/emulation/run-function.ts';
+import { type SlsOffline, startSlsOffline } from '../../local/emulation/sls-offline.ts';
 import {
-  asOwned,
   Failure,
   pickPort,
   type Report,
@@ -14,11 +16,9 @@ import {
   type Stack,
   startServices,
 } from '../../local/services/index.ts';
-import { ApiProcess } from './api-process.ts';
 import { Schedule } from './schedule.ts';
 import { fairWeather, TcpProxy, type Weather } from './tcp-proxy.ts';
 
-const checkout = resolve(import.meta.dirname, '../..');
 const serviceNames = ['mysql', 'redis', 'rabbitmq', 'opensearch'] as const;
 const urlVariableOf = {
   mysql: 'MYSQL_URL',
@@ -37,7 +37,7 @@ export class System {
   readonly schedule = new Schedule();
   readonly #stack: Stack;
   readonly #ports: { http: number; lambda: number };
-  #api: ApiProcess | undefined;
+  #api: SlsOffline | undefined;
   /** Between the functions and the servers, where a fault has put them. */
   readonly #proxies = new Map<ServiceName, TcpProxy>();
 
@@ -98,16 +98,17 @@ export class System {
     return this.#stack.services[name] !== undefined;
   }
 
-  get api(): ApiProcess {
+  get api(): SlsOffline {
     if (this.#api === undefined) throw new Failure('The API does not run.');
     return this.#api;
   }
 
   async startApi(environment: FunctionEnvironment = this.environment): Promise<void> {
-    this.#api = await ApiProcess.start({
+    this.#api = await startSlsOffline({
       environment: { ...process.env, ...environment },
       ports: this.#ports,
       logFile: this.logFile,
+      readiness: answersRequests,
       onPid: (pid) => this.#stack.adopt('sls offline', pid),
     });
   }
@@ -184,17 +185,9 @@ export class System {
   }
 
   async #migrate(): Promise<void> {
-    const { file, args } = asOwned({
-      file: process.execPath,
-      args: [
-        join(checkout, 'local/services/invoke.ts'),
-        join(checkout, 'functions/operations/migrate.ts'),
-        '{}',
-      ],
-    });
-    await promisify(execFile)(file, args, {
-      cwd: checkout,
-      env: { ...process.env, ...this.environment },
+    await runFunction({
+      name: 'operations/migrate',
+      environment: { ...process.env, ...this.environment },
     });
   }
 }

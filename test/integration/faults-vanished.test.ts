@@ -4,9 +4,9 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import { type Stack, silentReport, startServices } from '../../local/services/index.ts';
 import { apiEvent } from '../support/http-event.ts';
-import { contextOf } from '../support/lambda-context.ts';
 import { type ServerVariable, type Swallowing, swallowing } from '../support/swallowing.ts';
 
 /* HTTP functions in one environment, behind a network that loses their connections without a word. */
@@ -45,7 +45,7 @@ const call = async (handler: Handler, { method = 'GET', path, query, body, autho
       ...(body === undefined ? {} : { body: JSON.stringify(body()) }),
     },
   );
-  const { statusCode, body: answer } = await handler(event, contextOf('vanished', 10_000));
+  const { statusCode, body: answer } = await handler(event, createLambdaContext('vanished', 10_000));
   return { statusCode, answer: JSON.parse(answer ?? 'null') };
 };
 
@@ -150,7 +150,7 @@ beforeAll(async () => {
   };
   await promisify(execFile)(
     process.execPath,
-    ['local/services/invoke.ts', 'functions/operations/migrate.ts', '{}'],
+    ['local/emulation/invoke.ts', 'functions/operations/migrate.ts', '{}'],
     { cwd: checkout, env: { ...machine, ...environment } },
   );
   Object.assign(process.env, environment);

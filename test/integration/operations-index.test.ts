@@ -1,11 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import { createOwnDatabase } from '../support/stores.ts';
 
 /*
@@ -24,29 +24,15 @@ const PER_CHAT = 400;
 let own: Awaited<ReturnType<typeof createOwnDatabase>>;
 let services: typeof import('#lib/runtime/services.ts');
 
-const contextOf = (timeoutMs: number) => {
-  const deadline = Date.now() + timeoutMs;
-  return {
-    functionName: name,
-    functionVersion: '$LATEST',
-    invokedFunctionArn: 'arn:aws:lambda:local:000000000000:function:operations',
-    memoryLimitInMB: '512',
-    awsRequestId: randomUUID(),
-    logGroupName: name,
-    logStreamName: name,
-    callbackWaitsForEmptyEventLoop: true,
-    getRemainingTimeInMillis: () => deadline - Date.now(),
-    done: () => undefined,
-    fail: () => undefined,
-    succeed: () => undefined,
-  };
-};
 const reindex = async (event: object = {}, timeoutMs = 300_000) =>
-  (await import('../../functions/operations/reindex.ts')).handler(event, contextOf(timeoutMs));
+  (await import('../../functions/operations/reindex.ts')).handler(
+    event,
+    createLambdaContext(name, timeoutMs),
+  );
 const reconcile = async (event: object = {}, timeoutMs = 300_000) =>
   (await import('../../functions/operations/reconcile.ts')).handler(
     { settledForSeconds: 0, ...event },
-    contextOf(timeoutMs),
+    createLambdaContext(name, timeoutMs),
   );
 
 /** What the index holds, by message, with its version. */
@@ -128,7 +114,10 @@ beforeAll(async () => {
     POWERTOOLS_LOG_LEVEL: 'SILENT',
   });
   services = await import('#lib/runtime/services.ts');
-  await (await import('../../functions/operations/migrate.ts')).handler({}, contextOf(60_000));
+  await (await import('../../functions/operations/migrate.ts')).handler(
+    {},
+    createLambdaContext(name, 60_000),
+  );
   // A server that was given by URL may hold what an earlier run has left.
   await index();
   await services

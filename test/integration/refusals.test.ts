@@ -3,6 +3,7 @@ import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import { deriveKey } from '#lib/auth/keys.ts';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import { openStores, type Stores } from '../support/stores.ts';
 
 /*
@@ -97,11 +98,7 @@ const call = async (
     isBase64Encoded: false,
     requestContext,
   } as unknown as APIGatewayProxyEventV2;
-  const context = {
-    functionName: name,
-    awsRequestId: 'r',
-    getRemainingTimeInMillis: () => 10_000,
-  } as Context;
+  const context = createLambdaContext(name, 10_000);
   const answer = await functions[name]?.(event, context);
   return answer ?? expect.unreachable();
 };

@@ -10,6 +10,7 @@ import {
 } from 'serverless-offline-rabbitmq/event-source';
 import { vi } from 'vitest';
 import { commands } from '#lib/contracts/commands.ts';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import {
   type RunningService,
   type ServiceName,
@@ -49,24 +50,6 @@ const operations = {
   recoverCounters: () => import('../../functions/scheduled/recover-counters.ts'),
   syncCounts: () => import('../../functions/scheduled/sync-counts.ts'),
 } as const;
-
-const contextOf = (functionName: string, timeoutMs: number) => {
-  const deadline = Date.now() + timeoutMs;
-  return {
-    functionName,
-    functionVersion: '$LATEST',
-    invokedFunctionArn: `arn:aws:lambda:local:000000000000:function:${functionName}`,
-    memoryLimitInMB: '512',
-    awsRequestId: randomUUID(),
-    logGroupName: functionName,
-    logStreamName: functionName,
-    callbackWaitsForEmptyEventLoop: true,
-    getRemainingTimeInMillis: () => deadline - Date.now(),
-    done: () => undefined,
-    fail: () => undefined,
-    succeed: () => undefined,
-  };
-};
 
 /** Asks until the assertion holds; after the deadline its error is the test's. */
 export const eventually = <Result>(
@@ -118,7 +101,7 @@ export const startSystem = async (
     timeoutMs = 60_000,
   ): Promise<unknown> => {
     const { handler } = await operations[operation]();
-    return handler(event, contextOf(operation, timeoutMs));
+    return handler(event, createLambdaContext(operation, timeoutMs));
   };
 
   const vhost = decodeURIComponent(new URL(stack.urls.RABBITMQ_URL).pathname.slice(1)) || '/';
@@ -152,7 +135,7 @@ export const startSystem = async (
         settings,
         broker,
         async (event) => {
-          await handler(event, contextOf(queue, 60_000));
+          await handler(event, createLambdaContext(queue, 60_000));
         },
         quiet,
         { firstMs: 100, lastMs: 500 },

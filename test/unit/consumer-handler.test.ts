@@ -6,7 +6,7 @@ import { unavailable } from '#lib/domain/errors.ts';
 import type { Handled } from '#lib/mysql/recovery-state.ts';
 import type { Publication } from '#lib/rabbitmq/publisher.ts';
 import { logger } from '#lib/runtime/logger.ts';
-import { contextOf } from '../support/lambda-context.ts';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import { type Published, rabbitmqEventOf } from '../support/rabbitmq-event.ts';
 
 logger.setLogLevel('SILENT');
@@ -101,7 +101,7 @@ const run = async (
     },
     {},
   );
-  await handler(rabbitmqEventOf(queue, ...messages), contextOf('persistThing'));
+  await handler(rabbitmqEventOf(queue, ...messages), createLambdaContext('persistThing'));
   return settled;
 };
 

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'aws-lambda';
 
-/** The context that Lambda hands to a function, whose time is over in `timeoutMs`. */
-export const contextOf = (functionName: string, timeoutMs = 60_000): Context => {
+/**
+ * Creates the context of one invocation, as Lambda passes it to a handler.
+ * @param timeoutMs time until `getRemainingTimeInMillis` returns 0
+ */
+export const createLambdaContext = (functionName: string, timeoutMs = 60_000): Context => {
   const deadline = Date.now() + timeoutMs;
   return {
     functionName,
@@ -13,7 +16,7 @@ export const contextOf = (functionName: string, timeoutMs = 60_000): Context => 
     logGroupName: functionName,
     logStreamName: functionName,
     callbackWaitsForEmptyEventLoop: true,
-    getRemainingTimeInMillis: () => deadline - Date.now(),
+    getRemainingTimeInMillis: () => Math.max(0, deadline - Date.now()),
     done: () => undefined,
     fail: () => undefined,
     succeed: () => undefined,

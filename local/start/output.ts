@@ -1,0 +1,30 @@
+import type { Report, Stack } from '../services/index.ts';
+
+/** Lines that serverless-offline prints about each call besides the call itself. */
+const isNoise = (line: string) =>
+  /^\s*$|\(λ: \S+\) RequestId: |^Successfully invoked scheduled function/.test(line);
+
+/** Splits output into lines and shows all but the noise. */
+export const createLineFilter = (report: Report): ((text: string) => void) => {
+  let rest = '';
+  return (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (!isNoise(line)) report.say(line);
+  };
+};
+
+/** Servers with their addresses, and the API's address. */
+export const summaryOf = (stack: Stack, port: number): string => {
+  const services = Object.values(stack.services).filter((service) => service !== undefined);
+  const width = Math.max(...services.map(({ version }) => version.length));
+  return [
+    '',
+    ...services.map(({ version, where }) => `  ${version.padEnd(width)}  ${where}`),
+    ...(stack.urls.OPENSEARCH_URL === undefined ? ['  no OpenSearch: search answers 503 (see above)'] : []),
+    '',
+    `  The API is at http://localhost:${port}, to read and try at http://localhost:${port}/docs`,
+    '  Ctrl-C ends it and the services; the data stay.',
+    '',
+  ].join('\n');
+};
