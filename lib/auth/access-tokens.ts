@@ -53,7 +53,8 @@ export const createAccessTokens = (secrets: readonly string[]) => {
       },
     );
     const id = Number(payload.sub);
-    if (!Number.isSafeInteger(id) || id < 1 || typeof payload.name !== 'string') throw new Error('Claims');
+    if (!Number.isSafeInteger(id) || id < 1 || typeof payload.name !== 'string')
+      throw new Error('The claims of the access token are invalid');
     return { caller: { id, name: payload.name }, expiresAtMs: (payload.exp ?? 0) * 1_000 };
   };
 

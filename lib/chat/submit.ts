@@ -15,9 +15,9 @@ export const PUBLISH_WAIT_MS = 1_000;
 const TRIES = 3;
 
 const closed = () =>
-  unavailable('The numbers are being recovered after a loss; writes will be taken again soon.', undefined, 1);
+  unavailable('The numbers are being recovered. Writes are accepted again soon.', undefined, 1);
 const lostMeanwhile = () =>
-  unavailable('The numbers were lost while this write was taken; it may or may not have been.', undefined, 1);
+  unavailable('The numbers were lost during this write. It may or may not have been accepted.', undefined, 1);
 
 type Uses = {
   acceptor: Acceptor;

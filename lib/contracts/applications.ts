@@ -10,7 +10,7 @@ const application = z
     name: z.string().meta({ examples: ['Web shop'] }),
     chatsCount: z.int().meta({ examples: [1] }),
   })
-  .meta({ id: 'Application', description: 'An application and how many chats it has' });
+  .meta({ id: 'Application', description: 'An application with its number of chats' });
 
 export const createApplication = route({
   function: 'createApplication',
@@ -18,7 +18,7 @@ export const createApplication = route({
   path: '/applications',
   tag: 'Applications',
   summary: 'Create an application',
-  description: 'Its token names the application everywhere else. It can be used at once.',
+  description: 'The token identifies the application in all other requests. It can be used at once.',
   authentication: 'bearer',
   request: { body: z.strictObject({ name }) },
   response: z
@@ -34,7 +34,7 @@ export const updateApplication = route({
   path: '/applications/{token}',
   tag: 'Applications',
   summary: 'Rename an application',
-  description: 'For its creator only.',
+  description: 'Only the creator of the application may rename it.',
   authentication: 'bearer',
   request: { path: z.strictObject({ token }), body: z.strictObject({ name }) },
   response: z.object({}).describe('Renamed'),
@@ -44,7 +44,7 @@ export const updateApplication = route({
 export const updateApplicationByBody = route({
   ...updateApplication,
   path: '/applications',
-  summary: 'Rename an application, its token in the body',
+  summary: 'Rename an application, with its token in the body',
   request: { body: z.strictObject({ token, name }) },
 });
 
@@ -56,7 +56,7 @@ export const listApplications = route({
   summary: "The caller's own applications, newest first",
   authentication: 'bearer',
   request: { query: withBoundedDepth(z.strictObject(paging)) },
-  response: z.array(application).describe('A part of the list'),
+  response: z.array(application).describe('One page of the list'),
   list: true,
   errors: ['bad-input', 'unavailable'],
 });

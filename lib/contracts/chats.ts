@@ -11,7 +11,7 @@ const chat = z
       .optional(),
     messagesCount: z.int().meta({ examples: [1] }),
   })
-  .meta({ id: 'Chat', description: 'A chat and how many messages it has' });
+  .meta({ id: 'Chat', description: 'A chat with its number of messages' });
 
 export const createChat = route({
   function: 'createChat',
@@ -20,7 +20,7 @@ export const createChat = route({
   tag: 'Chats',
   summary: 'Create a chat',
   description:
-    'Chats are numbered 1, 2, 3, … in their application, in the order in which they are accepted. The body may be left out.',
+    'Chats are numbered 1, 2, 3, … in their application, in the order of acceptance. The body is optional.',
   authentication: 'bearer',
   request: {
     path: z.strictObject({ token }),
@@ -40,7 +40,7 @@ export const listChats = route({
   summary: 'The chats of an application, by number',
   authentication: 'bearer',
   request: { path: z.strictObject({ token }), query: z.strictObject(paging) },
-  response: z.array(chat).describe('A part of the list'),
+  response: z.array(chat).describe('One page of the list'),
   list: true,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });

@@ -2,16 +2,19 @@ import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
 import { body, instant, name, title, token } from './fields.ts';
 
-/** Clocks of two machines may differ by so much. */
+/** The largest accepted difference between the clocks of two machines. */
 const SKEW_MS = 5 * 60 * 1000;
 
 const id = z.int().min(1);
-/** The next number must fit its column as well: whoever stores a number moves the counter up to it. */
+/**
+ * One below the column's limit: storing a number raises the counter to it, and the next number must fit as
+ * well.
+ */
 const number = z
   .int()
   .min(1)
   .max(limits.number - 1);
-/** A name that was given at sign-up, perhaps by the rules of an earlier version. */
+/** The name from sign-up. It follows the rules of that time, which may have been looser than today's. */
 const senderName = z
   .string()
   .min(1)
@@ -26,9 +29,9 @@ const date = instant
   });
 
 /**
- * `commandId`: microseconds since the epoch, higher for every command accepted here. It names the command, and is the
- * version of what the command writes. `epoch`: the opening of the gate under which the command was accepted. Commands
- * of other programs have neither.
+ * `commandId`: microseconds since 1970, increasing with every command that the API accepts. It identifies the
+ * command and is the version of the written row. `epoch`: the opening of the gate in which the command was
+ * accepted. Commands of other programs have neither.
  */
 const origin = { commandId: z.int().min(1).optional(), epoch: z.int().min(1).optional() };
 type Origin = { date: number; commandId?: number | undefined; epoch?: number | undefined };
@@ -40,13 +43,16 @@ const ahead = { path: ['commandId'], error: 'Must not be a time in the future' }
 
 const toIdentity = ({ commandId, date }: Origin) => commandId ?? Math.max(1, date * 1000);
 
-/** A creation without an id is named by its date, the same at every delivery. A date ahead must not outlast later edits. */
+/**
+ * * A creation without an id takes its date as the id, which is the same at every delivery. Its version is at
+ * most the * current time, so that a future date does not win over later edits.
+ */
 const creation = <Command extends Origin>({ date, ...command }: Command) => {
   const commandId = toIdentity({ ...command, date });
   const version = command.epoch === undefined ? Math.min(commandId, nowMicros()) : commandId;
   return { ...command, dateMs: date, commandId, version };
 };
-/** An edit without an id is as new as its date, and no newer than now. */
+/** An edit without an id takes its date as the version, at most the current time. */
 const edit = <Command extends Origin>({ date, ...command }: Command) => ({
   ...command,
   dateMs: date,
@@ -58,7 +64,7 @@ export type CommandContract<Schema extends z.ZodType = z.ZodType> = {
   queue: string;
   /** Key of the consumer function in serverless.yml. */
   function: string;
-  /** The command gives a number to what it creates. */
+  /** The command creates a numbered item. */
   isCreation: boolean;
   schema: Schema;
 };
@@ -124,7 +130,7 @@ export const updateMessageCommand = command({
     .transform(edit),
 });
 
-/** As the index takes it: in UTC, with milliseconds. */
+/** The format of the index: UTC with milliseconds. */
 const indexedInstant = date.transform((ms) => new Date(ms).toISOString());
 
 export const indexMessageCommand = command({
@@ -143,7 +149,7 @@ export const indexMessageCommand = command({
   }),
 });
 
-/** `version`: of the row that the command creates; the command's id where absent. */
+/** `version` is the version of the created row. Default: the command's id. */
 type Creation<Output> = Omit<Output, 'version'> & { version?: number };
 
 export type CreateApplication = Creation<z.output<(typeof createApplicationCommand)['schema']>>;

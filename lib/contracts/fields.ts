@@ -4,7 +4,7 @@ import { parseInstant } from '#lib/domain/instant.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { faultOfName } from '#lib/domain/text.ts';
 
-/** A lone surrogate has no UTF-8 form: it could not come back as it was sent. */
+/** A lone surrogate has no UTF-8 form, so it could not be returned as it was sent. */
 const wellFormed = (text: string) => text.isWellFormed();
 const notWellFormed = { error: 'Must be well-formed Unicode (no lone surrogate)' };
 /** @param maximum in code points */
@@ -18,18 +18,21 @@ const visibleName = (maximum: number) =>
       error: ({ input }) => faultOfName(String(input)) ?? 'Is not a name',
     });
 
-/** A field of a body that may be left out. An explicit `null` counts as left out. */
+/** An optional field of a body. An explicit `null` counts as absent. */
 export const optional = <Schema extends z.ZodType>(schema: Schema) =>
   schema.nullish().transform((value) => value ?? undefined);
 
-/** A rule about several fields together. It is asked only when each field fits, so that one fault accuses no other field. */
+/**
+ * A rule about several fields. It runs only if every field is valid, so that one invalid field causes one
+ * error.
+ */
 export const withRule = <Schema extends z.ZodType>(
   schema: Schema,
   holds: (value: z.output<Schema>) => boolean,
   { path, error }: { path: string[]; error: string },
 ): Schema => schema.refine(holds, { path, error, when: ({ issues }) => issues.length === 0 });
 
-/** What the documentation shows: one small conversation throughout. */
+/** The examples of the OpenAPI document: one small conversation. */
 export const examples = {
   token: 'Zk3vQ9xLr2Tn8bWc1yHd4gPa',
   user: 'Ada Lovelace',
@@ -41,8 +44,9 @@ export const examples = {
 } as const;
 
 /**
- * A whole number written in a path or a query: no sign, no leading zero, no fraction. Documented as the integer it is.
- * @param initial its value where it is left out
+ * A whole number in a path or a query, without sign, leading zero or fraction. The OpenAPI document shows an
+ * integer.
+ * @param initial the value if the field is absent
  */
 const digits = (maximum: number, initial?: number) =>
   z
@@ -70,7 +74,7 @@ export const numberInPath = digits(limits.number);
 export const name = visibleName(limits.name);
 export const title = visibleName(limits.title).meta({ examples: [examples.title] });
 export const body = text(limits.body).meta({
-  description: 'Kept exactly as it is sent',
+  description: 'Stored exactly as sent',
   examples: [examples.body],
 });
 export const email = z
@@ -90,7 +94,10 @@ export const password = z
   .max(limits.password)
   .refine(wellFormed, notWellFormed)
   .meta({ format: 'password', examples: ['correct horse battery staple'] });
-/** RFC 3339 in full, and an offset without a colon. Gives the same instant in UTC, to the millisecond. */
+/**
+ * Any RFC 3339 date and time, also with an offset without a colon. Returns the instant in UTC with
+ * milliseconds.
+ */
 export const instant = z
   .string()
   .meta({ format: 'date-time', examples: [examples.createdAt] })
@@ -102,19 +109,19 @@ export const instant = z
   });
 export const searchText = text(limits.query)
   .regex(/\S/, { error: 'Must not be blank' })
-  .meta({ description: 'Words to find; "quoted words" are found as a phrase', examples: ['hello'] });
+  .meta({ description: 'Words to find; "quoted words" must occur as a phrase', examples: ['hello'] });
 
-/** For lists that can be read on by a cursor instead. */
+/** For lists that also have a cursor. */
 export const optionalPage = digits(Number.MAX_SAFE_INTEGER)
   .optional()
-  .describe('1 is the first page, which is the answer without it as well');
+  .describe('1 is the first page; without `page` and cursor the list starts there too');
 
 export const paging = {
   page: digits(Number.MAX_SAFE_INTEGER, 1).default(1).describe('1 is the first page'),
   limit: digits(limits.pageSize, 10).default(10).describe(`Items a page, 1 to ${limits.pageSize}`),
 };
 
-/** Bounds the rows that a page may skip, since each of them costs time. */
+/** Limits the rows that a page may skip, because each skipped row costs time. */
 export const withBoundedDepth = <Schema extends z.ZodType<{ page?: number | undefined; limit: number }>>(
   schema: Schema,
 ): Schema =>

@@ -34,7 +34,7 @@ const message = z
       .string()
       .meta({
         format: 'date-time',
-        description: 'In UTC; absent where it was never edited',
+        description: 'In UTC; absent if the message was never edited',
         examples: [examples.editedAt],
       })
       .optional(),
@@ -46,15 +46,15 @@ const found = z
     ...shown,
     highlights: z
       .array(z.string())
-      .meta({ description: 'With `highlight=true`', examples: [['<em>Hello</em>, and welcome 👋']] })
+      .meta({ description: 'Present with `highlight=true`', examples: [['<em>Hello</em>, and welcome 👋']] })
       .optional(),
   })
   .meta({ id: 'FoundMessage', description: 'A message that matches' });
 
 const sentAt = instant
-  .refine((value) => Date.parse(value) >= 0, { error: 'Must not lie before 1970-01-01T00:00:00Z' })
+  .refine((value) => Date.parse(value) >= 0, { error: 'Must not be before 1970-01-01T00:00:00Z' })
   .describe(
-    'When it was written, with an offset: from 1970-01-01T00:00:00Z to 24 hours from now; kept to the millisecond. The time of acceptance where absent',
+    'The time of the message, with an offset: from 1970-01-01T00:00:00Z to 24 hours from now, stored in milliseconds. Default: the time of acceptance',
   );
 
 export const createMessage = route({
@@ -64,7 +64,7 @@ export const createMessage = route({
   tag: 'Messages',
   summary: 'Send a message',
   description:
-    'Messages are numbered 1, 2, 3, … in their chat, in the order in which they are accepted. Whoever reads the chat after the answer sees the message; search finds it about a second later.',
+    'Messages are numbered 1, 2, 3, … in their chat, in the order of acceptance. Reads after the answer show the message. Search finds it about a second later.',
   authentication: 'bearer',
   request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
   response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
@@ -77,8 +77,8 @@ export const updateMessage = route({
   method: 'PUT',
   path: '/applications/{token}/chats/{chatNumber}/messages/{messageNumber}',
   tag: 'Messages',
-  summary: 'Edit a message of one’s own',
-  description: 'For its sender only.',
+  summary: 'Edit one of your own messages',
+  description: 'Only the sender of the message may edit it.',
   authentication: 'bearer',
   request: { path: ofMessage, body: z.strictObject({ body }) },
   response: z.object({}).describe('Edited'),
@@ -88,7 +88,7 @@ export const updateMessage = route({
 export const updateMessageByBody = route({
   ...updateMessage,
   path: '/applications/{token}/chats/{chatNumber}/messages',
-  summary: 'Edit a message of one’s own, its number in the body',
+  summary: 'Edit one of your own messages, with its number in the body',
   request: { path: inChat, body: z.strictObject({ messageNumber: number, body }) },
 });
 
@@ -106,7 +106,7 @@ export const listMessages = route({
   tag: 'Messages',
   summary: 'The messages of a chat, newest first',
   description:
-    'The newest `createdAt` first, and of those at the same instant the higher number. To read on, follow the `Link` header: its cursor, `before`, costs the same however far back, and does not shift as messages arrive. `page` skips that many messages instead. A page ends at `limit` messages or at 4 MB of JSON.',
+    'Messages are ordered by `createdAt`, newest first, then by number, highest first. To get the next page, follow the `Link` header. Its cursor, `before`, is equally fast at any depth and does not shift when messages arrive. `page` selects a page by number instead. A page ends at `limit` messages or at 4 MB of JSON.',
   authentication: 'bearer',
   request: {
     path: inChat,
@@ -118,7 +118,7 @@ export const listMessages = route({
       ),
     ),
   },
-  response: z.array(message).describe('A part of the list'),
+  response: z.array(message).describe('One page of the list'),
   list: true,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
@@ -139,12 +139,12 @@ const highlight = z
   .enum(['true', 'false'])
   .default('false')
   .transform((value) => value === 'true')
-  .describe('Adds the fragments that matched, as HTML with the matches in `<em>`');
+  .describe('Adds the matching fragments as HTML, with the matches in `<em>`');
 
 const upTo = numberInPath
   .optional()
   .describe(
-    'Leaves out messages numbered higher, so that pages do not shift as messages arrive; the `Link` header sets it',
+    'Excludes messages with a higher number, so that pages do not shift when messages arrive; the `Link` header sets it',
   );
 
 const after = z
@@ -160,7 +160,7 @@ type HitPaging = { page?: number | undefined; after?: string | undefined; limit:
 const eitherPageOrAfter = ({ page, after }: HitPaging) => page === undefined || after === undefined;
 const notBoth = { path: ['after'], error: 'Goes instead of page, not with it' };
 
-/** OpenSearch's own bound on how deep a result may be paged (`index.max_result_window`). */
+/** OpenSearch returns no more than 10,000 matches by page (`index.max_result_window`). */
 const withinResultWindow = ({ page = 1, limit }: HitPaging) => page * limit <= 10_000;
 const beyondResultWindow = { path: ['page'], error: 'Must stay within the best 10000 matches' };
 const withHitPaging = <Schema extends z.ZodType<HitPaging>>(schema: Schema): Schema =>
@@ -173,16 +173,16 @@ export const searchMessages = route({
   tag: 'Messages',
   summary: 'Search the messages of a chat, best match first',
   description:
-    'Finds whole words, beginnings of words, and words with a typo, in this order; case and accents do not matter. To read on, follow the `Link` header: it leads by `page`, or by a cursor, `after`, where a page was cut at 4 MB.',
+    'Finds whole words, beginnings of words, and words with a typo, in this order. Case and accents do not matter. To get the next page, follow the `Link` header. It uses `page`, or the cursor `after` if a page ended at 4 MB.',
   authentication: 'bearer',
   request: {
     path: inChat,
     query: withHitPaging(z.strictObject({ q: searchText, ...hitPaging, highlight, upTo })),
   },
-  response: z.array(found).describe('A part of the list'),
+  response: z.array(found).describe('One page of the list'),
   list: true,
   responseHeaders: {
-    'Search-Lag': 'Seconds by which the index is behind what was accepted; absent when it is not',
+    'Search-Lag': 'Seconds by which the index lags behind accepted messages; absent without a lag',
   },
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
@@ -190,7 +190,7 @@ export const searchMessages = route({
 export const searchByQuery = route({
   ...searchMessages,
   path: '/search',
-  summary: 'Search the messages of a chat, in the form of the older API',
+  summary: 'Search the messages of a chat, with the parameters of the older API',
   request: {
     query: withHitPaging(
       z.strictObject({

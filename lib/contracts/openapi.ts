@@ -11,14 +11,17 @@ type Schemas = Record<string, JsonSchema>;
 
 const isSchema = (value: unknown): value is JsonSchema => typeof value === 'object' && value !== null;
 
-/** What JSON Schema need not say: a pattern of what `type` or `format` says already, the bounds of every JavaScript integer. */
+/**
+ * Removes redundant parts of a JSON Schema: patterns that `type` or `format` imply, and the bounds of
+ * JavaScript integers.
+ */
 const withoutNoise = ({ jsonSchema }: { jsonSchema: JsonSchema }): void => {
   if (jsonSchema.type === 'integer' || jsonSchema.format === 'date-time') delete jsonSchema.pattern;
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
 };
 
-/** Schemas of the document; those that have a name of their own (zod's `id`) are collected once, and referred to. */
+/** Schemas of the document. Named ones (zod's `id`) are collected once and referenced. */
 const createSchemas = () => {
   const named: Schemas = {};
   const schemaOf = (schema: z.ZodType, io: 'input' | 'output'): JsonSchema => {
@@ -31,7 +34,7 @@ const createSchemas = () => {
     return rest;
   };
 
-  /** The first example of every field that has one; undefined where there is nothing to show. */
+  /** An example made of the first example of each field; undefined without any. */
   const exampleOf = (schema: JsonSchema): unknown => {
     const { $ref, examples, type, properties = {}, items } = schema;
     const referred = $ref === undefined ? undefined : named[$ref.split('/').at(-1) ?? ''];
@@ -56,27 +59,30 @@ const createSchemas = () => {
   return { named, schemaOf, contentOf };
 };
 
-/** What the answers of each error say: when it comes, and an example of its detail. */
+/** The documentation of each error: when it occurs, and an example of its detail. */
 const errorAnswers: Record<ErrorCode, { when: string; detail: string; field?: [string, string] }> = {
   'bad-input': {
-    when: 'The request does not fit; `errors` names every field that is at fault',
-    detail: 'The request does not fit the contract.',
+    when: 'The request is invalid; `errors` names every invalid field',
+    detail: 'The request does not match the contract.',
     field: ['limit', 'Must be at most 100'],
   },
   unauthenticated: {
-    when: 'Nobody is signed in: the credentials or the access token are missing, wrong or expired',
+    when: 'The credentials or the access token are missing, wrong or expired',
     detail: 'An access token is needed: Authorization: Bearer <accessToken>.',
   },
   forbidden: {
-    when: 'Only the creator may do this',
-    detail: 'Only who created the application may change it.',
+    when: 'Only the creator or the sender may do this',
+    detail: 'Only the creator of the application may change it.',
   },
-  'not-found': { when: 'It, or what it belongs to, does not exist', detail: 'There is no such application.' },
+  'not-found': { when: 'The item or its parent does not exist', detail: 'There is no such application.' },
   'not-allowed': {
-    when: 'The path takes other methods; `Allow` names them',
-    detail: 'This path takes GET, PUT.',
+    when: 'The path does not accept the method; `Allow` names the methods',
+    detail: 'This path accepts GET, PUT.',
   },
-  conflict: { when: 'It is taken', detail: 'This e-mail address is taken.' },
+  conflict: {
+    when: 'The e-mail address is taken, or no number is left',
+    detail: 'This e-mail address is taken.',
+  },
   'too-large': {
     when: `The body is longer than ${limits.requestBytes} bytes`,
     detail: `The body must not be longer than ${limits.requestBytes} bytes.`,
@@ -86,15 +92,15 @@ const errorAnswers: Record<ErrorCode, { when: string; detail: string; field?: [s
     detail: 'The body must be JSON: Content-Type: application/json.',
   },
   unprocessable: {
-    when: 'Another request had this `Idempotency-Key`',
-    detail: 'This Idempotency-Key belongs to another request.',
+    when: 'The `Idempotency-Key` was used for another request',
+    detail: 'This Idempotency-Key was used for another request.',
   },
   'too-many-requests': {
-    when: 'More requests than `RateLimit-Policy` allows, or too many failed sign-ins; again after `Retry-After` seconds',
+    when: 'More requests than `RateLimit-Policy` allows, or too many failed sign-ins. Try again after `Retry-After` seconds',
     detail: 'Too many requests.',
   },
   unavailable: {
-    when: 'Cannot be done now, though nothing is wrong with the request; again after `Retry-After` seconds',
+    when: 'The request is valid, but a server cannot serve it now. Try again after `Retry-After` seconds',
     detail: 'The numbering service does not answer.',
   },
 };
@@ -110,7 +116,7 @@ const headersOfError: Partial<Record<ErrorCode, Record<string, object>>> = {
   },
   unauthenticated: {
     'WWW-Authenticate': {
-      description: 'What to sign in with',
+      description: 'The authentication scheme that the route requires',
       schema: { type: 'string', examples: ['Bearer realm="chat"'] },
     },
   },
@@ -151,16 +157,16 @@ const errorResponses = () => {
     ),
     Unexpected: {
       description:
-        'Something else went wrong on the server. To repeat what creates safely, use `Idempotency-Key`.',
+        'An unexpected error on the server. Repeat a creation safely with the same `Idempotency-Key`.',
       content: problemContent({ title: 'Internal Server Error', status: 500 }),
     },
   };
 };
 
-/** Every route may answer these, whatever its contract says. */
+/** The errors of the contract, and those that every such route may return. */
 const errorsOf = (contract: RouteContract): ErrorCode[] => {
   const codes = new Set<ErrorCode>(contract.errors);
-  // Unknown fields of a query are refused everywhere.
+  // Every route refuses unknown query fields.
   codes.add('bad-input').add('not-allowed');
   if (contract.creates) codes.add('unprocessable');
   if (rateLimitClassOf(contract) !== undefined) codes.add('too-many-requests');
@@ -240,40 +246,40 @@ const operationOf = (
   };
 };
 
-/** Named in the order in which a reader meets them. */
+/** In the order of the document. */
 const tags: Record<RouteContract['tag'], string> = {
-  Users: 'Signing up and signing in',
-  Applications: 'What chats belong to; named by a token',
+  Users: 'Sign up and sign in',
+  Applications: 'Applications contain chats and are identified by a token',
   Chats: 'Numbered 1, 2, 3, … in their application',
   Messages: 'Numbered 1, 2, 3, … in their chat',
-  System: 'About the API itself',
+  System: 'Health and documentation of the API',
 };
 const tagNames = Object.keys(tags);
 
 const description = `
-Applications hold chats, chats hold messages. A number is given at the moment of acceptance, and what was answered with 200 is kept.
+Applications contain chats, and chats contain messages. The server numbers an item when it accepts the request. A write that is answered with 200 is never lost.
 
-**To begin:**
+**Get started:**
 1. Sign up: \`POST /users\`.
-2. Sign in: \`POST /users/token\` with Basic authentication (e-mail address and password) answers with an access token.
-3. All else wants it: \`Authorization: Bearer <accessToken>\`.
+2. Sign in: \`POST /users/token\` with Basic authentication (e-mail address and password) returns an access token.
+3. Send the token with all other requests: \`Authorization: Bearer <accessToken>\`.
 
-JSON in UTF-8 throughout. Fields that are not listed here are refused. A trailing slash is accepted on every path.
-Errors are [problem documents](https://www.rfc-editor.org/rfc/rfc9457). Lists carry a \`Link\` header where there is more.
+Requests and responses are JSON in UTF-8. Unknown fields are refused. Every path accepts a trailing slash.
+Errors are [problem documents](https://www.rfc-editor.org/rfc/rfc9457). Lists have a \`Link\` header if there is a next page.
 `.trim();
 
 const problemSchema = {
   title: 'Problem',
-  description: 'What is wrong (RFC 9457)',
+  description: 'An error (RFC 9457)',
   type: 'object',
   required: ['type', 'title', 'status'],
   properties: {
     type: { type: 'string', format: 'uri-reference', examples: ['about:blank'] },
     title: { type: 'string', description: 'The meaning of the status', examples: ['Bad Request'] },
     status: { type: 'integer', minimum: 400, maximum: 599, examples: [400] },
-    detail: { type: 'string', examples: ['The request does not fit the contract.'] },
+    detail: { type: 'string', examples: ['The request does not match the contract.'] },
     errors: {
-      description: 'Each part that is at fault',
+      description: 'The invalid fields',
       type: 'array',
       items: {
         type: 'object',
@@ -281,7 +287,7 @@ const problemSchema = {
         properties: {
           path: {
             type: 'string',
-            description: 'The field, with dots where it lies deeper',
+            description: 'The path of the field, separated by dots',
             examples: ['limit'],
           },
           message: { type: 'string', examples: ['Must be at most 100'] },
@@ -321,7 +327,7 @@ export const openApiDocument = () => {
         basic: {
           type: 'http',
           scheme: 'basic',
-          description: 'The e-mail address and the password of `POST /users`; only to sign in',
+          description: 'The e-mail address and the password of `POST /users`; for sign-in only',
         },
         bearer: {
           type: 'http',
@@ -336,7 +342,7 @@ export const openApiDocument = () => {
           in: 'header',
           required: false,
           description:
-            'The same key from the same user within 24 hours answers with the first answer and creates nothing',
+            'A second request of the same user with the same key within 24 hours gets the first answer and creates nothing',
           schema: { type: 'string', pattern: '^[!-~]+$', maxLength: limits.idempotencyKey },
         },
         IfNoneMatch: {
@@ -344,29 +350,29 @@ export const openApiDocument = () => {
           in: 'header',
           required: false,
           description:
-            'The `ETag` of an earlier answer: where it still holds, the answer is 304 without a body',
+            'The `ETag` of an earlier answer. If it is still current, the answer is 304 without a body',
           schema: { type: 'string' },
         },
       },
       headers: {
         Link: {
-          description: 'The next part of the list, `rel="next"` (RFC 8288); absent on the last',
+          description: 'The next page of the list, `rel="next"` (RFC 8288); absent on the last page',
           schema: { type: 'string', examples: ['</applications?page=2>; rel="next"'] },
         },
         ETag: { description: 'For `If-None-Match`', schema: { type: 'string' } },
         RateLimit: {
-          description: 'What is left, `r`, for the next `t` seconds (draft-ietf-httpapi-ratelimit-headers)',
+          description: '`r` requests remain for the next `t` seconds (draft-ietf-httpapi-ratelimit-headers)',
           schema: { type: 'string', examples: ['"writes";r=5999;t=60'] },
         },
         RateLimitPolicy: {
-          description: 'How many requests, `q`, are allowed in `w` seconds; absent where the limit is off',
+          description: '`q` requests are allowed in `w` seconds; absent if the limit is off',
           schema: { type: 'string', examples: ['"writes";q=6000;w=60'] },
         },
         RetryAfter: { description: 'Seconds', schema: { type: 'integer', minimum: 0, examples: [5] } },
       },
       responses: {
         NotModified: {
-          description: 'Not Modified since the `ETag` that was given.',
+          description: 'Not Modified. The `ETag` of the request is still current.',
           headers: { ETag: { $ref: '#/components/headers/ETag' } },
         },
         ...errorResponses(),

@@ -4,7 +4,10 @@ import type { ErrorCode } from '#lib/domain/errors.ts';
 /** Who may call: anyone, anyone with a password, or the holder of an access token. */
 type Authentication = 'none' | 'basic' | 'bearer';
 
-/** What a route takes and gives: the source of its validation, its response filter and its documentation. */
+/**
+ * The request and response of a route: the source of its validation, its response filter and its
+ * documentation.
+ */
 export type RouteContract<
   Path extends z.ZodType = z.ZodType,
   Query extends z.ZodType = z.ZodType,
@@ -14,20 +17,20 @@ export type RouteContract<
   /** Key of the function in serverless.yml. Two routes may lead to one function. */
   function: string;
   method: 'GET' | 'POST' | 'PUT';
-  /** The function answers HEAD as well, as it does GET but without the body. */
+  /** The function also answers HEAD: the headers of GET without the body. */
   alsoHead?: true;
   path: string;
   tag: 'Users' | 'Applications' | 'Chats' | 'Messages' | 'System';
   summary: string;
-  /** What else its caller should know, in Markdown. */
+  /** More about the route for its callers, in Markdown. */
   description?: string;
   authentication: Authentication;
   request: { path?: Path; query?: Query; body?: Body; bodyOptional?: true };
-  /** The successful answer. Fields that are not declared here never leave. */
+  /** The successful answer. Clients never get fields that are not declared here. */
   response: Response;
-  /** The response is a list whose next part is named by a `Link` header. */
+  /** The response is a list; a `Link` header leads to its next page. */
   list?: true;
-  /** Takes an `Idempotency-Key`. */
+  /** The route accepts an `Idempotency-Key`. */
   creates?: true;
   /** Content type of the answer where it is not JSON. */
   produces?: string;
@@ -50,7 +53,7 @@ type Given<Schema> = [Schema] extends [z.ZodNever]
     ? z.output<Schema>
     : unknown;
 
-/** What a handler reads: the fields of path, query and body in one object, validated. */
+/** The validated fields of path, query and body in one object, as a handler gets them. */
 export type Input<Contract> =
   Contract extends RouteContract<infer Path, infer Query, infer Body, infer _Response>
     ? Given<Path> & Given<Query> & Given<Body>

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '#lib/domain/errors.ts';
 
-/** The one table from what is wrong to HTTP. */
+/** Maps every error code to its HTTP status and title. */
 export const statuses: Record<ErrorCode, { status: number; title: string }> = {
   'bad-input': { status: 400, title: 'Bad Request' },
   unauthenticated: { status: 401, title: 'Unauthorized' },

@@ -8,7 +8,7 @@ const health = z
     status: z.enum(['ok', 'degraded', 'down']),
     parts: z.object({ mysql: part, redis: part, rabbitmq: part, opensearch: part, numbering: part }),
   })
-  .meta({ id: 'Health', description: 'Every part answers' });
+  .meta({ id: 'Health', description: 'The status of each part' });
 
 export const getHealth = route({
   function: 'getHealth',
@@ -16,9 +16,9 @@ export const getHealth = route({
   alsoHead: true,
   path: '/health',
   tag: 'System',
-  summary: 'Whether every part answers; 503 names the one that does not',
+  summary: 'Check that every part answers; 503 names the parts that do not',
   description:
-    '`numbering` is down while counters are rebuilt after a loss: nothing can be created, all can be read.',
+    '`numbering` is down while numbers are recovered after a restart or a loss of Redis: writes are refused, reads continue.',
   authentication: 'none',
   request: {},
   response: health,
@@ -50,7 +50,7 @@ export const getDocs = route({
   errors: [],
 });
 
-/** Not a part of the API: requests that no route takes. */
+/** The answer to requests without a route. The OpenAPI document leaves it out. */
 export const unknownRoute = route({
   function: 'rejectUnknownRoute',
   method: 'GET',

@@ -10,7 +10,7 @@ export const signUp = route({
   summary: 'Sign up',
   authentication: 'none',
   description:
-    'The e-mail address is kept in lower case. The new user can sign in at once. The most common passwords are refused, and so are the name and the address. An `Idempotency-Key` counts for each e-mail address.',
+    'The e-mail address is stored in lower case. The new user can sign in at once. The password must not be a common one, the name or the address. An `Idempotency-Key` is valid for one e-mail address.',
   request: {
     body: z.strictObject({ name: name.meta({ examples: [examples.user] }), email, password }),
   },
@@ -29,10 +29,10 @@ export const createToken = route({
   method: 'POST',
   path: '/users/token',
   tag: 'Users',
-  summary: 'Sign in: an access token for an e-mail address and a password',
+  summary: 'Sign in with e-mail address and password; returns an access token',
   authentication: 'basic',
   description:
-    'Wants `Authorization: Basic base64(email:password)`, in UTF-8. An unknown address and a wrong password are answered alike. After five failures with one account, a client has to wait.',
+    'Requires `Authorization: Basic base64(email:password)`, in UTF-8. An unknown address and a wrong password get the same answer. After five failures with one account, the client must wait.',
   request: {},
   response: z
     .object({

@@ -1,4 +1,4 @@
-/** Everything that can be wrong with a request, by a name that HTTP and the logs both know. */
+/** The kinds of errors that clients may see. `statuses` maps each to an HTTP status. */
 export type ErrorCode =
   | 'bad-input'
   | 'unauthenticated'
@@ -14,12 +14,14 @@ export type ErrorCode =
 
 export type FieldError = { path: string; message: string };
 
-/** An error whose code, detail and fields may be shown to the client. Any other error is a bare 500. */
+/**
+ * An error whose code, detail and fields the client may see. Any other error becomes a 500 without details.
+ */
 export class KnownError extends Error {
   readonly code: ErrorCode;
   readonly fields: FieldError[] | undefined;
   readonly retryAfterSeconds: number | undefined;
-  /** Those that a path takes, for 'not-allowed'. */
+  /** The methods that the path accepts, for 'not-allowed'. */
   readonly methods: readonly string[] | undefined;
   /** Names the error in the log, where its `code` is not exact enough. */
   readonly logCode: string | undefined;
@@ -46,13 +48,13 @@ export class KnownError extends Error {
 }
 
 export const badInput = (fields: FieldError[]) =>
-  new KnownError('bad-input', 'The request does not fit the contract.', { fields });
+  new KnownError('bad-input', 'The request does not match the contract.', { fields });
 
 export const notFound = (what: string) => new KnownError('not-found', `There is no such ${what}.`);
 
-/** @param methods those that the path takes */
+/** @param methods the methods that the path accepts */
 export const notAllowed = (methods: readonly string[]) =>
-  new KnownError('not-allowed', `This path takes ${methods.join(', ')}.`, { methods });
+  new KnownError('not-allowed', `This path accepts ${methods.join(', ')}.`, { methods });
 
 export const forbidden = (detail: string) => new KnownError('forbidden', detail);
 
@@ -63,13 +65,15 @@ export const unauthenticated = (detail: string, logCode?: string) =>
 /** The request is well-formed but cannot be carried out, such as an `Idempotency-Key` of another request. */
 export const unprocessable = (detail: string) => new KnownError('unprocessable', detail);
 
-/** What is asked cannot be done now, though nothing is wrong with the request. */
+/**
+ * The request is valid, but a server cannot serve it now. The client may repeat it after `retryAfterSeconds`.
+ */
 export const unavailable = (detail: string, cause?: unknown, retryAfterSeconds = 5) =>
   new KnownError('unavailable', detail, { retryAfterSeconds, cause });
 
-/** It may exist: what is on its way to being stored is not known while the numbers are not. */
+/** The item may exist: pending commands are not visible while the counters are recovered. */
 export const notKnownYet = (what: string) =>
-  unavailable(`Whether there is such a ${what} cannot be told just now; ask again.`);
+  unavailable(`The ${what} may exist, but this cannot be checked right now. Try again.`);
 
 export const isKnownError = (error: unknown, code?: ErrorCode): error is KnownError =>
   error instanceof KnownError && (code === undefined || error.code === code);

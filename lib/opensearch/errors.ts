@@ -18,7 +18,7 @@ export class SearchUnavailable extends KnownError {
 /** What was to be written is not (all) in the index and may be written again later; writing it twice does no harm. */
 export class IndexRetryLater extends KnownError {
   constructor(reason: string, { cause }: { cause?: unknown } = {}) {
-    super('unavailable', 'The index does not take all writes.', {
+    super('unavailable', 'The index does not accept all writes.', {
       retryAfterSeconds: 5,
       cause: new Error(reason, { cause }),
     });

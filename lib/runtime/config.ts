@@ -31,7 +31,7 @@ const origins = z
   .default('')
   .transform((text) => text.split(',').flatMap((origin) => origin.trim() || []))
   .refine((all) => all.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin), {
-    error: 'Must be origins such as https://chat.example.org, with commas between them',
+    error: 'Must be origins such as https://chat.example.org, separated by commas',
   });
 
 const environment = z.object({
@@ -45,7 +45,7 @@ const environment = z.object({
     .string()
     .transform((text) => text.split(','))
     .refine((secrets) => secrets.every((secret) => secret.length >= 32), {
-      error: 'Must be 32 characters or more (each, where there are several with commas between)',
+      error: 'Must be 32 characters or more (each, if several are separated by commas)',
     }),
   REDIS_KEY_PREFIX: z.string().default(''),
   OPENSEARCH_INDEX_PREFIX: z.string().default(''),
@@ -93,7 +93,8 @@ export const readConfig = (variables: NodeJS.ProcessEnv): Config => {
   const faults = names
     .filter(({ name }) => !isOfAnother(name))
     .map(({ name, message }) => `  ${name}: ${variables[name] ? message : 'is not set'}`);
-  if (faults.length > 0) throw new Error(`The environment is not complete:\n${faults.join('\n')}`);
+  if (faults.length > 0)
+    throw new Error(`Environment variables are missing or invalid:\n${faults.join('\n')}`);
   return partOf(variables, new Set(names.map(({ name }) => name)));
 };
 

@@ -121,6 +121,6 @@ export const outcomeOf = (
     case 'reused':
       throw unprocessable('This Idempotency-Key was used for another request.');
     case 'full':
-      throw new KnownError('conflict', `The ${what} has as many entries as it can number.`);
+      throw new KnownError('conflict', `The ${what} is full: no number is left.`);
   }
 };
