@@ -1,5 +1,21 @@
-// Who may import whom; the reasons are in README.md, "Structure".
+/*
+ * Who may import whom. README.md, "Structure", gives the reasons.
+ * A type import ties nothing together at run time, so rules for values and for types differ.
+ */
 const anyOf = (...folders) => `^(${folders.join('|')})/`;
+const ADAPTERS = ['redis', 'mysql', 'rabbitmq', 'opensearch', 'auth'];
+const adapterFolders = ADAPTERS.map((adapter) => `lib/${adapter}`);
+const WRAPPERS = ['http', 'consumer', 'job'];
+const INNER = ['lib/domain', 'lib/contracts'];
+const OWN_CODE = '^(lib|functions|plugins|local|bench|test)/';
+const DRIVERS = {
+  redis: ['ioredis', 'rate-limiter-flexible'],
+  mysql: ['mysql2'],
+  rabbitmq: ['amqplib'],
+  opensearch: ['@opensearch-project'],
+  auth: ['jose'],
+};
+const typesOnly = { dependencyTypesNot: ['type-only'] };
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
@@ -7,27 +23,30 @@ export default {
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'not-resolvable',
-      comment: 'What is imported exists, and is a dependency.',
+      comment: 'Every import exists, and every package is a dependency.',
       severity: 'error',
       from: {},
       to: { couldNotResolve: true },
     },
     {
       name: 'functions-know-no-driver',
-      comment:
-        'A function uses contracts, domain, the wrappers and services of runtime, and types of adapters.',
       severity: 'error',
       from: { path: '^functions/' },
       to: { path: '^node_modules/', pathNot: '^node_modules/zod/' },
     },
     {
-      name: 'functions-know-no-adapter',
+      name: 'functions-use-the-inner-rooms-wrappers-and-services',
+      comment:
+        'Adapters and lib/chat reach a function through runtime/services.ts; it imports their types alone.',
       severity: 'error',
       from: { path: '^functions/' },
       to: {
-        path: anyOf('lib/redis', 'lib/mysql', 'lib/rabbitmq', 'lib/opensearch'),
-        pathNot: ['^lib/mysql/migrations\\.ts$', '^lib/rabbitmq/topology\\.ts$'],
-        dependencyTypesNot: ['type-only'],
+        path: OWN_CODE,
+        pathNot: [
+          anyOf(...INNER, ...WRAPPERS.map((wrapper) => `lib/${wrapper}`)),
+          '^lib/runtime/(services|lazy)\\.ts$',
+        ],
+        ...typesOnly,
       },
     },
     {
@@ -46,30 +65,45 @@ export default {
       name: 'contracts-know-domain-and-zod',
       severity: 'error',
       from: { path: '^lib/contracts/' },
-      to: { pathNot: ['^lib/(contracts|domain)/', '^node_modules/zod/'] },
+      to: { pathNot: [anyOf(...INNER), '^node_modules/zod/'] },
     },
-    ...['redis', 'mysql', 'rabbitmq', 'opensearch', 'auth'].map((adapter) => ({
+    ...ADAPTERS.map((adapter) => ({
       name: `${adapter}-knows-itself-and-the-inner-rooms`,
       comment: 'Adapters are named by technology and do not know each other.',
       severity: 'error',
       from: { path: `^lib/${adapter}/` },
-      to: {
-        path: '^(lib|functions|plugins|local|bench|test)/',
-        pathNot: `^lib/(${adapter}|domain|contracts)/`,
-      },
+      to: { path: OWN_CODE, pathNot: anyOf(`lib/${adapter}`, ...INNER) },
     })),
-    ...[
-      ['redis', 'ioredis'],
-      ['mysql', 'mysql2'],
-      ['rabbitmq', 'amqplib'],
-      ['opensearch', '@opensearch-project'],
-      ['auth', 'jose'],
-    ].map(([adapter, driver]) => ({
-      name: `${driver.replace(/\W/g, '')}-is-of-${adapter}`,
+    ...Object.entries(DRIVERS).map(([adapter, drivers]) => ({
+      name: `only-${adapter}-knows-its-driver`,
       severity: 'error',
       from: { path: '^(lib|functions)/', pathNot: `^lib/${adapter}/` },
-      to: { path: `^node_modules/${driver}/` },
+      to: { path: anyOf(...drivers.map((driver) => `node_modules/${driver}`)) },
     })),
+    {
+      name: 'chat-knows-the-inner-rooms-and-types-of-adapters',
+      severity: 'error',
+      from: { path: '^lib/chat/' },
+      to: { path: OWN_CODE, pathNot: anyOf('lib/chat', ...INNER), ...typesOnly },
+    },
+    {
+      name: 'chat-knows-no-wrapper',
+      severity: 'error',
+      from: { path: '^lib/chat/' },
+      to: { path: anyOf(...WRAPPERS.map((wrapper) => `lib/${wrapper}`), 'lib/runtime') },
+    },
+    ...WRAPPERS.map((wrapper) => ({
+      name: `${wrapper}-knows-the-inner-rooms-and-runtime`,
+      severity: 'error',
+      from: { path: `^lib/${wrapper}/` },
+      to: { path: OWN_CODE, pathNot: anyOf(`lib/${wrapper}`, 'lib/runtime', ...INNER), ...typesOnly },
+    })),
+    {
+      name: 'only-services-know-all-adapters',
+      severity: 'error',
+      from: { path: '^lib/runtime/', pathNot: '^lib/runtime/services\\.ts$' },
+      to: { path: anyOf(...adapterFolders, 'lib/chat', ...WRAPPERS.map((wrapper) => `lib/${wrapper}`)) },
+    },
     {
       name: 'nothing-imports-the-outer-rooms',
       severity: 'error',

@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { ifAvailable } from '#lib/chat/if-available.ts';
 import { queueNames } from '#lib/contracts/commands.ts';
 import { unavailable } from '#lib/domain/errors.ts';
+import { ifAvailable } from '#lib/domain/if-available.ts';
 import { jobHandler, type Run } from '#lib/job/job-handler.ts';
 import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { DeadLetter, DeadLetters } from '#lib/rabbitmq/dead-letters.ts';

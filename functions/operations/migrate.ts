@@ -1,31 +1,20 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { openFirstGate } from '#lib/chat/recovery.ts';
+import type { FirstGate } from '#lib/chat/recovery.ts';
 import { asCustomResource } from '#lib/job/custom-resource.ts';
 import { jobHandler, type Run } from '#lib/job/job-handler.ts';
-import type { Database } from '#lib/mysql/database.ts';
-import { migrate as applyMigrations, type Migration } from '#lib/mysql/migrations.ts';
-import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
+import type { Migration, Migrations } from '#lib/mysql/migrations.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { RedisClient } from '#lib/redis/client.ts';
-import type { Gate } from '#lib/redis/gate.ts';
-import {
-  database,
-  gate,
-  messageIndex,
-  publisher,
-  recoveryState,
-  redisClient,
-} from '#lib/runtime/services.ts';
+import { firstGate, messageIndex, migrations, publisher, redisClient } from '#lib/runtime/services.ts';
 
 type Uses = {
-  database: Database;
+  migrations: Migrations;
   publisher: Pick<Publisher, 'declare'>;
   messageIndex: () => Pick<MessageIndex, 'prepare'>;
-  gate: Pick<Gate, 'attempt'>;
-  recoveryState: Pick<RecoveryState, 'beginEpoch'>;
+  firstGate: FirstGate;
   redisClient: Pick<RedisClient, 'inspect'>;
 };
 
@@ -55,14 +44,14 @@ const readMigrations = async (folder: string): Promise<Migration[]> => {
  */
 export const migrate = async (
   { log }: Pick<Run<unknown>, 'log'>,
-  { database, publisher, messageIndex, gate, recoveryState, redisClient }: Uses,
+  { migrations, publisher, messageIndex, firstGate, redisClient }: Uses,
 ) => {
   await inspectRedis(log, redisClient);
-  const applied = await applyMigrations(database, await readMigrations(join(process.cwd(), 'migrations')));
+  const applied = await migrations.apply(await readMigrations(join(process.cwd(), 'migrations')));
   const kept = await publisher.declare();
   if (kept.length > 0)
     log('These queues exist with the arguments of an older version; they are used as they are', { kept });
-  if (applied.includes('0001_create_users.sql')) await openFirstGate({ gate, recoveryState });
+  if (applied.includes('0001_create_users.sql')) await firstGate.open();
   let search: 'ready' | 'not ready' | 'wants a reindex' = 'ready';
   try {
     if ((await messageIndex().prepare()).outdated) search = 'wants a reindex';
@@ -78,11 +67,10 @@ export const migrate = async (
 
 export const handler = asCustomResource(
   jobHandler(z.object({}), migrate, {
-    database,
+    migrations,
     publisher,
     messageIndex: () => messageIndex,
-    gate,
-    recoveryState,
+    firstGate,
     redisClient,
   }),
 );

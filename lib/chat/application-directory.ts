@@ -1,8 +1,8 @@
 import { notFound, notKnownYet } from '#lib/domain/errors.ts';
+import { ifAvailable } from '#lib/domain/if-available.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Counters } from '#lib/redis/counters.ts';
 import type { Directory } from '#lib/redis/directory.ts';
-import { ifAvailable } from './if-available.ts';
 
 type Listed = { token: string; name: string; chatsCount: number };
 

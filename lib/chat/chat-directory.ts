@@ -1,10 +1,10 @@
 import { notFound, notKnownYet } from '#lib/domain/errors.ts';
+import { ifAvailable } from '#lib/domain/if-available.ts';
 import { limits } from '#lib/domain/limits.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Counters } from '#lib/redis/counters.ts';
 import type { Directory } from '#lib/redis/directory.ts';
-import { ifAvailable } from './if-available.ts';
 
 type Listed = { chatNumber: number; title?: string; messagesCount: number };
 

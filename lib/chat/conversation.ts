@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { notFound, notKnownYet, unavailable } from '#lib/domain/errors.ts';
+import { ifAvailable } from '#lib/domain/if-available.ts';
+import { windowLimits } from '#lib/domain/limits.ts';
 import { applyEdit, type Edit, type Message, mergeByNumber, positionOf } from '#lib/domain/message.ts';
 import { comparePositions, type Position } from '#lib/domain/position.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { Chat, RecentMessages, RecentPage } from '#lib/redis/recent-messages.ts';
-import { windowLimits } from '#lib/redis/window.lua.ts';
-import { ifAvailable } from './if-available.ts';
 
 type PageQuery = { before?: Position | undefined; skip: number; count: number };
 

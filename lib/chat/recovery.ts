@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isKnownError } from '#lib/domain/errors.ts';
+import { ifAvailable } from '#lib/domain/if-available.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { Gate, Walked } from '#lib/redis/gate.ts';
 import type { OpeningAttempt } from '#lib/redis/opening-attempt.ts';
-import { ifAvailable } from './if-available.ts';
 
 type Uses = {
   gate: Pick<Gate, 'status' | 'attempt' | 'raise' | 'noteWalked'>;
@@ -196,16 +196,20 @@ const reservedCounts = (token: string, chatNumber?: number, messageNumber?: numb
 };
 
 /** Opens the gate where nothing can have been numbered yet: the tables were created a moment ago. */
-export const openFirstGate = async ({
+export const createFirstGate = ({
   gate,
   recoveryState,
 }: {
   gate: Pick<Gate, 'attempt'>;
   recoveryState: Pick<RecoveryState, 'beginEpoch'>;
-}): Promise<void> => {
-  const attempt = await gate.attempt();
-  if ((await attempt.begin()) !== 'begun') return;
-  await attempt.open(await recoveryState.beginEpoch(attempt.server), 0);
-};
+}) => ({
+  open: async (): Promise<void> => {
+    const attempt = await gate.attempt();
+    if ((await attempt.begin()) !== 'begun') return;
+    await attempt.open(await recoveryState.beginEpoch(attempt.server), 0);
+  },
+});
+
+export type FirstGate = ReturnType<typeof createFirstGate>;
 
 export type Recovery = ReturnType<typeof createRecovery>;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import { deadQueue, retryQueue } from '#lib/contracts/queues.ts';
 import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
 import type { Publication, Publisher } from '#lib/rabbitmq/publisher.ts';
-import { deadQueue, retryQueue } from '#lib/rabbitmq/topology.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import type { Delivery } from './delivery.ts';
 

@@ -1,5 +1,5 @@
 /** A command that was not stored, and why. */
-export type Refusal<Command> = { command: Command; reason: string };
+type Refusal<Command> = { command: Command; reason: string };
 
 /** What became of the commands of a batch. `Stored` is what settling needs to know of a stored command. */
 export type Outcome<Command, Stored = Command> = {

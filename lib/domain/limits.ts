@@ -24,3 +24,6 @@ export const limits = {
   errorPath: 100,
   futureMs: 24 * 60 * 60 * 1000,
 } as const;
+
+/** How much of a chat's newest messages Redis holds, and for how long after the last use. */
+export const windowLimits = { entries: 300, bytes: 256 * 1024, idleSeconds: 24 * 60 * 60 } as const;

@@ -2,36 +2,40 @@ import type { Database } from './database.ts';
 
 export type Migration = { name: string; sql: string };
 
-/**
- * Applies what is not applied yet, in the order of the names, one statement a migration. A second process that starts
- * at the same time waits for the first. @returns the names of those it applied
- */
-export const migrate = (database: Database, migrations: readonly Migration[]): Promise<string[]> =>
-  database.onOneConnection(async (connection) => {
-    const lock = "CONCAT(LEFT(DATABASE(), 40), ':migrate')";
-    const [locked] = await connection.select(`SELECT GET_LOCK(${lock}, 10) AS got`, []);
-    if (locked?.got !== 1) throw new Error('Another migration has been running for more than 10 seconds.');
-    try {
-      await connection.write(
-        `CREATE TABLE IF NOT EXISTS migrations (
+export const createMigrations = (database: Database) => ({
+  /**
+   * Applies the missing migrations in the order of their names, one statement a migration. A second process that starts at
+   * the same time waits for the first. @returns the names of those it applied
+   */
+  apply: (migrations: readonly Migration[]): Promise<string[]> =>
+    database.onOneConnection(async (connection) => {
+      const lock = "CONCAT(LEFT(DATABASE(), 40), ':migrate')";
+      const [locked] = await connection.select(`SELECT GET_LOCK(${lock}, 10) AS got`, []);
+      if (locked?.got !== 1) throw new Error('Another migration has been running for more than 10 seconds.');
+      try {
+        await connection.write(
+          `CREATE TABLE IF NOT EXISTS migrations (
            name VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
            applied_at DATETIME(3) NOT NULL
          ) ENGINE = InnoDB`,
-        [],
-      );
-      const rows = await connection.select('SELECT name FROM migrations', []);
-      const applied = new Set(rows.map((row) => row.name));
-      const missing = migrations
-        .filter(({ name }) => !applied.has(name))
-        .sort((a, b) => (a.name < b.name ? -1 : 1));
-      for (const { name, sql } of missing) {
-        await connection.write(sql, []);
-        await connection.write('INSERT INTO migrations (name, applied_at) VALUES (?, UTC_TIMESTAMP(3))', [
-          name,
-        ]);
+          [],
+        );
+        const rows = await connection.select('SELECT name FROM migrations', []);
+        const applied = new Set(rows.map((row) => row.name));
+        const missing = migrations
+          .filter(({ name }) => !applied.has(name))
+          .sort((a, b) => (a.name < b.name ? -1 : 1));
+        for (const { name, sql } of missing) {
+          await connection.write(sql, []);
+          await connection.write('INSERT INTO migrations (name, applied_at) VALUES (?, UTC_TIMESTAMP(3))', [
+            name,
+          ]);
+        }
+        return missing.map(({ name }) => name);
+      } finally {
+        await connection.select(`SELECT RELEASE_LOCK(${lock})`, []);
       }
-      return missing.map(({ name }) => name);
-    } finally {
-      await connection.select(`SELECT RELEASE_LOCK(${lock})`, []);
-    }
-  });
+    }),
+});
+
+export type Migrations = ReturnType<typeof createMigrations>;

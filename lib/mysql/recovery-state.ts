@@ -58,7 +58,7 @@ export const handledOf = (
 };
 
 /** Deletes the reservations of these commands. There are none most of the time, which one short query tells. */
-export const release = async (database: Database, commandIds: readonly number[]): Promise<void> => {
+const release = async (database: Database, commandIds: readonly number[]): Promise<void> => {
   if (commandIds.length === 0) return;
   const [newest] = await database.select('SELECT MAX(id) AS id FROM reservations', []);
   if (newest?.id === null) return;

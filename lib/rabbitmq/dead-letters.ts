@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ConfirmChannel, GetMessage } from 'amqplib';
+import { deadQueue } from '#lib/contracts/queues.ts';
 import type { Broker } from './connection.ts';
 import type { Publication, Publisher } from './publisher.ts';
-import { deadQueue } from './topology.ts';
 
 export type DeadLetter = {
   /** The command's id; without one, the beginning of the content's SHA-256. */

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { ConfirmChannel, Options } from 'amqplib';
+import { deadQueue, recoveryQueue, retryQueue } from '#lib/contracts/queues.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import type { Broker } from './connection.ts';
-import { deadQueue, declareTopology, destinations, recoveryQueue, retryQueue } from './topology.ts';
+import { declareTopology, destinations } from './topology.ts';
 
 /** A command as JSON, or the bytes of a message. `messageId`: its id, where it has one. */
 export type Publication = {

@@ -1,12 +1,6 @@
 import type { Options } from 'amqplib';
+import { deadQueue, recoveryQueue, retryQueue } from '#lib/contracts/queues.ts';
 import type { Broker } from './connection.ts';
-
-/** The companions of a command's queue. */
-export const retryQueue = (queue: string) => `${queue}.retry`;
-export const deadQueue = (queue: string) => `${queue}.dead`;
-
-/** Wakes `recoverCounters`: published by a function that finds the gate closed. */
-export const recoveryQueue = 'recover-counters';
 
 /**
  * The queues that take each accepted command; the first is its own consumer's. To give a command another consumer, add

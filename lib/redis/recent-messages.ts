@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { notFound } from '#lib/domain/errors.ts';
+import { windowLimits } from '#lib/domain/limits.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
 import { beginWindow, finishWindow } from './build-window.ts';
@@ -8,7 +9,6 @@ import { guarded } from './guard.ts';
 import { chatMember, type Keys } from './keys.ts';
 import { readMessage, readPage } from './read-page.ts';
 import { runScript } from './script.ts';
-import { windowLimits } from './window.lua.ts';
 
 /** Messages are kept in Redis as the command that created them; one brought from MySQL is written likewise. */
 const keptMessage = z.object({

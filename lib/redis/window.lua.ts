@@ -1,5 +1,5 @@
-/** What a chat's window holds at most. */
-export const windowLimits = { entries: 300, bytes: 256 * 1024, idleSeconds: 24 * 60 * 60 } as const;
+import { windowLimits } from '#lib/domain/limits.ts';
+
 /** Counting is dear: it is done at every so many messages, so that a window may hold as many more. */
 const COUNT_EVERY = 16;
 

@@ -9,7 +9,7 @@ import { createConversation } from '#lib/chat/conversation.ts';
 import { createCursors } from '#lib/chat/cursors.ts';
 import { createIndexing } from '#lib/chat/indexing.ts';
 import { createReconcile } from '#lib/chat/reconcile.ts';
-import { createRecovery } from '#lib/chat/recovery.ts';
+import { createFirstGate, createRecovery } from '#lib/chat/recovery.ts';
 import { createReindex } from '#lib/chat/reindex.ts';
 import { createRelay } from '#lib/chat/relay.ts';
 import { createRecoveryBell, createSubmit, PUBLISH_WAIT_MS } from '#lib/chat/submit.ts';
@@ -21,6 +21,7 @@ import { createChats } from '#lib/mysql/chats.ts';
 import { openDatabase } from '#lib/mysql/database.ts';
 import { createLetterNotes } from '#lib/mysql/letter-notes.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
+import { createMigrations } from '#lib/mysql/migrations.ts';
 import { createRecoveryState } from '#lib/mysql/recovery-state.ts';
 import { createUsers } from '#lib/mysql/users.ts';
 import { connectOpenSearch } from '#lib/opensearch/client.ts';
@@ -148,6 +149,7 @@ export const rateLimits = /* @__PURE__ */ lazy(() =>
     onError: noteClientError('Rate limiter'),
   }),
 );
+export const migrations = /* @__PURE__ */ lazy(() => createMigrations(database()));
 export const users = /* @__PURE__ */ lazy(() => createUsers(database()));
 
 const acceptor = /* @__PURE__ */ lazy(() => createAcceptor({ client: redisClient(), keys: keys() }));
@@ -219,6 +221,9 @@ export const submit = /* @__PURE__ */ lazy(() => {
     now: now(),
   });
 });
+export const firstGate = /* @__PURE__ */ lazy(() =>
+  createFirstGate({ gate: gate(), recoveryState: recoveryState() }),
+);
 export const recovery = /* @__PURE__ */ lazy(() =>
   createRecovery({
     gate: gate(),

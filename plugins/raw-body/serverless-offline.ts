@@ -29,7 +29,7 @@ export type HapiServer = {
   table(): { settings: { handler: Handler; response?: { ranges?: boolean } } }[];
   start(): Promise<void>;
 };
-export type LambdaFunction = { setEvent(event: unknown): void; runHandler(): Promise<unknown> };
+type LambdaFunction = { setEvent(event: unknown): void; runHandler(): Promise<unknown> };
 export type LambdaPool = { get(functionKey: string): LambdaFunction };
 
 /** The class of hapi's servers, as serverless-offline loads it: every server that it starts is one of these. */

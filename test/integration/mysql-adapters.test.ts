@@ -4,7 +4,7 @@ import type { CreateMessage } from '#lib/contracts/commands.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
 import { type Database, openDatabase } from '#lib/mysql/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
-import { migrate } from '#lib/mysql/migrations.ts';
+import { createMigrations } from '#lib/mysql/migrations.ts';
 import { createOwnDatabase, openStores, readMigrations, type Stores } from '../support/stores.ts';
 
 let stores: Stores;
@@ -383,7 +383,9 @@ test('migrations run once, though two begin at the same time', async () => {
   const own = await createOwnDatabase(inject('urls').MYSQL_URL, 'migrations');
   const databases = [open({ url: own.url }), open({ url: own.url })];
   const migrations = await readMigrations();
-  const applied = await Promise.all(databases.map((database) => migrate(database, migrations)));
+  const applied = await Promise.all(
+    databases.map((database) => createMigrations(database).apply(migrations)),
+  );
   expect(applied.flat().sort()).toEqual(migrations.map(({ name }) => name).sort());
   expect(applied.map(({ length }) => length).sort()).toEqual([0, migrations.length]);
   for (const database of databases) await database.close();

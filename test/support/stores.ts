@@ -6,7 +6,7 @@ import { createApplications } from '#lib/mysql/applications.ts';
 import { createChats } from '#lib/mysql/chats.ts';
 import { type Database, openDatabase } from '#lib/mysql/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
-import { type Migration, migrate } from '#lib/mysql/migrations.ts';
+import { createMigrations, type Migration } from '#lib/mysql/migrations.ts';
 import { createRecoveryState } from '#lib/mysql/recovery-state.ts';
 import { createUsers } from '#lib/mysql/users.ts';
 import { createRedisClient, type RedisClient } from '#lib/redis/client.ts';
@@ -77,7 +77,7 @@ export const openStores = async (
 ) => {
   const own = await createOwnDatabase(urls.MYSQL_URL, name);
   const database = openDatabase(own.url, { poolSize: 4, timeoutMs, onError: ignore });
-  await migrate(database, await readMigrations());
+  await createMigrations(database).apply(await readMigrations());
   const keys = createKeys(`${keyPrefix}${name}-${randomUUID()}:`);
   const client = createRedisClient(urls.REDIS_URL, { timeoutMs, keyPrefix: keys.prefix, onError: ignore });
   const redis = await openDirect(client);

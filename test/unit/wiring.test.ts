@@ -4,8 +4,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { commands } from '#lib/contracts/commands.ts';
 import { routes } from '#lib/contracts/index.ts';
+import { recoveryQueue } from '#lib/contracts/queues.ts';
 import { unknownRoute } from '#lib/contracts/system.ts';
-import { recoveryQueue } from '#lib/rabbitmq/topology.ts';
 
 type Event = { httpApi?: string; rabbitmq?: { queue: string }; schedule?: unknown };
 type Definition = { handler: string; timeout?: number; events?: Event[] };

@@ -1,8 +1,8 @@
 import type { ChatDirectory } from '#lib/chat/chat-directory.ts';
 import type { Cursors } from '#lib/chat/cursors.ts';
-import { ifAvailable } from '#lib/chat/if-available.ts';
 import { searchMessages as contract, searchByQuery } from '#lib/contracts/messages.ts';
 import { badInput } from '#lib/domain/errors.ts';
+import { ifAvailable } from '#lib/domain/if-available.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { pageOf } from '#lib/domain/page.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import common from '#lib/auth/common-passwords.json' with { type: 'json' };
-import { findPasswordFault } from '#lib/auth/password-policy.ts';
+import common from '#lib/domain/common-passwords.json' with { type: 'json' };
+import { findPasswordFault } from '#lib/domain/password-policy.ts';
 
 const user = { name: 'Ada Lovelace', email: 'ada.l@example.org' };
 const commonest = common.passwords.flatMap((line) => line.split(' '));

@@ -1,4 +1,4 @@
-import { isKnownError } from '#lib/domain/errors.ts';
+import { isKnownError } from './errors.ts';
 
 /** Reads go on without Redis, on what MySQL has: undefined when it does not answer. */
 export const ifAvailable = async <Result>(work: Promise<Result>): Promise<Result | undefined> => {
