@@ -23,7 +23,7 @@ vitest run --config test/vitest.config.ts --project cloud "${reporters[@]}"
 for stage in dev prod; do
   template=.data/cloud/$stage/cloudformation-template-update-stack.json
   "$tools/bin/cfn-lint" "$template"
-  "$tools/bin/checkov" --config-file infrastructure/checkov.yml --file "$template"
+  "$tools/bin/checkov" --skip-download --config-file infrastructure/checkov.yml --file "$template"
 done
 skipped=$(grep -c '^  - CKV' infrastructure/checkov.yml)
 echo "cloud: dev and prod package without warnings; cfn-lint 0 findings; checkov 0 failed, $skipped ids left out"
