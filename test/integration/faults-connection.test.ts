@@ -146,7 +146,7 @@ test('no dead letter is lost when the way to them breaks off', async () => {
   await expect
     .poll(async () => {
       const { letters } = await deadLetters.list(queue, { limit: 1_000 });
-      return letters.map(({ content }) => content).sort();
+      return letters.map(({ content }) => String(content)).sort();
     })
     .toEqual([...contents].sort());
   const [one] = (await deadLetters.list(queue, { limit: 1_000 })).letters;
