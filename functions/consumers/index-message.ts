@@ -18,7 +18,9 @@ const newestOf = <Command extends IndexMessage>(commands: readonly Command[]): C
   return [...newest.values()];
 };
 
-/** Writes messages to the search index, which keeps the newest version in whatever order they come. */
+/**
+ * Writes messages to the search index. The index keeps the newest version of each, in any order of arrival.
+ */
 export const indexMessage: Consumer<IndexMessage, Uses> = {
   store: async ({ messageIndex }, commands) => {
     const newest = newestOf(commands);

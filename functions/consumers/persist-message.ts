@@ -22,8 +22,9 @@ export const persistMessage: Consumer<CreateMessage, Uses, SettledMessage> = {
       ...command,
       createdAtMs: command.dateMs,
     }));
-    // Settling moves a message from the outbox of MySQL to the outbox of the index in one step, so that one of them
-    // always has it. The hand-on comes after it: the index empties its outbox once it has the message.
+    // Settling moves a message from the outbox of MySQL to the outbox of the index in one step, so that one
+    // of them always has it. The publish to the index comes after it, because `indexMessage` removes the
+    // message from that outbox.
     let settled: readonly SettledMessage[] = [];
     for (let from = 0; from < stored.length; from += PART) {
       const part = stored.slice(from, from + PART);

@@ -17,11 +17,11 @@ type Uses = {
 const schema = z
   .object({
     action: z.enum(['list', 'show', 'redrive', 'discard']).default('list'),
-    /** All queues when absent; to show or discard, one must be named. */
+    /** Default: all queues. `show` and `discard` require a queue. */
     queue: z.enum(queueNames).optional(),
-    /** Only these commands, by the ids that `list` gives. */
+    /** Selects commands by the ids that `list` returns. */
     ids: z.array(z.string()).min(1).optional(),
-    /** At most so many of a queue are looked at, oldest first. */
+    /** The most letters to read from a queue, oldest first. */
     limit: z.int().min(1).max(10_000).default(1_000),
   })
   .refine(({ action, queue }) => !['show', 'discard'].includes(action) || queue !== undefined, {
@@ -29,13 +29,15 @@ const schema = z
     error: 'Name the queue to show or discard dead letters of: {"queue": "create-message"}',
   });
 
-/** What a list shows of each queue; the rest is counted. An answer of Lambda is 6 MB at most. */
+/** The most letters of a queue in a list; the rest is only counted. A Lambda response has at most 6 MB. */
 const LISTED = 100;
-/** What `show` gives at once and of one letter, for the same reason: JSON may write a byte as six characters. */
+/** The most text that `show` returns, in total and of one letter. JSON may write a byte as six characters. */
 const SHOWN_BYTES = 500_000;
 const SHOWN_BYTES_OF_ONE = 250_000;
 
-/** Deeper JSON than a command's own is shown as text: it could not be written again, and would hide all other letters. */
+/**
+ * Deeper JSON than that of a command is shown as text. Serializing it could fail and hide all other letters.
+ */
 const MAX_DEPTH = 5;
 
 const isShallow = (value: unknown, depth = MAX_DEPTH): boolean =>
@@ -43,7 +45,10 @@ const isShallow = (value: unknown, depth = MAX_DEPTH): boolean =>
   value === null ||
   (depth > 0 && Object.values(value).every((inner) => isShallow(inner, depth - 1)));
 
-/** The command, or its text where it is none. Bytes that are no UTF-8 are replaced in the text alone. */
+/**
+ * The command, or the text of a letter that is not a command. Only this text replaces bytes that are not
+ * UTF-8.
+ */
 const shownContent = (content: Buffer): unknown => {
   const text = content.toString('utf8', 0, SHOWN_BYTES_OF_ONE);
   if (content.byteLength > SHOWN_BYTES_OF_ONE) return `${text}… (${content.byteLength} bytes)`;
@@ -61,7 +66,7 @@ const place = z.object({
   messageNumber: z.number().optional(),
 });
 
-/** Where the command belongs, without the text of its user. */
+/** The token and numbers of the command, without text of users. */
 const summaryOf = ({ content, ...letter }: DeadLetter) => ({
   ...letter,
   ...place.safeParse(shownContent(content)).data,
@@ -75,7 +80,7 @@ const shown = (letters: readonly DeadLetter[]) => {
   });
 };
 
-/** The numbers of discarded creations are given no longer. */
+/** Ends the reservations of discarded creations. */
 const commandIdsOf = (letters: readonly DeadLetter[]): number[] =>
   letters.map(({ id }) => Number(id)).filter((id) => Number.isSafeInteger(id) && id > 0);
 
@@ -86,11 +91,11 @@ const byReason = (letters: readonly DeadLetter[]): Record<string, number> => {
 };
 
 /**
- * Lists, shows, redrives or discards commands that were set aside, by queue. A redriven command that is now possible
- * is applied once; one that is not comes back here with its reason.
+ * Lists, shows, redrives or discards dead letters, by queue. A redriven command is applied once, or becomes a
+ * dead letter again.
  *
- * Refuses while numbers are being recovered: dead letters that are looked at or moved meanwhile would be missed, and
- * their numbers given again.
+ * Refuses while the gate is closed: a recovery could miss letters that are read or moved meanwhile, and give
+ * their numbers again.
  */
 export const handleDeadLetters = async (
   { options: { action, queue, ids, limit } }: Pick<Run<z.output<typeof schema>>, 'options'>,
@@ -100,7 +105,7 @@ export const handleDeadLetters = async (
     throw unavailable('The numbers are being recovered, also from the dead letters. Try again in a minute.');
   }
   const report: Record<string, object> = {};
-  // Parents come first, so that what is redriven finds them.
+  // Parents come first, so that redriven children find them.
   for (const name of queue === undefined ? queueNames : [queue]) {
     if (action === 'redrive') {
       report[name] = await deadLetters.redrive(name, { ids, limit });

@@ -18,7 +18,10 @@ type Uses = {
   redisClient: Pick<RedisClient, 'inspect'>;
 };
 
-/** What an operator should know of Redis before the first write. @throws for a clustered one without a hash-tagged prefix */
+/**
+ * Checks the Redis configuration before the first write. @throws for a clustered Redis without a hash-tagged
+ * prefix
+ */
 const inspectRedis = async (log: Run<unknown>['log'], redisClient: Pick<RedisClient, 'inspect'>) => {
   const found = await redisClient.inspect();
   if (found === 'not identified') {
@@ -32,15 +35,15 @@ const inspectRedis = async (log: Run<unknown>['log'], redisClient: Pick<RedisCli
   if (found === 'no answer') log('Redis does not answer, and was not checked', { code: 'redis-not-checked' });
 };
 
-/** The working directory of a function is where its bundle and these files lie. */
+/** Relative to the working directory of a function, which contains its bundle and these files. */
 const readMigrations = async (folder: string): Promise<Migration[]> => {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql'));
   return Promise.all(names.map(async (name) => ({ name, sql: await readFile(join(folder, name), 'utf8') })));
 };
 
 /**
- * Brings MySQL, the queues and the index up to what this version needs. May run at any time, twice at once, and again
- * after a failure. Where the tables were made just now nothing can have been numbered yet, and numbering may begin.
+ * Migrates MySQL, the queues and the index to this version. May run at any time, twice at once, and again
+ * after a failure. On new tables no number can exist yet, so it also opens the gate.
  */
 export const migrate = async (
   { log }: Pick<Run<unknown>, 'log'>,
@@ -56,7 +59,7 @@ export const migrate = async (
   try {
     if ((await messageIndex().prepare()).outdated) search = 'wants a reindex';
   } catch (error) {
-    // Search is the one part that the others do without; its queue waits for it.
+    // All other parts work without search, and its queue keeps the messages.
     search = 'not ready';
     log('The search index could not be prepared; run migrate again when OpenSearch answers', {
       reason: String(error instanceof Error ? (error.cause ?? error) : error),

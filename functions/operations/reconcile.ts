@@ -6,20 +6,20 @@ import { reconcile } from '#lib/runtime/services.ts';
 type Uses = { reconcile: Reconcile };
 
 const schema = z.object({
-  /** About so many messages, taken here and there; all when 'whole'. */
+  /** The approximate number of messages in a random sample, or 'whole' for all. */
   sample: z.union([z.int().min(1).max(1_000_000), z.literal('whole')]).default(1_000),
-  /** The `cursor` of the report of a run that stopped; only for the whole. */
+  /** The `cursor` from the report of a stopped run; only with 'whole'. */
   cursor: z
     .union([
       z.strictObject({ afterId: z.int().min(0) }),
       z.strictObject({ shard: z.int().min(0), seqNo: z.int().min(-1) }),
     ])
     .optional(),
-  /** Without it the differences are only counted. */
+  /** False only counts the differences. */
   mend: z.boolean().default(true),
-  /** Messages written since are still on their way to the index, and are left out. */
+  /** Younger messages may not be indexed yet and are skipped. */
   settledForSeconds: z.number().min(0).default(30),
-  /** More than this is not removed from the index in one run: MySQL may be the wrong one, or not all there. */
+  /** The most documents to remove in one run, because MySQL may be the wrong one or incomplete. */
   removeAtMost: z.int().min(0).default(1_000),
 });
 

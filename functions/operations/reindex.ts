@@ -6,7 +6,7 @@ import { reindex } from '#lib/runtime/services.ts';
 type Uses = { reindex: Reindex };
 
 const schema = z.object({
-  /** Go on with a rebuild that was left, or begin one; drop the one that was left and begin again; or only drop it. */
+  /** Continue or begin a rebuild; drop an unfinished one and begin again; or only drop it. */
   action: z.enum(['continue', 'restart', 'abandon']).default('continue'),
 });
 

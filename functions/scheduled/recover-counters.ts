@@ -6,7 +6,7 @@ import { recovery } from '#lib/runtime/services.ts';
 type Uses = { recovery: Recovery };
 
 /**
- * Opens the gate before numbering when Redis was restarted, replaced or wiped. A function that finds it closed asks for
+ * Opens the gate after Redis was restarted, replaced or wiped. A function that finds the gate closed triggers
  * this through the queue `recover-counters`; the schedule is the fallback.
  */
 export const recoverCounters = (run: Pick<Run<unknown>, 'remainingMs' | 'log'>, { recovery }: Uses) =>

@@ -6,11 +6,11 @@ import { relay } from '#lib/runtime/services.ts';
 type Uses = { relay: Relay };
 
 const schema = z.object({
-  /** Younger commands are on their way by themselves. */
+  /** The publish of a younger command may still succeed. */
   olderThanSeconds: z.number().min(0).default(30),
 });
 
-/** Publishes again what has been in an outbox for too long. */
+/** Publishes commands again that have been in an outbox for too long. */
 export const relayOutbox = (
   { options, remainingMs }: Pick<Run<z.output<typeof schema>>, 'options' | 'remainingMs'>,
   { relay }: Uses,

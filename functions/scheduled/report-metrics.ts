@@ -62,7 +62,10 @@ const metricsOf = ({ oldestCommandSeconds, indexLagSeconds, gate, queues }: Syst
       ]),
 ];
 
-/** Writes the numbers that alarms watch. A number that cannot be read is left out, which the alarms take for bad. */
+/**
+ * Writes the metrics of the alarms. Alarms treat a metric that could not be read, and is missing, as
+ * breaching.
+ */
 export const reportMetrics = async (
   { log }: Pick<Run<unknown>, 'log'>,
   { systemStatus, metricsNamespace, now, write }: Uses,

@@ -16,15 +16,15 @@ const BATCH = 500;
 const schema = z.object({});
 
 /**
- * Brings the counts in MySQL up to the counters that moved since the last time. A mark goes only after its count is
- * written, and only if the counter has not moved since: a crash half way loses none, and repeats a few.
- * What is not stored yet keeps its mark for the next time.
+ * Raises the counts in MySQL to the counters that changed since the last run. A mark is removed after its
+ * count was written, and only if the counter has not changed since. A crash therefore loses no count and
+ * repeats a few. Counters of items that MySQL does not have yet keep their mark for the next run.
  */
 export const syncCounts = async (
   { remainingMs }: Pick<Run<unknown>, 'remainingMs'>,
   { applications, chats, counters, now }: Uses,
 ) => {
-  // What moves while this runs is for the next time: a chat that never rests must not hold the others up.
+  // Changes during this run are left for the next one, so that a busy chat does not delay the others.
   const until = now();
   const sync = async <Of extends Count>(
     kind: DirtyKind,

@@ -6,10 +6,10 @@ import type { Directory } from '#lib/redis/directory.ts';
 
 type Listed = { token: string; name: string; chatsCount: number };
 
-/** The most of a user's unstored applications that a list looks at. */
+/** The most pending applications of a user that a list reads. */
 const PENDING = 1_000;
 
-/** Applications as they were accepted, whether MySQL has them yet or not; counts are the counters' own. */
+/** Reads accepted applications, stored or pending. Counts come from the counters. */
 export const createApplicationDirectory = ({
   directory,
   counters,
@@ -32,12 +32,12 @@ export const createApplicationDirectory = ({
     return { token, name, chatsCount: count === 'unknown' ? (row?.chatsCount ?? 0) : count };
   },
 
-  /** A user's own, newest first. @throws unavailable */
+  /** The applications of a user, newest first. @throws unavailable */
   list: async (creatorId: number, { skip, count }: { skip: number; count: number }): Promise<Listed[]> => {
     const pending = (await ifAvailable(directory.pendingApplications(creatorId, PENDING))) ?? [];
     const first = pending.slice(skip, skip + count);
     const missing = count - first.length;
-    // One that MySQL took in a moment ago is listed once: as pending.
+    // An application that was stored a moment ago may be in both lists. It counts as pending.
     const rows =
       missing === 0
         ? []

@@ -8,7 +8,7 @@ import type { Directory } from '#lib/redis/directory.ts';
 
 type Listed = { chatNumber: number; title?: string; messagesCount: number };
 
-/** Chats as they were accepted, whether MySQL has them yet or not; counts are the counters' own. */
+/** Reads accepted chats, stored or pending. Counts come from the counters. */
 export const createChatDirectory = ({
   directory,
   counters,
@@ -25,7 +25,7 @@ export const createChatDirectory = ({
     ...(title ? { title } : {}),
     messagesCount,
   });
-  /** @returns undefined when only MySQL can tell. @throws not-found */
+  /** @returns undefined if only MySQL knows the count. @throws not-found */
   const count = async (
     what: string,
     of: { token: string; chatNumber?: number },
@@ -49,7 +49,10 @@ export const createChatDirectory = ({
       return listed(chatNumber, row?.title, known ?? row?.messagesCount ?? 0);
     },
 
-    /** Messages that were given a number; the most there can be while that is not known. @throws not-found, unavailable */
+    /**
+     * The highest message number that was given, or the greatest possible one while it is unknown. @throws
+     * not-found, unavailable
+     */
     messagesCount: async (token: string, chatNumber: number): Promise<number> => {
       const known = await count('chat', { token, chatNumber });
       if (known !== undefined) return known;

@@ -11,8 +11,8 @@ import type { Chat, RecentMessages, RecentPage } from '#lib/redis/recent-message
 type PageQuery = { before?: Position | undefined; skip: number; count: number };
 
 /**
- * Messages as they were accepted, whether MySQL has them yet or not. Redis is always asked first: what is no longer on
- * its way there was committed before, and the query that follows sees it.
+ * Reads accepted messages, stored or pending. Every read asks Redis before MySQL: a message that is no longer
+ * pending in Redis was committed before, so the later query finds it.
  */
 export const createConversation = ({
   recentMessages,
@@ -23,7 +23,7 @@ export const createConversation = ({
   messages: Pick<Messages, 'page' | 'find'>;
   chats: Pick<Chats, 'find'>;
 }) => {
-  /** One reader brings MySQL's newest rows; the next find the page in Redis. @returns whether this reader did */
+  /** Lets one reader copy MySQL's newest rows to Redis for later readers. @returns whether this reader did */
   const warm = async (chat: Chat): Promise<boolean> => {
     const builder = randomUUID();
     if (!(await recentMessages.beginWindow(chat, builder))) return false;
@@ -32,7 +32,7 @@ export const createConversation = ({
     return true;
   };
 
-  /** Edits on the way, over rows that do not show them yet. */
+  /** Applies pending edits to rows that do not have them yet. */
   const withEdits = async (page: Message[], edits: ReadonlyMap<number, number>): Promise<Message[]> => {
     const stale = page.filter(({ messageNumber, version }) => (edits.get(messageNumber) ?? 0) > version);
     if (stale.length === 0) return page;
@@ -40,7 +40,7 @@ export const createConversation = ({
       stale.map(({ messageNumber }) => edits.get(messageNumber) ?? 0),
     );
     const byNumber = new Map<number, Edit>(onTheWay.map((edit) => [edit.messageNumber, edit]));
-    // An edit that is gone from the outbox since is in the row by now.
+    // An edit that left the outbox meanwhile is in the row now.
     const arrived = await messages.find(stale.filter(({ messageNumber }) => !byNumber.has(messageNumber)));
     return mergeByNumber(page, arrived).map((message) =>
       applyEdit(message, byNumber.get(message.messageNumber)),
@@ -58,7 +58,7 @@ export const createConversation = ({
       before,
       skip: skipRows,
       count: count + skip - skipRows,
-      // Skipped rows are counted out: one that is pending as well must not count twice.
+      // Rows that are pending as well are excluded from the skipped rows, so that they do not count twice.
       except: skipRows === 0 ? [] : pending.map(({ messageNumber }) => messageNumber),
     });
     const page = mergeByNumber(rows, pending)
@@ -70,7 +70,8 @@ export const createConversation = ({
       chat,
       page.map(({ messageNumber }) => messageNumber),
     );
-    // Read again after Redis: an edit stored in between is in neither the rows above nor Redis.
+    // An edit that was stored in between is neither in the rows above nor in Redis, so the rows are read
+    // again.
     return withEdits(mergeByNumber(page, await messages.find(page)), edits);
   };
 
@@ -107,7 +108,7 @@ export const createConversation = ({
       const find = () => messages.find([{ ...chat, messageNumber }]);
       let message = recent?.message;
       if (message === undefined) [message] = await find();
-      // An older copy of Redis may hold it as it was before its edits.
+      // After a rollback of Redis, its copy may lack edits of the message.
       else if (!recent?.known) [message] = mergeByNumber([message], (await ifAvailable(find())) ?? []);
       if (message === undefined) throw recent?.known ? notFound('message') : notKnownYet('message');
       return applyEdit(message, recent?.edit);

@@ -4,7 +4,7 @@ import type { SearchPosition } from '#lib/opensearch/message-search.ts';
 
 type Chat = { token: string; chatNumber: number };
 
-/** One search in one chat, of which pages are read one after the other. */
+/** One search in one chat. */
 type Search = Chat & { text: string };
 
 /** A hit of a search, and the highest message number that the search looks at. */
@@ -13,14 +13,14 @@ export type HitPlace = SearchPosition & { upTo: number };
 const TAG_BYTES = 12;
 
 /**
- * Opaque cursors: a place in one list, signed, so that a cursor that was tampered with, or belongs to another list, is
- * refused. They hold what their page shows (times, numbers, a score), and no id.
- * @param secrets keys: the first signs; the others, from before a rotation, still verify
+ * Opaque, signed cursors of a place in one list. A cursor that was changed or belongs to another list is
+ * refused. It contains visible values of its page (times, numbers, a score) and no id.
+ * @param secrets keys: the first one signs; the others, from before a rotation, only verify
  */
 export const createCursors = (secrets: readonly Buffer[]) => {
-  // A key that is imported once signs five times as fast.
+  // Importing a key once makes signing five times as fast.
   const keys = secrets.map((secret) => createSecretKey(secret));
-  // Each list has its kind in front, and free text at the end, so that no two lists have the same name.
+  // The kind of the list comes first and free text last, so that no two lists have the same name.
   const sign = (key: KeyObject, place: string, list: string) =>
     createHmac('sha256', key).update(`${place}:${list}`).digest().subarray(0, TAG_BYTES);
 

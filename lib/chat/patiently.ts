@@ -10,8 +10,8 @@ export type Running = {
 const PAUSE_MS = 2_000;
 
 /**
- * Makes a function that runs its work again while a server that it needs is out of reach: for operations that take long
- * and must not end with the first hiccup.
+ * Wraps a function so that it runs again while a server is unavailable. It lets long operations survive short
+ * outages.
  * @throws the error of the work, once less than `reserveMs` remain
  */
 export const patiently =

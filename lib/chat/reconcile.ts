@@ -20,10 +20,10 @@ type Uses = {
 export type ReconcileCursor = { afterId: number } | IndexPosition;
 
 export type ReconcileOptions = {
-  /** About so many messages, taken here and there; all when 'whole'. */
+  /** The approximate number of messages in a random sample, or 'whole' for all. */
   sample: number | 'whole';
   cursor?: ReconcileCursor | undefined;
-  /** Without it the differences are only counted. */
+  /** False only counts the differences. */
   mend: boolean;
   settledForSeconds: number;
   removeAtMost: number;
@@ -31,29 +31,30 @@ export type ReconcileOptions = {
 
 export type ReconcileReport = {
   state: 'done' | 'stopped';
-  /** Rows of MySQL that were looked for in the index, and documents of the index that were looked for in MySQL. */
+  /** Rows that were compared with the index, and documents that were compared with MySQL. */
   rows: number;
   documents: number;
-  /** The index did not have the message, or an older version of it: published to its queue. */
+  /** Messages that the index lacked or had in an older version. They were published to its queue. */
   missing: number;
   older: number;
   /**
-   * The index had a version that MySQL does not know: removed. The index remembers a removed version for a minute
-   * (`index.gc_deletes`) and takes no lower one until then: the next run finds the message missing, and publishes it.
+   * Documents that were newer than their row. They were removed. The index remembers a removed version for a
+   * minute (`index.gc_deletes`) and refuses lower ones meanwhile. A later run finds the message missing and
+   * publishes it.
    */
   newer: number;
-  /** MySQL does not have the message: removed from the index. */
+  /** Documents without a row. They were removed from the index. */
   surplus: number;
-  /** For the next run's `cursor`, when this one stopped. */
+  /** The `cursor` for the next run, if this one stopped early. */
   cursor?: ReconcileCursor;
 };
 
 const BATCH = 500;
-/** So many messages of a sample lie next to each other. */
+/** The number of adjacent messages in each part of a sample. */
 const RUN = 100;
 const RESERVE_MS = 30_000;
 const PROGRESS_MS = 5_000;
-/** A reconciliation publishes nothing while so many messages wait in the queue of the index. */
+/** A reconciliation pauses while the queue of the index holds more messages than this. */
 const MAX_WAITING = 5_000;
 const POLL_MS = 500;
 
@@ -92,7 +93,7 @@ const createComparison = (
     await again(() => messageIndex.remove(refs));
   };
 
-  /** An edit may have come between the two looks: only a second look at MySQL tells. */
+  /** An edit between the two reads looks like a difference, so MySQL is read a second time. */
   const findNewer = async (rows: readonly Message[], versionOf: (row: Message) => number) => {
     const ahead = rows.filter((row) => versionOf(row) > row.version);
     const looked = ahead.length === 0 ? [] : await again(() => messages.find(ahead));
@@ -122,7 +123,7 @@ const createComparison = (
       return lastId;
     },
 
-    /** @returns where to go on; undefined at the end */
+    /** @returns the next position; undefined at the end */
     documents: async (position: IndexPosition, count: number): Promise<IndexPosition | undefined> => {
       const { messages: documents, next } = await again(() => indexScan.page(position, count));
       const rows = documents.length === 0 ? [] : await again(() => messages.find(documents));
@@ -139,9 +140,9 @@ const createComparison = (
 type Comparison = ReturnType<typeof createComparison>;
 
 /**
- * Compares the messages of MySQL with those of the index by version, and repairs the difference: a message that is missing
- * or older goes to the index's queue again, a surplus one is removed. MySQL is the record. Runs may be repeated, and two
- * may run at once.
+ * Compares the versions of messages in MySQL and in the index, and repairs differences. MySQL is the system
+ * of record. Missing and older documents are published to the index's queue, and surplus ones are removed.
+ * Runs may be repeated, and two may run at once.
  */
 export const createReconcile = (uses: Uses) => {
   const { messages, indexScan, now } = uses;
@@ -150,7 +151,7 @@ export const createReconcile = (uses: Uses) => {
     for (let left = size; left > 0; left -= RUN) {
       if (!compare.isInTime()) return { ...compare.report, state: 'stopped' as const };
       const count = Math.min(RUN, left);
-      // The range begins before the first row, so that the last rows are met as often as the others.
+      // The range begins before the first row, so that the first rows are chosen as often as the others.
       const from = Math.max(0, Math.floor(Math.random() * (highest + count)) - count);
       await compare.rows(from, count);
       await compare.documents(await compare.again(() => indexScan.randomPosition()), count);

@@ -15,7 +15,7 @@ type Uses = {
   publisher: Pick<Publisher, 'publish' | 'declare'>;
   applications: Pick<Applications, 'highestChatNumbers'>;
   chats: Pick<Chats, 'highestMessageNumbers'>;
-  /** Of accepted commands. */
+  /** The queues of accepted commands. */
   queues: readonly string[];
   /** The longest that a handler waits for a confirm. */
   publishWaitMs: number;
@@ -34,15 +34,17 @@ const BATCH = 1_000;
 /**
  * Opens the gate after Redis was restarted, replaced or wiped.
  *
- * 1. An attempt is noted in Redis, and an epoch begins: a number in MySQL that every later command will carry.
- * 2. A barrier with that number goes through each queue, by way of the queue of deferred commands. Behind it every
- *    earlier command is stored, dead, or deferred with its number reserved in MySQL; a straggler is dropped.
- * 3. The highest id that a consumer has handled is compared with the last that Redis gave. Redis lost nothing: the gate
- *    opens. Otherwise it opens for counters that were compared with MySQL, which their first use does.
- * 4. All other counters are compared in the background.
+ * 1. It notes the attempt in Redis and begins an epoch: a number from MySQL that every later command carries.
+ * 2. It sends a barrier with that number through each queue, by way of the queue of deferred commands. When
+ *    the barrier arrives, every earlier command is stored, dead, or deferred with its number reserved in
+ *    MySQL. Later deliveries of earlier commands are dropped.
+ * 3. It compares the highest id that a consumer has handled with the last id in Redis. If Redis has lost
+ *    nothing, the gate opens for all counters. Otherwise it opens for verified counters only; the first use
+ *    of a counter verifies it.
+ * 4. It verifies all other counters in the background.
  *
- * May run at any time, twice at once, and again after a crash: an attempt that a later one has overtaken opens nothing,
- * nor does one whose server run has ended.
+ * May run at any time, twice at once, and again after a crash. An attempt opens nothing after a later one has
+ * begun, or after its Redis has restarted.
  */
 export const createRecovery = ({
   gate,
@@ -60,13 +62,13 @@ export const createRecovery = ({
       await send();
     } catch (error) {
       if (!isKnownError(error, 'unavailable')) throw error;
-      // A broker that lost its disk has no queues.
+      // A broker that lost its disk has no queues, so they are declared first.
       await publisher.declare();
       await send();
     }
   };
 
-  /** @returns false when the time is over, or a later attempt has begun */
+  /** @returns false when no time is left, or a later attempt has begun */
   const passBarriers = async (
     attempt: OpeningAttempt,
     epoch: number,
@@ -75,7 +77,7 @@ export const createRecovery = ({
     let sentAtMs = 0;
     let aliveAtMs = Date.now();
     while (remainingMs() > 0) {
-      // Sent again now and then: a broker that loses its disk loses the barriers too.
+      // The barriers are sent again at intervals, because a broker that loses its disk loses them too.
       if (Date.now() - sentAtMs >= BARRIER_AGAIN_MS) {
         await sendBarriers(epoch);
         sentAtMs = Date.now();
@@ -91,11 +93,11 @@ export const createRecovery = ({
     return false;
   };
 
-  /** A primary that was replaced may take writes until it notices; and its last commands may still be on the way. */
+  /** Waits until a replaced primary has noticed that, and until its last commands have been published. */
   const outlastOldPrimary = async (attempt: OpeningAttempt): Promise<void> => {
     const { isPromoted, nodeTimeoutMs } = await attempt.readFailover();
     const deadlineMs = Date.now() + (isPromoted ? nodeTimeoutMs + publishWaitMs : 0);
-    // In small steps, each a sign of life: others would take a silent attempt over.
+    // Each small step is a sign of life. A later attempt takes over from a silent one.
     while (Date.now() < deadlineMs && (await attempt.isCurrent())) {
       await delay(Math.min(ALIVE_MS, Math.max(0, deadlineMs - Date.now())));
     }
@@ -123,8 +125,8 @@ export const createRecovery = ({
   };
 
   /**
-   * Compares all counters with MySQL. Reservations come first: a number that is stored in the meantime moves from there
-   * to the rows, which are read later.
+   * Verifies all counters against MySQL. Reservations are read before rows, because a number moves from its
+   * reservation to its row when it is stored.
    * @returns how many were raised
    */
   const verify = async (run: Run): Promise<number> => {
@@ -133,7 +135,7 @@ export const createRecovery = ({
     const { lost } = verifying;
     let walked: Walked = verifying.walked;
     let raised = 0;
-    /** @returns false when the walk must end: out of time, or not the epoch any more */
+    /** @returns false when the walk must end: no time is left, or the epoch has changed */
     const step = async (counts: Parameters<Gate['raise']>[0], next: Walked): Promise<boolean> => {
       const count = await gate.raise(counts, lost);
       if (count === undefined || !(await gate.noteWalked(next, lost))) return false;
@@ -177,7 +179,10 @@ export const createRecovery = ({
       counts: [{ token, chatNumber, count: highest }],
     }));
 
-  /** Opens the gate if it is closed, and goes on with the comparison. @throws unavailable without MySQL or RabbitMQ */
+  /**
+   * Opens the gate if it is closed, and continues the verification. @throws unavailable without MySQL or
+   * RabbitMQ
+   */
   return async (run: Run): Promise<{ gate: 'open' | 'closed'; raised: number }> => {
     const { isOpen } = await gate.status();
     const state = isOpen ? 'open' : await open(run);
@@ -185,7 +190,7 @@ export const createRecovery = ({
   };
 };
 
-/** What a creation that is not stored says of the counters: its own number, and that what it creates exists. */
+/** The counter values that a pending creation implies: its own number, and a counter for the created item. */
 const reservedCounts = (token: string, chatNumber?: number, messageNumber?: number) => {
   if (chatNumber === undefined) return [{ token, count: 0 }];
   if (messageNumber !== undefined) return [{ token, chatNumber, count: messageNumber }];
@@ -195,7 +200,7 @@ const reservedCounts = (token: string, chatNumber?: number, messageNumber?: numb
   ];
 };
 
-/** Opens the gate where nothing can have been numbered yet: the tables were created a moment ago. */
+/** Opens the gate on new tables, for which no number can have been given. */
 export const createFirstGate = ({
   gate,
   recoveryState,

@@ -12,28 +12,28 @@ type Uses = {
 };
 
 const BATCH = 500;
-/** How often the place is kept and the progress logged. */
+/** The interval at which the cursor is saved and the progress is logged. */
 const SAVE_MS = 5_000;
-/** A bulk request that is tried again must still end in time. */
+/** The remaining time below which no bulk request begins. A retried one must still end in time. */
 const RESERVE_MS = 30_000;
 const REFUSED_SHOWN = 20;
 
 export type ReindexReport = {
   state: 'done' | 'stopped' | 'abandoned';
-  /** Rows read in this run, and how far of all that is. */
+  /** Rows read in this run, and the share of all rows that is done. */
   rows: number;
   percent: number;
-  /** Messages that the index can never take: their number, and some of them. */
+  /** The number of messages that the index can never accept, with some examples. */
   refused: number;
   examples: string[];
 };
 
 /**
- * Rebuilds the index from MySQL behind its alias, while search and writes go on. A run stops before its time is over and
- * says how far it is; the next run goes on there, and so does one after a crash.
+ * Rebuilds the index from MySQL behind its alias, while search and writes continue. A run stops before its
+ * time-out and reports its progress. The next run continues there, also after a crash.
  */
 export const createReindex = ({ messages, messageIndex, now }: Uses) => {
-  /** @returns the rebuild to go on with; undefined after an abandoned one */
+  /** @returns the rebuild to continue; undefined after `abandon` */
   const begin = async (action: 'continue' | 'restart' | 'abandon', running: Running) => {
     const again = patiently(running, RESERVE_MS);
     const rebuild = await again(() => messageIndex.beginRebuild());
@@ -69,15 +69,15 @@ export const createReindex = ({ messages, messageIndex, now }: Uses) => {
   };
 
   /**
-   * @param action `continue` goes on with a rebuild that was left, or begins one; `restart` drops what was left and begins;
-   * `abandon` only drops it
+   * @param action `continue` continues an unfinished rebuild or begins one; `restart` drops an unfinished
+   * rebuild and begins; `abandon` only drops it
    */
   return async (action: 'continue' | 'restart' | 'abandon', running: Running): Promise<ReindexReport> => {
     const again = patiently(running, RESERVE_MS);
     const report: ReindexReport = { state: 'stopped', rows: 0, percent: 0, refused: 0, examples: [] };
     const rebuild = await begin(action, running);
     if (rebuild === undefined) return { ...report, state: 'abandoned' };
-    // Messages stored from here on are written to both indexes by their consumers.
+    // From here on consumers write new messages to both indexes.
     const highest = await again(() => messages.highestId());
     const copiedTo = await copy(rebuild, highest, report, running);
     if (copiedTo < highest) {

@@ -8,7 +8,7 @@ type Uses = {
   outbox: Pick<Outbox, 'commands' | 'unindexed'>;
   publisher: Pick<Publisher, 'publish' | 'depth' | 'declare'>;
   messages: Pick<Messages, 'find'>;
-  /** Of accepted commands, parents first. */
+  /** The queues of accepted commands, parents first. */
   queues: readonly string[];
   /** The longest that a deferred command may wait for its parent. */
   longestDeferralMs: number;
@@ -18,19 +18,20 @@ type Uses = {
 type Range = { after: number; olderThan: number; count: number };
 type Step = { publications: Publication[]; upTo: number | undefined };
 
-/** A step is published once the queue has taken in the one before. */
+/** Commands in one step. The next step waits until the queue is empty. */
 const STEP = 1_000;
 const POLL_MS = 200;
-/** How long a queue may take over a step before the others get their turn. */
+/** The longest wait for one queue before the relay continues with the next. */
 const STEP_WAIT_MS = 15_000;
 
 /**
- * Publishes again what has been in an outbox for too long: its publish was not confirmed, or the broker has lost it.
- * Only into a queue that is empty, and step by step: a queue whose consumer is merely slow is never flooded, and a copy
- * of what is being worked on does no harm. A broker that has lost its queues gets them again.
+ * Publishes commands again that have been in an outbox for too long: their publish was not confirmed, or the
+ * broker lost them. It publishes in steps and only into an empty queue, so that a slow consumer is never
+ * flooded. A second copy of a command does no harm. If the broker has lost its queues, the relay declares
+ * them.
  */
 export const createRelay = ({ outbox, publisher, messages, queues, longestDeferralMs, now }: Uses) => {
-  /** Waits until the consumer has taken in what is ready. */
+  /** Waits until the consumer has taken all messages from the queue. */
   const becomesEmpty = async (queue: string, remainingMs: () => number): Promise<boolean> => {
     const deadline = now() + STEP_WAIT_MS;
     while (now() < deadline && remainingMs() > 0) {
@@ -49,7 +50,7 @@ export const createRelay = ({ outbox, publisher, messages, queues, longestDeferr
           queue,
           content: command,
           messageId: String(commandId),
-          // Older than a barrier, it is still to be taken.
+          // The header makes consumers accept the command, even if it is older than a barrier.
           headers: { relayed: 1 },
         })),
         upTo: commands.at(-1)?.commandId,
@@ -71,10 +72,11 @@ export const createRelay = ({ outbox, publisher, messages, queues, longestDeferr
     { remainingMs }: { remainingMs: () => number },
   ): Promise<Record<string, number>> => {
     const micros = (ageMs: number) => Math.floor((now() - ageMs) * 1000);
-    // One bound for all queues: with a later one for each, a child could be published whose parent was still too young.
+    // All queues share one bound. With a later bound for each, a child could be published before its parent
+    // is old enough.
     const olderThan = micros(olderThanMs);
-    // A deferred command is in the outbox as well. Beside such commands only older ones are published: a parent that
-    // never comes must not hold up the others.
+    // Deferred commands are in the outbox as well. Beside them only older commands are published, so that a
+    // command whose parent never arrives does not delay the others.
     const olderThanDeferred = Math.min(olderThan, micros(longestDeferralMs));
 
     const relay = async (queue: string, next: (range: Range) => Promise<Step>): Promise<number> => {

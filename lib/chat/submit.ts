@@ -7,11 +7,11 @@ import type { Idempotency, Outcome } from '#lib/redis/commands/accept.ts';
 import type { CounterOf, Gate } from '#lib/redis/gate.ts';
 
 /**
- * How long a request waits for the broker's confirm. An unconfirmed command is accepted all the same: it lies in the
- * outbox, from where the relay publishes it.
+ * The longest that a request waits for the broker's confirm. A command without a confirm is accepted as well:
+ * it is in the outbox, and the relay publishes it.
  */
 export const PUBLISH_WAIT_MS = 1_000;
-/** A counter may be lost again while it is being compared with MySQL. */
+/** Tries of one write, because Redis may lose a counter again while it is verified. */
 const TRIES = 3;
 
 const closed = () =>
@@ -31,9 +31,9 @@ type Uses = {
 };
 
 /**
- * Takes writes: a number and a place in the outbox first, then on to RabbitMQ, and a last look at the gate. All throw
- * not-found, forbidden, unprocessable (an Idempotency-Key of another request), conflict (no number is left) and
- * unavailable (after which the write may or may not have been taken).
+ * Accepts writes: numbers the command and puts it into the outbox, publishes it, and checks the gate again.
+ * All throw not-found, forbidden, unprocessable (an Idempotency-Key of another request), conflict (no number
+ * is left) and unavailable (after which the write may or may not have been taken).
  */
 export const createSubmit = ({
   acceptor,
@@ -44,7 +44,7 @@ export const createSubmit = ({
   onUnpublished,
   now,
 }: Uses) => {
-  /** Compares the counter that a write needs with MySQL, before its first use since Redis lost something. */
+  /** Verifies the counter of a write against MySQL, before its first use after a loss of Redis. */
   const verify = async (what: string, of: CounterOf, lost: string): Promise<void> => {
     const count =
       of.chatNumber === undefined
@@ -70,14 +70,14 @@ export const createSubmit = ({
     throw closed();
   };
 
-  /** An open socket proves nothing: Redis may have lost everything since it answered. */
+  /** Checks the gate after the write, because Redis may have lost its data without closing the socket. */
   const confirm = async (epoch: string): Promise<void> => {
     if (await gate.isOpenIn(epoch)) return;
     askForRecovery();
     throw lostMeanwhile();
   };
 
-  /** @returns the answer; undefined when only MySQL knows the creator */
+  /** @returns the answer; undefined if only MySQL knows the creator */
   const submit = async (
     queue: string,
     what: string,
@@ -189,10 +189,10 @@ export const createSubmit = ({
 
 export type Submit = ReturnType<typeof createSubmit>;
 
-/** A bell that is rung once in a while, however many writes find the gate closed. */
+/** Limits recovery requests to one per interval, however many writes find the gate closed. */
 const RING_EVERY_MS = 500;
 
-/** Asks the function `recoverCounters` to run; others of the same moment leave it at that. */
+/** Asks the function `recoverCounters` to run, at most once per interval for all processes. */
 export const createRecoveryBell = ({
   gate,
   publisher,

@@ -3,7 +3,7 @@ import type { Gate } from '#lib/redis/gate.ts';
 import type { Outbox } from '#lib/redis/outbox.ts';
 
 type QueueStatus = { queue: string; ready: number; retry: number; dead: number };
-/** The numbers that tell whether the pipeline keeps up. A part is undefined while its server does not answer. */
+/** The load of the pipeline. A number is undefined while its server does not answer. */
 export type SystemStatus = {
   queues: QueueStatus[] | undefined;
   /** Age of the oldest accepted command that MySQL does not have, in seconds; 0 when it has all of them. */
@@ -17,14 +17,14 @@ type Uses = {
   publisher: Pick<Publisher, 'depth'>;
   outbox: Pick<Outbox, 'commands' | 'unindexed'>;
   gate: Pick<Gate, 'status'>;
-  /** Queues of commands that the outbox holds. */
+  /** The queues that have an outbox. */
   commandQueues: readonly string[];
   /** All queues. */
   queues: readonly string[];
   now: () => number;
 };
 
-/** The oldest entry, however young. */
+/** No lower bound: the oldest entry, even if it is young. */
 const OLDEST = { after: 0, olderThan: Number.MAX_SAFE_INTEGER, count: 1 };
 
 /** @returns its result, or undefined when it fails */

@@ -24,14 +24,17 @@ import { isolatePoison } from './isolate-poison.ts';
 import { type Barrier, type Item, type Malformed, type Received, readBatch } from './read-batch.ts';
 import { createSetAside, type SetAside } from './set-aside.ts';
 
-/** What a consumer function does with the commands of a batch. Runs at least once for each, so both steps may be repeated. */
+/**
+ * The two steps of a consumer function. Each command passes them at least once, so both must be repeatable.
+ */
 export type Consumer<Command, Uses, Stored = Command> = {
   /**
-   * Writes the commands to MySQL or the index, in the order of the queue, without losing or refusing silently any of them.
-   * @throws unavailable when a server cannot do its work now. Any other error is taken for the fault of a command.
+   * Writes the commands to MySQL or the index, in the order of the queue, and reports each as stored,
+   * deferred or dead. @throws unavailable when a server cannot do its work now. The wrapper attributes any
+   * other error to a command.
    */
   store: <Of extends Command>(uses: Uses, commands: readonly Of[]) => Promise<Outcome<Of, Stored>>;
-  /** Makes Redis and the index's queue agree with what is stored, and with what is dead. @throws unavailable */
+  /** Updates Redis and the index's queue for the stored and dead commands. @throws unavailable */
   settle: (uses: Uses, outcome: { stored: readonly Stored[]; dead: readonly Command[] }) => Promise<void>;
 };
 
@@ -42,7 +45,7 @@ type Services = Providers<{
   outbox: Pick<Outbox, 'forget'>;
 }> & { maxDeferrals: () => number };
 
-/** Where a command that was accepted here belongs, as far as a malformed one tells. */
+/** The id and numbers of an accepted command, as far as a malformed message contains them. */
 const accepted = z.object({
   epoch: z.int().min(1),
   commandId: z.int().min(1),
@@ -53,7 +56,10 @@ const accepted = z.object({
 
 const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).slice(0, 500);
 
-/** The commands without stragglers: first deliveries of an epoch before a barrier that is behind this queue already. */
+/**
+ * The commands without stragglers: first deliveries from an epoch before a barrier that this queue has
+ * already passed.
+ */
 const withoutStragglers = <Command extends object>(items: readonly Item<Command>[], passedEpoch: number) => {
   let passed = passedEpoch;
   return items.flatMap((item) => {
@@ -71,13 +77,13 @@ const epochOf = (command: object): number | undefined =>
   'epoch' in command && typeof command.epoch === 'number' ? command.epoch : undefined;
 
 /**
- * Makes the function that makes handlers for the Amazon MQ event source. Returning acknowledges a batch, throwing puts all
- * of it back, so only the state of a server is thrown. The steps of a batch:
+ * Returns a factory of handlers for the Amazon MQ event source. A return acknowledges the batch and a throw
+ * returns all of it to the queue, so only an outage of a server throws. The steps of a batch:
  *
  * 1. Read: commands, barriers, malformed messages. Stragglers are dropped; see docs/design.md, "Recovery".
- * 2. Store what can be stored. A command on which MySQL or the index fails by itself is dead.
+ * 2. Store the commands. A command that MySQL or the index refuses on its own is dead.
  * 3. Publish dead letters, each once.
- * 4. Settle what is stored and what is dead.
+ * 4. Settle stored and dead commands.
  * 5. Publish deferred commands. This comes last: if a later step failed, each redelivery would double them.
  * 6. Pass barriers: everything before them is stored, dead, or deferred with its number reserved.
  */
@@ -98,7 +104,7 @@ export const createConsumerHandlers = ({
       const commands = withoutStragglers(items, isOfAnEpoch ? await recoveryState().passedEpoch(queue) : 0);
       const dropped = items.filter(({ kind }) => kind === 'command').length - commands.length;
       if (dropped > 0) {
-        logger.warn('Commands of an earlier epoch were dropped; the relay publishes what was accepted', {
+        logger.warn('Commands of an earlier epoch were dropped; the relay publishes accepted ones again', {
           code: 'stragglers-dropped',
           queue,
           count: dropped,
@@ -107,7 +113,7 @@ export const createConsumerHandlers = ({
       return commands;
     };
 
-    /** Keeps the numbers of commands that no store recorded. */
+    /** Reserves the numbers of commands that `store` did not record. */
     const record = async (contents: readonly unknown[]): Promise<void> => {
       const found = contents.flatMap((content) => accepted.safeParse(content).data ?? []);
       if (found.length === 0) return;
@@ -119,7 +125,7 @@ export const createConsumerHandlers = ({
       });
     };
 
-    /** For malformed messages, which no function can settle: the outbox forgets them. */
+    /** Removes malformed messages from the outbox. No consumer function can settle them. */
     const forget = async (malformed: readonly Malformed[]): Promise<void> => {
       const ids = malformed
         .map(({ delivery }) => Number(delivery.messageId))
@@ -154,7 +160,7 @@ export const createConsumerHandlers = ({
         ),
       );
 
-    /** Splits deferred commands: those with attempts left, and those that are dead now. */
+    /** Splits deferred commands into those with attempts left and dead ones. */
     const expire = (deferred: Outcome<Command>['deferred']) => {
       const { later = [], never = [] } = Object.groupBy(deferred, ({ command }) =>
         command.delivery.attempts < maxDeferrals() ? 'later' : 'never',
@@ -177,7 +183,8 @@ export const createConsumerHandlers = ({
             dead: part.flatMap((one) => one.dead),
           }),
         async (_one, error) => {
-          // It is stored or a dead letter already, and stays in the outbox, whose age is watched.
+          // The command is stored or a dead letter. It stays in the outbox, and an alarm watches the outbox's
+          // age.
           logger.error('A command could not be settled', {
             code: 'settle-failed',
             queue: contract.queue,
@@ -210,7 +217,7 @@ export const createConsumerHandlers = ({
           await prepareServices();
           await consume(event, provide<Uses>(providers));
         } catch (error) {
-          // Lambda logs what is thrown, but not its cause: the server's own words.
+          // Lambda logs a thrown error without its cause, which has the server's message.
           if (isKnownError(error, 'unavailable')) logOutage(error);
           throw error;
         }
@@ -235,7 +242,7 @@ const toSetAside = <Command>({
   reason,
 });
 
-/** Makes the handler of a consumer function on this environment's servers. */
+/** Creates the handler of a consumer function, with the services of this execution environment. */
 export const consumerHandler = createConsumerHandlers({
   letterNotes,
   maxDeferrals,

@@ -4,19 +4,21 @@ import type { RabbitMqMessage } from './rabbitmq-event.ts';
 export type Delivery = {
   /** The bytes that were published. A retry and a dead letter carry the same bytes. */
   content: Buffer;
-  /** Undefined when the publisher gave none, or none that can be published again unchanged. */
+  /** Undefined if the publisher set none, or one that cannot be published again unchanged. */
   messageId: string | undefined;
   /** How often the command was deferred: a whole number from 0 to the allowed maximum. */
   attempts: number;
   /** How often an operator redrove the command. */
   redriven: number;
-  /** No retry, no relay and no redrive delivered it: it comes straight from the program that numbered the command. */
+  /**
+   * True for a message from the program that numbered the command: no retry, relay or redrive published it.
+   */
   isFirst: boolean;
 };
 
 /** The length of an AMQP short string, which message ids are. */
 const MAX_ID_BYTES = 255;
-/** What decoding leaves in the place of bytes that are no UTF-8. */
+/** Decoders replace bytes that are not UTF-8 with this character. */
 const REPLACEMENT = '\ufffd';
 const MAX_REDRIVES = 1_000_000;
 
@@ -36,7 +38,7 @@ const toCount = (value: unknown, maximum: number): number =>
 
 const isPresent = (value: unknown): boolean => value !== undefined && value !== null;
 
-/** @param maxAttempts the highest number of attempts that is believed */
+/** @param maxAttempts a header with a higher number of attempts counts as this number */
 export const toDelivery = ({ basicProperties, data }: RabbitMqMessage, maxAttempts: number): Delivery => {
   const { headers: rawHeaders, messageId } = fieldsOf(basicProperties);
   const { attempts, redriven, relayed } = fieldsOf(rawHeaders);

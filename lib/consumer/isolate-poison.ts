@@ -2,10 +2,10 @@ import { isKnownError } from '#lib/domain/errors.ts';
 import { logger } from '#lib/runtime/logger.ts';
 
 /**
- * Runs `work` on all items at once. When that fails on anything but the state of a server, runs it on each half, and so
- * on, until the items that fail are alone: some twenty tries for one item of a thousand.
+ * Runs `work` on all items at once. If an item makes it fail, runs it on each half, and so on, until each
+ * failing item is alone. One failing item of a thousand takes about twenty calls.
  * @param alone handles an item on which `work` fails by itself
- * @throws what `work` throws of a server that cannot do its work
+ * @throws unavailable, as `work` does
  */
 export const isolatePoison = async <Item, Result>(
   items: readonly Item[],

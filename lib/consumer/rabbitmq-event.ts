@@ -1,8 +1,8 @@
 import * as z from 'zod';
 
 /**
- * The event of Amazon MQ for RabbitMQ. No published package types it; only what is read here is declared. Properties and
- * headers come from whoever published the message, so they are read one by one and may have any type.
+ * The event of Amazon MQ for RabbitMQ, which no published package types. The type declares the used fields
+ * only. Any program may set properties and headers, so each is read on its own and may have any type.
  * https://docs.aws.amazon.com/lambda/latest/dg/with-mq.html
  */
 export const rabbitmqEvent = z.object({

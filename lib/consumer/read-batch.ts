@@ -5,7 +5,7 @@ import { rabbitmqEvent } from './rabbitmq-event.ts';
 
 /** A valid command and the message that brought it. */
 export type Received<Command> = Command & { delivery: Delivery };
-/** A message that is no command. `content` is its JSON, undefined without any. */
+/** A message that is not a command. `content` is its JSON; undefined if it is not JSON. */
 export type Malformed = { delivery: Delivery; reason: string; content: unknown };
 export type Batch<Command> = { items: Item<Command>[]; malformed: Malformed[] };
 /** In the order of the queue. */
@@ -30,7 +30,7 @@ const parse = (content: Buffer): { content: unknown } | { reason: string } => {
 };
 
 /**
- * Sorts the messages of an event into commands, barriers, and what is neither.
+ * Splits the messages of an event into commands, barriers and malformed messages.
  * @throws ZodError when the event is not one of Amazon MQ for RabbitMQ
  */
 export const readBatch = <Schema extends z.ZodType<object>>(

@@ -21,7 +21,7 @@ const publicationOf = (
   ...(messageId === undefined ? {} : { messageId }),
 });
 
-/** Names a dead letter: the same command, redriven equally often, is the same letter. */
+/** Identifies a dead letter by its command and by how often the command was redriven. */
 const digestOf = (queue: string, { content, messageId, redriven }: Delivery): string =>
   createHash('sha256')
     .update(JSON.stringify([queue, messageId ?? null, redriven]))
@@ -42,8 +42,8 @@ export const createSetAside = (
   },
 
   /**
-   * Publishes to `<queue>.dead`, one letter a command however often it is delivered. A process killed between the confirm
-   * and its note may leave a second copy.
+   * Publishes to `<queue>.dead`, once for each command and redrive. A process that is killed between the
+   * confirm and its note may leave a second copy.
    * @throws unavailable
    */
   bury: async (items: readonly SetAside[]): Promise<void> => {

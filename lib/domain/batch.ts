@@ -1,12 +1,14 @@
 /** A command that was not stored, and why. */
 type Refusal<Command> = { command: Command; reason: string };
 
-/** What became of the commands of a batch. `Stored` is what settling needs to know of a stored command. */
+/** The result of storing a batch. `Stored` is the data that settling needs about a stored command. */
 export type Outcome<Command, Stored = Command> = {
   stored: Stored[];
-  /** Not possible yet, such as a message whose chat is not stored: tried again later. */
+  /**
+   * Commands that cannot be stored yet, such as a message whose chat is missing. They are tried again later.
+   */
   deferred: Refusal<Command>[];
-  /** Never possible: becomes a dead letter. */
+  /** Commands that can never be stored. They become dead letters. */
   dead: Refusal<Command>[];
 };
 

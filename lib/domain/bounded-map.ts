@@ -1,4 +1,4 @@
-/** A map that forgets what was not used lately. */
+/** A map of bounded size that drops entries without recent use. */
 export type BoundedMap<Key, Value> = {
   get: (key: Key) => Value | undefined;
   set: (key: Key, value: Value) => void;

@@ -1,6 +1,6 @@
 import { limits } from './limits.ts';
 
-/** An address in the one form that names its account: in the database, in counters and in logs. */
+/** The canonical form of an address, as in the database, the counters and the hashes of logs. */
 export type EmailAddress = string & { readonly isEmailAddress: true };
 
 /** HTML's `<input type=email>`: ASCII without spaces, so that lower case is the only other spelling of an address. */

@@ -23,7 +23,7 @@ export class KnownError extends Error {
   readonly retryAfterSeconds: number | undefined;
   /** The methods that the path accepts, for 'not-allowed'. */
   readonly methods: readonly string[] | undefined;
-  /** Names the error in the log, where its `code` is not exact enough. */
+  /** The code of the log line, if it is more specific than `code`. */
   readonly logCode: string | undefined;
 
   constructor(
@@ -62,7 +62,7 @@ export const forbidden = (detail: string) => new KnownError('forbidden', detail)
 export const unauthenticated = (detail: string, logCode?: string) =>
   new KnownError('unauthenticated', detail, logCode === undefined ? {} : { logCode });
 
-/** The request is well-formed but cannot be carried out, such as an `Idempotency-Key` of another request. */
+/** The request is well-formed but contradicts an earlier one, such as with a used `Idempotency-Key`. */
 export const unprocessable = (detail: string) => new KnownError('unprocessable', detail);
 
 /**

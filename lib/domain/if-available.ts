@@ -1,6 +1,6 @@
 import { isKnownError } from './errors.ts';
 
-/** Reads go on without Redis, on what MySQL has: undefined when it does not answer. */
+/** @returns undefined when Redis does not answer, so that reads continue from MySQL */
 export const ifAvailable = async <Result>(work: Promise<Result>): Promise<Result | undefined> => {
   try {
     return await work;

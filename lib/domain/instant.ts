@@ -1,18 +1,18 @@
-/** RFC 3339, 5.6, with its blank for `T` (the note), and an offset without a colon. */
+/** RFC 3339, 5.6, also with a space instead of `T` (its note) and with an offset without a colon. */
 const grammar = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d))$/;
 
 const MINUTE_MS = 60_000;
 
 const number = (digits: string | undefined): number => (digits === undefined ? 0 : Number(digits));
 
-/** Milliseconds since the epoch of a date and time in UTC; undefined for a day that is in no calendar. */
+/** Milliseconds since 1970 of a date and time in UTC; undefined for a day that does not exist. */
 const epochOf = (year: number, month: number, day: number): number | undefined => {
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day); // not Date.UTC, which reads the year 50 as 1950
   return date.getUTCMonth() === month - 1 && date.getUTCDate() === day ? date.getTime() : undefined;
 };
 
-/** A leap second ends a month, in UTC: it is the moment before the first of the next. */
+/** A leap second is the last second of a month in UTC. */
 const endsMonth = (nextSecondMs: number): boolean => {
   const date = new Date(nextSecondMs);
   return date.getUTCDate() === 1 && nextSecondMs % (24 * 60 * MINUTE_MS) === 0;

@@ -1,6 +1,8 @@
 /** The bounds of accepted input. Lengths are Unicode code points. */
 export const limits = {
-  /** Of a request's body, in bytes. Holds the longest message with every character escaped: 12 bytes each. */
+  /**
+   * Bytes of a request's body. Enough for the longest message with every character escaped (12 bytes each).
+   */
   requestBytes: 256 * 1024,
   name: 100,
   email: 254, // RFC 5321, 4.5.3.1.3
@@ -15,11 +17,11 @@ export const limits = {
   /** MySQL INT UNSIGNED. */
   number: 4_294_967_295,
   pageSize: 100,
-  /** The deepest hit that a page number of a search reaches: page × limit. Reading on has no such bound. */
+  /** The deepest hit of a search by page number: page × limit. Cursors have no such limit. */
   searchDepth: 10_000,
-  /** Rows a `page=N` may skip; reading on by cursor has no such bound. */
+  /** The most rows that `page=N` may skip. Cursors have no such limit. */
   skippedRows: 100_000,
-  /** Entries in the `errors` of a problem, and code points in each of their paths. */
+  /** The most entries in `errors` of a problem, and the most code points of each path. */
   errors: 20,
   errorPath: 100,
   futureMs: 24 * 60 * 60 * 1000,

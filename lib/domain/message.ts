@@ -1,7 +1,7 @@
 import { limits } from './limits.ts';
 import type { Position } from './position.ts';
 
-/** A message as it is kept, wherever it is kept. */
+/** A message as Redis, MySQL and the index store it. */
 export type Message = {
   token: string;
   chatNumber: number;
@@ -11,11 +11,11 @@ export type Message = {
   body: string;
   createdAtMs: number;
   editedAtMs?: number;
-  /** Microseconds since the epoch of the write that made it so; grows with every write. */
+  /** Time of the last write in microseconds since 1970; increases with every write. */
   version: number;
 };
 
-/** What the search index takes: everything a search answers, no database id. */
+/** The indexed fields: all fields of a search answer, and no database id. */
 export type IndexableMessage = {
   token: string;
   chatNumber: number;
@@ -36,7 +36,7 @@ export const applyEdit = (message: Message, edit: Edit | undefined): Message =>
     ? { ...message, body: edit.body, editedAtMs: edit.editedAtMs, version: edit.version }
     : message;
 
-/** One of each number, the newer version wins. */
+/** Merges messages by number; the newer version wins. */
 export const mergeByNumber = (...lists: readonly Message[][]): Message[] => {
   const byNumber = new Map<number, Message>();
   for (const message of lists.flat()) {
@@ -63,12 +63,12 @@ export const toIndexable = (message: Message): IndexableMessage => ({
 });
 
 /**
- * What a message takes at most as JSON, in bytes: a control character of its text is 6 (`\\u0001`), one of a name 4, and
- * a kilobyte holds the rest.
+ * The most bytes of a message as JSON. A control character in the text takes 6 bytes (`\\u0001`), a character
+ * of a name 4, and all other fields one kilobyte.
  */
 export const maxMessageBytes = 6 * limits.body + 6 * limits.name + 1_000;
 
-/** What a client reads of a message: no database id. */
+/** The fields of a message that clients see, without a database id. */
 export const toResponse = ({ messageNumber, senderName, body, createdAtMs, editedAtMs }: Message) => ({
   messageNumber,
   senderName,

@@ -1,12 +1,12 @@
-/** What a page's JSON takes at most, in bytes of UTF-8: Lambda answers with no more than 6 MB, escaped. */
+/** The most bytes (UTF-8) of a page as JSON. A Lambda response has at most 6 MB, including escapes. */
 export const maxPageBytes = 4_000_000;
 
 /**
- * The items of a page: the first `limit`, or fewer where those would take more than {@link maxPageBytes} as JSON. The
- * first item is always there.
- * @param found items as they are answered, one more than `limit` where there are more
- * @param maxItemBytes what one item takes at most, where that is known: small pages then need not be measured
- * @returns `isCut` when the page ends before `limit` and before the last of `found`
+ * The items of a page: the first `limit`, or fewer if they exceed {@link maxPageBytes} as JSON. The page
+ * always has the first item.
+ * @param found the items in their final form, one more than `limit` if there are more
+ * @param maxItemBytes the most bytes of one item, if known, so that small pages need not be measured
+ * @returns `isCut`: the page has fewer than `limit` items although more were found
  */
 export const pageOf = <Item>(
   found: readonly Item[],
@@ -18,7 +18,7 @@ export const pageOf = <Item>(
 };
 
 const countFitting = (items: readonly unknown[]): number => {
-  // The brackets; each item then brings a comma or, the first, nothing.
+  // Two brackets, and a comma before each item except the first.
   let bytes = 2;
   for (const [at, item] of items.entries()) {
     bytes += Buffer.byteLength(JSON.stringify(item)) + (at === 0 ? 0 : 1);

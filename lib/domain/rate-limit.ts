@@ -1,23 +1,25 @@
-/** Kinds of routes that are limited together. */
+/** A group of routes that share one limit. */
 export const rateLimitClasses = ['sign-up', 'sign-in', 'reads', 'writes'] as const;
 export type RateLimitClass = (typeof rateLimitClasses)[number];
 
-/** So many requests in so many seconds; undefined where the limit is off. */
+/** The allowed requests in a window; undefined if the limit is off. */
 export type RateLimit = { count: number; seconds: number } | undefined;
 
-/** What a client may still do. */
+/** The remaining requests of a client. */
 export type Quota = { remaining: number; resetSeconds: number; exceeded: boolean };
 
 /** A request that was counted. */
 export type CountedRequest = {
-  /** The request need not wait for its quota: its subject was far from the limit a moment ago. */
+  /**
+   * True if the subject was far from its limit a moment ago, so that the request need not wait for its quota.
+   */
   isFar: boolean;
-  /** undefined when the limiter failed or was too slow. Never rejects. */
+  /** Undefined if the limiter failed or was too slow. Never rejects. */
   quota: Promise<Quota | undefined>;
 };
 
 export type RateLimiter = {
   limitOf: (routeClass: RateLimitClass) => RateLimit;
-  /** Counts one request of a user or a client's network. @returns undefined where the limit is off */
+  /** Counts one request of a user or a client's network. @returns undefined if the limit is off */
   take: (routeClass: RateLimitClass, subject: string) => CountedRequest | undefined;
 };

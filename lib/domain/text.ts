@@ -1,4 +1,4 @@
-/** The length that limits count: of Unicode code points, as JSON Schema's `maxLength` does. */
+/** The length in Unicode code points, which JSON Schema's `maxLength` and all limits count. */
 export const lengthOf = (text: string): number => {
   let length = 0;
   for (const _character of text) length += 1;
@@ -15,15 +15,15 @@ const invisible =
 /** Break a line, or change the direction of the text around a name. */
 const refusedInNames = /[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u;
 
-/** Whether a reader sees anything of the text. */
+/** Whether the text has a visible character. */
 const isVisible = (text: string): boolean => {
   for (const character of text) if (!invisible.test(character)) return true;
   return false;
 };
 
-/** What is wrong with a text as a name or a title; undefined for a good one. Its length is another matter. */
+/** @returns why a text is no valid name or title; undefined for a valid one. Does not check the length. */
 export const faultOfName = (text: string): string | undefined => {
-  // A lone surrogate has no UTF-8 form: it could not come back as it was sent.
+  // A lone surrogate has no UTF-8 form, so it could not be returned as it was sent.
   if (!text.isWellFormed()) return 'Must be well-formed Unicode (no lone surrogate)';
   if (refusedInNames.test(text)) return 'Must not contain control characters or direction overrides';
   return isVisible(text) ? undefined : 'Must contain something visible';

@@ -11,7 +11,9 @@ const bearerOf = (event: HttpEvent): string => {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** @returns undefined for bytes that are no UTF-8: read as something else they could be another password. */
+/**
+ * @returns undefined for bytes that are not UTF-8, because a lenient decoding could match another password
+ */
 const decode = (encoded: string): string | undefined => {
   try {
     return utf8.decode(Buffer.from(encoded, 'base64'));
@@ -34,7 +36,7 @@ const basicOf = (event: HttpEvent): { user: string; password: string } => {
   return { user: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
 };
 
-/** Finds out who calls: `event.caller` by an access token, or `event.credentials` for sign-in. */
+/** Sets `event.caller` from the access token, or `event.credentials` on the sign-in route. */
 export const authenticate = (accessTokens: () => Pick<AccessTokens, 'verify'>): HttpMiddleware => ({
   before: async ({ event }) => {
     const { authentication } = event.contract;

@@ -21,12 +21,12 @@ import { readBody } from './read-body.ts';
 import { respond } from './respond.ts';
 import { validate } from './validate.ts';
 
-/** What a function takes: the validated fields of path, query and body in one object, and who asks. */
+/** The input of a function: the validated fields of path, query and body in one object, and the caller. */
 export type Request<Contract extends RouteContract> = {
   input: Input<Contract>;
-  /** Only behind routes with authentication 'bearer'. */
+  /** Present on routes with authentication 'bearer'. */
   caller: Caller;
-  /** Only behind routes with authentication 'basic'. */
+  /** Present on routes with authentication 'basic'. */
   credentials: { user: string; password: string };
   /** The caller's `Idempotency-Key`, and a hash that differs for every other request under the same key. */
   idempotency: { key: string; fingerprint: string } | undefined;
@@ -34,7 +34,7 @@ export type Request<Contract extends RouteContract> = {
   clientAddress: string;
 };
 
-/** What a function gives: the response, or for lists the items and the query of the next page, if there is one. */
+/** The result of a function: the response, or for lists the items and the query of the next page, if any. */
 export type Answer<Contract extends RouteContract> =
   Output<Contract> extends readonly unknown[]
     ? {
@@ -48,7 +48,7 @@ const nobody: Caller = { id: 0, name: '' };
 const noCredentials = { user: '', password: '' };
 
 const requestOf = <Contract extends RouteContract>(event: HttpEvent): Request<Contract> => ({
-  // The edge between the schemas, which are values, and the contract's type: `validate` has held one to the other.
+  // The schemas are values and the contract is a type; `validate` has checked that the input matches both.
   input: event.input as Input<Contract>,
   caller: event.caller ?? nobody,
   credentials: event.credentials ?? noCredentials,
@@ -56,7 +56,7 @@ const requestOf = <Contract extends RouteContract>(event: HttpEvent): Request<Co
   clientAddress: event.requestContext.http.sourceIp,
 });
 
-/** The contract of the route that API Gateway chose. A trailing slash makes no other route. */
+/** The contract of the route that API Gateway chose. A trailing slash makes no difference. */
 const contractFinder = (contracts: readonly [RouteContract, ...RouteContract[]]) => {
   const [first, ...others] = contracts;
   if (others.length === 0) return () => first;
@@ -65,11 +65,11 @@ const contractFinder = (contracts: readonly [RouteContract, ...RouteContract[]])
 };
 
 /**
- * Makes a Lambda handler (HTTP API, payload 2.0) of a function: authenticates, validates by the contract, filters the
+ * Creates a Lambda handler (HTTP API, payload 2.0): it authenticates, validates the request and filters the
  * answer by the contract, and turns errors into problem documents.
- * @param contract one, or several that lead to the same function, told apart by the event's route
+ * @param contract one contract, or several of the same function; the event's route selects one
  * @param providers the services that the function uses, made at its first request
- * @param more middlewares of this function alone; they run first, before anybody is asked who calls
+ * @param more middlewares of this function only; they run first, before authentication
  */
 export const httpHandler = <Contract extends RouteContract, Uses extends object = Record<never, never>>(
   contract: Contract | readonly [Contract, ...RouteContract[]],
@@ -80,7 +80,8 @@ export const httpHandler = <Contract extends RouteContract, Uses extends object 
   const contractOf = contractFinder('function' in contract ? [contract] : contract);
   const uses = lazy(() => provide<Uses>(providers ?? ({} as Providers<Uses>)));
   const handle = middy<HttpEvent, HttpResult, Error, Context>({
-    // The remaining time is of no use to an environment that was frozen: nothing ends a request early.
+    // The early time-out of middy is off: an environment that was frozen would end its next request too
+    // early.
     timeoutEarlyInMillis: 0,
   })
     .use(problem(addressHash))

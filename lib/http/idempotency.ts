@@ -14,15 +14,18 @@ const keyOf = (event: HttpEvent): string | undefined => {
 };
 
 /**
- * Tells apart requests that carry the same key: a hash of the route and its validated fields. The order of the fields
- * is the contract's, so that the order in which a client wrote them does not count.
+ * A hash of the route and its validated fields, which detects another request with the same key. The contract
+ * defines the order of the fields, so the client's order makes no difference.
  */
 const fingerprintOf = ({ contract: { method, path }, input }: HttpEvent): string =>
   createHash('sha256')
     .update(JSON.stringify([method, path, input]))
     .digest('base64url');
 
-/** Reads `Idempotency-Key` on routes that create something: `event.idempotency`. Goes after `validate`. */
+/**
+ * Sets `event.idempotency` from `Idempotency-Key`, on routes that create something. Must run after
+ * `validate`.
+ */
 export const idempotency: HttpMiddleware = {
   before: ({ event }) => {
     const key = event.contract.creates ? keyOf(event) : undefined;

@@ -1,7 +1,7 @@
 import type { RouteContract } from '#lib/contracts/route.ts';
 import type { HttpMiddleware } from './middleware.ts';
 
-/** `/applications/{token}` takes any text without a slash for the token. */
+/** A parameter such as `{token}` matches any text without a slash. */
 const patternOf = (path: string): RegExp =>
   new RegExp(`^${path.replaceAll(/[.]/g, '\\$&').replaceAll(/\{\w+\}/g, '[^/]+')}$`);
 
@@ -13,7 +13,7 @@ export const createMethodsOfPath = (routes: readonly RouteContract[]) => {
     pattern: patternOf(contract.path),
     methods: methodsOf(contract),
   }));
-  /** @returns the methods that a path without a trailing slash takes; none for a path that is no route */
+  /** @returns the methods of a path without a trailing slash; none for an unknown path */
   return (path: string): string[] => {
     const methods = patterns.flatMap((route) => (route.pattern.test(path) ? route.methods : []));
     return [...new Set(methods)].sort();
@@ -21,8 +21,8 @@ export const createMethodsOfPath = (routes: readonly RouteContract[]) => {
 };
 
 /**
- * For the function behind `$default`, to which API Gateway gives no parameters: hands on the path, and asks nobody for a
- * token where the path is public whatever the method.
+ * For the function behind `$default`, which gets no parameters from API Gateway: sets the path as a
+ * parameter. A path whose methods are all public needs no token.
  */
 export const anyPath = (routes: readonly RouteContract[]): HttpMiddleware => {
   const isPublic = routes

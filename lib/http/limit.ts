@@ -4,7 +4,9 @@ import { KnownError } from '#lib/domain/errors.ts';
 import type { Quota, RateLimit, RateLimitClass, RateLimiter } from '#lib/domain/rate-limit.ts';
 import type { HttpEvent, HttpMiddleware } from './middleware.ts';
 
-/** A user, or the client's network where nobody has signed in yet: the gateway's own `sourceIp`, never a header. */
+/**
+ * The user, or before sign-in the client's network, from the gateway's `sourceIp` and never from a header.
+ */
 const subjectOf = ({ caller, requestContext }: HttpEvent): string =>
   caller === undefined ? clientNetwork(requestContext?.http?.sourceIp ?? '') : String(caller.id);
 
@@ -23,8 +25,9 @@ const headersOf = (
 });
 
 /**
- * Counts the request and refuses it beyond the limit. A request whose subject is far from its limit does not wait for
- * the count: it goes to Redis with the request's own commands, and is waited for before the answer, which tells it.
+ * Counts the request and refuses it beyond the limit. If the subject is far from its limit, the request does
+ * not wait for the count first: the count is sent together with the request's own commands. The answer's
+ * headers need it.
  */
 export const limit = (limiter: () => RateLimiter): HttpMiddleware => ({
   before: async ({ event }) => {

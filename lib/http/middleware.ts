@@ -3,32 +3,32 @@ import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context
 import type { Caller } from '#lib/auth/access-tokens.ts';
 import type { RouteContract } from '#lib/contracts/route.ts';
 
-/** The event of one request on its way through the middlewares; each adds what it finds out. */
+/** The event of one request. Each middleware adds its result. */
 export type HttpEvent = APIGatewayProxyEventV2 & {
-  /** Of the route by which the request came. */
+  /** The contract of the request's route. */
   contract: RouteContract;
-  /** Headers of the answer, a problem as well as a success. */
+  /** Headers of every answer, successful or not. */
   answerHeaders: Record<string, string>;
-  /** By `authenticate`, where the route wants a bearer. */
+  /** Set by `authenticate` on routes with authentication 'bearer'. */
   caller?: Caller;
-  /** By `authenticate`, where the route wants Basic authentication. */
+  /** Set by `authenticate` on routes with authentication 'basic'. */
   credentials?: { user: string; password: string };
-  /** By `limit`: headers that say what the client may still do. */
+  /** Set by `limit`: the `RateLimit` headers. */
   quotaHeaders?: Promise<Record<string, string>>;
-  /** By `readBody`: the JSON value. */
+  /** Set by `readBody`: the JSON value. */
   content?: unknown;
-  /** By `validate`: the fields of path, query and body in one object. */
+  /** Set by `validate`: the fields of path, query and body in one object. */
   input?: Record<string, unknown>;
-  /** By `idempotency`. */
+  /** Set by `idempotency`. */
   idempotency?: { key: string; fingerprint: string };
 };
 
 export type HttpResult = APIGatewayProxyStructuredResultV2;
 
-/** A step on the way of a request, for `httpHandler`. */
+/** A middleware of `httpHandler`. */
 export type HttpMiddleware = middy.MiddlewareObj<HttpEvent, HttpResult, Error, Context>;
 
-/** @param name in lower case: {@link withLowerCaseNames} has made all names so */
+/** @param name in lower case, as {@link withLowerCaseNames} returns all names */
 export const headerOf = ({ headers }: Pick<HttpEvent, 'headers'>, name: string): string | undefined =>
   headers[name];
 

@@ -8,14 +8,14 @@ import { commonHeaders } from './respond.ts';
 
 const challenges = { basic: 'Basic realm="chat", charset="UTF-8"', bearer: 'Bearer realm="chat"', none: '' };
 
-/** Errors that leave a line in the log, with the code of the line. An error's own `logCode` is more exact. */
+/** Refusals that are logged, with the code of the log line. An error's own `logCode` takes precedence. */
 const refusals: Partial<Record<ErrorCode, string>> = {
   unauthenticated: 'request-unauthenticated',
   forbidden: 'request-forbidden',
   'too-many-requests': 'request-limited',
 };
 
-/** Names the account of a refused sign-in for those who hold the key, and says nothing to anybody else. */
+/** A keyed hash of an account: only holders of the key can compute it for an address. */
 type AddressHash = Pick<KeyedHash, 'of'>;
 
 const logRefusal = (
@@ -36,7 +36,7 @@ const logRefusal = (
   });
 };
 
-/** The one place where an error becomes a line in the log. */
+/** Logs every error of a request; no other code does. */
 const log = (event: HttpEvent, error: unknown, addressHash: () => AddressHash): void => {
   if (!isKnownError(error)) {
     logger.error('Unexpected error', { code: 'unexpected-error', error });
@@ -54,7 +54,7 @@ const log = (event: HttpEvent, error: unknown, addressHash: () => AddressHash): 
   if (refusal !== undefined) logRefusal(event, error, refusal, addressHash);
 };
 
-/** RFC 9457. An error that is not a known one is answered without a word about it. */
+/** Creates a problem document (RFC 9457). An unknown error becomes a 500 without details. */
 const problemOf = ({ contract, answerHeaders }: HttpEvent, error: unknown): HttpResult => {
   const known = isKnownError(error) ? error : undefined;
   const { status, title } = known ? statuses[known.code] : { status: 500, title: 'Internal Server Error' };
@@ -80,7 +80,7 @@ const problemOf = ({ contract, answerHeaders }: HttpEvent, error: unknown): Http
   };
 };
 
-/** Answers whatever is thrown on the way of a request as a problem document. */
+/** Turns every error of a request into a problem document. */
 export const problem = (addressHash: () => AddressHash): HttpMiddleware => ({
   onError: ({ event, error }) => {
     log(event, error, addressHash);

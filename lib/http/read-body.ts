@@ -7,7 +7,9 @@ type Body = { body: string; isBase64Encoded: boolean };
 const jsonType = /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** @throws KnownError 'not-json' for a body that is declared as another type, as none, or as compressed */
+/**
+ * @throws KnownError 'not-json' for a body with another Content-Type, without one, or with a Content-Encoding
+ */
 const checkDeclared = (event: HttpEvent): void => {
   if (!jsonType.test(headerOf(event, 'content-type') ?? ''))
     throw new KnownError('not-json', 'The body must be JSON: Content-Type: application/json.');
@@ -30,7 +32,7 @@ const parse = ({ body, isBase64Encoded }: Body): unknown => {
   }
 };
 
-/** Reads the JSON value of the body into `event.content`, where the route takes a body. */
+/** Sets `event.content` to the JSON value of the body, on routes with a body. */
 export const readBody: HttpMiddleware = {
   before: ({ event }) => {
     const { contract, body, isBase64Encoded } = event;

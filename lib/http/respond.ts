@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import type { RouteContract } from '#lib/contracts/route.ts';
 import { type HttpEvent, type HttpResult, headerOf } from './middleware.ts';
 
-/** A part of a list, and the query of the next part if there is one. */
+/** One page of a list, and the query of the next page if there is one. */
 type Page = {
   items: unknown;
   next?: Record<string, string | number> | undefined;
   headers?: Record<string, string>;
 };
 
-/** Every answer's own headers. https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html */
+/** Headers of every answer. https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html */
 export const commonHeaders = { 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store' };
 
 const isPage = (contract: RouteContract, answer: unknown): answer is Page =>
@@ -31,7 +31,9 @@ const isNotModified = (event: HttpEvent, etag: string): boolean => {
   return known.includes(etag) || known.includes('*');
 };
 
-/** RFC 9110, 8.8.3. The digest needs no query, and saves a client the page that it already has. */
+/**
+ * RFC 9110, 8.8.3. A digest of the body, so that clients do not download a page again that has not changed.
+ */
 const withEtag = (event: HttpEvent, { headers, body = '', ...rest }: HttpResult): HttpResult => {
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
   const cached = {
@@ -45,8 +47,9 @@ const withEtag = (event: HttpEvent, { headers, body = '', ...rest }: HttpResult)
 };
 
 /**
- * @returns 200 with the fields of `answer` that the contract declares, and no other; 304 to a client that has them
- * @throws ZodError for an answer that does not fit the contract
+ * @returns 200 with only those fields of `answer` that the contract declares; 304 if the client has the same
+ * body
+ * @throws ZodError for an answer that does not match the contract
  */
 export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
   const { contract } = event;

@@ -18,7 +18,7 @@ const errorsOf = ({ issues }: z.ZodError): FieldError[] =>
       : [{ path: pathOf(path), message }],
   );
 
-/** The first error of each field, and no more of them than a client can use. */
+/** The first error of each field, up to the limit of errors. */
 const summaryOf = (errors: FieldError[]): FieldError[] => {
   const first = new Map<string, FieldError>();
   for (const error of errors) if (!first.has(error.path)) first.set(error.path, error);
@@ -29,7 +29,7 @@ type Given = { path: unknown; query: unknown; body: unknown };
 
 /**
  * @returns the fields of path, query and body in one object, as the contract's schemas give them
- * @throws badInput that names every field which does not fit
+ * @throws badInput that names every invalid field
  */
 const inputOf = ({ request }: RouteContract, given: Given): Record<string, unknown> => {
   const input: Record<string, unknown> = {};
@@ -47,7 +47,7 @@ const inputOf = ({ request }: RouteContract, given: Given): Record<string, unkno
   return input;
 };
 
-/** Holds path, query and body to the contract: `event.input`. */
+/** Validates path, query and body by the contract and sets `event.input`. */
 export const validate: HttpMiddleware = {
   before: ({ event }) => {
     event.input = inputOf(event.contract, {

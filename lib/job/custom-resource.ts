@@ -2,7 +2,10 @@ import type { Context } from 'aws-lambda';
 import * as z from 'zod';
 import { logger } from '#lib/runtime/logger.ts';
 
-/** What CloudFormation sends. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html */
+/**
+ * The event of CloudFormation.
+ * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html
+ */
 const requestSchema = z.object({
   RequestType: z.enum(['Create', 'Update', 'Delete']),
   ResponseURL: z.url(),
@@ -13,10 +16,10 @@ const requestSchema = z.object({
 type CustomResourceRequest = z.output<typeof requestSchema>;
 type Outcome = { Status: 'SUCCESS' } | { Status: 'FAILED'; Reason: string };
 
-/** Kept of the function's time, so that CloudFormation gets its answer before the function ends. */
+/** Reserved at the end of the function's time, so that CloudFormation gets an answer before the time-out. */
 const ANSWER_MS = 15_000;
 const ANSWER_TRIES = 4;
-/** CloudFormation takes an answer of 4,096 bytes. */
+/** CloudFormation accepts answers of up to 4,096 bytes. */
 const MAX_REASON_LENGTH = 1_000;
 
 const answer = async (request: CustomResourceRequest, outcome: Outcome): Promise<void> => {
@@ -32,7 +35,7 @@ const answer = async (request: CustomResourceRequest, outcome: Outcome): Promise
   );
   for (let tries = 1; ; tries += 1) {
     try {
-      // Bytes have no media type, and the URL is signed for none.
+      // The URL is signed without a Content-Type, so the body is sent as bytes.
       const response = await fetch(request.ResponseURL, {
         method: 'PUT',
         body,

@@ -8,21 +8,21 @@ import { bePatient, prepareServices } from '#lib/runtime/services.ts';
 
 export type Run<Options> = {
   options: Options;
-  /** Milliseconds until the function must have returned, less a margin in which to finish what was begun. */
+  /** Milliseconds until the function must return, less a margin for work that is under way. */
   remainingMs: () => number;
   log: (message: string, facts?: Record<string, unknown>) => void;
 };
 
 const MARGIN_MS = 2_000;
 
-/** A report of zeros and nothing else is not worth a line. */
+/** False for a report of zeros only, which is not logged. */
 const isWorthALine = (report: object): boolean =>
   Object.values(report).some((value) => value !== 0 && value !== false && value !== 'open');
 
 /**
- * Makes a Lambda handler of a function that runs by a schedule or by hand. The event holds its options; fields that a
- * schedule adds are ignored. The handler returns the function's report.
- * @param logReport false for a report that holds text of users
+ * Creates a Lambda handler for a scheduled function or an operation. The event contains its options; fields
+ * that a schedule adds are ignored. The handler returns the function's report.
+ * @param logReport false for a report that contains text of users
  */
 export const jobHandler = <Schema extends z.ZodType, Uses extends object, Report extends object>(
   options: Schema,

@@ -21,11 +21,11 @@ const limit = (initial: { count: number; seconds: number }) =>
         const [count = 0, seconds = 0] = text.split('/').map(Number);
         return count === 0 ? undefined : { count, seconds };
       })
-      // Told apart from a variable that is not set.
+      // An empty variable differs from one that is not set.
       .transform((rate) => ({ rate })),
   ).transform((given) => (given === undefined ? initial : given.rate));
 
-/** Origins with commas between them. */
+/** Origins, separated by commas. */
 const origins = z
   .string()
   .default('')
@@ -38,9 +38,9 @@ const environment = z.object({
   MYSQL_URL: url('mysql:'),
   REDIS_URL: url('redis:', 'rediss:'),
   RABBITMQ_URL: url('amqp:', 'amqps:'),
-  /** Without it search answers 503, and what is to be indexed waits in its queue. */
+  /** Without it search answers 503, and messages wait in the queue of the index. */
   OPENSEARCH_URL: optional(url('http:', 'https:')),
-  /** One secret or, for a rotation, several with commas between: the first encrypts, all decrypt. */
+  /** One secret, or several for a rotation, separated by commas: the first encrypts, all decrypt. */
   JWT_SECRET: z
     .string()
     .transform((text) => text.split(','))
@@ -49,19 +49,22 @@ const environment = z.object({
     }),
   REDIS_KEY_PREFIX: z.string().default(''),
   OPENSEARCH_INDEX_PREFIX: z.string().default(''),
-  /** Of the pages that browsers let read answers of this API. None, by default. */
+  /** The origins of web pages that may read answers of this API. Default: none. */
   CORS_ORIGINS: origins,
-  /** Where `reportMetrics` puts its numbers in CloudWatch. */
+  /** The CloudWatch namespace of `reportMetrics`. */
   METRICS_NAMESPACE: z.string().default('chat'),
-  /** How often a command whose parent is not stored yet comes back, a second apart, before it is set aside. */
+  /**
+   * How often a command without a stored parent is delivered again, one second apart, before it becomes a
+   * dead letter.
+   */
   MAX_DEFERRALS: optional(z.coerce.number().int().min(1)).transform((value) => value ?? 600),
-  /** By client address. */
+  /** Counted by client address. */
   LIMIT_SIGN_UP: limit({ count: 60, seconds: 3_600 }),
   LIMIT_SIGN_IN: limit({ count: 40, seconds: 60 }),
-  /** By user: generous, since one user may be a server that acts for many people. */
+  /** Counted by user. Generous, because one user may be a server that acts for many people. */
   LIMIT_READS: limit({ count: 12_000, seconds: 60 }),
   LIMIT_WRITES: limit({ count: 6_000, seconds: 60 }),
-  /** Set by Lambda: megabytes. Elsewhere the machine's memory counts. */
+  /** Megabytes, set by Lambda. Elsewhere the machine's memory counts. */
   AWS_LAMBDA_FUNCTION_MEMORY_SIZE: optional(z.coerce.number().int().min(128)),
 });
 
@@ -98,7 +101,7 @@ export const readConfig = (variables: NodeJS.ProcessEnv): Config => {
   return partOf(variables, new Set(names.map(({ name }) => name)));
 };
 
-/** The settings without those that this function has no secret for; each of these throws when it is read. */
+/** The settings of this function. Reading a setting whose secret the function lacks throws. */
 const partOf = (variables: NodeJS.ProcessEnv, absent: ReadonlySet<string>): Config => {
   const { shape } = environment;
   const present = Object.entries(shape).filter(([name]) => !absent.has(name));
@@ -106,7 +109,7 @@ const partOf = (variables: NodeJS.ProcessEnv, absent: ReadonlySet<string>): Conf
   for (const name of absent) {
     Object.defineProperty(values, name, {
       get: () => {
-        throw new Error(`${name}: this function has no secret of that name (SECRET_ARN_${name}).`);
+        throw new Error(`${name}: this function has no such secret (SECRET_ARN_${name} is not set).`);
       },
     });
   }
@@ -131,7 +134,7 @@ const secretsOf = (variables: NodeJS.ProcessEnv) => {
 /** The secrets of this execution environment. */
 export const secrets = /* @__PURE__ */ secretsOf(process.env);
 
-/** Known without any secret. @throws ZodError for text that is no list of origins */
+/** Needs no secret. @throws ZodError for text that is not a list of origins */
 export const currentOrigins = (): ReadonlySet<string> => new Set(origins.parse(process.env.CORS_ORIGINS));
 
 /** The configuration of this execution environment. @throws Error as {@link readConfig} does */

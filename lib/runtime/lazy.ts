@@ -1,9 +1,9 @@
 const forgetters = new Set<() => void>();
 
 /**
- * Makes a service when it is first asked for, once an execution environment. A failed start is not remembered.
+ * Creates a service on first use, once per execution environment. After a failure the next use tries again.
  *
- * @param close ends what the service holds open, when {@link renewServices} has replaced it
+ * @param close closes the connections of the service after {@link renewServices} has replaced it
  */
 export const lazy = <Service>(
   make: () => Service,
@@ -25,7 +25,7 @@ export const lazy = <Service>(
   };
 };
 
-/** Calls that run beside the one that renews still use the old services, and end within this. */
+/** Concurrent calls may still use the old services, and end within this time. */
 const CLOSE_AFTER_MS = 30_000;
 
 const closeLater = async (close: () => Promise<void> | void): Promise<void> => {
@@ -33,16 +33,16 @@ const closeLater = async (close: () => Promise<void> | void): Promise<void> => {
   try {
     await close();
   } catch {
-    // Its server refused it already.
+    // The server has already refused this service, so an error here has no effect.
   }
 };
 
-/** Forgets every service, so that the next call makes them again, from the configuration as it is then. */
+/** Drops every service. The next use creates it again from the current configuration. */
 export const renewServices = (): void => {
   for (const forget of [...forgetters]) forget();
 };
 
-/** What a function uses, by name, each made when the function first runs. */
+/** The services of a function by name, each created when the function first runs. */
 export type Providers<Uses> = { [Name in keyof Uses]: () => Uses[Name] };
 
 export const provide = <Uses extends object>(providers: Providers<Uses>): Uses =>

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Names a log line by what was running when it was written. */
+/** The fields that a log line takes from the running request, batch or job. */
 export type LogContext = { function: string; requestId: string | undefined; queue?: string };
 
 /**

@@ -3,7 +3,10 @@ import type { LogAttributes, UnformattedAttributes } from '@aws-lambda-powertool
 import { isKnownError } from '#lib/domain/errors.ts';
 import { logContext } from './log-context.ts';
 
-/** Adds the running request's context when a line is written: a request without lines pays nothing for it. */
+/**
+ * Adds the context of the running request when a line is written, so that requests without lines cost
+ * nothing.
+ */
 class ContextFormatter extends LogFormatter {
   override formatAttributes(attributes: UnformattedAttributes, more: LogAttributes): LogItem {
     const { logLevel, message, timestamp, serviceName, xRayTraceId } = attributes;
@@ -33,7 +36,7 @@ const loggedAtMs = new Map<string, number>();
 export const logClientError =
   (client: string) =>
   (error: Error): void => {
-    // What an 'unavailable' was made of says more than what clients may read of it.
+    // The cause of an 'unavailable' error tells more than its text, which clients may read.
     const cause = isKnownError(error) && error.cause instanceof Error ? error.cause : error;
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
     const key = `${client}:${code}:${cause.message.replaceAll(/\d+/g, '#')}`;

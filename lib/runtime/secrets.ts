@@ -2,7 +2,7 @@ import { request as requestInTheClear } from 'node:http';
 import { request } from 'node:https';
 import aws4 from 'aws4';
 
-/** What signs a call; Lambda gives all of it to every function. */
+/** The credentials that sign a call. Lambda sets them for every function. */
 export type Credentials = {
   region: string;
   accessKeyId: string;
@@ -14,7 +14,7 @@ type SecretReader = (arn: string) => Promise<string>;
 
 const TIMEOUT_MS = 3_000;
 const TRIES = 3;
-/** A server that refuses every password must not turn each call into calls to Secrets Manager. */
+/** The shortest interval between reads, in case a server refuses every password. */
 const READ_AGAIN_AFTER_MS = 5_000;
 /** A new signing key is accepted everywhere after this, before any function uses it. */
 const MAX_AGE_MS = 300_000;
@@ -96,9 +96,9 @@ export const secretReader =
   };
 
 /**
- * Secrets by the names of their settings, read when they are first needed and kept for as long as servers accept them.
+ * Secrets by the names of their settings. They are read on first use and kept while servers accept them.
  *
- * @param arns the secret of each setting; where there are none, nothing is ever read
+ * @param arns the secret of each setting; without any, no call is made
  */
 export const createSecrets = (
   arns: Readonly<Record<string, string>>,
@@ -122,10 +122,10 @@ export const createSecrets = (
 
   return {
     /**
-     * Reads the secrets if they were never read, are older than {@link MAX_AGE_MS}, or one was doubted since.
+     * Reads the secrets if they were never read, are older than {@link MAX_AGE_MS}, or a server refused one.
      *
-     * @returns whether a value differs from the one that was in use
-     * @throws Error when they were never read and cannot be read now
+     * @returns whether a value has changed
+     * @throws Error if no values are known and the read fails
      */
     refresh: async (): Promise<boolean> => {
       if (values !== undefined) {
@@ -145,7 +145,10 @@ export const createSecrets = (
       }
     },
 
-    /** A server refused a credential: it may have been rotated, and the next {@link refresh} reads again. */
+    /**
+     * Call this after a server refused a credential. It may have been rotated, so the next {@link refresh}
+     * reads again.
+     */
     doubt: (): void => {
       isDoubtful = true;
     },

@@ -48,22 +48,24 @@ import { lazy, renewServices } from './lazy.ts';
 import { logClientError } from './logger.ts';
 
 /*
- * The only place where things are put together. Each service is a function that makes it when first called, so that a
- * bundle holds only what its function uses (the bundler leaves out a pure call whose result is not used), and an
- * execution environment connects only to what it needs.
+ * The only module that connects adapters, configuration and services. Each service is a function that creates
+ * it on first use. An execution environment therefore connects only to the servers that it needs. A bundle
+ * contains only the services of its function, because the bundler drops unused pure calls.
  */
 
-/** Bounds on one call to a server. What answers a request must fail well within the function's time-out. */
+/**
+ * Time limits of one call to a server. A call within a request must fail well within the function's time-out.
+ */
 let timeouts = { redisMs: 2_000, mysqlMs: 4_000, brokerMs: 2_000 };
 
-/** For functions that nobody waits for: a batch may take its time. Said before any service is made. */
+/** For functions without a waiting client: allows longer calls. Call it before any service is created. */
 export const bePatient = () => {
   timeouts = { redisMs: 10_000, mysqlMs: 30_000, brokerMs: 15_000 };
 };
 
 /**
- * Before each call of a function: reads the secrets that it may read, once an execution environment and again after a
- * server refused one of them. A changed secret renews the services.
+ * Runs before each call of a function and reads its secrets: on first use, after some minutes, and after a
+ * server refused one. A changed secret renews the services.
  *
  * @throws 'unavailable' when they cannot be read
  */
@@ -75,7 +77,9 @@ export const prepareServices = async (): Promise<void> => {
   }
 };
 
-/** For the error paths of every client: logs the error, and doubts the secrets when a server refused one. */
+/**
+ * The error handler of every client. Logs the error, and has the secrets read again if a server refused one.
+ */
 const noteClientError = (client: string) => {
   const logError = logClientError(client);
   return (error: Error): void => {
@@ -121,9 +125,9 @@ const keysOf = (label: KeyLabel): [Buffer, ...Buffer[]] => {
   if (current === undefined) throw new Error('JWT_SECRET holds no secret');
   return [current, ...earlier];
 };
-/** Names accounts and client addresses where they must not stand themselves: in Redis and in logs. */
+/** Hashes accounts and client addresses, which must not appear in Redis or in logs. */
 export const addressHash = /* @__PURE__ */ lazy(() => createKeyedHash(keysOf('address-hash')));
-/** Tells apart sign-ups with the same `Idempotency-Key`. */
+/** Hashes sign-ups, to detect another one with the same `Idempotency-Key`. */
 export const requestHash = /* @__PURE__ */ lazy(() => createKeyedHash(keysOf('sign-up-fingerprint')));
 export const passwords = /* @__PURE__ */ lazy(() =>
   createPasswords({
@@ -241,7 +245,7 @@ export const relay = /* @__PURE__ */ lazy(() =>
     publisher: publisher(),
     messages: messages(),
     queues: commandQueues(),
-    // A command waits a little longer each time than the delay: twice as long at most.
+    // Each attempt takes longer than the delay, at most twice as long.
     longestDeferralMs: 2 * maxDeferrals() * RETRY_DELAY_MS,
     now: now(),
   }),

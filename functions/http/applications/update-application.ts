@@ -7,7 +7,9 @@ import { applications, submit } from '#lib/runtime/services.ts';
 
 type Uses = { submit: Pick<Submit, 'applicationUpdate'>; applications: Pick<Applications, 'find'> };
 
-/** MySQL is asked only for an application of long ago, whose creator Redis has forgotten. */
+/**
+ * Redis knows the creators of recent applications. For older ones the handler reads the creator from MySQL.
+ */
 export const updateApplication = async (
   { input: { token, name }, caller }: Request<typeof contract>,
   { submit, applications }: Uses,

@@ -18,7 +18,10 @@ type Uses = {
   now: () => number;
 };
 
-/** A write is usually found within this time; what is older and still on its way is told to the client. */
+/**
+ * Search usually finds a message within this time. If an older one is still pending, the answer has
+ * `Search-Lag`.
+ */
 const USUAL_LAG_SECONDS = 2;
 
 const lagOf = (oldest: number | undefined, nowMs: number): Record<string, string> => {

@@ -7,7 +7,7 @@ import { messages, submit } from '#lib/runtime/services.ts';
 
 type Uses = { submit: Pick<Submit, 'messageUpdate'>; messages: Pick<Messages, 'find'> };
 
-/** MySQL is asked only for a message of long ago, whose sender Redis has forgotten. */
+/** Redis knows the senders of recent messages. For older ones the handler reads the sender from MySQL. */
 export const updateMessage = async (
   { input: { token, chatNumber, messageNumber, body }, caller }: Request<typeof contract>,
   { submit, messages }: Uses,

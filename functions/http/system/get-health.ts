@@ -44,7 +44,7 @@ export const getHealth = async (
 export const handler = httpHandler(contract, getHealth, {
   database,
   publisher,
-  // Made inside the check: where search is not configured, that is what is to be told.
+  // Created inside the check, so that a missing search configuration shows as `down` instead of an error.
   messageIndex: () => messageIndex,
   counters,
   gate,

@@ -9,7 +9,7 @@ type Uses = { methodsOf: (path: string) => string[] };
 const contracts = Object.values(routes);
 const methodsOf = createMethodsOfPath(contracts);
 
-/** Answers every request that no other function takes. */
+/** Answers every request without a route. */
 export const rejectUnknownRoute = ({ input }: Pick<Request<typeof contract>, 'input'>, uses: Uses): never => {
   const methods = uses.methodsOf(input.path);
   throw methods.length === 0 ? notFound('route') : notAllowed(methods);

@@ -18,13 +18,13 @@ type Uses = {
 
 const refused = () => unauthenticated('The e-mail address or the password is wrong.', 'sign-in-refused');
 
-/** The same work and the same answer, whether the address is unknown or the password is wrong. */
+/** Unknown addresses and wrong passwords take the same work and get the same answer. */
 export const createToken = async (
   { credentials, clientAddress }: Pick<Request<typeof contract>, 'credentials' | 'clientAddress'>,
   { users, passwords, signInAttempts, accessTokens }: Uses,
 ) => {
   const email = parseEmailAddress(credentials.user);
-  // No sign-up takes such a text, so that its refusal says nothing about accounts.
+  // Sign-up refuses such a text too, so this answer reveals nothing about accounts.
   if (email === undefined) throw refused();
   const attempt = { email, source: clientNetwork(clientAddress) };
   await signInAttempts.begin(attempt);

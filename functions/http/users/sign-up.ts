@@ -15,7 +15,7 @@ type Uses = {
   now: () => number;
 };
 
-/** Written at once: nobody can sign in with an account that is still on its way. */
+/** Writes to MySQL before it answers, so that the user can sign in at once. */
 export const signUp = async (
   { input, idempotency }: Pick<Request<typeof contract>, 'input' | 'idempotency'>,
   { users, passwords, requestHash, now }: Uses,
