@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { Reconcile } from '#lib/chat/reconcile.ts';
-import { jobHandler } from '#lib/job/job-handler.ts';
+import { jobHandler, type Run } from '#lib/job/job-handler.ts';
 import { reconcile } from '#lib/runtime/services.ts';
 
 type Uses = { reconcile: Reconcile };
@@ -24,8 +24,9 @@ const schema = z.object({
 });
 
 /** Compares MySQL with the search index, and repairs the difference. */
-export const handler = jobHandler(
-  schema,
-  ({ options, ...running }, { reconcile }: Uses) => reconcile(options, running),
-  { reconcile },
-);
+export const reconcileMessages = (
+  { options, ...running }: Run<z.output<typeof schema>>,
+  { reconcile }: Uses,
+) => reconcile(options, running);
+
+export const handler = jobHandler(schema, reconcileMessages, { reconcile });

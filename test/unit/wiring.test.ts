@@ -32,6 +32,11 @@ describe.each(functions)('%s', (key, definition) => {
     expect(module.handler).toBeTypeOf('function');
   });
 
+  it('has a unit test', () => {
+    const test = sourceOf(definition).replace(/^functions\/(?:http\/)?(.+)\.ts$/, 'test/unit/$1.test.ts');
+    expect(existsSync(join(root, test)), test).toBe(true);
+  });
+
   it('has an event to try it with', () => {
     expect(existsSync(join(root, `test/events/${key}.json`))).toBe(true);
   });

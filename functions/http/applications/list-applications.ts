@@ -3,7 +3,7 @@ import { listApplications as contract } from '#lib/contracts/applications.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import { applicationDirectory } from '#lib/runtime/services.ts';
 
-type Uses = { applicationDirectory: ApplicationDirectory };
+type Uses = { applicationDirectory: Pick<ApplicationDirectory, 'list'> };
 
 export const listApplications = async (
   { input: { page, limit }, caller }: Request<typeof contract>,

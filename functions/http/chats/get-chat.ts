@@ -3,7 +3,7 @@ import { getChat as contract } from '#lib/contracts/chats.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import { chatDirectory } from '#lib/runtime/services.ts';
 
-type Uses = { chatDirectory: ChatDirectory };
+type Uses = { chatDirectory: Pick<ChatDirectory, 'get'> };
 
 export const getChat = (
   { input: { token, chatNumber } }: Request<typeof contract>,

@@ -3,7 +3,7 @@ import { listChats as contract } from '#lib/contracts/chats.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import { chatDirectory } from '#lib/runtime/services.ts';
 
-type Uses = { chatDirectory: ChatDirectory };
+type Uses = { chatDirectory: Pick<ChatDirectory, 'list'> };
 
 /** Chats are numbered without a gap: a page is a range of numbers, as cheap at the end as at the beginning. */
 export const listChats = async (

@@ -4,7 +4,7 @@ import { toResponse } from '#lib/domain/message.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import { conversation } from '#lib/runtime/services.ts';
 
-type Uses = { conversation: Conversation };
+type Uses = { conversation: Pick<Conversation, 'message'> };
 
 export const getMessage = async (
   { input: { token, chatNumber, messageNumber } }: Request<typeof contract>,

@@ -13,7 +13,7 @@ type Uses = {
 };
 
 export const getHealth = async (
-  _request: Request<typeof contract>,
+  _request: Pick<Request<typeof contract>, never>,
   { database, publisher, messageIndex, counters, gate }: Uses,
 ) => {
   const up = async (ask: () => Promise<unknown>): Promise<'up' | 'down'> => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { createKeyedHash } from '#lib/auth/keyed-hash.ts';
 import { forbidden, KnownError, notAllowed, unauthenticated } from '#lib/domain/errors.ts';
 import { problem as createProblem } from '#lib/http/problem.ts';
 import { logger } from '#lib/runtime/logger.ts';
@@ -16,7 +17,8 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const problem = createProblem(() => ({ of: (text) => `hash of ${text}` }));
+const addressHash = createKeyedHash([Buffer.alloc(32, 1)]);
+const problem = createProblem(() => addressHash);
 const event = httpEvent(contractOf({ authentication: 'bearer' }));
 
 it('says how to authenticate', () => {
@@ -55,7 +57,7 @@ it('logs an account by a hash, and no secret', () => {
   onError(problem, signIn, unauthenticated('Wrong.'));
   onError(
     problem,
-    { ...signIn, credentials: { user: ' ADA@example.org', password: 'hush' } },
+    { ...signIn, credentials: { user: 'ADA@example.org', password: 'hush' } },
     unauthenticated('Wrong.'),
   );
   expect(JSON.stringify(lines)).not.toMatch(/hush|ada@/i);

@@ -3,7 +3,7 @@ import { createCursors } from '#lib/chat/cursors.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import { maxPageBytes } from '#lib/domain/page.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
-import { searchMessages } from '../../functions/http/messages/search-messages.ts';
+import { searchMessages } from '../../../functions/http/messages/search-messages.ts';
 
 type MessageSearch = Parameters<MessageIndex['search']>[0];
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createSystemStatus } from '#lib/chat/system-status.ts';
-import { reportMetrics } from '../../functions/scheduled/report-metrics.ts';
+import { reportMetrics } from '../../../functions/scheduled/report-metrics.ts';
 
 const nowMs = 1_000_000_000;
 const secondsAgo = (seconds: number) => (nowMs - seconds * 1_000) * 1_000;

@@ -3,7 +3,7 @@ import { createCursors } from '#lib/chat/cursors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import { maxPageBytes } from '#lib/domain/page.ts';
 import type { Position } from '#lib/domain/position.ts';
-import { listMessages } from '../../functions/http/messages/list-messages.ts';
+import { listMessages } from '../../../functions/http/messages/list-messages.ts';
 
 const chat = { token: 'application', chatNumber: 1 };
 const cursors = createCursors([Buffer.alloc(32, 's')]);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { IndexMessage } from '#lib/contracts/commands.ts';
-import { indexMessage } from '../../functions/consumers/index-message.ts';
+import { indexMessage } from '../../../functions/consumers/index-message.ts';
 
 const message = (messageNumber: number, version: number): IndexMessage => ({
   token: 'app',

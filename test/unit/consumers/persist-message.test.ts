@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CreateMessage } from '#lib/contracts/commands.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { SettledMessage } from '#lib/mysql/messages.ts';
-import { persistMessage } from '../../functions/consumers/persist-message.ts';
+import { persistMessage } from '../../../functions/consumers/persist-message.ts';
 
 const message = (messageNumber: number): SettledMessage => ({
   token: 'app',
