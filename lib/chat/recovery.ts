@@ -17,8 +17,6 @@ type Uses = {
   chats: Pick<Chats, 'highestMessageNumbers'>;
   /** The queues of accepted commands. */
   queues: readonly string[];
-  /** The longest that a handler waits for a confirm. */
-  publishWaitMs: number;
 };
 
 type Run = {
@@ -35,26 +33,18 @@ const BATCH = 1_000;
  * Opens the gate after Redis was restarted, replaced or wiped.
  *
  * 1. It notes the attempt in Redis and begins an epoch: a number from MySQL that every later command carries.
- * 2. It sends a barrier with that number through each queue, by way of the queue of deferred commands. When
- *    the barrier arrives, every earlier command is stored, dead, or deferred with its number reserved in
- *    MySQL. Later deliveries of earlier commands are dropped.
- * 3. It compares the highest id that a consumer has handled with the last id in Redis. If Redis has lost
- *    nothing, the gate opens for all counters. Otherwise it opens for verified counters only; the first use
- *    of a counter verifies it.
- * 4. It verifies all other counters in the background.
+ * 2. After a failover it waits until the old primary has stopped, because that one still numbers commands.
+ * 3. It sends a barrier with the epoch through each queue, by way of the queue of deferred commands. When the barrier
+ *    arrives, every earlier command is stored, dead, or deferred with its number reserved in MySQL. Later deliveries of
+ *    earlier commands are dropped.
+ * 4. It compares the highest id that a consumer has handled with the last id in Redis. If Redis has lost nothing, the
+ *    gate opens for all counters. Otherwise it opens for verified counters only; the first use of a counter verifies it.
+ * 5. It verifies all other counters in the background.
  *
  * May run at any time, twice at once, and again after a crash. An attempt opens nothing after a later one has
  * begun, or after its Redis has restarted.
  */
-export const createRecovery = ({
-  gate,
-  recoveryState,
-  publisher,
-  applications,
-  chats,
-  queues,
-  publishWaitMs,
-}: Uses) => {
+export const createRecovery = ({ gate, recoveryState, publisher, applications, chats, queues }: Uses) => {
   const sendBarriers = async (epoch: number): Promise<void> => {
     const content = JSON.stringify({ barrier: { id: randomUUID(), epoch } });
     const send = () => publisher.publish(queues.map((queue) => ({ queue: `${queue}.retry`, content })));
@@ -93,10 +83,13 @@ export const createRecovery = ({
     return false;
   };
 
-  /** Waits until a replaced primary has noticed that, and until its last commands have been published. */
+  /**
+   * A primary that was replaced may take writes, and answer 200, until it notices. A barrier that was sent before that
+   * would turn those commands into stragglers.
+   */
   const outlastOldPrimary = async (attempt: OpeningAttempt): Promise<void> => {
     const { isPromoted, nodeTimeoutMs } = await attempt.readFailover();
-    const deadlineMs = Date.now() + (isPromoted ? nodeTimeoutMs + publishWaitMs : 0);
+    const deadlineMs = Date.now() + (isPromoted ? nodeTimeoutMs : 0);
     // Each small step is a sign of life. A later attempt takes over from a silent one.
     while (Date.now() < deadlineMs && (await attempt.isCurrent())) {
       await delay(Math.min(ALIVE_MS, Math.max(0, deadlineMs - Date.now())));
@@ -113,8 +106,9 @@ export const createRecovery = ({
     try {
       const epoch = await recoveryState.beginEpoch(attempt.server);
       run.log('A recovery of the numbers begins', { code: 'recovery-begins', epoch });
-      const [passed] = await Promise.all([passBarriers(attempt, epoch, run), outlastOldPrimary(attempt)]);
-      if (!passed || (await recoveryState.newestEpoch()) !== epoch) return 'closed';
+      await outlastOldPrimary(attempt);
+      if (!(await passBarriers(attempt, epoch, run)) || (await recoveryState.newestEpoch()) !== epoch)
+        return 'closed';
       const result = await attempt.open(epoch, await findWitness());
       if (result === 'superseded') return 'closed';
       run.log('Writes are taken again', { code: 'gate-opened', epoch, lost: result === 'lost' });

@@ -10,7 +10,7 @@ import type { CounterOf, Gate } from '#lib/redis/gate.ts';
  * The longest that a request waits for the broker's confirm. A command without a confirm is accepted as well:
  * it is in the outbox, and the relay publishes it.
  */
-export const PUBLISH_WAIT_MS = 1_000;
+const PUBLISH_WAIT_MS = 1_000;
 /** Tries of one write, because Redis may lose a counter again while it is verified. */
 const TRIES = 3;
 

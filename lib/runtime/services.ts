@@ -12,7 +12,7 @@ import { createReconcile } from '#lib/chat/reconcile.ts';
 import { createFirstGate, createRecovery } from '#lib/chat/recovery.ts';
 import { createReindex } from '#lib/chat/reindex.ts';
 import { createRelay } from '#lib/chat/relay.ts';
-import { createRecoveryBell, createSubmit, PUBLISH_WAIT_MS } from '#lib/chat/submit.ts';
+import { createRecoveryBell, createSubmit } from '#lib/chat/submit.ts';
 import { createSystemStatus } from '#lib/chat/system-status.ts';
 import { commands, queueNames } from '#lib/contracts/commands.ts';
 import { unavailable } from '#lib/domain/errors.ts';
@@ -236,7 +236,6 @@ export const recovery = /* @__PURE__ */ lazy(() =>
     applications: applications(),
     chats: chats(),
     queues: commandQueues(),
-    publishWaitMs: PUBLISH_WAIT_MS,
   }),
 );
 export const relay = /* @__PURE__ */ lazy(() =>

@@ -148,12 +148,13 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
       const both = await Promise.all([system.invoke('recoverCounters'), system.invoke('recoverCounters')]);
       expect(both).toContainEqual(expect.objectContaining({ gate: 'open' }));
     });
-    expect(await system.stored(token, chatNumber)).toEqual(upTo(40));
-    expect(await newest()).toEqual(upTo(40));
+    // The messages may still wait for their chat: their numbers are reserved, and a page read now is not kept as it is.
+    await newest();
     expect(await system.accept.message(token, chatNumber)).toBe(41);
     expect(await system.accept.chat(token)).toBe(2);
     await expect(system.accept.message('nosuchtoken', 1)).rejects.toMatchObject({ code: 'not-found' });
     await stored(41);
+    await eventually(async () => expect(await newest()).toEqual(upTo(41)));
   });
 
   test('a publish that comes behind the barrier takes no number that was given again', async () => {

@@ -194,3 +194,19 @@ export const startRedisCluster = async (name: string): Promise<RedisPair> => {
   await untilClustered(servers);
   return pairOf(servers);
 };
+
+/** Makes the replica of a cluster the primary, without loss. */
+export const promoteReplica = async (pair: RedisPair): Promise<RedisServer> => {
+  // A primary ignores the request of a replica that it does not know yet.
+  await untilClustered(pair.servers);
+  const { replica } = await pair.roles();
+  const promoted = async () => {
+    if ((await pair.roles()).primary !== replica) throw new Error('The replica was not promoted');
+  };
+  // The servers give up a failover that takes longer than 5 s, without a word.
+  await until(async () => {
+    await replica.redis.cluster('FAILOVER');
+    await until(promoted, 6_000);
+  }, 30_000);
+  return replica;
+};
