@@ -5,7 +5,7 @@ import { acceptMessage, type CreateMessage } from './commands/create-message.ts'
 import { acceptApplicationUpdate, type UpdateApplication } from './commands/update-application.ts';
 import { acceptMessageUpdate, type UpdateMessage } from './commands/update-message.ts';
 
-/** Accepts writes, each in one atomic step; see `commands/`. */
+/** Accepts each write in one atomic script; see `commands/`. */
 export const createAcceptor = (cell: Cell) => ({
   application: (command: CreateApplication, idempotency?: Idempotency): Promise<Outcome> =>
     acceptApplication(cell, command, idempotency),

@@ -3,12 +3,13 @@ import { MAX_PENDING, pendingLua } from './read-page.ts';
 import { defineScript, expecting } from './script.ts';
 import { windowLua } from './window.lua.ts';
 
-/** A reader that died must not keep others from building the window. */
+/** Another reader takes over after this time, in case the first one has died. */
 const BUILD_SECONDS = 10;
 
 /**
- * Marks the window as being built by this reader, which then reads MySQL's newest rows. A settled command ends the mark:
- * it may be missing from those rows, and is no longer among what is on the way. Answers 'begun' or 'no'.
+ * Marks the window as being built by this reader, which then reads MySQL's newest rows. Settling a command
+ * ends the mark, because the command may be missing from those rows and is no longer pending. Returns 'begun'
+ * or 'no'.
  */
 export const beginWindow = defineScript(
   { keys: ['state', 'order', 'entries', 'pendingEdits'], args: ['server', 'builder'] },
@@ -18,7 +19,7 @@ ${windowLua}
 local epoch, lost = unpack(redis.call('HMGET', state, 'run:' .. server, 'lost'))
 if not epoch or windowOf(lost, entries) then return 'no' end
 if redis.call('HLEN', pendingEdits) > ${MAX_PENDING} then return 'no' end
--- First a write that a server at its maxmemory refuses: with a removal first it would take all that follows.
+-- The first write is one that a server at its maxmemory refuses. After a removal it would accept all others.
 redis.call('HSET', entries, 'floor', '+')
 dropWindow(order, entries)
 redis.call('HSET', entries, 'epoch', lost or '0', 'floor', '+', 'builder', builder)
@@ -29,8 +30,9 @@ return 'begun'
 );
 
 /**
- * Fills the window with the rows that were read since it was marked, and with what is on the way now. `givenFloor`: '-'
- * when these are all rows, else the last row's place, which then is left out. Answers 'finished' or 'no'.
+ * Fills the window with the rows that were read since it was marked, and with the pending messages.
+ * `givenFloor` is '-' if these are all rows of the chat, else the place of the last row, which is left out.
+ * Returns 'finished' or 'no'.
  */
 export const finishWindow = defineScript(
   {
@@ -59,7 +61,7 @@ end
     each: 'hold(createdAtMs, number, version, json)',
     after: /* lua */ `
 local floor = givenFloor
--- One more than a window holds: then there is more below.
+-- One more than a window holds, so the chat has older messages.
 local members, pending, gone
 repeat
   members = redis.call('ZREVRANGE', pendingOrder, 0, MAX_ENTRIES, 'WITHSCORES')

@@ -7,26 +7,31 @@ import { createRoutes } from './routes.ts';
 /** One socket to the server that takes writes. */
 export type Connection = {
   readonly redis: Redis;
-  /** Names one run of one server: a restart, a failover and a copy of the data elsewhere have other names. */
+  /**
+   * Identifies one run of one server. It changes after a restart, after a failover and on a copy of the data.
+   */
   readonly server: string;
-  /** False when the server tells no run: `server` then names this socket only. */
+  /** False if the server does not reveal its run. `server` then identifies this socket only. */
   readonly identified: boolean;
-  /** False as soon as the socket has ended, or the server has said that it does not take writes any more. */
+  /** False after the socket has ended, or after the server has refused writes as a replica. */
   readonly isOpen: boolean;
 };
 
 type RedisClientOptions = Pick<NodeOptions, 'ca' | 'onError'> & {
-  /** For one call: half of it for a first try, half for a second on another socket. */
+  /** The time of one call: half for the first try, half for a second one on another socket. */
   timeoutMs: number;
-  /** Of all keys; on a clustered server its hash tag says which shard has them. */
+  /** The prefix of all keys. On a clustered server its hash tag selects the shard. */
   keyPrefix?: string;
 };
 
-/** Nobody tries again for so long after a failed opening: a server that is down costs its callers nothing. */
+/**
+ * The pause after a failed connection. Calls fail at once meanwhile instead of waiting for a server that is
+ * down.
+ */
 const PAUSE_MS = 200;
-/** A socket that nobody used for so long is looked at before its next use: it may have vanished meanwhile. */
+/** A socket that was idle for longer is checked before its next use, because it may have vanished. */
 const IDLE_MS = 5_000;
-/** How long such a look, and a caller of a server that was down a moment ago, may take. */
+/** The time limit of such a check, and of a call shortly after an outage. */
 const GLANCE_MS = 500;
 
 const within = async <Result>(timeoutMs: number, what: string, work: Promise<Result>): Promise<Result> => {
@@ -59,8 +64,8 @@ const createConnection = (node: RedisNode): Connection => {
 };
 
 /**
- * Holds one connection to the server that takes writes, given any server of its replication or its cluster. Whoever
- * asks gets the same one; a connection that has ended is replaced when the next caller asks.
+ * Holds one connection to the primary, given the address of any server of its replication or cluster. All
+ * callers share the connection. After it has ended, the next call opens a new one.
  */
 export const createRedisClient = (
   url: string,
@@ -98,7 +103,7 @@ export const createRedisClient = (
     }
   };
 
-  /** An unused socket may have vanished, and the server behind it may have lost and regained its role. */
+  /** Checks an idle socket: it may have vanished, or its server may have lost and regained its role. */
   const confirmed = async (known: RedisNode, connection: Connection): Promise<Connection> => {
     const info = await within(glanceMs, 'Redis: INFO', readInfo(known.redis)).catch(() => undefined);
     if (info !== undefined && connection.isOpen && runOf(info) === runOf(known.info)) return connection;
@@ -139,12 +144,12 @@ export const createRedisClient = (
 
   return {
     /**
-     * The connection that all share, opened where there is none. Costs nothing while it is in use.
-     * @throws an Error when there is none within `timeoutMs`, or at once after a failed opening
+     * The shared connection; opens one if there is none. Costs nothing while the connection is in use.
+     * @throws an Error without a connection within `timeoutMs`, or at once after a failed connection
      */
     connection,
     /**
-     * For an operator: whether the server tells who it is. Without that, the gate closes at every new connection.
+     * For an operator: whether the server reveals its run. Otherwise the gate closes at every new connection.
      * @throws RedisConfigurationError
      */
     inspect: async (): Promise<'identified' | 'not identified' | 'no answer'> => {
@@ -155,7 +160,7 @@ export const createRedisClient = (
         return 'no answer';
       }
     },
-    /** Ends the connection, and everything that waits on it. */
+    /** Closes the connection and fails all waiting calls. */
     close: (): void => {
       isClosed = true;
       node?.redis.disconnect();

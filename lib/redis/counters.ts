@@ -6,12 +6,12 @@ import { chatMember, type Keys } from './keys.ts';
 import { defineScript, expecting, runScript } from './script.ts';
 
 export type DirtyKind = 'applications' | 'chats';
-/** A counter that moved: an application's number of chats, or a chat's number of messages. */
+/** A counter that changed: an application's number of chats, or a chat's number of messages. */
 export type Count = { token: string; chatNumber?: number; count: number };
-/** 'missing': nothing was ever counted, so it does not exist. 'unknown': only MySQL can tell. */
+/** 'missing': the application or chat does not exist. 'unknown': only MySQL knows. */
 export type Counted = number | 'missing' | 'unknown';
 
-/** Counters as far as they can be trusted: all while the gate is open, only verified ones while they are compared. */
+/** Reads trusted counters. After a loss of Redis, and until all are verified, these are the verified ones. */
 const readCounters = defineScript(
   { keys: ['state', 'verified'], args: ['server'], each: { keys: ['counter'], args: ['member'] } },
   {
@@ -27,7 +27,7 @@ local epoch, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 've
   expecting<string[]>,
 );
 
-/** Takes the mark from counters whose value is still the one that MySQL was given. */
+/** Removes the mark of counters whose value MySQL has now. */
 const clean = defineScript(
   { keys: ['dirty'], each: { keys: ['counter'], args: ['member', 'written'] } },
   /* lua */ `
@@ -41,7 +41,7 @@ const fromMember = (text: string): { token: string; chatNumber?: number } => {
   return chatNumber === undefined ? { token } : { token, chatNumber: Number(chatNumber) };
 };
 
-/** The counters, and the marks of those that moved. */
+/** Reads counters, and the marks of changed ones. */
 export const createCounters = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const keyOf = ({ token, chatNumber }: CounterOf) =>
     chatNumber === undefined ? keys.applicationCounter(token) : keys.chatCounter(token, chatNumber);
@@ -65,8 +65,8 @@ export const createCounters = ({ client, keys }: { client: RedisClient; keys: Ke
     },
 
     /**
-     * Counters that moved since the last sync but not after `until` (ms), longest ago first; `skip` those that could not
-     * be synced in this run.
+     * Counters that changed since the last sync and not after `until` (ms), oldest change first. `skip` is
+     * the number of counters that could not be synced in this run.
      */
     dirty: async (
       kind: DirtyKind,
@@ -80,7 +80,7 @@ export const createCounters = ({ client, keys }: { client: RedisClient; keys: Ke
       const values = await guarded(client, ({ redis }) => redis.mget(of.map(keyOf)));
       return of.map((one, i) => ({ ...one, count: Number(values[i] ?? 0) }));
     },
-    /** Takes the mark from those whose count is still what MySQL was given. */
+    /** Removes the mark of counters whose value still equals the count in MySQL. */
     clean: async (kind: DirtyKind, counts: readonly Count[]): Promise<void> => {
       if (counts.length === 0) return;
       await guarded(client, (connection) =>

@@ -3,7 +3,7 @@ import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { defineScript, expecting, runScript } from './script.ts';
 
-/** Names of before a loss are void: an older copy of Redis may hold one that was changed since. */
+/** Names from before a loss are ignored, because a rolled-back Redis may have outdated ones. */
 const readApplications = defineScript(
   { keys: ['state'], each: { keys: ['application'] } },
   {
@@ -16,7 +16,7 @@ const readApplications = defineScript(
   expecting<([name: string, creator: string] | null)[]>,
 );
 
-/** Applications and chats of which a command may still be on the way to MySQL. */
+/** Reads applications and chats that may have pending commands. */
 export const createDirectory = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const read = (tokens: readonly string[]) =>
     guarded(client, (connection) =>
@@ -32,7 +32,7 @@ export const createDirectory = ({ client, keys }: { client: RedisClient; keys: K
       const [found] = await read([token]);
       return found ? { name: found[0], creatorId: Number(found[1]) } : undefined;
     },
-    /** Names of those applications that have one here. */
+    /** The names of those applications whose name Redis has. */
     applicationNames: async (tokens: readonly string[]): Promise<Map<string, string>> => {
       if (tokens.length === 0) return new Map();
       const found = await read(tokens);
@@ -43,12 +43,12 @@ export const createDirectory = ({ client, keys }: { client: RedisClient; keys: K
         }),
       );
     },
-    /** A user's applications that MySQL may not have yet, newest first: at most `count`. */
+    /** The pending applications of a user, newest first, at most `count`. */
     pendingApplications: (userId: number, count: number): Promise<string[]> =>
       guarded(client, ({ redis }) =>
         redis.zrange(keys.pendingApplications(userId), 0, String(count - 1), 'REV'),
       ),
-    /** Titles ('' for none) of those chats that MySQL may not have yet. */
+    /** The titles ('' for none) of pending chats. */
     pendingChats: async (token: string, chatNumbers: number[]): Promise<Map<number, string>> => {
       if (chatNumbers.length === 0) return new Map();
       const titles = await guarded(client, ({ redis }) =>

@@ -1,15 +1,14 @@
 /**
  * The gate before numbering, in Lua, for scripts that take the key `state` and the argument `server`.
  *
- * `server` names one run of one server, as read on the socket on which the script is sent. `state` is a hash of
- *   `run:<server>`   the epoch in which numbers may be given on that run; absent while the gate is closed
- *   `clock`          the last command id that was given, in microseconds
- *   `lost`           the epoch whose opening found that Redis had lost something; windows and names of before are void
- *   `behind`         the clock after that opening: MySQL may have newer versions of what commands up to it wrote
- *   `verifying`      the same epoch, while counters are still being compared with MySQL
- *   `walked`         how far that comparison has got (JSON)
- *   `attempt`        names the recovery under way; `attempt-at` is its last sign of life, in microseconds
- *   `wants:<server>` a connection to a server without a run id, which found the gate closed
+ * `server` identifies one run of one server, as read on the socket of the script. `state` is a hash of
+ * `run:<server>` the epoch in which numbers may be given on that run; absent while the gate is closed `clock`
+ * the last command id that was given, in microseconds `lost` the epoch whose opening found that Redis had
+ * lost something; windows and names of before are void `behind` the clock after that opening: MySQL may have
+ * newer versions of what commands up to it wrote `verifying` the same epoch, while counters are still being
+ * compared with MySQL `walked` how far that comparison has got (JSON) `attempt` names the recovery under way;
+ * `attempt-at` is its last sign of life, in microseconds `wants:<server>` a connection to a server without a
+ * run id, which found the gate closed
  */
 export const gateLua = /* lua */ `
 local function text(number) return string.format('%.0f', number) end
@@ -17,12 +16,12 @@ local function nowMicros()
   local t = redis.call('TIME')
   return t[1] * 1000000 + t[2]
 end
--- A connection to a server that tells no run id asks for an opening of its own.
+-- A connection to a server without a run id needs an opening of its own.
 local function closed(state, server)
   if string.sub(server, 1, 2) == 'c:' then redis.call('HSET', state, 'wants:' .. server, 1) end
   return { 'closed' }
 end
--- Whether a counter may be used: while counters are compared with MySQL only those that were.
+-- Whether a counter may be used. While counters are being verified, only verified ones may.
 local function isVerified(verifying, verified, member)
   return not verifying or redis.call('SISMEMBER', verified, member) == 1
 end
@@ -32,7 +31,10 @@ local function fromOutbox(outbox, id)
 end
 `;
 
-/** What is stored is counted: a number that another program gave, or one redriven, is never given a second time. */
+/**
+ * Raises a counter to a stored number, so that a number of another program or of a redriven command is never
+ * given twice.
+ */
 export const followLua = /* lua */ `
 local function follow(counter, number, dirty, member)
   if tonumber(redis.call('GET', counter) or '-1') >= tonumber(number) then return end

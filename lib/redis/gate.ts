@@ -7,10 +7,10 @@ import { defineScript, expecting, runScript } from './script.ts';
 
 /** A counter: of an application's chats, or of a chat's messages. */
 export type CounterOf = { token: string; chatNumber?: number | undefined };
-/** How far the comparison of all counters with MySQL has got: the last row's id of each table. */
+/** The progress of the verification of all counters: the last row's id of each table. */
 export type Walked = { reservations: number; applications: number; chats: number };
 
-/** One call for a recovery is enough for so long. */
+/** The shortest interval between two requests for a recovery. */
 const ASKED_MS = 1_000;
 
 const readStatus = defineScript(
@@ -26,8 +26,9 @@ return { epoch or '', lost or '', verifying or '', walked or '' }
 );
 
 /**
- * Brings counters up to what MySQL knows, those that are missing too. `count` is empty where MySQL knows nothing: only a
- * counter that exists is marked then. Answers closed, or for each raised · kept · missing.
+ * Raises counters to the values of MySQL, creates missing ones, and marks them as verified. `count` is empty
+ * if MySQL has no value; then only an existing counter is marked. Returns closed, or for each counter raised
+ * · kept · missing.
  */
 const raiseCounters = defineScript(
   {
@@ -57,7 +58,7 @@ if not epoch or verifying ~= lost then return closed(state, server) end
   expecting<string[]>,
 );
 
-/** Notes how far the comparison has got; without a place it is over, and every counter can be trusted. */
+/** Saves the progress of the verification. Without a place it is complete, and all counters are trusted. */
 const noteWalked = defineScript(
   { keys: ['state', 'verified'], args: ['server', 'lost', 'walked'] },
   /* lua */ `
@@ -76,7 +77,7 @@ return 'noted'
 
 const NOWHERE: Walked = { reservations: 0, applications: 0, chats: 0 };
 
-/** The gate before numbering: in which epoch it is open, and how it is opened. */
+/** Reads and opens the gate, without which no number is given. */
 export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const { state, verified } = keys;
   const keyOf = ({ token, chatNumber }: CounterOf) =>
@@ -89,7 +90,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
   let nextAnswer: Promise<string | undefined> | undefined;
 
   return {
-    /** `verifying`: the epoch for which counters are being compared with MySQL, and how far that has got. */
+    /** `verifying`: the epoch for which counters are being verified, and the progress. */
     status: async (): Promise<{
       isOpen: boolean;
       verifying: { lost: string; walked: Walked } | undefined;
@@ -107,8 +108,8 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
     },
 
     /**
-     * Whether the gate is open in this epoch now, on the server that writes go to now. Asks once for all callers of a
-     * moment, after the last of them came.
+     * Whether the gate is open in this epoch on the current primary. Callers of the same tick share one call,
+     * which is sent after the last of them.
      */
     isOpenIn: (epoch: string): Promise<boolean> => {
       nextAnswer ??= new Promise((resolve, reject) => {
@@ -120,19 +121,19 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       return nextAnswer.then((current) => current === epoch);
     },
 
-    /** @returns true for the one caller of a moment that is to start a recovery */
+    /** @returns true for one caller per interval, which starts a recovery */
     isFirstToAsk: async (): Promise<boolean> =>
       (await guarded(client, ({ redis }) => redis.set(keys.recoveryAsked, '1', 'PX', ASKED_MS, 'NX'))) ===
       'OK',
 
-    /** Begins nothing yet; what it opens is the server run behind the connection of this moment. */
+    /** Creates an attempt for the server run behind the current connection. Begins nothing yet. */
     attempt: async (): Promise<OpeningAttempt> =>
       createAttempt(await guarded(client, async (connection) => connection), keys),
 
     /**
-     * Brings a counter up to what MySQL knows and trusts it from then on.
-     * @param count undefined when MySQL does not know what it counts
-     * @returns 'missing' when Redis does not know it either, 'closed' when this is not the epoch any more
+     * Raises a counter to the value of MySQL and marks it as verified.
+     * @param count the value of MySQL; undefined if MySQL has neither the item nor a reservation
+     * @returns 'missing' if Redis has no counter either, 'closed' if the epoch has changed
      */
     verify: async (
       of: CounterOf,
@@ -158,7 +159,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       return answer === 'missing' || answer === 'closed' ? answer : 'verified';
     },
 
-    /** Brings many counters up, those that are missing too. @returns how many were raised; undefined: not the epoch any more */
+    /** Verifies many counters. @returns the number of raised ones; undefined if the epoch has changed */
     raise: async (
       counts: readonly (CounterOf & { count: number })[],
       lost: string,
@@ -183,7 +184,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       return answers[0] === 'closed' ? undefined : answers.filter((answer) => answer === 'raised').length;
     },
 
-    /** @param walked undefined when everything was compared. @returns false when this is not the epoch any more */
+    /** @param walked undefined when all counters are verified. @returns false if the epoch has changed */
     noteWalked: async (walked: Walked | undefined, lost: string): Promise<boolean> =>
       (await guarded(client, (connection) =>
         runScript(connection, noteWalked, {

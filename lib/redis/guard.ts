@@ -5,11 +5,11 @@ import { RedisConfigurationError } from './primary.ts';
 
 const scriptFault = /^(ERR (?!max number of clients)|WRONGTYPE|NOSCRIPT|EXECABORT)/;
 
-/** What aborted a transaction was said of its single commands. */
+/** The replies to the single commands tell why a transaction was aborted. */
 const causesOf = (error: Error): Error[] =>
   'previousErrors' in error && Array.isArray(error.previousErrors) ? error.previousErrors : [error];
 
-/** The socket ended under the command, or the server said that it does not take writes: nothing was answered. */
+/** The socket ended during the command, or the server refused writes as a replica. */
 const isEnded = ({ isOpen }: Connection, error: unknown): boolean =>
   !isOpen && (isRefusal(error) || !(error instanceof Error && error.name === 'ReplyError'));
 
@@ -27,9 +27,10 @@ const attempt = async <Result>(client: Connecting, work: Work<Result>, tries: nu
 };
 
 /**
- * Runs calls to Redis, and once more on a new connection when the first one ends under them: `work` may take effect
- * twice, unless `tries` is 1. Throws 'unavailable' for what the server cannot do now (no connection, time-out, loading,
- * out of memory, read only, a password or right that it does not grant); a fault of ours stays what it is.
+ * Runs calls to Redis, and once more on a new connection if the first one ends during them. `work` may
+ * therefore take effect twice, unless `tries` is 1. Throws 'unavailable' if the server cannot work now (no
+ * connection, time-out, loading, out of memory, read only, a refused password or permission). Programming
+ * errors are thrown unchanged.
  */
 export const guarded = async <Result>(
   client: Connecting,

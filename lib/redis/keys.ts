@@ -1,9 +1,9 @@
-/** How a chat is named in members and values, and its counter among the keys. */
+/** The name of a chat in members and values, and of its counter. */
 export const chatMember = (token: string, chatNumber: number): string => `${token}:${chatNumber}`;
 
 /**
- * Names of all keys. `<token>` and `<token>:<chatNumber>` are fixed by the contract. Every other key has `::` behind a
- * word of its own, which neither of those can have: no two names are ever equal, whatever the token.
+ * The names of all keys. The contract defines `<token>` and `<token>:<chatNumber>`. Every other key has a
+ * word of its own followed by `::`, which these two cannot contain, so no two names are equal.
  * @param prefix put before every key; a hash tag such as `{chat}:` keeps a clustered server's scripts on one shard
  */
 export const createKeys = (prefix = '') => {
@@ -17,13 +17,13 @@ export const createKeys = (prefix = '') => {
     applicationCounter: (token: string): string => `${prefix}${token}`,
     chatCounter: (token: string, chatNumber: number): string => `${prefix}${token}:${chatNumber}`,
 
-    /** hash: what is known of the server run; see gate.lua.ts. */
+    /** hash: the state of the gate; see gate.lua.ts. */
     state: own('cell', 'state'),
-    /** set: counters (`token`, `token:chatNumber`) that were compared with MySQL since Redis lost something. */
+    /** set: counters (`token`, `token:chatNumber`) that were verified since Redis lost data. */
     verified: own('cell', 'verified'),
-    /** string with expiry: somebody asked for a recovery a moment ago. */
+    /** string with expiry: a recovery was requested a moment ago. */
     recoveryAsked: own('cell', 'recovery-asked'),
-    /** sorted sets by time: counters that moved since the last sync. */
+    /** sorted sets by time: counters that changed since the last sync. */
     dirtyApplications: own('dirty', 'applications'),
     dirtyChats: own('dirty', 'chats'),
 
@@ -34,7 +34,9 @@ export const createKeys = (prefix = '') => {
 
     /** string with expiry: fingerprint, answer and command id of the first request with an Idempotency-Key. */
     idempotency: (hash: string): string => own('idempotency', hash),
-    /** Of failed sign-ins; `hash` names the account, or the account and the client's address. */
+    /**
+     * Counters of failed sign-ins; `hash` identifies the account, or the account and the client's address.
+     */
     signIn: (kind: 'attempts' | 'account' | 'known' | 'turn', hash: string): string =>
       own('sign-in', kind, hash),
     /** Counters of the rate limiter: one `:<subject>` each. */
@@ -42,17 +44,17 @@ export const createKeys = (prefix = '') => {
 
     /** sorted set: a user's applications that MySQL does not have yet. */
     pendingApplications: (userId: number): string => own('user-applications', userId),
-    /** hash: name, creator; kept while commands are on the way, and an hour longer. */
+    /** hash: name, creator; kept while commands are pending, and an hour longer. */
     application: (token: string): string => own('application', token),
     /** hash chatNumber → title: chats that MySQL does not have yet. */
     pendingChats: (token: string): string => own('chats', token),
     /** The newest-messages window (sorted set in answer order; hash of its entries and its state). */
     windowOrder: ofChat('order'),
     windowEntries: ofChat('entries'),
-    /** Messages on the way to MySQL: sorted set in answer order; hash messageNumber → command id. */
+    /** Pending messages: sorted set in answer order; hash messageNumber → command id. */
     pendingOrder: ofChat('pending'),
     pendingIds: ofChat('creates'),
-    /** hash messageNumber → id of the newest edit on the way to MySQL. */
+    /** hash messageNumber → id of the newest pending edit. */
     pendingEdits: ofChat('edits'),
   };
 };

@@ -5,24 +5,24 @@ export type Address = { host: string; port: number };
 export type NodeOptions = {
   /** `redis://` or `rediss://`, with credentials. */
   url: string;
-  /** For reaching the server, and for each silence while commands wait for their answers. */
+  /** The time limit for connecting, and for each silence while commands wait for replies. */
   timeoutMs: number;
   /** Certificate authorities (PEM) to trust instead of Node's own. */
   ca?: string | undefined;
   onError: (error: Error) => void;
 };
 
-/** One socket to one server. It never connects again: another socket is another node. */
+/** One socket to one server. It never reconnects; another socket is another node. */
 export type RedisNode = {
   readonly redis: Redis;
   readonly address: Address;
   /** Fields of `INFO`; empty when the server denies it. */
   readonly info: ReadonlyMap<string, string>;
-  /** The error with which the server said that it does not take writes. The socket ends with it. */
+  /** The error with which the server refused writes as a replica. The socket ends with it. */
   readonly refusal: string | undefined;
 };
 
-/** A server says with these that it is not, or not any more, the one that takes writes. The command had no effect. */
+/** Error replies of a server that is not the primary (any more). The command had no effect. */
 export const isRefusal = (error: unknown): error is Error =>
   error instanceof Error && /^(MOVED|READONLY|MASTERDOWN|LOADING|CLUSTERDOWN) /.test(error.message);
 
@@ -46,7 +46,7 @@ const parseInfo = (text: string): Map<string, string> =>
     }),
   );
 
-/** @throws what the server answers, except that it denies `INFO` */
+/** @throws the server's error, except a denied `INFO` */
 export const readInfo = async (redis: Redis): Promise<Map<string, string>> => {
   try {
     return parseInfo(await redis.info());
@@ -61,7 +61,7 @@ const optionsOf = ({ url, timeoutMs, ca }: NodeOptions) => ({
   connectTimeout: timeoutMs,
   // Ends the socket, where `commandTimeout` would only give up a command: a connection that vanished stays silent.
   socketTimeout: timeoutMs,
-  // A script that was sent again on another socket could number twice, and would run under another server's identity.
+  // ioredis must not resend: a script on another socket could number twice, under another server's identity.
   retryStrategy: () => null,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -77,7 +77,7 @@ export const openNode = async (options: NodeOptions, address: Address): Promise<
     ...optionsOf(options),
     reconnectOnError: (error) => {
       if (isRefusal(error)) refusal = error.message;
-      // Means "end the socket", since no retry strategy follows.
+      // Ends the socket, because there is no retry strategy.
       return isRefusal(error);
     },
   });

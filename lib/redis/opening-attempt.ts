@@ -5,14 +5,15 @@ import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { defineScript, expecting, runScript } from './script.ts';
 
-/** Other callers leave a recovery alone for so long after its last sign of life. */
+/** Another attempt takes over this long after the last sign of life. */
 const BUSY_MS = 3_000;
-/** Openings are kept for so many connections to a server without a run id. */
+/** The most connections to a server without a run id for which the gate is open. */
 const MAX_UNIDENTIFIED = 1_000;
 
 /**
- * Notes the attempt; a gate that is open stays as it is. A server without a run id is closed for all its connections:
- * it can no longer be told which of them still lead to the same run. Answers open · busy · the connections to open for.
+ * Notes the attempt, unless the gate is open. On a server without a run id it closes the gate for all
+ * connections, because they may lead to different runs. Returns open · busy · the connections to open the
+ * gate for.
  */
 const beginAttempt = defineScript(
   { keys: ['state'], args: ['server', 'attempt', 'busyMs'] },
@@ -46,7 +47,7 @@ return 'current'
   expecting<'current' | 'superseded'>,
 );
 
-/** Leaves the way to others: an attempt that failed would seem to be under way for a while. */
+/** Ends a failed attempt, so that the next one need not wait. */
 const endAttempt = defineScript(
   { keys: ['state'], args: ['attempt'] },
   /* lua */ `
@@ -56,8 +57,8 @@ return 'OK'
 );
 
 /**
- * Opens the gate in this epoch. A clock below the witness tells that Redis has lost something: it is raised first, and
- * from then on no counter is used that was not compared with MySQL. Answers open · lost · superseded.
+ * Opens the gate in this epoch. A clock below the witness means that Redis has lost data. The clock is then
+ * raised first, and from then on only verified counters are used. Returns open · lost · superseded.
  */
 const openAttempt = defineScript(
   { keys: ['state', 'verified'], args: ['server', 'attempt', 'epoch', 'witness'], each: { args: ['other'] } },
@@ -81,7 +82,7 @@ redis.call('HSET', state, 'run:' .. server, epoch)
   expecting<'open' | 'lost' | 'superseded'>,
 );
 
-/** One attempt, bound to one socket: what it opens is the server run that it began with. */
+/** One attempt on one socket. It opens the gate for the server run with which it began. */
 export const createAttempt = (
   connection: Connection,
   { state, verified }: Pick<Keys, 'state' | 'verified'>,
@@ -93,7 +94,7 @@ export const createAttempt = (
   let others: string[] = [];
   return {
     server,
-    /** @returns 'open' when there is nothing to do, 'busy' when another attempt is under way */
+    /** @returns 'open' if the gate is open already, 'busy' during another attempt */
     begin: async (): Promise<'begun' | 'open' | 'busy'> => {
       const [answer, ...connections] = await on((connection) =>
         runScript(connection, beginAttempt, { state, server, attempt: id, busyMs: BUSY_MS }),
@@ -101,16 +102,17 @@ export const createAttempt = (
       others = connections.filter((other) => other !== server);
       return answer;
     },
-    /** Keeps others from beginning. @returns whether this attempt may still open the gate */
+    /** Gives a sign of life. @returns whether this attempt may still open the gate */
     isCurrent: async (): Promise<boolean> =>
       (await on((connection) => runScript(connection, touchAttempt, { state, attempt: id }))) === 'current',
-    /** Gives up: the next attempt need not wait. */
+    /** Gives up, so that the next attempt need not wait. */
     end: async (): Promise<void> => {
       await on((connection) => runScript(connection, endAttempt, { state, attempt: id }));
     },
     /**
      * @param witness the highest command id that any consumer has handled
-     * @returns 'lost' when Redis was behind it; 'superseded' when a later attempt began, or Redis lost this one
+     * @returns 'lost' if Redis has lost data; 'superseded' if a later attempt began or Redis lost this
+     * attempt
      */
     open: (epoch: number, witness: number): Promise<'open' | 'lost' | 'superseded'> =>
       on((connection) =>
@@ -122,15 +124,15 @@ export const createAttempt = (
         ),
       ),
     /**
-     * Whether this server goes on with another primary's history, and the milliseconds after which a node of a cluster
-     * that lost its peers takes no writes any more. Nothing is known of a server that denies `INFO`.
+     * Whether this server continues the history of another primary, and the milliseconds after which an
+     * isolated cluster node refuses writes. Both are unknown if the server denies `INFO`.
      */
     readFailover: (): Promise<{ isPromoted: boolean; nodeTimeoutMs: number }> =>
       on(async ({ redis }) => {
         const info = await redis.info().catch(() => '');
         const isPromoted = /^master_replid2:.*[1-9a-f]/m.test(info) && !/^second_repl_offset:-1/m.test(info);
         if (!isPromoted || !/^cluster_enabled:1/m.test(info)) return { isPromoted, nodeTimeoutMs: 0 };
-        // MemoryDB has no such setting, and denies the question.
+        // MemoryDB has no such setting and denies the command.
         const answer = await redis.config('GET', 'cluster-node-timeout').catch(() => []);
         return { isPromoted, nodeTimeoutMs: Array.isArray(answer) ? Number(answer[1] ?? 0) : 0 };
       }),

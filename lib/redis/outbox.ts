@@ -16,7 +16,7 @@ const fromReference = (reference: string) => {
 export const createOutbox = (cell: Cell) => {
   const { client, keys } = cell;
 
-  /** The oldest write (microseconds) of a queue that is on the way, if any. */
+  /** The oldest pending write (microseconds) of a queue, if any. */
   const oldestId = (queue: string): Promise<number | undefined> =>
     guarded(client, async ({ redis }) => {
       if (keys.outbox(queue) === keys.indexOutbox) {
@@ -40,11 +40,11 @@ export const createOutbox = (cell: Cell) => {
       settleMessageUpdates(cell, settled),
     settleIndexed: (indexed: readonly Indexed[]): Promise<void> => settleIndexed(cell, indexed),
 
-    /** Drops commands that became dead letters, and that nobody can settle. */
+    /** Drops dead commands that no consumer function can settle. */
     forget: async (queue: string, commandIds: readonly number[]): Promise<void> => {
       for (const chunk of chunks(commandIds)) {
         await guarded(client, async ({ redis }) => {
-          // The index's outbox is no stream: its ids are scores.
+          // The outbox of the index is a sorted set with ids as scores, and not a stream.
           if (keys.outbox(queue) !== keys.indexOutbox) {
             await redis.xdel(keys.outbox(queue), ...chunk.map((id) => `${id}-0`));
             return;
@@ -98,14 +98,14 @@ export const createOutbox = (cell: Cell) => {
       return refs;
     },
 
-    /** The oldest write (microseconds) of these outboxes, and of the index's, that is still on the way, if any. */
+    /** The oldest pending write (microseconds) of these outboxes and of the index's outbox, if any. */
     oldest: async (queues: readonly string[]): Promise<number | undefined> => {
       const found = await Promise.all([...queues, 'index-message'].map(oldestId));
       const ids = found.filter((id) => id !== undefined);
       return ids.length === 0 ? undefined : Math.min(...ids);
     },
 
-    /** How many writes of each queue, and for the index, are on the way. */
+    /** The number of pending writes of each queue and of the index. */
     depths: async (queues: readonly string[]): Promise<Record<string, number>> => {
       const found = await guarded(client, ({ redis }) =>
         Promise.all([

@@ -2,25 +2,27 @@ import type { Redis } from 'ioredis';
 import * as z from 'zod';
 import { type Address, type NodeOptions, openNode, type RedisNode } from './node.ts';
 
-/** A replica that has just been promoted, or demoted, may send us on more than once. */
+/** During a failover servers may redirect more than once. */
 const MAX_HOPS = 4;
 
-/** What only a change of the configuration can cure. */
+/** An error that only a change of the configuration resolves. */
 export class RedisConfigurationError extends Error {
   override name = 'RedisConfigurationError';
 }
 
-/** Redis' own rule: what is between the first `{` and the next `}` decides on the slot, if it is not empty. */
+/**
+ * The rule of Redis: the text between the first `{` and the next `}` determines the slot, unless it is empty.
+ */
 const hasHashTag = (prefix: string): boolean => /^[^{]*\{[^}]+\}/.test(prefix);
 
 const slotNode = z.tuple([z.string().nullable(), z.int(), z.string()]).rest(z.unknown());
 const slotRanges = z.array(z.tuple([z.int(), z.int(), slotNode]).rest(slotNode));
 
-/** An unnamed host is the one that was asked; `?` is one that the server does not know either. */
+/** An empty host means the queried server; `?` means that the server does not know the host. */
 const addressIn = ([host, port]: z.infer<typeof slotNode>, asked: Address): Address[] =>
   host === '?' ? [] : [{ host: host || asked.host, port }];
 
-/** Who serves the keys, and who may serve them after a failover. */
+/** The server of the keys, and the servers that may take over after a failover. */
 type Shard = { isHere: boolean; primary: Address | undefined; members: Address[] };
 
 const readShard = async ({ redis, address }: RedisNode, keyPrefix: string): Promise<Shard> => {
@@ -43,7 +45,7 @@ const readShard = async ({ redis, address }: RedisNode, keyPrefix: string): Prom
   };
 };
 
-/** A server that denies `INFO` may still tell its role. */
+/** A server that denies `INFO` may still allow `ROLE`. */
 const roleOf = async (redis: Redis): Promise<{ host: string; port: number } | undefined> => {
   const answer = await redis.role().catch(() => undefined);
   const replica = z.tuple([z.literal('slave'), z.string(), z.coerce.number()]).rest(z.unknown());
@@ -59,7 +61,10 @@ const isClustered = async ({ redis, info }: RedisNode): Promise<boolean> => {
   );
 };
 
-/** Where the writes go instead; undefined when this node takes them. `members`: of a clustered server's shard. */
+/**
+ * The primary to use instead; undefined if this node is the primary. `members`: the servers of the shard of a
+ * cluster.
+ */
 const lookAround = async (
   node: RedisNode,
   keyPrefix: string,
@@ -79,9 +84,9 @@ const lookAround = async (
 };
 
 /**
- * Connects to the server that takes writes, beginning at any server of its replication or of its cluster.
- * @throws an Error when the way does not lead there now; RedisConfigurationError for a clustered server without a hash
- * tag in `keyPrefix`
+ * Connects to the primary, starting at any server of its replication or cluster.
+ * @throws an Error if no primary is reachable now; RedisConfigurationError for a clustered server without a
+ * hash tag in `keyPrefix`
  */
 export const openPrimary = async (
   options: NodeOptions,

@@ -12,24 +12,24 @@ import type { RedisClient } from './client.ts';
 import type { Keys } from './keys.ts';
 import { defineScript, runScript } from './script.ts';
 
-/** How long a quota that this process read still says something about the next request. */
+/** How long a quota that this process has read remains valid for the next requests. */
 const FRESH_MS = 1_000;
-/** A subject with so much of its quota left, and a tenth of the limit at least, is far from the limit. */
+/** A subject with more than this, and more than a tenth of its limit left, is far from the limit. */
 const FAR_FROM_LIMIT = 100;
 const REMEMBERED_SUBJECTS = 10_000;
 
 /** What Redis counted: requests in the window so far, and how long the window lasts. */
 type Count = { consumed: number; msBeforeNext: number };
-/** Requests of one subject that are counted by one command. */
+/** Requests of one subject that share one command. */
 type Batch = { size: number; count: Promise<Count | undefined> };
 type Known = { remaining: number; readAtMs: number; resetAtMs: number };
 
-/** The library's script names nothing itself; it takes these, in this order. */
+/** The parameters of the library's script, in its order. */
 const countingScript = (lua: string) => defineScript({ keys: ['key'], args: ['points', 'seconds'] }, lua);
 
 /**
- * What the library asks of a Redis client. It hands over its script once, and runs it by name; each run takes the
- * connection that is open then.
+ * The part of a Redis client that the library uses. It defines its script once and runs it by name. Each run
+ * uses the current connection.
  */
 const createStore = (client: RedisClient) => {
   let counting: ReturnType<typeof countingScript> | undefined;
@@ -45,8 +45,8 @@ const createStore = (client: RedisClient) => {
 };
 
 /**
- * Settles with the work, or with undefined after `timeoutMs`. Replies that came while this process was busy are read
- * before the time is over: a busy process must not switch its limits off.
+ * Settles with the work, or with undefined after `timeoutMs`. Replies that arrived while this process was
+ * busy are read first, so that a busy process does not skip its limits.
  */
 const within = <Result>(timeoutMs: number, work: Promise<Result>): Promise<Result | undefined> =>
   new Promise((resolve, reject) => {
@@ -87,7 +87,7 @@ const createLimiter = (
   };
 };
 
-/** What the quotas of subjects were when this process last read them, less its requests since then. */
+/** The quotas of subjects as this process last read them, minus its requests since then. */
 const createMemory = () => {
   const subjects = createBoundedMap<string, Known>(REMEMBERED_SUBJECTS);
   return {
@@ -113,9 +113,9 @@ const quotaOf = ({ msBeforeNext }: Count, position: number, { count }: NonNullab
 });
 
 /**
- * Rate limits over all processes: windows of a fixed length that begin with a subject's first request. Requests of one
- * subject that this process takes in one turn of its event loop are counted by one command, each at its own position.
- * @param onError told why requests are let pass unlimited
+ * Rate limits across all processes, in fixed windows that begin with a subject's first request. Requests of
+ * one subject in one turn of the event loop share one command, and each gets its own position.
+ * @param onError gets the error when requests pass without a limit
  */
 export const createRateLimits = ({
   client,
@@ -127,7 +127,7 @@ export const createRateLimits = ({
   client: RedisClient;
   keys: Keys;
   limits: Record<RateLimitClass, RateLimit>;
-  /** A limiter that needs longer lets the request pass. */
+  /** A request passes if its count takes longer. */
   timeoutMs: number;
   onError: (error: Error) => void;
 }): RateLimiter => {

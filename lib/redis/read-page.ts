@@ -2,10 +2,10 @@ import { gateLua } from './gate.lua.ts';
 import { defineScript, expecting } from './script.ts';
 import { windowLua } from './window.lua.ts';
 
-/** The most that a page takes of what is on the way: messages of its own, and edits of any. */
+/** The most pending messages and pending edits that a page reads. */
 export const MAX_PENDING = 1_000;
 
-/** A message that is listed as on the way and is not in the outbox (an operator removed it) is forgotten when it is met. */
+/** Reads drop a pending message that is not in the outbox, because an operator removed it there. */
 export const pendingLua = /* lua */ `
 local function pendingMessages(pendingOrder, pendingIds, creates, members)
   local messages, gone = {}, 0
@@ -26,13 +26,11 @@ end
 `;
 
 /**
- * A page of a chat, as far as Redis knows it. Arguments: the cursor's createdAt in ms and padded number ('' '' for the
- * newest page), what to skip, and how many. Answers
- *   missing  the chat does not exist
- *   window   the whole page: message, its edit or '', …
- *   known / unknown (whether the counter can be trusted), messages on the way, [number, id of its newest pending edit, …]
- *            or false when there are too many, '1' when the chat has no window
- *   deep     the page lies below more pending messages than it may take
+ * Reads a page of a chat, as far as Redis has it. Arguments: the cursor's createdAt in ms and padded number
+ * ('' '' for the newest page), the number of messages to skip, and the page size. Returns missing the chat
+ * does not exist window the whole page: message, its edit or '', … known / unknown (whether the counter can
+ * be trusted), messages on the way, [number, id of its newest pending edit, …] or false when there are too
+ * many, '1' when the chat has no window deep the page lies below more pending messages than it may take
  */
 export const readPage = defineScript(
   {
@@ -108,8 +106,8 @@ return { isKnown and 'known' or 'unknown', pending, edits, epoch and not floor a
 );
 
 /**
- * One message, as far as Redis knows it. Answers missing · known / unknown, message or '', edit or ''. 'unknown': MySQL
- * may have a newer version, or a message that Redis does not know of.
+ * Reads one message, as far as Redis has it. Returns missing · known / unknown, message or '', edit or ''.
+ * 'unknown': MySQL may have a newer version, or a message that Redis lacks.
  */
 export const readMessage = defineScript(
   {
@@ -133,7 +131,7 @@ end
 if not message then
   local id = redis.call('HGET', pendingIds, number)
   message = id and fromOutbox(creates, id)
-  -- An older copy of Redis still has on the way what MySQL may have had since, and edited.
+  -- After a rollback, Redis may show messages as pending that MySQL has stored and edited since.
   if message and behind and tonumber(id) <= tonumber(behind) then isKnown = false end
 end
 if not edit then

@@ -10,7 +10,7 @@ import { chatMember, type Keys } from './keys.ts';
 import { readMessage, readPage } from './read-page.ts';
 import { runScript } from './script.ts';
 
-/** Messages are kept in Redis as the command that created them; one brought from MySQL is written likewise. */
+/** Redis stores a message as its creating command. Messages from MySQL are converted to this form. */
 const keptMessage = z.object({
   token: z.string(),
   chatNumber: z.int(),
@@ -60,10 +60,10 @@ export type Chat = { token: string; chatNumber: number };
 export type PageQuery = { before?: Position | undefined; skip: number; count: number };
 
 /**
- * What Redis knows of a page. 'whole': all of it. 'part': what MySQL may not have yet, to be merged with MySQL's page;
- * `edits` maps a message's number to the version of its newest edit on the way, undefined when those are too many to
- * list (`pendingEdits` tells of some); `cold` when a window should be built. 'deep': below more messages on the way
- * than are read for one page; a cursor leads there.
+ * The result of reading a page from Redis. 'whole': the complete page. 'part': the pending messages, to merge
+ * with MySQL's page. `edits` maps a message's number to the version of its newest pending edit; it is
+ * undefined if there are too many, and `pendingEdits` then reads some. `cold`: a window should be built.
+ * 'deep': more messages are pending above the page than one read may skip; use a cursor.
  */
 export type RecentPage =
   | { kind: 'whole'; messages: { message: Message; edit: Edit | undefined }[] }
@@ -83,7 +83,7 @@ const versionsOf = (flat: readonly string[]): Map<number, number> => {
   return versions;
 };
 
-/** The newest messages of chats: those on the way to MySQL, and a bounded window of those it has. */
+/** Reads the newest messages of chats: pending ones, and a bounded window of stored ones. */
 export const createRecentMessages = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const chatKeys = ({ token, chatNumber }: Chat) => ({
     state: keys.state,
@@ -100,7 +100,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
   });
 
   return {
-    /** @throws not-found when the counters are known and the chat has none */
+    /** @throws not-found if counters are trusted and the chat has none */
     page: async (chat: Chat, { before, skip, count }: PageQuery): Promise<RecentPage> => {
       const values = {
         ...chatKeys(chat),
@@ -140,7 +140,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
       }
     },
 
-    /** Versions of the newest edits on the way, of those of these messages that have one. */
+    /** The versions of the newest pending edits of these messages. */
     pendingEdits: async (chat: Chat, messageNumbers: number[]): Promise<Map<number, number>> => {
       if (messageNumbers.length === 0) return new Map();
       const versions = await guarded(client, ({ redis }) =>
@@ -154,7 +154,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
       );
     },
 
-    /** Accepted edits by their version, as far as they are still on the way. */
+    /** The pending edits with these versions. */
     edits: async (versions: number[]): Promise<Edit[]> => {
       const updates = keys.outbox('update-message');
       const found = await guarded(client, ({ redis }) =>
@@ -164,8 +164,8 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     },
 
     /**
-     * `known` is false when MySQL may have a newer version, or a message that Redis has not heard of.
-     * @throws not-found when the counters are known and the number was not given yet
+     * `known` is false if MySQL may have a newer version, or a message that Redis lacks. @throws not-found if
+     * the counters are trusted and the number was not given yet
      */
     message: async (
       chat: Chat,
@@ -184,7 +184,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
       };
     },
 
-    /** @returns true for the one reader that is to bring MySQL's newest rows to `finishWindow` */
+    /** @returns true for one reader, which then calls `finishWindow` with MySQL's newest rows */
     beginWindow: async (chat: Chat, builder: string): Promise<boolean> => {
       const values = { ...chatKeys(chat), builder };
       const answer = await guarded(client, (connection) =>
@@ -193,7 +193,10 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
       return answer === 'begun';
     },
 
-    /** @param rows newest first, as many as `windowLimits.entries`; `isAll`: the chat has no more than these */
+    /**
+     * @param rows newest first, at most `windowLimits.entries`. @param isAll whether these are all messages
+     * of the chat
+     */
     finishWindow: async (chat: Chat, builder: string, rows: Message[], isAll: boolean): Promise<void> => {
       const kept: { row: Message; json: string }[] = [];
       let bytes = 0;

@@ -2,15 +2,18 @@ import type { Address, RedisNode } from './node.ts';
 
 const isSame = (one: Address, other: Address) => one.host === other.host && one.port === other.port;
 
-/** The server that a `MOVED` names, for example `MOVED 3999 10.0.0.2:6379`; without a host it is the same one. */
+/**
+ * The server that a `MOVED` error names, for example `MOVED 3999 10.0.0.2:6379`. Without a host it is the
+ * same server.
+ */
 const movedTo = ({ refusal, address }: RedisNode): Address | undefined => {
   const found = /^MOVED \d+ (.*):(\d+)/.exec(refusal ?? '');
   return found === null ? undefined : { host: found[1] || address.host, port: Number(found[2]) };
 };
 
 /**
- * Where to look for the primary, most promising first: the URL's server and, of a clustered server, those that its
- * shard consisted of. An address that failed goes to the end, so that the next attempt tries another.
+ * Addresses at which to look for the primary, best first: the URL's server and the last known members of the
+ * shard of a cluster. A failed address moves to the end, so that the next attempt tries another one.
  */
 export const createRoutes = (given: Address) => {
   let known: Address[] = [given];
@@ -24,7 +27,10 @@ export const createRoutes = (given: Address) => {
   };
 
   return {
-    /** @param last the node that was used until now: where it sends us comes first, and itself last if it refused */
+    /**
+     * @param last the previous node: the server that it redirected to comes first, and a node that refused
+     * comes last
+     */
     next: (last: RedisNode | undefined): Address => {
       if (last?.refusal !== undefined) {
         known = [...without(last.address), ...known.filter((one) => isSame(one, last.address))];
@@ -34,7 +40,7 @@ export const createRoutes = (given: Address) => {
       return known[0] ?? given;
     },
     failed,
-    /** Replication without a cluster has no members to tell: only the URL says who may take writes. */
+    /** Replication without a cluster lists no members, so only the URL names servers. */
     reached: (primary: Address, members: readonly Address[]): void => {
       known = [given, ...members.filter((member) => !isSame(member, given))];
       if (members.length > 0) prefer(primary);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Connection } from './client.ts';
 
-/** Names of what a script takes: once, and once for each item of a list. */
+/** The names of a script's parameters: for the whole call, and for each item of a list. */
 type Shape = {
   keys?: readonly string[];
   args?: readonly string[];
@@ -23,7 +23,7 @@ export type Script<Of extends Shape, Answer> = {
   decode: (reply: unknown) => Answer;
 };
 
-/** Names the type of a script's answer: Redis itself types nothing. */
+/** Declares the type of a script's reply, which Redis does not define. */
 export const expecting = <Answer>(reply: unknown): Answer => reply as Answer;
 
 const locals = (names: readonly string[], list: string): string =>
@@ -31,7 +31,7 @@ const locals = (names: readonly string[], list: string): string =>
     ? ''
     : `local ${names.join(', ')} = ${names.map((_, i) => `${list}[${i + 1}]`).join(', ')}\n`;
 
-/** Calls `one` for each item and collects what it returns in `results`. */
+/** Calls `one` for each item and collects the returned values in `results`. */
 const loop = ({ keys = [], args = [], each = {} }: Shape, body: string): string => {
   const [eachKeys, eachArgs] = [each.keys ?? [], each.args ?? []];
   const place = (list: string, offset: number, width: number) => (_: string, i: number) =>
@@ -55,9 +55,9 @@ end
 };
 
 /**
- * Names what a Lua script takes. Every name is a local variable of the script, and typed at the call. A script with
- * `each` is called with a list: its text runs for each item, after `before`, and the script answers a list of what that
- * returned, or what `after` returns, which sees that list as `results`.
+ * Defines a Lua script with named, typed parameters. Each name is a local variable of the script. A script
+ * with `each` is called with a list: `before` runs first, then the text runs for each item. It returns the
+ * list of results, or the value of `after`, which reads that list as `results`.
  */
 export const defineScript = <const Of extends Shape, Answer = unknown>(
   shape: Of,

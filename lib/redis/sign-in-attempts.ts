@@ -5,10 +5,10 @@ import { guarded } from './guard.ts';
 import type { Keys } from './keys.ts';
 import { defineScript, expecting, runScript } from './script.ts';
 
-/** Failures of one client address with one account, before it has to wait for the rest of the window. */
+/** The failures of one client address with one account after which it waits for the rest of the window. */
 const ATTEMPTS = 5;
 const ATTEMPTS_WINDOW_SECONDS = 5 * 60;
-/** Failures of an account from anywhere, before addresses that never signed in to it are slowed down. */
+/** The failures of an account from all addresses after which unknown addresses are delayed. */
 const FREE_FAILURES = 10;
 const LONGEST_DELAY_SECONDS = 30;
 const FAILURES_KEPT_SECONDS = 60 * 60;
@@ -17,10 +17,10 @@ const TURN_KEPT_SECONDS = 10 * 60;
 const KNOWN_SECONDS = 30 * 24 * 60 * 60;
 
 /**
- * Counts an attempt as failed before the password is checked, so that none slips in between.
- * keys: attempts (of the address with the account), account (hash: failures, lastMs), known (the address signed in
- *   before), turn (when the address may try)
- * returns: {'begun'} · {'attempts' | 'account', milliseconds to wait}
+ * Counts an attempt as failed before the password is checked, so that concurrent attempts cannot exceed the
+ * limit. keys: attempts (of the address with the account), account (hash: failures, lastMs), known (the
+ * address signed in before), turn (when the address may try) returns: {'begun'} · {'attempts' | 'account',
+ * milliseconds to wait}
  */
 const begin = defineScript(
   {
@@ -35,7 +35,7 @@ if tonumber(redis.call('GET', attempts) or '0') >= tonumber(mostAttempts) then
 end
 local failures = tonumber(redis.call('HGET', account, 'failures') or '0')
 if failures >= tonumber(freeFailures) and redis.call('EXISTS', known) == 0 then
-  -- Each address gets a turn of its own: others who keep trying cannot take it.
+  -- Each address gets a turn of its own, which other addresses cannot take.
   local delayMs = math.min(tonumber(longestSeconds), 2 ^ (failures - freeFailures)) * 1000
   local quietAtMs = tonumber(redis.call('HGET', account, 'lastMs') or '0') + delayMs
   local turnAtMs = tonumber(redis.call('GET', turn) or '0')
@@ -57,7 +57,7 @@ return { 'begun' }
   expecting<['begun'] | ['attempts' | 'account', waitMs: number]>,
 );
 
-/** The attempt that was counted as failed did not fail; its address is remembered. */
+/** Takes back the count of an attempt that succeeded, and remembers its address. */
 const succeed = defineScript(
   { keys: ['attempts', 'account', 'known', 'turn'], args: ['knownSeconds'] },
   /* lua */ `
@@ -69,7 +69,7 @@ end
 `,
 );
 
-/** Who tries to sign in, and the client address that the attempt comes from. */
+/** The account of a sign-in attempt, and its client address. */
 export type Attempt = { email: EmailAddress; source: string };
 
 const bounds = {
@@ -82,9 +82,10 @@ const bounds = {
 };
 
 /**
- * Failed sign-ins. Guessing is slowed down by account and client address, and no client can lock out another one: an
- * address that signed in within 30 days is exempt from the account's delay, and any other one waits 30 seconds at most.
- * @param hash names accounts and addresses in Redis, which then holds neither
+ * Limits failed sign-ins by account and client address. No client can lock out another one: an address that
+ * signed in within 30 days is exempt from the account's delay, and any other address waits at most 30
+ * seconds.
+ * @param hash hashes accounts and addresses, so that Redis stores neither
  */
 export const createSignInAttempts = ({
   client,

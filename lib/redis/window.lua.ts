@@ -1,21 +1,20 @@
 import { windowLimits } from '#lib/domain/limits.ts';
 
-/** Counting is dear: it is done at every so many messages, so that a window may hold as many more. */
+/**
+ * Counting is expensive, so it runs once per this many messages. A window may exceed its limit by as many.
+ */
 const COUNT_EVERY = 16;
 
 /**
  * The newest-messages window of a chat, in Lua, for the scripts that accept, read and settle.
  *
- * `order`: sorted set, score `createdAt` in ms, member the message's number padded to 10 digits, so that equal scores
- * sort by number. `entries`: hash of
- *   `<number>`  the message, as the command that created it (JSON)
- *   `u<number>` its newest edit, as the command (JSON)
- *   `epoch`     the state's `lost` when the window was begun: a loss ends all windows at once
- *   `floor`     the window holds everything above this place (`score:member`); '-' when it holds the whole chat, '+'
- *               while one reader brings MySQL's rows
- *   `builder`   that reader
- *   `bytes`     of all entries
- * `entries` expires first: without it there is no window, whatever `order` holds.
+ * `order`: sorted set, score `createdAt` in ms, member the message's number padded to 10 digits, so that
+ * equal scores sort by number. `entries`: hash of `<number>` the message, as the command that created it
+ * (JSON) `u<number>` its newest edit, as the command (JSON) `epoch` the state's `lost` at the creation of the
+ * window: a loss ends all windows at once `floor` the window holds everything above this place
+ * (`score:member`); '-' when it holds the whole chat, '+' while one reader brings MySQL's rows `builder` that
+ * reader `bytes` of all entries `entries` expires first. Without it there is no window, even if `order`
+ * exists.
  */
 export const windowLua = /* lua */ `
 local MAX_ENTRIES, MAX_BYTES = ${windowLimits.entries}, ${windowLimits.bytes}
@@ -30,7 +29,7 @@ end
 local function dropWindow(order, entries)
   redis.call('DEL', order, entries)
 end
--- Its floor and its bytes; nothing when there is no window, or one of before a loss.
+-- The floor and the bytes of the window; nothing without a window from after the last loss.
 local function windowOf(lost, entries)
   local epoch, floor, bytes = unpack(redis.call('HMGET', entries, 'epoch', 'floor', 'bytes'))
   if not epoch or epoch ~= (lost or '0') then return nil end
@@ -40,7 +39,7 @@ local function touchWindow(order, entries)
   redis.call('EXPIRE', entries, ${windowLimits.idleSeconds})
   redis.call('EXPIRE', order, ${windowLimits.idleSeconds + 60})
 end
--- Takes out the lowest; answers the bytes that are left and the highest place that was taken.
+-- Removes the lowest entries; returns the remaining bytes and the highest removed place.
 local function takeLowest(order, entries, bytes, count)
   local lowest, fields = redis.call('ZPOPMIN', order, count), {}
   for i = 1, #lowest, 2 do

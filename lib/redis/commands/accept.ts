@@ -5,21 +5,19 @@ import type { RedisClient } from '../client.ts';
 import { gateLua } from '../gate.lua.ts';
 import type { Keys } from '../keys.ts';
 
-/** What every function of a command file works on. */
+/** The parameters of every function of a command file. */
 export type Cell = { client: RedisClient; keys: Keys };
 
 /** The client's `Idempotency-Key` and a digest of its request, if it gave a key. */
 export type Idempotency = { key: string; fingerprint: string } | undefined;
 
-/** A command as it is published: the very text that the outbox keeps. */
+/** A command to publish, with the exact text in the outbox. */
 type Accepted = { id: string; content: string };
 
-/**
- * What became of a request.
- * 'accepted': `answer` is the number or token, `command` what is to be published; a repeated request has none once its
- * command was stored. `epoch`: the gate must still be open in it when the request is answered.
- * 'unverified': the parent's counter must be compared with MySQL first, for the epoch `lost`.
- * 'unknown': the creator is not known here; ask MySQL.
+/** The result of accepting a request. 'accepted': `answer` is the number or token, and `command` the command
+ * to publish. A repeated request has no command once MySQL has stored it. `epoch`: the gate must still be
+ * open in this epoch when the request is answered. 'unverified': the parent's counter must be verified
+ * against MySQL first, for the epoch `lost`. 'unknown': only MySQL knows the creator.
  */
 export type Outcome =
   | { kind: 'accepted'; answer: string; epoch: string; command: Accepted | undefined }
@@ -35,12 +33,15 @@ export type AcceptReply =
   | ['closed' | 'missing' | 'forbidden' | 'unknown' | 'reused' | 'full'];
 
 const DAY_SECONDS = 24 * 60 * 60;
-/** Without a key of the client's, only our own second try on another connection has to be known again. */
+/**
+ * Expiry of generated keys. Without a key of the client, only a second try on another connection is a
+ * repetition.
+ */
 const RETRY_SECONDS = 60;
 
 const digestOf = (parts: unknown[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
 
-/** The values that tell a repeated request, for `acceptLua`. */
+/** The values by which `acceptLua` recognizes a repeated request. */
 export const repeatable = ({ keys }: Cell, callerId: number, given: Idempotency) => ({
   idempotency: keys.idempotency(given === undefined ? randomUUID() : digestOf([callerId, given.key])),
   fingerprint: given?.fingerprint ?? '',
@@ -48,21 +49,22 @@ export const repeatable = ({ keys }: Cell, callerId: number, given: Idempotency)
 });
 
 /**
- * What all accepting scripts share, in Lua. Everything that can refuse comes before the first write, which is the
- * outbox entry: a script that fails has done nothing.
+ * The Lua functions of all accepting scripts. All refusals come before the first write, which is the outbox
+ * entry, so a script that fails has done nothing.
  */
 export const acceptLua = /* lua */ `
 ${gateLua}
 -- The highest number that a command may have.
 local MAX_NUMBER = ${limits.number - 1}
--- Microseconds since the epoch, higher at every call: names a command, and is the version of what it writes.
+-- Microseconds since 1970, increasing at every call: the command's id and the version of the row that it
+-- writes.
 local function nextId(clock)
   local id = nowMicros()
   local last = tonumber(clock or '0')
   if id <= last then id = last + 1 end
   return text(id)
 end
--- Keeps the command as it is published: number, id and epoch are put behind its other fields.
+-- Adds number, id and epoch to the command and puts its final text into the outbox.
 local function keep(state, outbox, command, id, epoch, fields)
   command = string.sub(command, 1, -2) .. fields .. ',"commandId":' .. id .. ',"epoch":' .. epoch .. '}'
   redis.call('XADD', outbox, id .. '-0', 'c', command)
@@ -72,7 +74,7 @@ end
 local function remember(idempotency, seconds, fingerprint, answer, id)
   redis.call('SET', idempotency, fingerprint .. ' ' .. answer .. ' ' .. id, 'EX', seconds)
 end
--- The first answer to the same request, with the command while it is on its way.
+-- The first answer to the same request, with the command while it is pending.
 local function repeated(first, fingerprint, outbox, epoch)
   local known, answer, id = string.match(first, '^(.-) (%S+) (%d+)$')
   if known ~= fingerprint then return { 'reused' } end
@@ -80,13 +82,13 @@ local function repeated(first, fingerprint, outbox, epoch)
 end
 `;
 
-/** Puts the same fields behind the command as `keep` does. */
+/** Adds the same fields to the command as `keep` in Lua. */
 const complete = (command: string, fields: string, id: string, epoch: string): string =>
   `${command.slice(0, -1)}${fields},"commandId":${id},"epoch":${epoch}}`;
 
 /**
- * @param command the JSON that the script was given
- * @param fieldsOf what the script put behind its fields, for the number that it gave
+ * @param command the JSON that the script got @param fieldsOf the fields that the script added, for the
+ * number that it gave
  * @throws not-found, forbidden, unprocessable (the key was used for another request), conflict (no number is left)
  */
 export const outcomeOf = (

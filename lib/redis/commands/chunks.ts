@@ -1,4 +1,4 @@
-/** One script call's share of a batch: some milliseconds of the server's time. */
+/** Items per script call, which take some milliseconds of the server's time. */
 const SIZE = 500;
 
 export const chunks = function* <Item>(items: readonly Item[]): Generator<readonly Item[]> {

@@ -12,7 +12,10 @@ import {
 
 const QUEUE = 'create-application';
 
-/** Keeps the command, makes the application's counter, and notes its name and creator until MySQL has them. */
+/**
+ * Puts the command into the outbox, creates the application's counter, and keeps its name and creator until
+ * MySQL has them.
+ */
 const accept = defineScript(
   {
     keys: ['state', 'verified', 'idempotency', 'counter', 'outbox', 'application', 'pending'],
@@ -39,7 +42,7 @@ return { 'accepted', token, id, epoch }
 export type CreateApplication = { token: string; name: string; creatorId: number; date: string };
 
 /**
- * @returns the application's token: the first one's, when the request is a repeated one
+ * @returns the application's token; for a repeated request the first token
  * @throws unprocessable, unavailable
  */
 export const acceptApplication = (

@@ -15,8 +15,9 @@ import { chunks } from './chunks.ts';
 const QUEUE = 'create-chat';
 
 /**
- * Numbers the chat, keeps the command, makes the chat's counter, and notes its title until MySQL has it.
- * The chat's counter is `<counter>:<number>`: under the same hash tag as the application's.
+ * Numbers the chat, puts the command into the outbox, creates the chat's counter, and keeps its title until
+ * MySQL has it. The chat's counter is `<counter>:<number>`, under the same hash tag as the application's
+ * counter.
  */
 const accept = defineScript(
   {
@@ -47,8 +48,8 @@ return { 'accepted', number, id, epoch }
 );
 
 /**
- * Ends what `accept` keeps. Only a stored chat moves counters: the parent of a dead one may not exist.
- * May run again for the same commands.
+ * Removes the state that `accept` created. Only a stored chat raises counters, because the parent of a dead
+ * one may not exist. May run again for the same commands.
  */
 const settle = defineScript(
   {
@@ -102,7 +103,7 @@ export const acceptChat = (cell: Cell, command: CreateChat, idempotency: Idempot
 
 export type SettledChat = { commandId: number; token: string; chatNumber: number };
 
-/** @throws unavailable: settle them again */
+/** @throws unavailable; then settle the commands again */
 export const settleChats = async (
   { client, keys }: Cell,
   stored: readonly SettledChat[],

@@ -17,8 +17,8 @@ import { chunks } from './chunks.ts';
 const QUEUE = 'create-message';
 
 /**
- * Numbers the message, keeps the command, and shows the message from now on: among those on the way to MySQL
- * (`pendingOrder`, `pendingIds`) and in the chat's window, if it lies above the window's floor.
+ * Numbers the message, puts the command into the outbox, and makes the message visible: among the pending
+ * messages (`pendingOrder`, `pendingIds`), and in the chat's window if it is above the window's floor.
  */
 const accept = defineScript(
   {
@@ -70,9 +70,10 @@ return { 'accepted', number, id, epoch }
 );
 
 /**
- * Ends what `accept` keeps, and notes what is stored for the index: a message is always in one of the two outboxes until
- * MySQL and the index have it. `version` is empty for a dead message. Works chat by chat, so that a batch of one chat
- * costs few calls. May run again for the same commands.
+ * Removes the state that `accept` created, and adds stored messages to the outbox of the index. A message is
+ * always in one of the two outboxes until MySQL and the index have it. `version` is empty for a dead message.
+ * The script works chat by chat, so that a batch of one chat needs few calls. May run again for the same
+ * commands.
  */
 const settle = defineScript(
   {
@@ -122,8 +123,8 @@ local function forgetPending(of)
   redis.call('HDEL', of.pendingIds, unpack(numbers))
   redis.call('ZREM', of.pendingOrder, unpack(members))
 end
--- A window must not show what will never be stored, nor lack what another program had stored, and one that is being
--- built may have missed this.
+-- The window ends if it shows a dead message, lacks a stored message of another program, or is being built,
+-- because its reader may have missed this message.
 local function isWrong(of)
   local floor = windowOf(lost, of.entries)
   if not floor then return false end
@@ -153,7 +154,7 @@ export type CreateMessage = {
   senderId: number;
   senderName: string;
   body: string;
-  /** Its createdAt, ISO 8601. */
+  /** The message's createdAt, ISO 8601. */
   date: string;
 };
 
@@ -195,7 +196,7 @@ export const acceptMessage = (
   );
 };
 
-/** `version`: of the stored row, which the index is to get; absent when nothing was stored. */
+/** `version` is the version of the stored row, for the index; absent for a dead command. */
 export type SettledMessage = {
   token: string;
   chatNumber: number;
@@ -205,7 +206,7 @@ export type SettledMessage = {
   version?: number;
 };
 
-/** @throws unavailable: settle them again */
+/** @throws unavailable; then settle the commands again */
 export const settleMessages = async (
   { client, keys }: Cell,
   settled: readonly SettledMessage[],

@@ -15,7 +15,7 @@ const settle = defineScript(
 
 export type Indexed = { token: string; chatNumber: number; messageNumber: number; version: number };
 
-/** @throws unavailable: settle them again */
+/** @throws unavailable; then settle the commands again */
 export const settleIndexed = async ({ client, keys }: Cell, indexed: readonly Indexed[]): Promise<void> => {
   const items = indexed.map(({ token, chatNumber, messageNumber, version }) => ({
     message: `${chatMember(token, chatNumber)}:${messageNumber}`,

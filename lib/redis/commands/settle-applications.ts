@@ -5,9 +5,10 @@ import type { Cell } from './accept.ts';
 import { chunks } from './chunks.ts';
 
 /**
- * Ends what `create-application` and `update-application` keep: the command leaves the outbox, and the name is kept for
- * another hour once no command of the application is on the way. May run again for the same commands.
- * Begins with a removal: a server at its `maxmemory` refuses a script whose first write adds.
+ * Removes the state of `create-application` and `update-application`: the command leaves the outbox, and the
+ * name expires an hour after the last pending command of the application. May run again for the same
+ * commands. The first write is a removal, because a server at its `maxmemory` refuses a script whose first
+ * write adds.
  */
 const settle = defineScript(
   {
@@ -32,7 +33,7 @@ const settle = defineScript(
 
 export type SettledApplication = { commandId: number; token: string; creatorId?: number };
 
-/** @param queue of the commands. @throws unavailable: settle them again */
+/** @param queue the queue of the commands. @throws unavailable; then settle the commands again */
 export const settleApplications = async (
   { client, keys }: Cell,
   queue: string,

@@ -4,7 +4,10 @@ import { type AcceptReply, acceptLua, type Cell, type Outcome, outcomeOf } from 
 
 const QUEUE = 'update-application';
 
-/** Keeps the command, and shows the new name until MySQL has it. An empty `known` creator is one that is not known. */
+/**
+ * Puts the command into the outbox, and shows the new name until MySQL has it. `known` is the creator from
+ * MySQL, or ''.
+ */
 const accept = defineScript(
   {
     keys: ['state', 'verified', 'counter', 'outbox', 'application'],
@@ -31,8 +34,7 @@ return { 'accepted', id, id, epoch }
 
 export type UpdateApplication = { token: string; name: string; date: string };
 
-/**
- * @param creatorId where MySQL was asked
+/** @param creatorId the creator from MySQL, after an answer 'unknown'
  * @throws not-found, forbidden, unavailable
  */
 export const acceptApplicationUpdate = (
@@ -55,7 +57,7 @@ export const acceptApplicationUpdate = (
     caller: callerId,
     known: creatorId ?? '',
   };
-  // May run twice: the second edit says the same.
+  // May run twice: the second edit is the same.
   return guarded(client, async (connection) =>
     outcomeOf(
       'application',

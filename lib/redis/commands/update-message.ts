@@ -9,8 +9,8 @@ import { chunks } from './chunks.ts';
 const QUEUE = 'update-message';
 
 /**
- * Keeps the command, and shows the edit from now on: as pending, and in the window if that has its message.
- * An empty `known` sender is one that is not known.
+ * Puts the command into the outbox, and makes the edit visible: as pending, and in the window if it has the
+ * message. `known` is the sender from MySQL, or ''.
  */
 const accept = defineScript(
   {
@@ -58,8 +58,8 @@ return { 'accepted', id, id, epoch }
 );
 
 /**
- * Ends what `accept` keeps, notes what is stored for the index, and makes the window agree with the row that was
- * written. `version` is empty for a dead edit. May run again for the same commands.
+ * Removes the state that `accept` created, adds stored messages to the outbox of the index, and updates the
+ * window to the written row. `version` is empty for a dead edit. May run again for the same commands.
  */
 const settle = defineScript(
   {
@@ -74,7 +74,7 @@ const settle = defineScript(
 ${gateLua}
 ${windowLua}
 local lost = redis.call('HGET', state, 'lost')
--- Whether the window shows this edit or a newer one, or has nothing to do with the message.
+-- Whether the window shows this edit or a newer one, or does not contain the message.
 local function agrees(entries, floor, number, id)
   if floor == '+' then return false end
   local edit, message = unpack(redis.call('HMGET', entries, 'u' .. number, number))
@@ -91,7 +91,7 @@ end
     return
   end
   redis.call('ZADD', indexOutbox, 'GT', version, chat .. ':' .. number)
-  -- The message is stored, though its own settling may be late: shown as it was accepted, it would hide this edit.
+  -- The message is stored, even if it is not settled yet. As a pending message it would hide this edit.
   if redis.call('HDEL', pendingIds, number) == 1 then redis.call('ZREM', pendingOrder, member(number)) end
   if floor and not agrees(entries, floor, number, id) then dropWindow(order, entries) end
 `,
@@ -106,8 +106,7 @@ export type UpdateMessage = {
   date: string;
 };
 
-/**
- * @param senderId where MySQL was asked
+/** @param senderId the sender from MySQL, after an answer 'unknown'
  * @throws not-found, forbidden, unavailable
  */
 export const acceptMessageUpdate = (
@@ -134,7 +133,7 @@ export const acceptMessageUpdate = (
     caller: callerId,
     known: senderId ?? '',
   };
-  // May run twice: the second edit says the same.
+  // May run twice: the second edit is the same.
   return guarded(client, async (connection) =>
     outcomeOf(
       'message',
@@ -145,7 +144,7 @@ export const acceptMessageUpdate = (
   );
 };
 
-/** `version`: of the edit that was stored; absent when nothing was stored. */
+/** `version` is the version of the stored edit; absent for a dead command. */
 export type SettledEdit = {
   token: string;
   chatNumber: number;
@@ -154,7 +153,7 @@ export type SettledEdit = {
   version?: number;
 };
 
-/** @throws unavailable: settle them again */
+/** @throws unavailable; then settle the commands again */
 export const settleMessageUpdates = async (
   { client, keys }: Cell,
   settled: readonly SettledEdit[],
