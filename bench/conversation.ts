@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { MessageReference } from '#lib/domain/reference.ts';
 import { accessTokens, database, messageIndex, messages, submit } from '#lib/runtime/services.ts';
 import { Failure } from '../local/services/index.ts';
 
@@ -51,48 +52,61 @@ export const createChat = async (): Promise<Chat> => {
 };
 
 const AT_ONCE = 64;
-const STALLED_MS = 60_000;
+const STALLED_MS = 120_000;
 
-/** Accepts messages and waits until MySQL and the index have them. @throws Failure when they do not come */
-export const fillChat = async (
-  { token, chatNumber, user }: Chat,
-  count: number,
-  detail: (text: string) => void,
-): Promise<void> => {
+type Sent = { token: string; chatNumber: number; user: Chat['user']; index: number };
+
+/** Accepts `count` messages as the HTTP function does, many at once. */
+export const sendAll = async (count: number, messageOf: (index: number) => Sent): Promise<void> => {
   let next = 0;
-  const beganAtMs = Date.now() - count * 1_000;
   const send = async () => {
-    for (let index = next++; index < count; index = next++) {
-      detail(`${index} of ${count}`);
+    while (next < count) {
+      const { token, chatNumber, user, index } = messageOf(next++);
       await submit().message({
         token,
         chatNumber,
         senderId: user.id,
         senderName: user.name,
         body: bodyOf(index),
-        createdAtMs: beganAtMs + index * 1_000,
+        createdAtMs: Date.now(),
       });
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, send));
-  await untilWhole({ token, chatNumber }, count);
 };
 
-/** Settles when the last message of a chat is stored and all before it can be found. */
-const untilWhole = async (
-  { token, chatNumber }: { token: string; chatNumber: number },
-  count: number,
-): Promise<void> => {
+/** Accepts messages and waits until MySQL and the index have them. @throws Failure when they do not arrive */
+export const fillChat = async ({ token, chatNumber, user }: Chat, count: number): Promise<void> => {
+  await sendAll(count, (index) => ({ token, chatNumber, user, index }));
+  await untilArrived({ token, chatNumber, messageNumber: count });
+};
+
+export const untilStored = (last: MessageReference) =>
+  untilTrue(
+    `Message ${last.messageNumber} is not stored`,
+    async () => (await messages().find([last])).length > 0,
+  );
+
+/** Settles when a message is stored and search finds it. Consumers keep the order, so all earlier ones are as well. */
+export const untilArrived = async (last: MessageReference): Promise<void> => {
+  await untilStored(last);
+  const { token, chatNumber, messageNumber } = last;
+  await untilTrue(`Message ${messageNumber} is not indexed`, async () => {
+    const found = await messageIndex().listVersions({
+      token,
+      chatNumber,
+      afterNumber: messageNumber - 1,
+      limit: 1,
+    });
+    return found.length > 0;
+  });
+};
+
+/** Asks every 20 ms. @throws Failure after two minutes */
+export const untilTrue = async (otherwise: string, ask: () => Promise<boolean>): Promise<void> => {
   const deadline = performance.now() + STALLED_MS;
-  for (;;) {
-    const last = { token, chatNumber, messageNumber: count };
-    const [[stored], found] = await Promise.all([
-      messages().find([last]),
-      messageIndex().listVersions({ token, chatNumber, afterNumber: count - 1, limit: 1 }),
-    ]);
-    if (stored !== undefined && found.length === 1) return;
-    if (performance.now() > deadline)
-      throw new Failure(`Message ${count} is not stored and indexed after ${STALLED_MS / 1000} s`);
-    await delay(100);
+  while (!(await ask())) {
+    if (performance.now() > deadline) throw new Failure(`${otherwise} after ${STALLED_MS / 1_000} s`);
+    await delay(20);
   }
 };

@@ -6,85 +6,63 @@ export const percentile = (samples: readonly number[], part: number): number => 
 
 export const median = (samples: readonly number[]): number => percentile(samples, 0.5);
 
-export type Variants = Record<string, () => Promise<unknown>>;
+export type Work = () => Promise<unknown>;
+/** Calls a second, and processor time of this Node process in microseconds for each call. */
+export type Sample = { perSecond: number; cpuMicros: number };
 
-/**
- * Latencies in milliseconds of each variant, one call at a time. The variants take turns, a few calls each, so that
- * what else the machine does meets all of them alike: their ratios can be relied on where the times cannot.
- */
-export const measureInTurns = async <Of extends Variants>(
-  variants: Of,
-  {
-    rounds,
-    callsARound,
-    warmUp,
-    detail,
-  }: { rounds: number; callsARound: number; warmUp: number; detail: (text: string) => void },
-): Promise<Record<keyof Of, number[]>> => {
-  const entries = Object.entries(variants);
-  const samples = Object.fromEntries(entries.map(([name]) => [name, [] as number[]])) as Record<
-    keyof Of,
-    number[]
-  >;
-  for (const [name, run] of entries) {
-    detail(`warming up ${name}`);
-    for (let call = 0; call < warmUp; call += 1) await run();
-  }
-  for (let round = 0; round < rounds; round += 1) {
-    detail(`round ${round + 1} of ${rounds}`);
-    for (const [name, run] of entries) {
-      for (let call = 0; call < callsARound; call += 1) {
-        const begunAt = performance.now();
-        await run();
-        samples[name]?.push(performance.now() - begunAt);
-      }
+/** Calls `work` for `turnMs`, with `inFlight` calls at once. */
+export const takeTurn = async (
+  work: Work,
+  { inFlight, turnMs }: { inFlight: number; turnMs: number },
+): Promise<Sample> => {
+  const cpuBefore = process.cpuUsage();
+  const startedAt = performance.now();
+  let calls = 0;
+  const repeat = async () => {
+    while (performance.now() - startedAt < turnMs) {
+      await work();
+      calls += 1;
     }
-  }
-  return samples;
+  };
+  await Promise.all(Array.from({ length: inFlight }, repeat));
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return {
+    perSecond: (calls * 1_000) / (performance.now() - startedAt),
+    cpuMicros: (user + system) / calls,
+  };
+};
+
+export type Compared = Sample & {
+  /** Rate divided by the rate of another work in the same round; the median of all rounds. */
+  ratioTo: (name: string) => number;
 };
 
 /**
- * Calls a second of each variant with so many at once, in turns of some seconds.
- * @returns the median of its turns
+ * Measures works in alternating short turns, so that other load on the machine affects all of them alike.
+ * @returns medians of all rounds but the first, which warms up
  */
-export const throughputInTurns = async <Of extends Variants>(
-  variants: Of,
-  { rounds, turnMs, atOnce }: { rounds: number; turnMs: number; atOnce: number },
-): Promise<Record<keyof Of, number>> => {
-  const rates = Object.fromEntries(Object.keys(variants).map((name) => [name, [] as number[]]));
+export const compare = async (
+  works: Record<string, Work>,
+  { inFlight, turnMs, rounds }: { inFlight: number; turnMs: number; rounds: number },
+): Promise<(name: string) => Compared> => {
+  const samples = new Map<string, Sample[]>(Object.keys(works).map((name) => [name, []]));
   for (let round = 0; round <= rounds; round += 1) {
-    for (const [name, run] of Object.entries(variants)) {
-      const begunAt = performance.now();
-      let calls = 0;
-      const repeat = async () => {
-        while (performance.now() - begunAt < turnMs) {
-          await run();
-          calls += 1;
-        }
-      };
-      await Promise.all(Array.from({ length: atOnce }, repeat));
-      // The first round warms up.
-      if (round > 0) rates[name]?.push((calls / (performance.now() - begunAt)) * 1000);
+    for (const [name, work] of Object.entries(works)) {
+      const sample = await takeTurn(work, { inFlight, turnMs });
+      if (round > 0) samples.get(name)?.push(sample);
     }
   }
-  return Object.fromEntries(
-    Object.entries(rates).map(([name, ofRounds]) => [name, median(ofRounds)]),
-  ) as Record<keyof Of, number>;
+  return (name) => {
+    const own = samples.get(name) ?? [];
+    return {
+      perSecond: median(own.map(({ perSecond }) => perSecond)),
+      cpuMicros: median(own.map(({ cpuMicros }) => cpuMicros)),
+      ratioTo: (other) =>
+        median(
+          own.map(
+            ({ perSecond }, round) => perSecond / (samples.get(other)?.[round]?.perSecond ?? Number.NaN),
+          ),
+        ),
+    };
+  };
 };
-
-/** Lines up columns: the first to the left, numbers to the right. */
-export const table = (rows: readonly (readonly string[])[]): string => {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) =>
-          column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
-        )
-        .join('  '),
-    )
-    .join('\n');
-};
-
-export const ms = (value: number): string => value.toFixed(value < 10 ? 2 : 1);
-export const times = (value: number): string => `${value.toFixed(2)}×`;

@@ -8,6 +8,7 @@ import {
   Failure,
   type Report,
   removeAbandonedStacks,
+  type ServiceName,
   type Stack,
   startServices,
   terminalReport,
@@ -57,12 +58,39 @@ export const during = async <Result>(
   }
 };
 
+export type Running = { stack: Stack; api: URL; report: Report };
+
+/** Starts the API in front of the servers if it is wanted. The environment of this process becomes the functions' own. */
+const onStack = async (
+  { stack, report }: Omit<Running, 'api'>,
+  withApi: boolean,
+  work: (running: Running) => Promise<void>,
+): Promise<void> => {
+  Object.assign(process.env, { OPENSEARCH_URL: '' }, stack.urls, {
+    JWT_SECRET: stack.secret('jwt'),
+    // One user does the work of many. The limiter counts each request all the same.
+    LIMIT_READS: '100000000/60',
+    LIMIT_WRITES: '100000000/60',
+  });
+  await during(report, 'migrating', () =>
+    runFunction({ name: 'operations/migrate', environment: process.env }),
+  );
+  const api = withApi ? await during(report, 'starting the API', () => startApi(process.env)) : undefined;
+  try {
+    await work({ stack, api: new URL(api?.url ?? 'http://127.0.0.1'), report });
+  } finally {
+    await api?.stop();
+  }
+};
+
 /**
- * Runs a bench on services of its own (on those that the environment gives by URL, where it does: they keep what the
- * bench writes) with the API in front of them, ends all of it, and then the process. The environment of this process
- * is then the functions' own: they can be called in process.
+ * Runs a bench on services of its own, ends all of them, and then the process. Servers that the environment names are
+ * not used: benches kill and wipe their servers.
  */
-export const runBench = async (work: (api: URL, report: Report) => Promise<void>): Promise<never> => {
+export const runBench = async (
+  { only, withApi }: { only?: readonly ServiceName[]; withApi: boolean },
+  work: (running: Running) => Promise<void>,
+): Promise<never> => {
   const report = terminalReport(process.stderr);
   const interrupted = new AbortController();
   const whenInterrupted = new Promise<never>((_, reject) => {
@@ -71,38 +99,24 @@ export const runBench = async (work: (api: URL, report: Report) => Promise<void>
   whenInterrupted.catch(() => undefined);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => interrupted.abort());
-
-  const onStack = async (stack: Stack) => {
-    if (stack.urls.OPENSEARCH_URL === undefined)
-      throw new Failure('There is no OpenSearch to measure: set OPENSEARCH_URL.');
-    Object.assign(process.env, stack.urls, {
-      JWT_SECRET: process.env.JWT_SECRET || stack.secret('jwt'),
-      // One user does the work of many. The limiter counts each request all the same.
-      LIMIT_READS: '100000000/60',
-      LIMIT_WRITES: '100000000/60',
-    });
-    await during(report, 'migrating', () =>
-      runFunction({ name: 'operations/migrate', environment: process.env }),
-    );
-    const api = await during(report, 'starting the API', () => startApi(process.env));
-    await Promise.race([work(new URL(api.url), report), whenInterrupted]).finally(api.stop);
-  };
+  const { MYSQL_URL, REDIS_URL, RABBITMQ_URL, OPENSEARCH_URL, ...environment } = process.env;
 
   let code = 0;
   try {
     await removeAbandonedStacks('bench-');
     const stack = await startServices({
       stack: `bench-${process.pid}`,
-      environment: process.env,
+      environment,
       report,
       fresh: true,
+      ...(only === undefined ? {} : { only }),
       signal: interrupted.signal,
     });
+    // The functions' clients in this process stay open, and report that their servers are gone at the end.
+    logger.setLogLevel('SILENT');
     try {
-      await onStack(stack);
+      await onStack({ stack, report }, withApi, (running) => Promise.race([work(running), whenInterrupted]));
     } finally {
-      // The functions' clients in this process stay open, and would say that their servers are gone.
-      logger.setLogLevel('SILENT');
       await stack.stop();
     }
   } catch (error) {

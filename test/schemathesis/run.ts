@@ -78,4 +78,4 @@ const testBoth = async (api: URL, report: Report): Promise<void> => {
 
 // The limits of one client are tested elsewhere, and would end these runs early.
 for (const name of ['LIMIT_SIGN_UP', 'LIMIT_SIGN_IN', 'LIMIT_READS', 'LIMIT_WRITES']) process.env[name] = '0';
-await runBench(testBoth);
+await runBench({ withApi: true }, ({ api, report }) => testBoth(api, report));
