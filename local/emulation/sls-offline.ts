@@ -15,7 +15,9 @@ export type SlsOfflineOptions = {
   environment: NodeJS.ProcessEnv;
   /** Claimed ports if absent. */
   ports?: { http?: number; lambda?: number };
-  /** Name of a configuration in the checkout; serverless.yml if absent. */
+  /** Folder of the service; this checkout if absent. */
+  folder?: string;
+  /** Name of a configuration in the folder; serverless.yml if absent. */
   config?: string;
   /** Rebuilds and reloads functions whose sources change. */
   watch?: boolean;
@@ -48,7 +50,7 @@ export type SlsOffline = {
 type Output = { last: () => string; hasFailedStart: () => boolean; ready: () => void };
 
 const spawnOffline = (options: SlsOfflineOptions, ports: { http: number; lambda: number }): ChildProcess => {
-  const { environment, config, watch, logFile } = options;
+  const { environment, folder = checkout, config, watch, logFile } = options;
   const { file, args } = asOwned({
     file: process.execPath,
     args: [
@@ -63,7 +65,7 @@ const spawnOffline = (options: SlsOfflineOptions, ports: { http: number; lambda:
   try {
     // A process group of its own: Ctrl-C at the terminal reaches only us, and a signal can reach all of the group.
     return spawn(file, args, {
-      cwd: checkout,
+      cwd: folder,
       env: { ...environment, SLS_TELEMETRY_DISABLED: '1', FORCE_COLOR: '0' },
       stdio: ['ignore', output, output],
       detached: true,
@@ -100,7 +102,7 @@ const outputOf = (child: ChildProcess, { logFile, onOutput }: SlsOfflineOptions)
   };
 };
 
-const control = (child: ChildProcess, pid: number): Omit<SlsOffline, 'url' | 'lambdaUrl'> => {
+const control = (child: ChildProcess, pid: number, folder: string): Omit<SlsOffline, 'url' | 'lambdaUrl'> => {
   const exited = once(child, 'exit').then(([code, by]) => (by === null ? `exit code ${code}` : `by ${by}`));
   const signal = (name: NodeJS.Signals) => {
     try {
@@ -113,7 +115,7 @@ const control = (child: ChildProcess, pid: number): Omit<SlsOffline, 'url' | 'la
     signal('SIGKILL');
     await exited;
     // A killed process leaves its bundles behind.
-    rmSync(join(checkout, `dist/run-${pid}`), { recursive: true, force: true });
+    rmSync(join(folder, `dist/run-${pid}`), { recursive: true, force: true });
   };
   const stop = async () => {
     child.kill('SIGTERM');
@@ -159,7 +161,11 @@ export const startSlsOffline = async (options: SlsOfflineOptions): Promise<SlsOf
   }
   options.onPid?.(child.pid);
   const url = `http://127.0.0.1:${ports.http}`;
-  const offline = { url, lambdaUrl: `http://127.0.0.1:${ports.lambda}`, ...control(child, child.pid) };
+  const offline = {
+    url,
+    lambdaUrl: `http://127.0.0.1:${ports.lambda}`,
+    ...control(child, child.pid, options.folder ?? checkout),
+  };
   const output = outputOf(child, options);
   try {
     await untilReady(url, child, output, options);

@@ -1,42 +1,60 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { build, type Metafile, stop } from 'esbuild';
-import { regionalCertificates } from './certificates.ts';
-import { withoutEncodings } from './encodings.ts';
+import { buildOptions } from './build-options.ts';
+import { bundleForEmulation } from './emulation.ts';
 
-/** What this reads and sets of osls. */
+/** The parts of osls that this reads and sets. */
 type FunctionObject = { handler: string; package?: { patterns?: string[] } };
 type Serverless = {
   serviceDir: string;
   service: { provider: { region: string }; functions: Record<string, FunctionObject> };
+  pluginManager: { spawn: (command: string) => Promise<void> };
 };
-type Options = {
+type Options = { function?: string; watch?: boolean };
+type Log = { notice: (line: string) => void; warning: (line: string) => void };
+type Bundling = {
   minify: boolean;
-  /** Key of the one function that is wanted; all where absent. */
+  /** Key of the one wanted function; all functions if absent. */
   only?: string | undefined;
   extension?: '.mjs' | '.js';
 };
 
+const watchOption = {
+  watch: { usage: 'Rebuilds and reloads functions whose sources change.', type: 'boolean' },
+} as const;
+
 /**
- * Bundles every function into one file of its own, before it is packaged, emulated or invoked.
+ * Bundles functions before they are packaged, emulated or invoked. In serverless.yml a handler is named by its source;
+ * here it is pointed to its bundle.
  *
- * All are built in one call, so that what they share is read and parsed once: a few seconds for the whole service. In
- * serverless.yml a handler is named by its source; here it is pointed to its bundle. Each process that emulates has an
- * output folder of its own, so that two of them side by side do not pull the files from under each other.
+ * For the cloud and for `invoke local` each function is one file. All are built in one call, so that shared modules are
+ * read and parsed once. Emulated functions share files: see `emulation.ts`. Each emulating process has an output folder
+ * of its own, so that two of them do not remove each other's files.
  */
 export default class Bundler {
   readonly hooks: Record<string, () => Promise<void>>;
+  readonly commands = {
+    offline: { options: watchOption, commands: { start: { options: watchOption } } },
+  };
   readonly #serverless: Serverless;
+  readonly #options: Options;
+  readonly #log: Log;
   #built: Promise<void> | undefined;
 
-  constructor(serverless: Serverless, options: { function?: string }) {
+  constructor(serverless: Serverless, options: Options, { log }: { log: Log }) {
     this.#serverless = serverless;
+    this.#options = options;
+    this.#log = log;
     const ownFolder = `dist/run-${process.pid}`;
-    const toShip = () => this.#bundleOnce('dist/package', { minify: true });
-    const toRun = () => this.#bundleOnce(ownFolder, { minify: false });
+    const toShip = () => this.#once(() => this.#bundle('dist/package', { minify: true }));
+    const toRun = () => this.#once(() => this.#emulate(ownFolder));
     // osls finds a module by its path without `.mjs`.
     const toInvoke = () =>
-      this.#bundleOnce(ownFolder, { minify: false, only: options.function, extension: '.js' });
+      this.#once(() => {
+        removeAtExit(join(serverless.serviceDir, ownFolder));
+        return this.#bundle(ownFolder, { minify: false, only: options.function, extension: '.js' });
+      });
     this.hooks = {
       'before:package:createDeploymentArtifacts': toShip,
       'before:deploy:function:packageFunction': toShip,
@@ -46,48 +64,44 @@ export default class Bundler {
     };
   }
 
-  #bundleOnce(folder: string, options: Options): Promise<void> {
-    this.#built ??= this.#bundle(folder, options);
+  #once(work: () => Promise<void>): Promise<void> {
+    this.#built ??= work();
     return this.#built;
   }
 
-  async #bundle(folder: string, { minify, only, extension = '.mjs' }: Options): Promise<void> {
+  async #emulate(folder: string): Promise<void> {
+    const { serviceDir, service, pluginManager } = this.#serverless;
+    removeAtExit(join(serviceDir, folder));
+    const { watch, end } = await bundleForEmulation({
+      serviceDir,
+      region: service.provider.region,
+      folder,
+      functions: service.functions,
+      log: this.#log,
+      announce: () => pluginManager.spawn('offline:functionsUpdated'),
+    });
+    if (this.#options.watch === true) watch();
+    else await end();
+  }
+
+  async #bundle(folder: string, { minify, only, extension = '.mjs' }: Bundling): Promise<void> {
     const { serviceDir, service } = this.#serverless;
     const outdir = join(serviceDir, folder);
     rmSync(outdir, { recursive: true, force: true });
-    if (!minify) process.once('exit', () => rmSync(outdir, { recursive: true, force: true }));
-
     const functions = Object.entries(service.functions)
       .filter(([key]) => only === undefined || key === only)
       .map(([, definition]) => definition);
-    const sources = functions.map(({ handler }) => `${handler.slice(0, handler.lastIndexOf('.'))}.ts`);
     const { metafile } = await build({
-      absWorkingDir: serviceDir,
-      entryPoints: sources,
+      ...buildOptions(serviceDir, service.provider.region),
+      entryPoints: functions.map(({ handler }) => handler.replace(/\.[^.]+$/, '.ts')),
       outbase: serviceDir,
       outdir,
       outExtension: { '.js': extension },
-      bundle: true,
       minify,
-      keepNames: true,
-      platform: 'node',
-      target: 'node24',
-      format: 'esm',
-      mainFields: ['module', 'main'],
-      legalComments: 'none',
-      logLevel: 'warning',
-      metafile: true,
-      plugins: [regionalCertificates(service.provider.region), withoutEncodings],
-      // Some drivers are CommonJS and ask for Node's own modules by `require`.
-      banner: {
-        js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);",
-      },
     });
-
-    // The service process of esbuild would keep its memory for as long as the API runs.
+    // The service process of esbuild would keep its memory for as long as this process runs.
     await stop();
     writeContents(outdir, metafile);
-
     for (const definition of functions) {
       const bundle = relative(serviceDir, join(outdir, definition.handler));
       definition.package = {
@@ -99,8 +113,12 @@ export default class Bundler {
   }
 }
 
+const removeAtExit = (folder: string): void => {
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+};
+
 /**
- * Beside the bundles, `contents.json` names for each the modules of which it holds code: what a bundle may do is
+ * Beside the bundles, `contents.json` names for each bundle the modules whose code it holds. Rights of a function are
  * derived from it.
  */
 const writeContents = (outdir: string, { outputs }: Metafile): void => {
