@@ -1,7 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { context, type Metafile, stop } from 'esbuild';
+import { context, type Metafile, type OutputFile, stop } from 'esbuild';
 import { buildOptions } from './build-options.ts';
 import { entryPointOf, separateEnvironments } from './environments.ts';
 import { watchFolders } from './watch-folders.ts';
@@ -35,7 +35,17 @@ const createBuild = ({ serviceDir, region, folder }: Emulation, sources: readonl
     outdir: join(serviceDir, folder),
     outExtension: { '.js': '.mjs' },
     splitting: true,
+    // esbuild would delete earlier bundles, also after a failed build. serverless-offline may load them at any time.
+    write: false,
   });
+};
+
+/** Adds the files of a build to those of earlier builds. */
+const writeFiles = async (files: readonly OutputFile[]): Promise<void> => {
+  for (const { path, contents } of files) {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, contents);
+  }
 };
 
 const load = (serviceDir: string, path: string): Promise<{ renewServices: () => void }> =>
@@ -65,7 +75,6 @@ const replaceBundles = async (
 export const bundleForEmulation = async (emulation: Emulation) => {
   const { serviceDir, folder, functions, log } = emulation;
   await rm(join(serviceDir, folder), { recursive: true, force: true });
-  await mkdir(join(serviceDir, folder), { recursive: true });
   const sources = new Map(Object.entries(functions).map(([key, definition]) => [key, sourceOf(definition)]));
   const build = await createBuild(emulation, [...sources.values()]);
 
@@ -77,14 +86,19 @@ export const bundleForEmulation = async (emulation: Emulation) => {
       return { key, definition, path };
     });
   };
-  let current = bundlesOf((await build.rebuild()).metafile);
+  const rebuild = async (): Promise<Bundle[]> => {
+    const { metafile, outputFiles } = await build.rebuild();
+    await writeFiles(outputFiles);
+    return bundlesOf(metafile);
+  };
+  let current = await rebuild();
   for (const { definition, path } of current) definition.handler = handlerOf(path);
 
   const reload = async (): Promise<void> => {
     const startedAt = performance.now();
     const before = new Map(current.map(({ key, path }) => [key, path]));
     try {
-      const next = bundlesOf((await build.rebuild()).metafile);
+      const next = await rebuild();
       const changed = next.flatMap((bundle) => {
         const old = before.get(bundle.key);
         return old === undefined || old === bundle.path ? [] : [{ ...bundle, before: old }];
