@@ -6,7 +6,7 @@ import { buildOptions } from './build-options.ts';
 import { entryPointOf, separateEnvironments } from './environments.ts';
 import { watchFolders } from './watch-folders.ts';
 
-export type FunctionDefinition = { handler: string };
+type FunctionDefinition = { handler: string };
 type Log = { notice: (line: string) => void; warning: (line: string) => void };
 type Emulation = {
   serviceDir: string;
