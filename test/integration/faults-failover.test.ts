@@ -120,24 +120,3 @@ test('writes go on after the primary was killed and its replica took over', { ti
   await primary.process.start();
   await whole(writing.acknowledged);
 });
-
-test('barriers follow the last command that a replaced primary may have acknowledged', {
-  timeout: 90_000,
-}, async () => {
-  const NODE_TIMEOUT_MS = 4_000;
-  await stopConsuming();
-  for (const { redis } of pair.servers) await redis.config('SET', 'cluster-node-timeout', NODE_TIMEOUT_MS);
-  await promoteReplica(pair);
-  const recovery = system.invoke('recoverCounters');
-  await eventually(async () =>
-    expect((await system.services.publisher().depth('create-application')).ready).toBeGreaterThan(0),
-  );
-  const nowMs = Date.now();
-  const [epoch] = await system.services
-    .database()
-    .select('SELECT begun_at FROM epochs ORDER BY number DESC LIMIT 1', []);
-  expect(nowMs - new Date(epoch?.begun_at).getTime()).toBeGreaterThanOrEqual(NODE_TIMEOUT_MS);
-  stopConsuming = await consumeAll();
-  expect(await recovery).toMatchObject({ gate: 'open' });
-  expect(await system.accept.message(token, chatNumber)).toBe(1);
-});

@@ -8,7 +8,9 @@ import { createKeys } from '#lib/redis/keys.ts';
 import { createRateLimits } from '#lib/redis/rate-limits.ts';
 import { openDirect } from '../support/stores.ts';
 
-const open = (url: string) => createRedisClient(url, { timeoutMs: 10_000, onError: () => undefined });
+const { keyPrefix } = inject('names');
+const open = (url: string) =>
+  createRedisClient(url, { timeoutMs: 10_000, keyPrefix, onError: () => undefined });
 const client = open(inject('urls').REDIS_URL);
 const redis = await openDirect(client);
 afterAll(() => {

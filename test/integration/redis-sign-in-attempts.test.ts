@@ -7,7 +7,11 @@ import { createKeys } from '#lib/redis/keys.ts';
 import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
 import { openDirect } from '../support/stores.ts';
 
-const client = createRedisClient(inject('urls').REDIS_URL, { timeoutMs: 10_000, onError: () => undefined });
+const client = createRedisClient(inject('urls').REDIS_URL, {
+  timeoutMs: 10_000,
+  keyPrefix: inject('names').keyPrefix,
+  onError: () => undefined,
+});
 const redis = await openDirect(client);
 afterAll(() => {
   client.close();
