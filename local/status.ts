@@ -34,7 +34,7 @@ const render = ({ queues, oldestCommandSeconds, indexLagSeconds, gate }: SystemS
 
 const main = async (): Promise<void> => {
   Object.assign(process.env, findUrls());
-  process.env.JWT_SECRET ||= 'not used by this command, and longer than it must be';
+  process.env.JWT_SECRET ||= 'not used by this command but required by the configuration';
   process.env.POWERTOOLS_LOG_LEVEL ??= 'SILENT';
   const { systemStatus } = await import('#lib/runtime/services.ts');
   const isWatched = process.stdout.isTTY;
