@@ -25,7 +25,14 @@ export type RouteContract<
   /** More about the route for its callers, in Markdown. */
   description?: string;
   authentication: Authentication;
-  request: { path?: Path; query?: Query; body?: Body; bodyOptional?: true };
+  request: {
+    path?: Path;
+    query?: Query;
+    /** The query is ignored and may contain anything. */
+    anyQuery?: true;
+    body?: Body;
+    bodyOptional?: true;
+  };
   /** The successful answer. Clients never get fields that are not declared here. */
   response: Response;
   /** The response is a list; a `Link` header leads to its next page. */

@@ -58,7 +58,7 @@ export const unknownRoute = route({
   tag: 'System',
   summary: 'Not a route of this API',
   authentication: 'bearer',
-  request: { path: z.strictObject({ path: z.string() }), query: z.looseObject({}) },
+  request: { path: z.strictObject({ path: z.string() }), anyQuery: true },
   response: z.object({}),
   errors: ['not-found'],
 });

@@ -18,6 +18,16 @@ const errorsOf = ({ issues }: z.ZodError): FieldError[] =>
       : [{ path: pathOf(path), message }],
   );
 
+/** API Gateway joins the values of a repeated parameter with commas, which hides that there were several. */
+const repeatedIn = (query: string): FieldError[] => {
+  const known = new Set<string>();
+  return [...new URLSearchParams(query).keys()].flatMap((name): FieldError[] => {
+    if (known.has(name)) return [{ path: pathOf([name]), message: 'Must be given once' }];
+    known.add(name);
+    return [];
+  });
+};
+
 /** The first error of each field, up to the limit of errors. */
 const summaryOf = (errors: FieldError[]): FieldError[] => {
   const first = new Map<string, FieldError>();
@@ -25,7 +35,7 @@ const summaryOf = (errors: FieldError[]): FieldError[] => {
   return [...first.values()].slice(0, limits.errors);
 };
 
-type Given = { path: unknown; query: unknown; body: unknown };
+type Given = { path: unknown; query: unknown; rawQuery: string; body: unknown };
 
 /**
  * @returns the fields of path, query and body in one object, as the contract's schemas give them
@@ -33,17 +43,20 @@ type Given = { path: unknown; query: unknown; body: unknown };
  */
 const inputOf = ({ request }: RouteContract, given: Given): Record<string, unknown> => {
   const input: Record<string, unknown> = {};
-  let errors: FieldError[] | undefined;
+  const errors: FieldError[] = [];
   const check = (schema: z.ZodType | undefined, value: unknown) => {
     if (schema === undefined) return;
     const result = schema.safeParse(value);
     if (result.success) Object.assign(input, result.data);
-    else errors = [...(errors ?? []), ...errorsOf(result.error)];
+    else errors.push(...errorsOf(result.error));
   };
   check(request.path, given.path);
-  check(request.query ?? noQuery, given.query);
+  if (request.anyQuery !== true) {
+    if (given.rawQuery !== '') errors.push(...repeatedIn(given.rawQuery));
+    check(request.query ?? noQuery, given.query);
+  }
   check(request.body, given.body);
-  if (errors !== undefined) throw badInput(summaryOf(errors));
+  if (errors.length > 0) throw badInput(summaryOf(errors));
   return input;
 };
 
@@ -53,6 +66,7 @@ export const validate: HttpMiddleware = {
     event.input = inputOf(event.contract, {
       path: event.pathParameters ?? {},
       query: event.queryStringParameters ?? {},
+      rawQuery: event.rawQueryString ?? '',
       body: event.content,
     });
   },

@@ -46,7 +46,7 @@ export const prepareApiServer = (server: HapiServer, headPaths: ReadonlySet<stri
   answerNodeErrors(server);
   server.ext('onRequest', (request, toolkit) => {
     if (request.headers.host === undefined) return respondWith(toolkit, 400);
-    // serverless-offline lets every page read every answer, with credentials; functions see the header all the same.
+    // serverless-offline lets every page read every answer, with credentials. Functions get the header from `rawHeaders`.
     delete request.headers.origin;
     if (request.method === 'head' && !headPaths.has(request.path.replace(/(.)\/$/, '$1')))
       request.setMethod(NO_ROUTE);

@@ -8,15 +8,29 @@ export type SentRequest = {
   method: string;
   /** With the query. */
   url: string;
-  headers: Record<string, string | undefined>;
+  headers: Record<string, string>;
   body: Buffer | undefined;
 };
 
+/** As API Gateway does: names in lower case, the values of a repeated header with commas between them. */
+const joinHeaders = (rawHeaders: readonly string[]): Record<string, string> => {
+  const headers = new Map<string, string>();
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = String(rawHeaders[at]).toLowerCase();
+    const known = headers.get(name);
+    headers.set(name, known === undefined ? `${rawHeaders[at + 1]}` : `${known},${rawHeaders[at + 1]}`);
+  }
+  return Object.fromEntries(headers);
+};
+
 /** To be called before serverless-offline's handler, which replaces the payload by what it parsed. */
-export const sentRequestOf = ({ raw: { req }, payload }: HapiRequest): SentRequest => ({
+export const sentRequestOf = ({
+  raw: { req },
+  payload,
+}: Pick<HapiRequest, 'raw' | 'payload'>): SentRequest => ({
   method: req.method,
   url: req.url,
-  headers: req.headers,
+  headers: joinHeaders(req.rawHeaders),
   body: Buffer.isBuffer(payload) && payload.length > 0 ? payload : undefined,
 });
 
@@ -25,13 +39,6 @@ const bodyOf = ({ body }: SentRequest): Pick<APIGatewayProxyEventV2, 'body' | 'i
   const isText = isUtf8(body);
   return { body: body.toString(isText ? 'utf8' : 'base64'), isBase64Encoded: !isText };
 };
-
-/** serverless-offline adds a `content-type` to a body that has none. */
-const headersOf = (
-  { headers }: APIGatewayProxyEventV2,
-  sent: SentRequest,
-): APIGatewayProxyEventV2['headers'] =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => sent.headers[name] !== undefined));
 
 /**
  * The event of an HTTP API (payload 2.0) with the parts that serverless-offline changes as API Gateway leaves them: the
@@ -44,7 +51,7 @@ export const asSent = (event: APIGatewayProxyEventV2, sent: SentRequest): APIGat
     ...rest,
     ...bodyOf(sent),
     routeKey,
-    headers: headersOf(event, sent),
+    headers: sent.headers,
     rawQueryString: /\?([^#]*)/.exec(sent.url)?.[1] ?? '',
     requestContext: {
       ...event.requestContext,

@@ -115,16 +115,100 @@ it('gives no part of an answer, and takes any cookie', async () => {
   expect([reply.status, reply.text]).toEqual([200, '[]']);
 });
 
-it('lets no page read an answer, unless its origin is listed', async () => {
-  const origin = 'https://evil.example.org';
-  for (const [method, headers] of [
-    ['GET', { origin }],
-    ['OPTIONS', { origin, 'access-control-request-method': 'POST' }],
-  ] as const) {
-    const reply = await client.call(method, '/applications', { headers });
-    const names = [...reply.headers.keys()].filter((name) => name.startsWith('access-control'));
-    expect(names, method).toEqual([]);
-  }
+describe('a page', () => {
+  const origin = 'https://chat.example.org';
+  const preflight = {
+    'access-control-request-method': 'POST',
+    'access-control-request-headers': 'authorization,content-type',
+  };
+  /** All CORS headers, and whether caches keep the answers to origins apart. hapi adds to `Vary` for compression. */
+  const corsHeadersOf = ({ headers }: Reply<unknown>) => ({
+    ...Object.fromEntries([...headers].filter(([name]) => name.startsWith('access-control'))),
+    variesByOrigin: (headers.get('vary') ?? '').split(/ *, */).includes('Origin'),
+  });
+  const readable = {
+    'access-control-allow-origin': origin,
+    'access-control-expose-headers': 'Link, Retry-After, Search-Lag, ETag, RateLimit, RateLimit-Policy',
+    variesByOrigin: true,
+  };
+
+  it('of a listed origin may ask for any route, without a token and without credentials', async () => {
+    const anybody = new Client(inject('apiUrl'));
+    for (const route of ['/applications', '/users', path, '/nowhere']) {
+      const reply = await anybody.call('OPTIONS', route, { headers: { origin, ...preflight } });
+      expect([reply.status, reply.text], route).toEqual([204, '']);
+      expect(corsHeadersOf(reply), route).toEqual({
+        ...readable,
+        'access-control-allow-methods': 'GET, HEAD, POST, PUT',
+        'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, If-None-Match',
+        'access-control-max-age': '600',
+      });
+    }
+  });
+
+  it('of a listed origin may read answers and problems', async () => {
+    const found = await client.get('/applications', { origin });
+    expect([found.status, corsHeadersOf(found)]).toEqual([200, readable]);
+    const invalid = await client.post<Problem>(path, { nope: 1 }, { origin });
+    expectProblem(invalid, 400);
+    expect(corsHeadersOf(invalid)).toEqual(readable);
+    const unknown = await client.get<Problem>('/nowhere', { origin });
+    expectProblem(unknown, 404);
+    expect(corsHeadersOf(unknown)).toEqual(readable);
+  });
+
+  it.each([
+    'https://evil.example.org',
+    'null',
+    'https://chat.example.org.evil.org',
+    'http://chat.example.org',
+  ])('of %s may not, and the emulation adds no header of its own', async (foreign) => {
+    const found = await client.get('/applications', { origin: foreign });
+    expect(corsHeadersOf(found)).toEqual({ variesByOrigin: true });
+    const asked = await client.call<Problem>('OPTIONS', '/applications', {
+      headers: { origin: foreign, ...preflight },
+    });
+    expectProblem(asked, 405);
+    expect(corsHeadersOf(asked)).toEqual({ variesByOrigin: true });
+  });
+});
+
+describe('an access token', () => {
+  const ask = (authorization: string) =>
+    new Client(inject('apiUrl')).get<Problem>('/applications', { authorization });
+
+  it('may follow the scheme in any case and after several spaces', async () => {
+    for (const scheme of ['bearer', 'BEARER', 'Bearer  ']) {
+      expect((await ask(`${scheme} ${client.accessToken}`)).status, scheme).toBe(200);
+    }
+  });
+
+  it.each([
+    ['is long', `Bearer ${'x'.repeat(9_000)}`],
+    ['is long and has the form of a token', `Bearer eyJhbGciOiJkaXIifQ..a.${'x'.repeat(9_000)}.a`],
+    ['contains a space', 'Bearer a b'],
+    ['is given twice', 'Bearer a, Bearer b'],
+    ['has no scheme', 'abc'],
+  ])('that %s is refused with 401', async (_what, authorization) => {
+    const reply = await ask(authorization);
+    expectProblem(reply, 401);
+    expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer/);
+  });
+
+  it('in two headers is refused with 401', async () => {
+    const header = `Authorization: Bearer ${client.accessToken}`;
+    const answer = await exchange(
+      inject('apiUrl'),
+      `GET /applications HTTP/1.1\r\nHost: x\r\n${header}\r\n${header}\r\nConnection: close\r\n\r\n`,
+    );
+    expect([answer.status, answer.type]).toEqual([401, 'application/problem+json']);
+  });
+});
+
+it('refuses a repeated query parameter by name', async () => {
+  const reply = await client.get<Problem>(`${path}/search?q=a&q=b`);
+  expectProblem(reply, 400);
+  expect(reply.body.errors).toEqual([{ path: 'q', message: 'Must be given once' }]);
 });
 
 describe('the port that runs functions by name', () => {

@@ -31,6 +31,7 @@ const functionEnvironmentOf = (project: TestProject): Record<string, string> => 
     // All tests sign up and in from one address.
     LIMIT_SIGN_UP: '100000/3600',
     LIMIT_SIGN_IN: '100000/60',
+    CORS_ORIGINS: 'https://chat.example.org,https://other.example.org',
     // Tests start the synchronization of counts themselves.
     SYNC_COUNTS_RATE: 'rate(1 day)',
   };

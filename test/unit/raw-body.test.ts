@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { prepareApiServer, prepareFunctions } from '../../plugins/raw-body/api-server.ts';
 import { rawProblemOf } from '../../plugins/raw-body/problems.ts';
-import { asSent, type SentRequest } from '../../plugins/raw-body/sent-request.ts';
+import { asSent, type SentRequest, sentRequestOf } from '../../plugins/raw-body/sent-request.ts';
 import type {
   HapiRequest,
   HapiServer,
@@ -52,6 +52,21 @@ describe('the event of a request', () => {
     expect(event.headers).toEqual({ accept: '*/*' });
   });
 
+  it('has all headers of the client, also those that hapi does not get, and joins repeated ones', () => {
+    const rawHeaders = ['Host', 'x', 'Origin', 'https://a.example', 'X-A', '1', 'x-a', '2', '__proto__', 'p'];
+    const request = {
+      raw: { req: { method: 'GET', url: '/', headers: { host: 'x' }, rawHeaders } },
+      payload: null,
+    };
+    const { headers } = asSent(emulated(), sentRequestOf(request));
+    expect(Object.entries(headers)).toEqual([
+      ['host', 'x'],
+      ['origin', 'https://a.example'],
+      ['x-a', '1,2'],
+      ['__proto__', 'p'],
+    ]);
+  });
+
   it('has the query as it was written, the method HEAD, and an id of its own', () => {
     const get = apiEvent({ method: 'GET', path: '/health' });
     const event = asSent(get, sentOf({ method: 'HEAD', url: '/health?a=%20+&a=%c3%a9' }));
@@ -84,7 +99,10 @@ const answerOf = async (run: () => Promise<unknown>): Promise<unknown> => {
     new Set(),
   );
   const handle: (request: HapiRequest, toolkit: Toolkit) => Promise<unknown> = route.settings.handler;
-  return handle({ raw: { req: sentOf({}) }, payload: null } as unknown as HapiRequest, {} as Toolkit);
+  return handle(
+    { raw: { req: { ...sentOf({}), rawHeaders: [] } }, payload: null } as unknown as HapiRequest,
+    {} as Toolkit,
+  );
 };
 
 describe('a function', () => {

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import * as z from 'zod';
 import { routes } from '#lib/contracts/index.ts';
 import type { RouteContract } from '#lib/contracts/route.ts';
+import { unknownRoute } from '#lib/contracts/system.ts';
 import type { FieldError } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { validate } from '#lib/http/validate.ts';
@@ -56,6 +57,37 @@ it.each([null, false, true, 0, 1, '', 'text', '{"title":"x"}', [], [{}], undefin
     }
   },
 );
+
+it('names each repeated query parameter, whose values API Gateway joins with commas', async () => {
+  const search = routeOf('searchMessages');
+  const pathParameters = { token: 't', chatNumber: '1' };
+  const repeated = httpEvent(search, {
+    pathParameters,
+    rawQueryString: 'q=a&limit=10&q=b&limit=20&%71=c&highlight=true',
+    queryStringParameters: { q: 'a,b,c', limit: '10,20', highlight: 'true' },
+  });
+  await expect(before(validate, repeated)).rejects.toMatchObject({
+    fields: [
+      { path: 'q', message: 'Must be given once' },
+      { path: 'limit', message: 'Must be given once' },
+    ],
+  });
+  const once = httpEvent(search, {
+    pathParameters,
+    rawQueryString: 'q=a,b%26q=c',
+    queryStringParameters: { q: 'a,b&q=c' },
+  });
+  expect((await before(validate, once)).input).toMatchObject({ q: 'a,b&q=c' });
+});
+
+it('takes any query on an unknown route', async () => {
+  const event = httpEvent(unknownRoute, {
+    pathParameters: { path: '/nowhere' },
+    rawQueryString: 'a=1&a=2',
+    queryStringParameters: { a: '1,2' },
+  });
+  expect((await before(validate, event)).input).toEqual({ path: '/nowhere' });
+});
 
 it('takes null for an optional field as if it were absent', async () => {
   const chat = { path: { token: 't' } };
