@@ -2,6 +2,7 @@ import middy from '@middy/core';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import type { Caller } from '#lib/auth/access-tokens.ts';
 import type { Input, Output, RouteContract } from '#lib/contracts/route.ts';
+import { KnownError } from '#lib/domain/errors.ts';
 import { lazy, type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import {
@@ -44,6 +45,16 @@ export type Answer<Contract extends RouteContract> =
       }
     : Output<Contract>;
 
+/** The last part of a function's time, reserved to answer a slow request before the gateway does. */
+const TIME_TO_ANSWER_MS = 500;
+
+const timedOut = () =>
+  new KnownError(
+    'unavailable',
+    'The request took too long and may still be carried out. Repeat a write with the same Idempotency-Key.',
+    { retryAfterSeconds: 5, logCode: 'request-timed-out' },
+  );
+
 const nobody: Caller = { id: 0, name: '' };
 const noCredentials = { user: '', password: '' };
 
@@ -80,9 +91,11 @@ export const httpHandler = <Contract extends RouteContract, Uses extends object 
   const contractOf = contractFinder('function' in contract ? [contract] : contract);
   const uses = lazy(() => provide<Uses>(providers ?? ({} as Providers<Uses>)));
   const handle = middy<HttpEvent, HttpResult, Error, Context>({
-    // The early time-out of middy is off: an environment that was frozen would end its next request too
-    // early.
-    timeoutEarlyInMillis: 0,
+    // middy clears its timer when a request ends, so that a frozen environment thaws without one.
+    timeoutEarlyInMillis: TIME_TO_ANSWER_MS,
+    timeoutEarlyResponse: () => {
+      throw timedOut();
+    },
   })
     .use(problem(addressHash))
     .use(cors(corsOrigins))

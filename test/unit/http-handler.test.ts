@@ -136,6 +136,45 @@ describe('an error', () => {
   });
 });
 
+describe('a slow request', () => {
+  const withRemainingMs = (remainingMs: number) => ({
+    ...context,
+    getRemainingTimeInMillis: () => remainingMs,
+  });
+
+  it('is answered with 503 half a second before the time-out of the function', async () => {
+    const logged = vi.spyOn(logger, 'warn').mockImplementation(() => undefined);
+    const handler = httpHandler(open, () => new Promise<never>(() => undefined));
+    const answer = await handler(apiEvent(open), withRemainingMs(500));
+    expect(answer).toMatchObject({
+      statusCode: 503,
+      headers: { 'Content-Type': 'application/problem+json', 'Retry-After': '5' },
+    });
+    expect(bodyOf(answer)).toMatchObject({
+      status: 503,
+      detail: expect.stringContaining('Idempotency-Key'),
+    });
+    expect(logged).toHaveBeenCalledWith(
+      'Unavailable',
+      expect.objectContaining({ code: 'request-timed-out' }),
+    );
+    logged.mockRestore();
+  });
+
+  it('leaves no timer behind that could end a later request of a frozen environment', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    let during = 0;
+    const handler = httpHandler(open, async () => {
+      await new Promise(setImmediate);
+      during = timers();
+      return { shown: 'yes' };
+    });
+    const before = timers();
+    expect((await handler(apiEvent(open), withRemainingMs(10_000))).statusCode).toBe(200);
+    expect([during, timers()]).toEqual([before + 1, before]);
+  });
+});
+
 describe('a request', () => {
   const create = route({
     ...common,
