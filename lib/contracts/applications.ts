@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { name as anyName, examples, paging, token, withBoundedDepth } from './fields.ts';
+import { name as anyName, boundedPaging, examples, token, withBoundedDepth } from './fields.ts';
 import { route } from './route.ts';
 
 const name = anyName.meta({ examples: ['Web shop'] });
@@ -55,7 +55,7 @@ export const listApplications = route({
   tag: 'Applications',
   summary: "The caller's own applications, newest first",
   authentication: 'bearer',
-  request: { query: withBoundedDepth(z.strictObject(paging)) },
+  request: { query: withBoundedDepth(z.strictObject(boundedPaging)) },
   response: z.array(application).describe('One page of the list'),
   list: true,
   errors: ['bad-input', 'unavailable'],

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { emailPattern, parseEmailAddress } from '#lib/domain/email-address.ts';
 import { parseInstant } from '#lib/domain/instant.ts';
 import { limits } from '#lib/domain/limits.ts';
-import { faultOfName } from '#lib/domain/text.ts';
+import { faultOfName, namePattern } from '#lib/domain/text.ts';
 
 /** A lone surrogate has no UTF-8 form, so it could not be returned as it was sent. */
 const wellFormed = (text: string) => text.isWellFormed();
@@ -16,6 +16,10 @@ const visibleName = (maximum: number) =>
     .max(maximum)
     .refine((value) => faultOfName(value) === undefined, {
       error: ({ input }) => faultOfName(String(input)) ?? 'Is not a name',
+    })
+    .meta({
+      pattern: namePattern,
+      description: 'Contains a visible character, and no control or direction characters',
     });
 
 /** An optional field of a body. An explicit `null` counts as absent. */
@@ -111,15 +115,32 @@ export const searchText = text(limits.query)
   .regex(/\S/, { error: 'Must not be blank' })
   .meta({ description: 'Words to find; "quoted words" must occur as a phrase', examples: ['hello'] });
 
-/** For lists that also have a cursor. */
-export const optionalPage = digits(Number.MAX_SAFE_INTEGER)
-  .optional()
-  .describe('1 is the first page; without `page` and cursor the list starts there too');
+/** The longest number that {@link digits} takes. */
+const MAX_PAGE = 999_999_999_999_999;
+const limit = digits(limits.pageSize, 10).default(10).describe(`Items a page, 1 to ${limits.pageSize}`);
+const depth = `\`page\` and \`limit\` together skip at most ${limits.skippedRows} items`;
 
-export const paging = {
-  page: digits(Number.MAX_SAFE_INTEGER, 1).default(1).describe('1 is the first page'),
-  limit: digits(limits.pageSize, 10).default(10).describe(`Items a page, 1 to ${limits.pageSize}`),
+export const paging = { page: digits(MAX_PAGE, 1).default(1).describe('1 is the first page'), limit };
+
+/** For lists with {@link withBoundedDepth}. */
+export const boundedPaging = {
+  page: digits(limits.skippedRows + 1, 1)
+    .default(1)
+    .describe(`1 is the first page; ${depth}`),
+  limit,
 };
+
+/** For lists with {@link withBoundedDepth} and the cursor `before`. */
+export const pageOrBefore = digits(limits.skippedRows + 1)
+  .optional()
+  .describe(`1 is the first page, the default; ${depth}. Not together with \`before\``);
+
+/** For searches, which have the cursor `after`. */
+export const pageOrAfter = digits(limits.searchDepth)
+  .optional()
+  .describe(
+    `1 is the first page, the default; \`page\` × \`limit\` is at most ${limits.searchDepth}. Not together with \`after\``,
+  );
 
 /** Limits the rows that a page may skip, because each skipped row costs time. */
 export const withBoundedDepth = <Schema extends z.ZodType<{ page?: number | undefined; limit: number }>>(

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { limits } from '#lib/domain/limits.ts';
 import {
   body,
   examples,
@@ -6,7 +7,8 @@ import {
   number,
   numberInPath,
   optional,
-  optionalPage,
+  pageOrAfter,
+  pageOrBefore,
   paging,
   searchText,
   token,
@@ -97,7 +99,7 @@ const before = z
   .min(1)
   .max(200)
   .optional()
-  .describe('A cursor from the `Link` header of the page before; instead of `page`');
+  .describe('A cursor from the `Link` header of the page before. Not together with `page`');
 
 export const listMessages = route({
   function: 'listMessages',
@@ -112,9 +114,9 @@ export const listMessages = route({
     path: inChat,
     query: withBoundedDepth(
       withRule(
-        z.strictObject({ ...paging, page: optionalPage, before }),
+        z.strictObject({ ...paging, page: pageOrBefore, before }),
         ({ page, before }) => page === undefined || before === undefined,
-        { path: ['before'], error: 'Goes instead of page, not with it' },
+        { path: ['before'], error: 'Must not be given together with page' },
       ),
     ),
   },
@@ -152,17 +154,20 @@ const after = z
   .min(1)
   .max(200)
   .optional()
-  .describe('A cursor from the `Link` header of the page before; instead of `page`');
+  .describe('A cursor from the `Link` header of the page before. Not together with `page`');
 
-const hitPaging = { page: optionalPage, limit: paging.limit, after };
+const hitPaging = { page: pageOrAfter, limit: paging.limit, after };
 
 type HitPaging = { page?: number | undefined; after?: string | undefined; limit: number };
 const eitherPageOrAfter = ({ page, after }: HitPaging) => page === undefined || after === undefined;
-const notBoth = { path: ['after'], error: 'Goes instead of page, not with it' };
+const notBoth = { path: ['after'], error: 'Must not be given together with page' };
 
 /** OpenSearch returns no more than 10,000 matches by page (`index.max_result_window`). */
-const withinResultWindow = ({ page = 1, limit }: HitPaging) => page * limit <= 10_000;
-const beyondResultWindow = { path: ['page'], error: 'Must stay within the best 10000 matches' };
+const withinResultWindow = ({ page = 1, limit }: HitPaging) => page * limit <= limits.searchDepth;
+const beyondResultWindow = {
+  path: ['page'],
+  error: `Must stay within the best ${limits.searchDepth} matches`,
+};
 const withHitPaging = <Schema extends z.ZodType<HitPaging>>(schema: Schema): Schema =>
   withRule(withRule(schema, eitherPageOrAfter, notBoth), withinResultWindow, beyondResultWindow);
 

@@ -264,7 +264,7 @@ Applications contain chats, and chats contain messages. The server numbers an it
 2. Sign in: \`POST /users/token\` with Basic authentication (e-mail address and password) returns an access token.
 3. Send the token with all other requests: \`Authorization: Bearer <accessToken>\`.
 
-Requests and responses are JSON in UTF-8. Unknown fields are refused. Every path accepts a trailing slash.
+Requests and responses are JSON in UTF-8. Unknown fields are refused. If a body repeats a key, its last value counts; a query parameter must not be repeated. Every path accepts a trailing slash.
 Errors are [problem documents](https://www.rfc-editor.org/rfc/rfc9457). Lists have a \`Link\` header if there is a next page.
 `.trim();
 
@@ -279,8 +279,9 @@ const problemSchema = {
     status: { type: 'integer', minimum: 400, maximum: 599, examples: [400] },
     detail: { type: 'string', examples: ['The request does not match the contract.'] },
     errors: {
-      description: 'The invalid fields',
+      description: 'The invalid fields, each once',
       type: 'array',
+      maxItems: limits.errors,
       items: {
         type: 'object',
         required: ['path', 'message'],
@@ -288,6 +289,7 @@ const problemSchema = {
           path: {
             type: 'string',
             description: 'The path of the field, separated by dots',
+            maxLength: limits.errorPath,
             examples: ['limit'],
           },
           message: { type: 'string', examples: ['Must be at most 100'] },

@@ -15,6 +15,16 @@ const invisible =
 /** Break a line, or change the direction of the text around a name. */
 const refusedInNames = /[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u;
 
+const refused = '\\u0000-\\u001F\\u007F-\\u009F\\u2028\\u2029\\u202A-\\u202E\\u2066-\\u2069';
+const tagCharacters = `${String.fromCodePoint(0xe0000)}-${String.fromCodePoint(0xe0fff)}`;
+const blank = `\\s\\u00AD\\u034F\\u0600-\\u0605\\u061C\\u06DD\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u200B-\\u200F\\u2060-\\u206F\\u2800\\u3164\\uFDD0-\\uFDEF\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\uFFFE\\uFFFF${tagCharacters}`;
+
+/**
+ * The rule for names as a regular expression without `\p`, which every dialect reads, for the OpenAPI document. It
+ * matches each valid name, and refuses the common names without a visible character; `faultOfName` refuses all.
+ */
+export const namePattern = `^[^${refused}]*[^${refused}${blank}][^${refused}]*$`;
+
 /** Whether the text has a visible character. */
 const isVisible = (text: string): boolean => {
   for (const character of text) if (!invisible.test(character)) return true;

@@ -6,6 +6,8 @@ import type * as z from 'zod';
 import { routes } from '#lib/contracts/index.ts';
 import { openApiDocument } from '#lib/contracts/openapi.ts';
 import type { RouteContract } from '#lib/contracts/route.ts';
+import { limits } from '#lib/domain/limits.ts';
+import { namePattern } from '#lib/domain/text.ts';
 
 type Json = Record<string, unknown>;
 
@@ -139,6 +141,78 @@ describe('the OpenAPI document', () => {
       expect(entriesOf(at(response, 'content')).map(([type]) => type)).toEqual(['application/problem+json']);
       if (status === '429' || status === '503') expect(at(response, 'headers')).toHaveProperty('Retry-After');
     }
+  });
+
+  describe('states the bounds', () => {
+    const parametersOf = (contract: RouteContract): Record<string, unknown> =>
+      Object.fromEntries(
+        entriesOf(at(operationOf(contract), 'parameters'))
+          .map(([, parameter]) => follow(parameter))
+          .map((parameter) => [String(at(parameter, 'name')), parameter]),
+      );
+    const fieldOf = (contract: RouteContract, field: string): unknown =>
+      at(
+        operationOf(contract),
+        ...['requestBody', 'content', 'application/json', 'schema', 'properties', field],
+      );
+    const routeOf = (name: string): RouteContract => {
+      const found = routes[name];
+      if (found === undefined) throw new Error(`No route ${name}`);
+      return found;
+    };
+
+    it.each([
+      ['listApplications', limits.skippedRows + 1],
+      ['listChats', 999_999_999_999_999],
+      ['listMessages', limits.skippedRows + 1],
+      ['searchMessages', limits.searchDepth],
+      ['searchByQuery', limits.searchDepth],
+    ])('of the page of %s, which the contract has as well', (name, maximum) => {
+      const parameters = parametersOf(routeOf(name));
+      const { page, limit } = parameters;
+      expect(at(page, 'schema')).toMatchObject({ type: 'integer', minimum: 1, maximum });
+      expect(at(limit, 'schema')).toMatchObject({ type: 'integer', minimum: 1, maximum: limits.pageSize });
+      const samples = { q: 'x', application_token: 't', chat_number: '1', body: 'x' };
+      const required = Object.fromEntries(Object.entries(samples).filter(([field]) => field in parameters));
+      const accepts = (value: number) =>
+        routeOf(name).request.query?.safeParse({ ...required, limit: '1', page: `${value}` }).success;
+      expect([accepts(maximum), accepts(maximum + 1)]).toEqual([true, false]);
+    });
+
+    it.each([
+      ['listMessages', 'before'],
+      ['searchMessages', 'after'],
+      ['searchByQuery', 'after'],
+    ])('of the cursor of %s, which excludes page', (name, cursor) => {
+      const parameters = parametersOf(routeOf(name));
+      expect(at(parameters[cursor], 'schema')).toMatchObject({ minLength: 1, maxLength: 200 });
+      expect(at(parameters[cursor], 'description')).toContain('Not together with `page`');
+      expect(at(parameters.page, 'description')).toContain(`Not together with \`${cursor}\``);
+    });
+
+    it('of createdAt', () => {
+      const field = JSON.stringify(fieldOf(routeOf('createMessage'), 'createdAt'));
+      expect(field).toContain('from 1970-01-01T00:00:00Z to 24 hours from now');
+    });
+
+    it.each(['signUp', 'createApplication', 'updateApplication', 'updateApplicationByBody'])(
+      'of the name in %s',
+      (name) => {
+        expect(fieldOf(routeOf(name), 'name')).toMatchObject({
+          minLength: 1,
+          maxLength: limits.name,
+          pattern: namePattern,
+        });
+      },
+    );
+
+    it('of the title of a chat', () => {
+      expect(at(fieldOf(routeOf('createChat'), 'title'), 'anyOf', '0')).toMatchObject({
+        minLength: 1,
+        maxLength: limits.title,
+        pattern: namePattern,
+      });
+    });
   });
 
   it('says which body may be left out', () => {

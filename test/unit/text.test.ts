@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { faultOfName, lengthOf } from '#lib/domain/text.ts';
+import { faultOfName, lengthOf, namePattern } from '#lib/domain/text.ts';
 
 const codePoint = fc.string({ unit: 'binary', minLength: 1, maxLength: 1 });
 /** Of each kind that shows nothing. */
@@ -25,6 +25,29 @@ describe('a name', () => {
         expect(faultOfName(text)).toMatch('visible');
       }),
     );
+  });
+
+  it('matches the documented pattern, which refuses common names without a visible character', () => {
+    const pattern = new RegExp(namePattern, 'u');
+    const anyText = fc.string({ unit: fc.oneof(codePoint, shown, blank, refused), maxLength: 5 });
+    fc.assert(
+      fc.property(anyText, (text) => {
+        if (faultOfName(text) === undefined) expect(text).toMatch(pattern);
+      }),
+      { numRuns: 2_000 },
+    );
+    const invalid = [
+      '',
+      ' ',
+      '\u00a0',
+      '\u200b',
+      '\u2800\u3164',
+      '\u{e0020}',
+      'a\nb',
+      'Ada\u202egnp',
+      'a\u2028',
+    ];
+    for (const text of invalid) expect(text).not.toMatch(pattern);
   });
 
   it('may hold blanks, joiners and marks of direction beside something visible', () => {
