@@ -65,6 +65,21 @@ describe('access tokens', () => {
     }
   });
 
+  it.each([
+    '',
+    '.',
+    '....',
+    'x'.repeat(9_000),
+    `${'x'.repeat(9_000)}....`,
+    `eyJhbGciOiJub25lIn0.${'x'.repeat(20_000)}.`,
+    `${Buffer.from('{"alg":"dir","enc":"A256GCM","zip":"DEF"}').toString('base64url')}..a.${'x'.repeat(9_000)}.a`,
+  ])('are refused as invalid in any other form (%#)', async (token) => {
+    await expect(createAccessTokens([current]).verify(token)).rejects.toMatchObject({
+      code: 'unauthenticated',
+      logCode: 'token-invalid',
+    });
+  });
+
   it('are refused when any character is another', async () => {
     const tokens = createAccessTokens([current]);
     const { accessToken } = await tokens.issue(caller);

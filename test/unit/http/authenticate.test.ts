@@ -24,6 +24,18 @@ it('names the caller by the access token', async () => {
   expect((await ask('bearer', 'bearer  good.token ')).caller).toEqual(ada);
 });
 
+it.each([
+  ['a tab', 'Bearer\tgood.token'],
+  ['two headers, joined as API Gateway does', 'Bearer good.token,Bearer good.token'],
+  ['headers of two schemes', `${basic('ada:x')}, Bearer good.token`],
+  ['a leading space', ' Bearer good.token'],
+  ['a line break', 'Bearer good.token\nX: y'],
+  ['a token of 100,000 characters', `Bearer ${'x'.repeat(100_000)}`],
+  ['50,000 spaces', `Bearer${' '.repeat(50_000)}x y`],
+])('refuses %s with 401', async (_what, authorization) => {
+  await expect(ask('bearer', authorization)).rejects.toMatchObject({ code: 'unauthenticated' });
+});
+
 it.each([undefined, '', 'Bearer', 'Bearer ', 'Bearer a b', 'good.token', basic('ada:x'), 'Bearer bad'])(
   'refuses %j where an access token is needed',
   async (authorization) => {

@@ -34,6 +34,10 @@ describe('a body', () => {
     );
   });
 
+  it('has the last value of a repeated key, at any depth', async () => {
+    expect(await read('{"a":1,"b":{"c":1,"c":[2]},"a":{"d":3}}')).toEqual({ a: { d: 3 }, b: { c: [2] } });
+  });
+
   it.each(['{', '{"a": }', 'nope', "{'a':1}", '{"a":1}x', ' ', '\ufeff{}', 'NaN', '[1,]'])(
     'that is not JSON is refused: %j',
     async (text) =>
