@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import type { Plugin } from 'esbuild';
@@ -18,7 +19,8 @@ const isOwner = (data: unknown): data is Owner =>
  * Lets functions share packages, contracts and the domain in one process, and gives each function its own copy of all
  * other modules. Clients, time limits and pools stay those of one function, as in an execution environment of its own.
  *
- * An entry point exports `handler`, and `renewServices`, which closes the function's clients after a reload.
+ * An entry point exports `handler`. In a service with lib/runtime/lazy.ts it also exports `renewServices`, which closes
+ * the function's clients after a reload.
  */
 export const separateEnvironments = (serviceDir: string): Plugin => ({
   name: 'separate-environments',
@@ -26,12 +28,16 @@ export const separateEnvironments = (serviceDir: string): Plugin => ({
     const isShared = (file: string) =>
       sharedFolders.some((folder) => file.startsWith(join(serviceDir, 'lib', folder) + sep));
 
+    const renewal = existsSync(join(serviceDir, 'lib/runtime/lazy.ts'))
+      ? `export { renewServices } from '#lib/runtime/lazy.ts';`
+      : '';
+
     onResolve({ filter: /^function:/ }, ({ path }) => ({
       namespace: 'function',
       path: path.slice(PREFIX.length),
     }));
     onLoad({ filter: /.*/, namespace: 'function' }, ({ path }) => ({
-      contents: `export { handler } from './${path}'; export { renewServices } from '#lib/runtime/lazy.ts';`,
+      contents: `export { handler } from './${path}'; ${renewal}`,
       resolveDir: serviceDir,
       pluginData: { owner: path } satisfies Owner,
     }));
