@@ -102,7 +102,7 @@ export const handleDeadLetters = async (
   { deadLetters, gate, recoveryState }: Uses,
 ): Promise<Record<string, object>> => {
   if ((await ifAvailable(gate.status()))?.isOpen === false) {
-    throw unavailable('The numbers are being recovered, also from the dead letters. Try again in a minute.');
+    throw unavailable('The numbers are being recovered. Try again in a minute.');
   }
   const report: Record<string, object> = {};
   // Parents come first, so that redriven children find them.

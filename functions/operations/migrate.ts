@@ -53,7 +53,10 @@ export const migrate = async (
   const applied = await migrations.apply(await readMigrations(join(process.cwd(), 'migrations')));
   const kept = await publisher.declare();
   if (kept.length > 0)
-    log('These queues exist with the arguments of an older version; they are used as they are', { kept });
+    log('These queues exist with the arguments of an older version; they are used as they are', {
+      code: 'queues-outdated',
+      kept,
+    });
   if (applied.includes('0001_create_users.sql')) await firstGate.open();
   let search: 'ready' | 'not ready' | 'wants a reindex' = 'ready';
   try {
@@ -62,6 +65,7 @@ export const migrate = async (
     // All other parts work without search, and its queue keeps the messages.
     search = 'not ready';
     log('The search index could not be prepared; run migrate again when OpenSearch answers', {
+      code: 'index-not-prepared',
       reason: String(error instanceof Error ? (error.cause ?? error) : error),
     });
   }

@@ -4,7 +4,7 @@ import { isKnownError } from '#lib/domain/errors.ts';
 /** A job that is running: its time, and its log. */
 export type Running = {
   remainingMs: () => number;
-  log: (message: string, facts?: Record<string, unknown>) => void;
+  log: (message: string, facts: { code: string } & Record<string, unknown>) => void;
 };
 
 const PAUSE_MS = 2_000;

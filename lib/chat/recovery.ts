@@ -21,7 +21,7 @@ type Uses = {
 
 type Run = {
   remainingMs: () => number;
-  log: (message: string, facts: Record<string, unknown>) => void;
+  log: (message: string, facts: { code: string } & Record<string, unknown>) => void;
 };
 
 const POLL_MS = 50;

@@ -10,7 +10,7 @@ export type Run<Options> = {
   options: Options;
   /** Milliseconds until the function must return, less a margin for work that is under way. */
   remainingMs: () => number;
-  log: (message: string, facts?: Record<string, unknown>) => void;
+  log: (message: string, facts: { code: string } & Record<string, unknown>) => void;
 };
 
 const MARGIN_MS = 2_000;
@@ -38,7 +38,7 @@ export const jobHandler = <Schema extends z.ZodType, Uses extends object, Report
         {
           options: options.parse(event ?? {}),
           remainingMs: () => context.getRemainingTimeInMillis() - MARGIN_MS,
-          log: (message, facts) => logger.info(message, facts ?? {}),
+          log: (message, facts) => logger.info(message, facts),
         },
         provide<Uses>(providers),
       );

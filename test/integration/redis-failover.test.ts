@@ -10,6 +10,7 @@ import {
   startRedisCluster,
   startRedisReplication,
   untilClustered,
+  untilCopied,
 } from '../support/redis-nodes.ts';
 
 const keyPrefix = '{chat}:';
@@ -84,6 +85,7 @@ describe('over a failover of a cluster', () => {
     const client = clientOf(primary.url);
     const key = randomUUID();
     await increment(client, key);
+    await untilCopied(primary, replica);
     primary.process.kill('SIGKILL');
     await expect(increment(client, key)).rejects.toMatchObject({ code: 'unavailable' });
     await replica.redis.cluster('FAILOVER', 'TAKEOVER');
@@ -113,6 +115,7 @@ test('over a failover of plain servers, the URL of the promoted one stays right'
   const client = clientOf(replica.url);
   const key = randomUUID();
   await increment(client, key);
+  await untilCopied(primary, replica);
   primary.process.kill('SIGKILL');
   await expect(increment(client, key)).rejects.toMatchObject({ code: 'unavailable' });
   await replica.redis.replicaof('NO', 'ONE');

@@ -131,6 +131,19 @@ const untilReplicated = (replica: RedisServer) =>
     if (!info.includes('role:slave') || !info.includes('master_link_status:up')) throw new Error(info);
   });
 
+/** Until the replica holds all that the primary has acknowledged. Redis acknowledges a write before it copies it. */
+export const untilCopied = async (primary: RedisServer, replica: RedisServer): Promise<void> => {
+  const offset = async ({ redis }: RedisServer, name: string): Promise<number> => {
+    const [, digits = ''] = (await redis.info('replication')).match(new RegExp(`^${name}:(\\d+)`, 'm')) ?? [];
+    return Number.parseInt(digits, 10);
+  };
+  const acknowledged = await offset(primary, 'master_repl_offset');
+  await until(async () => {
+    const copied = await offset(replica, 'slave_repl_offset');
+    if (!(copied >= acknowledged)) throw new Error(`The replica has ${copied} of ${acknowledged} bytes`);
+  });
+};
+
 /** Until every server knows who has the slots, and who would take them over. */
 export const untilClustered = async (servers: readonly RedisServer[]): Promise<void> => {
   for (const { redis } of servers) {

@@ -66,7 +66,7 @@ test('lines of jobs that run at the same time each carry their own context', asy
     z.object({ name: z.string() }),
     async ({ options: { name }, log }) => {
       await nextTurn();
-      log(`job ${name}`);
+      log(`job ${name}`, { code: 'test' });
       return { done: 0 };
     },
     {},
