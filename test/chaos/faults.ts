@@ -112,6 +112,9 @@ const pause = (name: ServiceName): Fault => ({
   },
 });
 
+/** A function that waited for a vanished connection connects again within its driver's time-out. */
+const CONNECTED_WITHIN_MS = 30_000;
+
 /** No reset and no answer, as when a NAT forgets its connections; new ones work. */
 const swallow = (name: ServiceName): Fault => ({
   name: `swallow-${name}`,
@@ -119,15 +122,14 @@ const swallow = (name: ServiceName): Fault => ({
   needs: [name],
   inject: async ({ system, sleep, pace, redisGoes, found }) => {
     if (name === 'redis') redisGoes();
-    // The first call may only put the proxies in place.
-    await system.swallow(name);
-    let vanished = 0;
     for (let i = 0; i < 2; i += 1) {
+      const deadline = performance.now() + CONNECTED_WITHIN_MS;
+      while ((await system.swallow(name)) === 0) {
+        if (performance.now() > deadline) return found('stuck', `No function is connected to ${name}`);
+        await sleep(50);
+      }
       await sleep(pace.outageMs / 2);
-      vanished += await system.swallow(name);
     }
-    if (vanished === 0) found('stuck', `no function was connected to ${name}`);
-    await sleep(pace.outageMs / 2);
   },
 });
 

@@ -38,6 +38,8 @@ export class Arena {
   #signedInAt = 0;
   #rounds = 0;
   #standing: ChatRecord[] = [];
+  /** When Redis lost its keys. */
+  readonly #losses: { beganAt: number; endedAt: number }[] = [];
 
   constructor(system: System, { seed, say }: { seed: number; say: (line: string) => void }) {
     this.#system = system;
@@ -52,7 +54,6 @@ export class Arena {
     await this.#signIn();
     const ledger = this.#ledger;
     const before = { accepted: ledger.accepted, refused: ledger.refused, unanswered: ledger.unanswered };
-    let lossBegan = Number.POSITIVE_INFINITY;
     let mayLag = false;
     const workload = new Workload({
       api: this.#api,
@@ -77,7 +78,8 @@ export class Arena {
         sleep: (ms) => delay(ms),
         redisGoes: () => {
           mayLag = true;
-          if (fault.losesKeys) lossBegan = performance.now();
+          if (fault.losesKeys)
+            this.#losses.push({ beganAt: performance.now(), endedAt: Number.POSITIVE_INFINITY });
         },
         expectDead: (count) => {
           poison += count;
@@ -90,11 +92,10 @@ export class Arena {
     } finally {
       await workload.stop();
     }
-    const lossEnded = performance.now();
-    const mayRepeat = ({ firstSentAt, lastSentAt }: Creation) =>
-      lastSentAt >= lossBegan && firstSentAt <= lossEnded;
+    const endedAt = performance.now();
+    for (const loss of this.#losses) loss.endedAt = Math.min(loss.endedAt, endedAt);
 
-    const { settled, repeated } = await this.#settle(round, { poison, mayRepeat, pace });
+    const { settled, repeated } = await this.#settle(round, { poison, pace });
     const secondsUntilWhole = isClean(settled) ? (performance.now() - healedAt) / 1000 : undefined;
     for (const { kind, what } of ledger.contradictions.splice(0)) findings[kind].push(what);
     for (const kind of Object.keys(findings) as (keyof Findings)[]) findings[kind].push(...settled[kind]);
@@ -122,9 +123,14 @@ export class Arena {
       accessToken: this.#users[0]?.token ?? '',
       ledger: this.#ledger,
       applications: [...this.#ledger.applications.values()],
-      mayRepeat: () => true,
+      mayRepeat: (creation) => this.#mayRepeat(creation),
     });
     return findings;
+  }
+
+  /** Redis may have forgotten the key of a request that spans a loss. Later rounds still find the repeated creation. */
+  #mayRepeat({ firstSentAt, lastSentAt }: Creation): boolean {
+    return this.#losses.some(({ beganAt, endedAt }) => lastSentAt >= beganAt && firstSentAt <= endedAt);
   }
 
   #urls() {
@@ -140,7 +146,7 @@ export class Arena {
   /** Waits until all is at rest and an audit finds nothing; what the last one found where the time is over. */
   async #settle(
     round: number,
-    { poison, mayRepeat, pace }: { poison: number; mayRepeat: (creation: Creation) => boolean; pace: Pace },
+    { poison, pace }: { poison: number; pace: Pace },
   ): Promise<{ settled: Findings; repeated: number }> {
     const urls = this.#urls();
     const deadline = performance.now() + pace.wholeWithinMs;
@@ -169,7 +175,7 @@ export class Arena {
             accessToken: this.#users[0]?.token ?? '',
             ledger: this.#ledger,
             applications,
-            mayRepeat,
+            mayRepeat: (creation) => this.#mayRepeat(creation),
           });
           settled.stuck.push(...dead.others.map((letter) => `set aside: ${letter}`));
           return { settled, repeated };
