@@ -99,7 +99,7 @@ const reconcile = async (args: string[]): Promise<void> => {
       'reconcile',
       {
         sample,
-        mend: !values['dry-run'],
+        repair: !values['dry-run'],
         ...(removeAtMost === undefined ? {} : { removeAtMost }),
         ...(cursor === undefined ? {} : { cursor }),
       },

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { queueNames } from '#lib/contracts/commands.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import { ifAvailable } from '#lib/domain/if-available.ts';
-import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import { type JobContext, jobHandler } from '#lib/job/job-handler.ts';
 import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { DeadLetter, DeadLetters } from '#lib/rabbitmq/dead-letters.ts';
 import type { Gate } from '#lib/redis/gate.ts';
@@ -98,7 +98,7 @@ const byReason = (letters: readonly DeadLetter[]): Record<string, number> => {
  * their numbers again.
  */
 export const handleDeadLetters = async (
-  { options: { action, queue, ids, limit } }: Pick<Run<z.output<typeof schema>>, 'options'>,
+  { options: { action, queue, ids, limit } }: Pick<JobContext<z.output<typeof schema>>, 'options'>,
   { deadLetters, gate, recoveryState }: Uses,
 ): Promise<Record<string, object>> => {
   if ((await ifAvailable(gate.status()))?.isOpen === false) {

@@ -2,8 +2,9 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { FirstGate } from '#lib/chat/recovery.ts';
+import type { Job } from '#lib/domain/job.ts';
 import { asCustomResource } from '#lib/job/custom-resource.ts';
-import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import { jobHandler } from '#lib/job/job-handler.ts';
 import type { Migration, Migrations } from '#lib/mysql/migrations.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
@@ -22,7 +23,7 @@ type Uses = {
  * Checks the Redis configuration before the first write. @throws for a clustered Redis without a hash-tagged
  * prefix
  */
-const inspectRedis = async (log: Run<unknown>['log'], redisClient: Pick<RedisClient, 'inspect'>) => {
+const inspectRedis = async (log: Job['log'], redisClient: Pick<RedisClient, 'inspect'>) => {
   const found = await redisClient.inspect();
   if (found === 'not identified') {
     log(
@@ -46,7 +47,7 @@ const readMigrations = async (folder: string): Promise<Migration[]> => {
  * after a failure. On new tables no number can exist yet, so it also opens the gate.
  */
 export const migrate = async (
-  { log }: Pick<Run<unknown>, 'log'>,
+  { log }: Pick<Job, 'log'>,
   { migrations, publisher, messageIndex, firstGate, redisClient }: Uses,
 ) => {
   await inspectRedis(log, redisClient);

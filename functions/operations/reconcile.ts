@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { Reconcile } from '#lib/chat/reconcile.ts';
-import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import { type JobContext, jobHandler } from '#lib/job/job-handler.ts';
 import { reconcile } from '#lib/runtime/services.ts';
 
 type Uses = { reconcile: Reconcile };
@@ -16,7 +16,7 @@ const schema = z.object({
     ])
     .optional(),
   /** False only counts the differences. */
-  mend: z.boolean().default(true),
+  repair: z.boolean().default(true),
   /** Younger messages may not be indexed yet and are skipped. */
   settledForSeconds: z.number().min(0).default(30),
   /** The most documents to remove in one run, because MySQL may be the wrong one or incomplete. */
@@ -25,8 +25,8 @@ const schema = z.object({
 
 /** Compares MySQL with the search index, and repairs the difference. */
 export const reconcileMessages = (
-  { options, ...running }: Run<z.output<typeof schema>>,
+  { options, ...job }: JobContext<z.output<typeof schema>>,
   { reconcile }: Uses,
-) => reconcile(options, running);
+) => reconcile(options, job);
 
 export const handler = jobHandler(schema, reconcileMessages, { reconcile });

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { Reindex } from '#lib/chat/reindex.ts';
-import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import { type JobContext, jobHandler } from '#lib/job/job-handler.ts';
 import { reindex } from '#lib/runtime/services.ts';
 
 type Uses = { reindex: Reindex };
@@ -11,7 +11,9 @@ const schema = z.object({
 });
 
 /** Rebuilds the search index from MySQL. */
-export const reindexMessages = ({ options, ...running }: Run<z.output<typeof schema>>, { reindex }: Uses) =>
-  reindex(options.action, running);
+export const reindexMessages = (
+  { options, ...job }: JobContext<z.output<typeof schema>>,
+  { reindex }: Uses,
+) => reindex(options.action, job);
 
 export const handler = jobHandler(schema, reindexMessages, { reindex });

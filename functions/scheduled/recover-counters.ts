@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { Recovery } from '#lib/chat/recovery.ts';
-import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import type { Job } from '#lib/domain/job.ts';
+import { jobHandler } from '#lib/job/job-handler.ts';
 import { recovery } from '#lib/runtime/services.ts';
 
 type Uses = { recovery: Recovery };
@@ -9,7 +10,6 @@ type Uses = { recovery: Recovery };
  * Opens the gate after Redis was restarted, replaced or wiped. A function that finds the gate closed triggers
  * this through the queue `recover-counters`; the schedule is the fallback.
  */
-export const recoverCounters = (run: Pick<Run<unknown>, 'remainingMs' | 'log'>, { recovery }: Uses) =>
-  recovery(run);
+export const recoverCounters = (job: Job, { recovery }: Uses) => recovery(job);
 
 export const handler = jobHandler(z.object({}), recoverCounters, { recovery });

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { Relay } from '#lib/chat/relay.ts';
-import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import { type JobContext, jobHandler } from '#lib/job/job-handler.ts';
 import { relay } from '#lib/runtime/services.ts';
 
 type Uses = { relay: Relay };
@@ -12,7 +12,7 @@ const schema = z.object({
 
 /** Publishes commands again that have been in an outbox for too long. */
 export const relayOutbox = (
-  { options, remainingMs }: Pick<Run<z.output<typeof schema>>, 'options' | 'remainingMs'>,
+  { options, remainingMs }: Pick<JobContext<z.output<typeof schema>>, 'options' | 'remainingMs'>,
   { relay }: Uses,
 ) => relay(options.olderThanSeconds * 1000, { remainingMs });
 

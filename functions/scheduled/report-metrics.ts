@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { SystemStatus, SystemStatusReader } from '#lib/chat/system-status.ts';
-import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import type { Job } from '#lib/domain/job.ts';
+import { jobHandler } from '#lib/job/job-handler.ts';
 import { metricsNamespace, now, systemStatus } from '#lib/runtime/services.ts';
 
 type Uses = {
@@ -67,7 +68,7 @@ const metricsOf = ({ oldestCommandSeconds, indexLagSeconds, gate, queues }: Syst
  * breaching.
  */
 export const reportMetrics = async (
-  { log }: Pick<Run<unknown>, 'log'>,
+  { log }: Pick<Job, 'log'>,
   { systemStatus, metricsNamespace, now, write }: Uses,
 ): Promise<SystemStatus> => {
   const status = await systemStatus.read();

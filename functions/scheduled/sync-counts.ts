@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { jobHandler, type Run } from '#lib/job/job-handler.ts';
+import type { Job } from '#lib/domain/job.ts';
+import { jobHandler } from '#lib/job/job-handler.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Count, Counters, DirtyKind } from '#lib/redis/counters.ts';
@@ -21,7 +22,7 @@ const schema = z.object({});
  * repeats a few. Counters of items that MySQL does not have yet keep their mark for the next run.
  */
 export const syncCounts = async (
-  { remainingMs }: Pick<Run<unknown>, 'remainingMs'>,
+  { remainingMs }: Pick<Job, 'remainingMs'>,
   { applications, chats, counters, now }: Uses,
 ) => {
   // Changes during this run are left for the next one, so that a busy chat does not delay the others.

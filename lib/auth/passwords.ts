@@ -1,5 +1,5 @@
 import { type BinaryLike, randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
-import { createTurns, type Turns } from './turns.ts';
+import { type ConcurrencyLimit, createConcurrencyLimit } from './concurrency-limit.ts';
 
 /** OWASP Password Storage Cheat Sheet, scrypt: N=2^17 (128 MiB), r=8, p=1. */
 const strength = { ln: 17, r: 8, p: 1 };
@@ -43,13 +43,16 @@ const verifyPassword = async (password: string, hash: string | undefined): Promi
  * Both throw unavailable (503, with the seconds to wait) when ten more wait already.
  */
 export const createPasswords = (machine: { memoryBytes: number; processors: number }) => {
-  const inTurn: Turns = createTurns({ parallel: parallelHashes(machine), maxWaiting: MAX_WAITING });
+  const limited: ConcurrencyLimit = createConcurrencyLimit({
+    parallel: parallelHashes(machine),
+    maxWaiting: MAX_WAITING,
+  });
   return {
     /** @returns the hash with its salt and strength, in PHC string format */
-    hash: (password: string): Promise<string> => inTurn(() => hashPassword(password)),
+    hash: (password: string): Promise<string> => limited(() => hashPassword(password)),
     /** @param hash undefined for an unknown user: the work is the same, the answer is no */
     verify: (password: string, hash: string | undefined): Promise<boolean> =>
-      inTurn(() => verifyPassword(password, hash)),
+      limited(() => verifyPassword(password, hash)),
   };
 };
 

@@ -36,10 +36,10 @@ export const createConversation = ({
   const withEdits = async (page: Message[], edits: ReadonlyMap<number, number>): Promise<Message[]> => {
     const stale = page.filter(({ messageNumber, version }) => (edits.get(messageNumber) ?? 0) > version);
     if (stale.length === 0) return page;
-    const onTheWay = await recentMessages.edits(
+    const pending = await recentMessages.edits(
       stale.map(({ messageNumber }) => edits.get(messageNumber) ?? 0),
     );
-    const byNumber = new Map<number, Edit>(onTheWay.map((edit) => [edit.messageNumber, edit]));
+    const byNumber = new Map<number, Edit>(pending.map((edit) => [edit.messageNumber, edit]));
     // An edit that left the outbox meanwhile is in the row now.
     const arrived = await messages.find(stale.filter(({ messageNumber }) => !byNumber.has(messageNumber)));
     return mergeByNumber(page, arrived).map((message) =>
@@ -94,7 +94,7 @@ export const createConversation = ({
       const page = await fromBoth(chat, query, recent);
       if (
         page.length === 0 &&
-        !recent?.known &&
+        !recent?.isAuthoritative &&
         (await chats.find(chat.token, chat.chatNumber)) === undefined
       ) {
         throw notKnownYet('chat');
@@ -109,8 +109,9 @@ export const createConversation = ({
       let message = recent?.message;
       if (message === undefined) [message] = await find();
       // After a rollback of Redis, its copy may lack edits of the message.
-      else if (!recent?.known) [message] = mergeByNumber([message], (await ifAvailable(find())) ?? []);
-      if (message === undefined) throw recent?.known ? notFound('message') : notKnownYet('message');
+      else if (!recent?.isAuthoritative)
+        [message] = mergeByNumber([message], (await ifAvailable(find())) ?? []);
+      if (message === undefined) throw recent?.isAuthoritative ? notFound('message') : notKnownYet('message');
       return applyEdit(message, recent?.edit);
     },
   };

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Job } from '#lib/domain/job.ts';
 import type { Message } from '#lib/domain/message.ts';
 import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
@@ -6,7 +7,7 @@ import type { IndexPosition, IndexScan } from '#lib/opensearch/index-scan.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import { toIndexPublication } from './indexing.ts';
-import { patiently, type Running } from './patiently.ts';
+import { retryUnavailable } from './retry-unavailable.ts';
 
 type Uses = {
   messages: Pick<Messages, 'scan' | 'find' | 'highestId'>;
@@ -24,7 +25,7 @@ export type ReconcileOptions = {
   sample: number | 'whole';
   cursor?: ReconcileCursor | undefined;
   /** False only counts the differences. */
-  mend: boolean;
+  repair: boolean;
   settledForSeconds: number;
   removeAtMost: number;
 };
@@ -51,7 +52,7 @@ export type ReconcileReport = {
 
 const BATCH = 500;
 /** The number of adjacent messages in each part of a sample. */
-const RUN = 100;
+const SAMPLE_PART_SIZE = 100;
 const RESERVE_MS = 30_000;
 const PROGRESS_MS = 5_000;
 /** A reconciliation pauses while the queue of the index holds more messages than this. */
@@ -61,10 +62,10 @@ const POLL_MS = 500;
 /** Compares one part, counts the differences, and repairs them. */
 const createComparison = (
   { messages, messageIndex, indexScan, publisher, now }: Uses,
-  { mend, settledForSeconds, removeAtMost }: ReconcileOptions,
-  running: Running,
+  { repair, settledForSeconds, removeAtMost }: ReconcileOptions,
+  job: Job,
 ) => {
-  const again = patiently(running, RESERVE_MS);
+  const retry = retryUnavailable(job, RESERVE_MS);
   const report: ReconcileReport = {
     state: 'done',
     rows: 0,
@@ -75,41 +76,41 @@ const createComparison = (
     surplus: 0,
   };
   const settledBefore = (now() - settledForSeconds * 1_000) * 1_000;
-  const isInTime = () => running.remainingMs() > RESERVE_MS;
+  const isInTime = () => job.remainingMs() > RESERVE_MS;
 
   const publish = async (rows: readonly Message[]): Promise<void> => {
-    if (!mend || rows.length === 0) return;
-    while (isInTime() && (await again(() => publisher.depth('index-message'))).ready > MAX_WAITING)
+    if (!repair || rows.length === 0) return;
+    while (isInTime() && (await retry(() => publisher.depth('index-message'))).ready > MAX_WAITING)
       await delay(POLL_MS);
-    await again(() => publisher.publish(rows.map(toIndexPublication)));
+    await retry(() => publisher.publish(rows.map(toIndexPublication)));
   };
 
   const remove = async (refs: readonly MessageReference[]): Promise<void> => {
-    if (!mend || refs.length === 0) return;
+    if (!repair || refs.length === 0) return;
     if (report.surplus + report.newer > removeAtMost)
       throw new Error(
         `The index holds more than ${removeAtMost} messages that MySQL does not have so. Make sure that MYSQL_URL names the right database and that nothing is missing there; then run reconcile with a higher removeAtMost.`,
       );
-    await again(() => messageIndex.remove(refs));
+    await retry(() => messageIndex.remove(refs));
   };
 
   /** An edit between the two reads looks like a difference, so MySQL is read a second time. */
   const findNewer = async (rows: readonly Message[], versionOf: (row: Message) => number) => {
     const ahead = rows.filter((row) => versionOf(row) > row.version);
-    const looked = ahead.length === 0 ? [] : await again(() => messages.find(ahead));
+    const looked = ahead.length === 0 ? [] : await retry(() => messages.find(ahead));
     return looked.filter((row) => versionOf(row) > row.version);
   };
 
   return {
     report,
     isInTime,
-    again,
+    retry,
 
     /** @returns the last row's id */
     rows: async (afterId: number, count: number): Promise<number | undefined> => {
-      const { messages: scanned, lastId } = await again(() => messages.scan(afterId, count));
+      const { messages: scanned, lastId } = await retry(() => messages.scan(afterId, count));
       const rows = scanned.filter(({ version }) => version <= settledBefore);
-      const versions = await again(() => messageIndex.fetchVersions(rows));
+      const versions = await retry(() => messageIndex.fetchVersions(rows));
       const versionOf = (row: Message) => versions.get(messageReference(row)) ?? 0;
       const behind = rows.filter((row) => versionOf(row) < row.version);
       const missing = behind.filter((row) => versionOf(row) === 0).length;
@@ -125,8 +126,8 @@ const createComparison = (
 
     /** @returns the next position; undefined at the end */
     documents: async (position: IndexPosition, count: number): Promise<IndexPosition | undefined> => {
-      const { messages: documents, next } = await again(() => indexScan.page(position, count));
-      const rows = documents.length === 0 ? [] : await again(() => messages.find(documents));
+      const { messages: documents, next } = await retry(() => indexScan.page(position, count));
+      const rows = documents.length === 0 ? [] : await retry(() => messages.find(documents));
       const stored = new Set(rows.map(messageReference));
       const surplus = documents.filter((document) => !stored.has(messageReference(document)));
       report.documents += documents.length;
@@ -148,13 +149,13 @@ export const createReconcile = (uses: Uses) => {
   const { messages, indexScan, now } = uses;
 
   const compareSample = async (compare: Comparison, size: number, highest: number) => {
-    for (let left = size; left > 0; left -= RUN) {
+    for (let left = size; left > 0; left -= SAMPLE_PART_SIZE) {
       if (!compare.isInTime()) return { ...compare.report, state: 'stopped' as const };
-      const count = Math.min(RUN, left);
+      const count = Math.min(SAMPLE_PART_SIZE, left);
       // The range begins before the first row, so that the first rows are chosen as often as the others.
       const from = Math.max(0, Math.floor(Math.random() * (highest + count)) - count);
       await compare.rows(from, count);
-      await compare.documents(await compare.again(() => indexScan.randomPosition()), count);
+      await compare.documents(await compare.retry(() => indexScan.randomPosition()), count);
     }
     return compare.report;
   };
@@ -173,7 +174,7 @@ export const createReconcile = (uses: Uses) => {
     compare: Comparison,
     begin: ReconcileCursor,
     highest: number,
-    { log }: Running,
+    { log }: Job,
   ): Promise<ReconcileReport> => {
     let loggedAtMs = now();
     for (let at: ReconcileCursor | undefined = begin; at !== undefined; ) {
@@ -191,11 +192,11 @@ export const createReconcile = (uses: Uses) => {
     return compare.report;
   };
 
-  return async (options: ReconcileOptions, running: Running): Promise<ReconcileReport> => {
-    const compare = createComparison(uses, options, running);
-    const highest = await compare.again(() => messages.highestId());
+  return async (options: ReconcileOptions, job: Job): Promise<ReconcileReport> => {
+    const compare = createComparison(uses, options, job);
+    const highest = await compare.retry(() => messages.highestId());
     return options.sample === 'whole'
-      ? compareAll(compare, options.cursor ?? { afterId: 0 }, highest, running)
+      ? compareAll(compare, options.cursor ?? { afterId: 0 }, highest, job)
       : compareSample(compare, options.sample, highest);
   };
 };

@@ -2,26 +2,22 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isKnownError } from '#lib/domain/errors.ts';
 import { ifAvailable } from '#lib/domain/if-available.ts';
+import type { Job } from '#lib/domain/job.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
-import type { Gate, Walked } from '#lib/redis/gate.ts';
+import type { Gate, VerificationProgress } from '#lib/redis/gate.ts';
 import type { OpeningAttempt } from '#lib/redis/opening-attempt.ts';
 
 type Uses = {
-  gate: Pick<Gate, 'status' | 'attempt' | 'raise' | 'noteWalked'>;
+  gate: Pick<Gate, 'status' | 'attempt' | 'raise' | 'saveProgress'>;
   recoveryState: Pick<RecoveryState, 'beginEpoch' | 'newestEpoch' | 'queues' | 'reservations'>;
   publisher: Pick<Publisher, 'publish' | 'declare'>;
   applications: Pick<Applications, 'highestChatNumbers'>;
   chats: Pick<Chats, 'highestMessageNumbers'>;
   /** The queues of accepted commands. */
   queues: readonly string[];
-};
-
-type Run = {
-  remainingMs: () => number;
-  log: (message: string, facts: { code: string } & Record<string, unknown>) => void;
 };
 
 const POLL_MS = 50;
@@ -62,7 +58,7 @@ export const createRecovery = ({ gate, recoveryState, publisher, applications, c
   const passBarriers = async (
     attempt: OpeningAttempt,
     epoch: number,
-    { remainingMs }: Run,
+    { remainingMs }: Pick<Job, 'remainingMs'>,
   ): Promise<boolean> => {
     let sentAtMs = 0;
     let aliveAtMs = Date.now();
@@ -99,19 +95,19 @@ export const createRecovery = ({ gate, recoveryState, publisher, applications, c
   const findWitness = async (): Promise<number> =>
     Math.max(0, ...[...(await recoveryState.queues()).values()].map(({ highestId }) => highestId));
 
-  const open = async (run: Run): Promise<'open' | 'closed'> => {
+  const open = async (job: Job): Promise<'open' | 'closed'> => {
     const attempt = await gate.attempt();
     const begun = await attempt.begin();
     if (begun !== 'begun') return begun === 'open' ? 'open' : 'closed';
     try {
       const epoch = await recoveryState.beginEpoch(attempt.server);
-      run.log('A recovery of the numbers begins', { code: 'recovery-begins', epoch });
+      job.log('A recovery of the numbers begins', { code: 'recovery-begins', epoch });
       await outlastOldPrimary(attempt);
-      if (!(await passBarriers(attempt, epoch, run)) || (await recoveryState.newestEpoch()) !== epoch)
+      if (!(await passBarriers(attempt, epoch, job)) || (await recoveryState.newestEpoch()) !== epoch)
         return 'closed';
       const result = await attempt.open(epoch, await findWitness());
       if (result === 'superseded') return 'closed';
-      run.log('Writes are taken again', { code: 'gate-opened', epoch, lost: result === 'lost' });
+      job.log('Writes are taken again', { code: 'gate-opened', epoch, lost: result === 'lost' });
       return 'open';
     } finally {
       await ifAvailable(attempt.end());
@@ -123,36 +119,42 @@ export const createRecovery = ({ gate, recoveryState, publisher, applications, c
    * reservation to its row when it is stored.
    * @returns how many were raised
    */
-  const verify = async (run: Run): Promise<number> => {
+  const verify = async (job: Job): Promise<number> => {
     const { isOpen, verifying } = await gate.status();
     if (!isOpen || verifying === undefined) return 0;
     const { lost } = verifying;
-    let walked: Walked = verifying.walked;
+    let progress: VerificationProgress = verifying.progress;
     let raised = 0;
     /** @returns false when the walk must end: no time is left, or the epoch has changed */
-    const step = async (counts: Parameters<Gate['raise']>[0], next: Walked): Promise<boolean> => {
+    const step = async (
+      counts: Parameters<Gate['raise']>[0],
+      next: VerificationProgress,
+    ): Promise<boolean> => {
       const count = await gate.raise(counts, lost);
-      if (count === undefined || !(await gate.noteWalked(next, lost))) return false;
+      if (count === undefined || !(await gate.saveProgress(next, lost))) return false;
       raised += count;
-      walked = next;
-      return run.remainingMs() > 0;
+      progress = next;
+      return job.remainingMs() > 0;
     };
-    const steps: [keyof Walked, (afterId: number) => Promise<{ id: number; counts: Counts }[]>][] = [
+    const steps: [
+      keyof VerificationProgress,
+      (afterId: number) => Promise<{ id: number; counts: Counts }[]>,
+    ][] = [
       ['reservations', readReservations],
       ['applications', readApplications],
       ['chats', readChats],
     ];
     for (const [table, read] of steps) {
       for (;;) {
-        const rows = await read(walked[table]);
+        const rows = await read(progress[table]);
         const last = rows.at(-1);
         if (last === undefined) break;
         const counts = rows.flatMap((row) => row.counts);
-        if (!(await step(counts, { ...walked, [table]: last.id }))) return raised;
+        if (!(await step(counts, { ...progress, [table]: last.id }))) return raised;
       }
     }
-    if (await gate.noteWalked(undefined, lost))
-      run.log('All counters are compared with MySQL', { code: 'counters-verified', raised });
+    if (await gate.saveProgress(undefined, lost))
+      job.log('All counters are compared with MySQL', { code: 'counters-verified', raised });
     return raised;
   };
 
@@ -177,10 +179,10 @@ export const createRecovery = ({ gate, recoveryState, publisher, applications, c
    * Opens the gate if it is closed, and continues the verification. @throws unavailable without MySQL or
    * RabbitMQ
    */
-  return async (run: Run): Promise<{ gate: 'open' | 'closed'; raised: number }> => {
+  return async (job: Job): Promise<{ gate: 'open' | 'closed'; raised: number }> => {
     const { isOpen } = await gate.status();
-    const state = isOpen ? 'open' : await open(run);
-    return { gate: state, raised: state === 'open' ? await verify(run) : 0 };
+    const state = isOpen ? 'open' : await open(job);
+    return { gate: state, raised: state === 'open' ? await verify(job) : 0 };
   };
 };
 

@@ -1,9 +1,10 @@
+import type { Job } from '#lib/domain/job.ts';
 import { toIndexable } from '#lib/domain/message.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { MessageIndex } from '#lib/opensearch/message-index.ts';
 import type { Rebuild } from '#lib/opensearch/rebuild.ts';
-import { patiently, type Running } from './patiently.ts';
+import { retryUnavailable } from './retry-unavailable.ts';
 
 type Uses = {
   messages: Pick<Messages, 'scan' | 'highestId'>;
@@ -34,22 +35,22 @@ export type ReindexReport = {
  */
 export const createReindex = ({ messages, messageIndex, now }: Uses) => {
   /** @returns the rebuild to continue; undefined after `abandon` */
-  const begin = async (action: 'continue' | 'restart' | 'abandon', running: Running) => {
-    const again = patiently(running, RESERVE_MS);
-    const rebuild = await again(() => messageIndex.beginRebuild());
+  const begin = async (action: 'continue' | 'restart' | 'abandon', job: Job) => {
+    const retry = retryUnavailable(job, RESERVE_MS);
+    const rebuild = await retry(() => messageIndex.beginRebuild());
     if (action === 'continue') return rebuild;
-    await again(() => rebuild.abandon());
-    return action === 'restart' ? again(() => messageIndex.beginRebuild()) : undefined;
+    await retry(() => rebuild.abandon());
+    return action === 'restart' ? retry(() => messageIndex.beginRebuild()) : undefined;
   };
 
-  const copy = async (rebuild: Rebuild, highest: number, report: ReindexReport, running: Running) => {
-    const again = patiently(running, RESERVE_MS);
+  const copy = async (rebuild: Rebuild, highest: number, report: ReindexReport, job: Job) => {
+    const retry = retryUnavailable(job, RESERVE_MS);
     const percentOf = (id: number) => (highest === 0 ? 100 : Math.min(100, Math.floor((100 * id) / highest)));
     let afterId = Number(rebuild.cursor ?? 0);
     let savedAtMs = now();
-    while (afterId < highest && running.remainingMs() > RESERVE_MS) {
-      const { messages: rows, lastId = highest } = await again(() => messages.scan(afterId, BATCH));
-      const { refused } = await again(() => rebuild.write(rows.map(toIndexable)));
+    while (afterId < highest && job.remainingMs() > RESERVE_MS) {
+      const { messages: rows, lastId = highest } = await retry(() => messages.scan(afterId, BATCH));
+      const { refused } = await retry(() => rebuild.write(rows.map(toIndexable)));
       afterId = lastId;
       report.rows += rows.length;
       report.percent = percentOf(afterId);
@@ -57,9 +58,9 @@ export const createReindex = ({ messages, messageIndex, now }: Uses) => {
       for (const { message, reason } of refused.slice(0, REFUSED_SHOWN - report.examples.length))
         report.examples.push(`${messageReference(message)}: ${reason}`);
       if (now() - savedAtMs < SAVE_MS) continue;
-      await again(() => rebuild.save(String(afterId)));
+      await retry(() => rebuild.save(String(afterId)));
       savedAtMs = now();
-      running.log('The index is being rebuilt', {
+      job.log('The index is being rebuilt', {
         code: 'reindex-progress',
         rows: report.rows,
         percent: report.percent,
@@ -72,19 +73,19 @@ export const createReindex = ({ messages, messageIndex, now }: Uses) => {
    * @param action `continue` continues an unfinished rebuild or begins one; `restart` drops an unfinished
    * rebuild and begins; `abandon` only drops it
    */
-  return async (action: 'continue' | 'restart' | 'abandon', running: Running): Promise<ReindexReport> => {
-    const again = patiently(running, RESERVE_MS);
+  return async (action: 'continue' | 'restart' | 'abandon', job: Job): Promise<ReindexReport> => {
+    const retry = retryUnavailable(job, RESERVE_MS);
     const report: ReindexReport = { state: 'stopped', rows: 0, percent: 0, refused: 0, examples: [] };
-    const rebuild = await begin(action, running);
+    const rebuild = await begin(action, job);
     if (rebuild === undefined) return { ...report, state: 'abandoned' };
     // From here on consumers write new messages to both indexes.
-    const highest = await again(() => messages.highestId());
-    const copiedTo = await copy(rebuild, highest, report, running);
+    const highest = await retry(() => messages.highestId());
+    const copiedTo = await copy(rebuild, highest, report, job);
     if (copiedTo < highest) {
-      await again(() => rebuild.save(String(copiedTo)));
+      await retry(() => rebuild.save(String(copiedTo)));
       return report;
     }
-    await again(() => rebuild.finish());
+    await retry(() => rebuild.finish());
     return { ...report, state: 'done', percent: 100 };
   };
 };

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { notFound, unavailable } from '#lib/domain/errors.ts';
 import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
-import type { Acceptor } from '#lib/redis/acceptor.ts';
+import type { Accept } from '#lib/redis/accept.ts';
 import type { Idempotency, Outcome } from '#lib/redis/commands/accept.ts';
 import type { CounterOf, Gate } from '#lib/redis/gate.ts';
 
@@ -20,7 +20,7 @@ const lostMeanwhile = () =>
   unavailable('The numbers were lost during this write. It may or may not have been accepted.', undefined, 1);
 
 type Uses = {
-  acceptor: Acceptor;
+  accept: Accept;
   publisher: Pick<Publisher, 'publishCommand'>;
   gate: Pick<Gate, 'isOpenIn' | 'verify'>;
   numbers: Pick<RecoveryState, 'highestChatNumber' | 'highestMessageNumber'>;
@@ -36,7 +36,7 @@ type Uses = {
  * is left) and unavailable (after which the write may or may not have been taken).
  */
 export const createSubmit = ({
-  acceptor,
+  accept,
   publisher,
   gate,
   numbers,
@@ -53,7 +53,7 @@ export const createSubmit = ({
     if ((await gate.verify(of, count, lost)) === 'missing') throw notFound(what);
   };
 
-  const accept = async (
+  const acceptVerified = async (
     what: string,
     counter: CounterOf,
     attempt: () => Promise<Outcome>,
@@ -84,7 +84,7 @@ export const createSubmit = ({
     counter: CounterOf,
     attempt: () => Promise<Outcome>,
   ): Promise<string | undefined> => {
-    const outcome = await accept(what, counter, attempt);
+    const outcome = await acceptVerified(what, counter, attempt);
     if (outcome.kind === 'unknown') return undefined;
     const { answer, command, epoch } = outcome;
     if (command !== undefined) {
@@ -112,7 +112,7 @@ export const createSubmit = ({
       const command = { token, ...given, date: date() };
       return created(
         submit('create-application', 'application', { token }, () =>
-          acceptor.application(command, idempotency),
+          accept.application(command, idempotency),
         ),
       );
     },
@@ -123,7 +123,7 @@ export const createSubmit = ({
       idempotency?: Idempotency,
     ): Promise<number> => {
       const command = { token, creatorId, ...(title === undefined ? {} : { title }), date: date() };
-      const attempt = () => acceptor.chat(command, idempotency);
+      const attempt = () => accept.chat(command, idempotency);
       return Number(await created(submit('create-chat', 'application', { token }, attempt)));
     },
 
@@ -144,7 +144,7 @@ export const createSubmit = ({
     ): Promise<number> => {
       const { token, chatNumber } = given;
       const command = { ...given, date: new Date(createdAtMs).toISOString() };
-      const attempt = () => acceptor.message(command, createdAtMs, idempotency);
+      const attempt = () => accept.message(command, createdAtMs, idempotency);
       return Number(await created(submit('create-message', 'chat', { token, chatNumber }, attempt)));
     },
 
@@ -160,7 +160,7 @@ export const createSubmit = ({
       creatorId?: number;
     }): Promise<boolean> => {
       const command = { ...given, date: date() };
-      const attempt = () => acceptor.applicationUpdate(command, callerId, creatorId);
+      const attempt = () => accept.applicationUpdate(command, callerId, creatorId);
       return (
         (await submit('update-application', 'application', { token: given.token }, attempt)) !== undefined
       );
@@ -181,34 +181,10 @@ export const createSubmit = ({
     }): Promise<boolean> => {
       const { token, chatNumber } = given;
       const command = { ...given, date: date() };
-      const attempt = () => acceptor.messageUpdate(command, callerId, senderId);
+      const attempt = () => accept.messageUpdate(command, callerId, senderId);
       return (await submit('update-message', 'message', { token, chatNumber }, attempt)) !== undefined;
     },
   };
 };
 
 export type Submit = ReturnType<typeof createSubmit>;
-
-/** Limits recovery requests to one per interval, however many writes find the gate closed. */
-const RING_EVERY_MS = 500;
-
-/** Asks the function `recoverCounters` to run, at most once per interval for all processes. */
-export const createRecoveryBell = ({
-  gate,
-  publisher,
-  onUnpublished,
-}: {
-  gate: Pick<Gate, 'isFirstToAsk'>;
-  publisher: Pick<Publisher, 'askForRecovery'>;
-  onUnpublished: (queue: string, error: unknown) => void;
-}) => {
-  let rungAtMs = Number.NEGATIVE_INFINITY;
-  const ring = async (): Promise<void> => {
-    if (await gate.isFirstToAsk()) await publisher.askForRecovery(PUBLISH_WAIT_MS);
-  };
-  return (): void => {
-    if (performance.now() - rungAtMs < RING_EVERY_MS) return;
-    rungAtMs = performance.now();
-    ring().catch((error: unknown) => onUnpublished('recover-counters', error));
-  };
-};

@@ -12,7 +12,7 @@ import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logClientError, logger } from '#lib/runtime/logger.ts';
 import {
-  bePatient,
+  allowLongCalls,
   letterNotes,
   maxDeferrals,
   outbox,
@@ -21,8 +21,8 @@ import {
   recoveryState,
 } from '#lib/runtime/services.ts';
 import { isolatePoison } from './isolate-poison.ts';
+import { createUnstoredPublisher, type Unstored } from './publish-unstored.ts';
 import { type Barrier, type Item, type Malformed, type Received, readBatch } from './read-batch.ts';
-import { createSetAside, type SetAside } from './set-aside.ts';
 
 /**
  * The two steps of a consumer function. Each command passes them at least once, so both must be repeatable.
@@ -95,7 +95,7 @@ export const createConsumerHandlers = ({
   maxDeferrals,
 }: Services) => {
   const forQueue = ({ queue, isCreation }: Pick<CommandContract, 'queue' | 'isCreation'>) => {
-    const setAside = createSetAside(queue, { publisher, letterNotes });
+    const unstored = createUnstoredPublisher(queue, { publisher, letterNotes });
 
     const dropStragglers = async <Command extends object>(items: readonly Item<Command>[]) => {
       const isOfAnEpoch = items.some(
@@ -135,7 +135,7 @@ export const createConsumerHandlers = ({
 
     const pass = ({ epoch }: Barrier): Promise<void> => recoveryState().passBarrier(queue, epoch);
 
-    return { dropStragglers, record, bury: setAside.bury, forget, defer: setAside.defer, pass };
+    return { dropStragglers, record, deadLetter: unstored.deadLetter, forget, defer: unstored.defer, pass };
   };
 
   return <Schema extends z.ZodType<object>, Uses extends object, Stored>(
@@ -144,9 +144,9 @@ export const createConsumerHandlers = ({
     providers: Providers<Uses>,
   ) => {
     type Command = Received<z.output<Schema>>;
-    bePatient();
+    allowLongCalls();
     const logOutage = logClientError(`What ${contract.queue} needs`);
-    const { dropStragglers, record, bury, forget, defer, pass } = forQueue(contract);
+    const { dropStragglers, record, deadLetter, forget, defer, pass } = forQueue(contract);
 
     const store = async (uses: Uses, commands: readonly Command[]): Promise<Outcome<Command, Stored>> =>
       mergeOutcomes(
@@ -200,14 +200,14 @@ export const createConsumerHandlers = ({
       const { later, never } = expire(outcome.deferred);
       const dead = [...outcome.dead, ...never];
       await record(malformed.map(({ content }) => content));
-      await bury([...dead.map(toSetAside), ...malformed]);
+      await deadLetter([...dead.map(toUnstored), ...malformed]);
       await settle(
         uses,
         outcome.stored,
         dead.map(({ command }) => command),
       );
       await forget(malformed);
-      await defer(later.map(toSetAside));
+      await defer(later.map(toUnstored));
       for (const item of items) if (item.kind === 'barrier') await pass(item.barrier);
     };
 
@@ -231,13 +231,13 @@ export const createConsumerHandlers = ({
   };
 };
 
-const toSetAside = <Command>({
+const toUnstored = <Command>({
   command,
   reason,
 }: {
   command: Received<Command>;
   reason: string;
-}): SetAside => ({
+}): Unstored => ({
   delivery: command.delivery,
   reason,
 });

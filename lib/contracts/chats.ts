@@ -20,7 +20,7 @@ export const createChat = route({
   tag: 'Chats',
   summary: 'Create a chat',
   description:
-    'Chats are numbered 1, 2, 3, … in their application, in the order of acceptance. The body is optional.',
+    'Chats are numbered 1, 2, 3, … in their application, in the order in which they are accepted. The body is optional.',
   authentication: 'bearer',
   request: {
     path: z.strictObject({ token }),

@@ -56,7 +56,7 @@ const found = z
 const sentAt = instant
   .refine((value) => Date.parse(value) >= 0, { error: 'Must not be before 1970-01-01T00:00:00Z' })
   .describe(
-    'The time of the message, with an offset: from 1970-01-01T00:00:00Z to 24 hours from now, stored in milliseconds. Default: the time of acceptance',
+    'The time of the message, with an offset: from 1970-01-01T00:00:00Z to 24 hours from now, stored in milliseconds. Default: the time at which the message is accepted',
   );
 
 export const createMessage = route({
@@ -66,7 +66,7 @@ export const createMessage = route({
   tag: 'Messages',
   summary: 'Send a message',
   description:
-    'Messages are numbered 1, 2, 3, … in their chat, in the order of acceptance. Reads after the answer show the message. Search finds it about a second later.',
+    'Messages are numbered 1, 2, 3, … in their chat, in the order in which they are accepted. Reads after the answer show the message. Search finds it about a second later.',
   authentication: 'bearer',
   request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
   response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),

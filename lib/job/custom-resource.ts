@@ -55,10 +55,10 @@ const reasonOf = (error: unknown): string => {
   return `${message}${cause}`.slice(0, MAX_REASON_LENGTH);
 };
 
-const inTime = async (work: () => Promise<unknown>, remainingMs: number): Promise<Outcome> => {
+const outcomeWithin = async (timeoutMs: number, work: () => Promise<unknown>): Promise<Outcome> => {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('The function ran out of time.')), Math.max(0, remainingMs));
+    timer = setTimeout(() => reject(new Error('The function ran out of time.')), Math.max(0, timeoutMs));
   });
   try {
     await Promise.race([work(), tooLate]);
@@ -84,7 +84,7 @@ export const asCustomResource =
     const outcome: Outcome =
       request.RequestType === 'Delete'
         ? { Status: 'SUCCESS' }
-        : await inTime(() => operation({}, context), context.getRemainingTimeInMillis() - ANSWER_MS);
+        : await outcomeWithin(context.getRemainingTimeInMillis() - ANSWER_MS, () => operation({}, context));
     await answer(request, outcome);
     return outcome;
   };

@@ -1,17 +1,13 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod';
+import type { Job } from '#lib/domain/job.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logger } from '#lib/runtime/logger.ts';
-import { bePatient, prepareServices } from '#lib/runtime/services.ts';
+import { allowLongCalls, prepareServices } from '#lib/runtime/services.ts';
 
-export type Run<Options> = {
-  options: Options;
-  /** Milliseconds until the function must return, less a margin for work that is under way. */
-  remainingMs: () => number;
-  log: (message: string, facts: { code: string } & Record<string, unknown>) => void;
-};
+export type JobContext<Options> = Job & { options: Options };
 
 const MARGIN_MS = 2_000;
 
@@ -26,15 +22,15 @@ const isWorthALine = (report: object): boolean =>
  */
 export const jobHandler = <Schema extends z.ZodType, Uses extends object, Report extends object>(
   options: Schema,
-  run: (context: Run<z.output<Schema>>, uses: Uses) => Promise<Report>,
+  work: (context: JobContext<z.output<Schema>>, uses: Uses) => Promise<Report>,
   providers: Providers<Uses>,
   { logReport = true }: { logReport?: boolean } = {},
 ) => {
-  bePatient();
+  allowLongCalls();
   const handle = middy<unknown, Report, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
     async (event, context) => {
       await prepareServices();
-      const report = await run(
+      const report = await work(
         {
           options: options.parse(event ?? {}),
           remainingMs: () => context.getRemainingTimeInMillis() - MARGIN_MS,

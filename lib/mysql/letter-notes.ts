@@ -8,7 +8,7 @@ const REMOVED = 1_000;
 /** Which dead letters were published, by digest. */
 export const createLetterNotes = (database: Database) => ({
   /** @returns those of the digests that are noted */
-  known: async (digests: readonly string[]): Promise<Set<string>> => {
+  findNoted: async (digests: readonly string[]): Promise<Set<string>> => {
     if (digests.length === 0) return new Set();
     const rows = await database.select(
       `SELECT digest FROM dead_letters WHERE digest IN (${placeholders(digests.length)})`,

@@ -20,7 +20,7 @@ export type DeadLetter = {
 export type Selection = { ids?: readonly string[] | undefined; limit: number };
 
 /** The queue held `held` messages, `looked` of them were looked at, `acted` letters were selected. */
-export type Walked = { held: number; looked: number; acted: number };
+export type Handled = { held: number; looked: number; acted: number };
 
 /** Messages that are looked at stay in memory until the end. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
@@ -86,8 +86,8 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
     queue: string,
     selection: Selection,
     act?: (found: Found[]) => Promise<void>,
-  ): Promise<Walked & { letters: DeadLetter[] }> => {
-    const { removed, ...walked } = await broker.withOwnChannel(async (channel) => {
+  ): Promise<Handled & { letters: DeadLetter[] }> => {
+    const { removed, ...handled } = await broker.withOwnChannel(async (channel) => {
       // Letters that arrive from now on are not met: a redriven command that fails again would go round for ever.
       const { messageCount: held } = await channel.checkQueue(deadQueue(queue));
       const { found, looked } = await collect(channel, queue, selection, held);
@@ -99,8 +99,8 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
       const removed = act === undefined ? 0 : copies.length;
       return { held, looked, acted: found.length, letters: found.map(({ letter }) => letter), removed };
     }, WAIT_MS);
-    await returned(queue, walked.held - removed);
-    return walked;
+    await returned(queue, handled.held - removed);
+    return handled;
   };
 
   /** Letters that were only looked at go back a moment after the channel closed. The next look must find them. */
@@ -113,7 +113,7 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
     }
   };
 
-  const counts = ({ held, looked, acted }: Walked): Walked => ({ held, looked, acted });
+  const counts = ({ held, looked, acted }: Handled): Handled => ({ held, looked, acted });
 
   return {
     /** Looks at letters, oldest first. @throws unavailable */
@@ -126,7 +126,7 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
      * bytes stay the same. Of several copies one is published.
      * @throws unavailable: then all are still here, and some may be in their queue as well, which does no harm
      */
-    redrive: async (queue: string, selection: Selection): Promise<Walked> =>
+    redrive: async (queue: string, selection: Selection): Promise<Handled> =>
       counts(
         await walk(queue, selection, (found) =>
           publisher.publish(
@@ -146,7 +146,7 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
       queue: string,
       selection: Selection,
       before: (letters: DeadLetter[]) => Promise<void> = async () => undefined,
-    ): Promise<Walked> =>
+    ): Promise<Handled> =>
       counts(await walk(queue, selection, (found) => before(found.map(({ letter }) => letter)))),
   };
 };

@@ -6,7 +6,7 @@
  * the last command id that was given, in microseconds `lost` the epoch whose opening found that Redis had
  * lost something; windows and names of before are void `behind` the clock after that opening: MySQL may have
  * newer versions of what commands up to it wrote `verifying` the same epoch, while counters are still being
- * compared with MySQL `walked` how far that comparison has got (JSON) `attempt` names the recovery under way;
+ * compared with MySQL `progress` the progress of that comparison (JSON) `attempt` names the recovery under way;
  * `attempt-at` is its last sign of life, in microseconds `wants:<server>` a connection to a server without a
  * run id, which found the gate closed
  */
@@ -35,8 +35,8 @@ end
  * Raises a counter to a stored number, so that a number of another program or of a redriven command is never
  * given twice.
  */
-export const followLua = /* lua */ `
-local function follow(counter, number, dirty, member)
+export const raiseLua = /* lua */ `
+local function raise(counter, number, dirty, member)
   if tonumber(redis.call('GET', counter) or '-1') >= tonumber(number) then return end
   redis.call('SET', counter, number)
   if dirty then redis.call('ZADD', dirty, text(nowMicros()), member) end

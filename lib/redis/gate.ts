@@ -8,7 +8,7 @@ import { defineScript, expecting, runScript } from './script.ts';
 /** A counter: of an application's chats, or of a chat's messages. */
 export type CounterOf = { token: string; chatNumber?: number | undefined };
 /** The progress of the verification of all counters: the last row's id of each table. */
-export type Walked = { reservations: number; applications: number; chats: number };
+export type VerificationProgress = { reservations: number; applications: number; chats: number };
 
 /** The shortest interval between two requests for a recovery. */
 const ASKED_MS = 1_000;
@@ -17,12 +17,12 @@ const readStatus = defineScript(
   { keys: ['state'], args: ['server'] },
   /* lua */ `
 ${gateLua}
-local epoch, lost, verifying, walked = unpack(
-  redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'walked'))
+local epoch, lost, verifying, progress = unpack(
+  redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'progress'))
 if not epoch then closed(state, server) end
-return { epoch or '', lost or '', verifying or '', walked or '' }
+return { epoch or '', lost or '', verifying or '', progress or '' }
 `,
-  expecting<[epoch: string, lost: string, verifying: string, walked: string]>,
+  expecting<[epoch: string, lost: string, verifying: string, progress: string]>,
 );
 
 /**
@@ -59,23 +59,23 @@ if not epoch or verifying ~= lost then return closed(state, server) end
 );
 
 /** Saves the progress of the verification. Without a place it is complete, and all counters are trusted. */
-const noteWalked = defineScript(
-  { keys: ['state', 'verified'], args: ['server', 'lost', 'walked'] },
+const saveProgress = defineScript(
+  { keys: ['state', 'verified'], args: ['server', 'lost', 'progress'] },
   /* lua */ `
 local epoch, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'verifying'))
 if not epoch or verifying ~= lost then return 'closed' end
-if walked ~= '' then
-  redis.call('HSET', state, 'walked', walked)
+if progress ~= '' then
+  redis.call('HSET', state, 'progress', progress)
 else
-  redis.call('HDEL', state, 'walked', 'verifying')
+  redis.call('HDEL', state, 'progress', 'verifying')
   redis.call('UNLINK', verified)
 end
-return 'noted'
+return 'saved'
 `,
-  expecting<'noted' | 'closed'>,
+  expecting<'saved' | 'closed'>,
 );
 
-const NOWHERE: Walked = { reservations: 0, applications: 0, chats: 0 };
+const NOWHERE: VerificationProgress = { reservations: 0, applications: 0, chats: 0 };
 
 /** Reads and opens the gate, without which no number is given. */
 export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
@@ -93,9 +93,9 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
     /** `verifying`: the epoch for which counters are being verified, and the progress. */
     status: async (): Promise<{
       isOpen: boolean;
-      verifying: { lost: string; walked: Walked } | undefined;
+      verifying: { lost: string; progress: VerificationProgress } | undefined;
     }> => {
-      const [epoch, , verifying, walked] = await guarded(client, (connection) =>
+      const [epoch, , verifying, progress] = await guarded(client, (connection) =>
         runScript(connection, readStatus, { state, server: connection.server }),
       );
       return {
@@ -103,7 +103,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
         verifying:
           verifying === ''
             ? undefined
-            : { lost: verifying, walked: walked === '' ? NOWHERE : JSON.parse(walked) },
+            : { lost: verifying, progress: progress === '' ? NOWHERE : JSON.parse(progress) },
       };
     },
 
@@ -184,17 +184,17 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       return answers[0] === 'closed' ? undefined : answers.filter((answer) => answer === 'raised').length;
     },
 
-    /** @param walked undefined when all counters are verified. @returns false if the epoch has changed */
-    noteWalked: async (walked: Walked | undefined, lost: string): Promise<boolean> =>
+    /** @param progress undefined when all counters are verified. @returns false if the epoch has changed */
+    saveProgress: async (progress: VerificationProgress | undefined, lost: string): Promise<boolean> =>
       (await guarded(client, (connection) =>
-        runScript(connection, noteWalked, {
+        runScript(connection, saveProgress, {
           state,
           verified,
           server: connection.server,
           lost,
-          walked: walked === undefined ? '' : JSON.stringify(walked),
+          progress: progress === undefined ? '' : JSON.stringify(progress),
         }),
-      )) === 'noted',
+      )) === 'saved',
   };
 };
 

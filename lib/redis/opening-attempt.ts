@@ -68,7 +68,7 @@ if redis.call('HGET', state, 'attempt') ~= attempt then return 'superseded' end
 local isBehind = tonumber(redis.call('HGET', state, 'clock') or '0') < tonumber(witness)
 if isBehind then
   redis.call('HSET', state, 'clock', witness, 'behind', witness, 'lost', epoch, 'verifying', epoch)
-  redis.call('HDEL', state, 'walked')
+  redis.call('HDEL', state, 'progress')
   redis.call('DEL', verified)
 end
 for _, field in ipairs(redis.call('HKEYS', state)) do

@@ -26,11 +26,14 @@ end
 `;
 
 /**
- * Reads a page of a chat, as far as Redis has it. Arguments: the cursor's createdAt in ms and padded number
- * ('' '' for the newest page), the number of messages to skip, and the page size. Returns missing the chat
- * does not exist window the whole page: message, its edit or '', … known / unknown (whether the counter can
- * be trusted), messages on the way, [number, id of its newest pending edit, …] or false when there are too
- * many, '1' when the chat has no window deep the page lies below more pending messages than it may take
+ * Reads a page of a chat, as far as Redis has it. `score` and `mark` are the cursor's createdAt in ms and its
+ * padded number, both empty for the newest page. Returns one of:
+ *
+ * - missing: the chat does not exist
+ * - window: the whole page, as message, its edit or '', …
+ * - authoritative or unverified (whether the counter can be trusted): pending messages; [number, id of its newest
+ *   pending edit, …] or false if there are too many; '1' if the chat has no window
+ * - deep: more messages are pending above the page than one read may skip
  */
 export const readPage = defineScript(
   {
@@ -53,10 +56,10 @@ ${windowLua}
 ${pendingLua}
 local count = tonumber(limit)
 local epoch, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying'))
-local isKnown = epoch and isVerified(verifying, verified, chat)
+local isAuthoritative = epoch and isVerified(verifying, verified, chat)
 local total = redis.call('GET', counter)
-if isKnown and not total then return { 'missing' } end
-if isKnown and total == '0' then return { 'window', {} } end
+if isAuthoritative and not total then return { 'missing' } end
+if isAuthoritative and total == '0' then return { 'window', {} } end
 
 -- Members of a sorted set below the cursor, newest first.
 local function below(key, wanted)
@@ -96,18 +99,18 @@ repeat
   pending, gone = pendingMessages(pendingOrder, pendingIds, creates, members)
 until gone == 0
 local edits = redis.call('HLEN', pendingEdits) <= ${MAX_PENDING} and redis.call('HGETALL', pendingEdits)
-return { isKnown and 'known' or 'unknown', pending, edits, epoch and not floor and '1' or '' }
+return { isAuthoritative and 'authoritative' or 'unverified', pending, edits, epoch and not floor and '1' or '' }
 `,
   expecting<
     | ['missing' | 'deep']
     | ['window', string[]]
-    | ['known' | 'unknown', pending: string[], edits: string[] | null, cold: '1' | '']
+    | ['authoritative' | 'unverified', pending: string[], edits: string[] | null, cold: '1' | '']
   >,
 );
 
 /**
- * Reads one message, as far as Redis has it. Returns missing · known / unknown, message or '', edit or ''.
- * 'unknown': MySQL may have a newer version, or a message that Redis lacks.
+ * Reads one message, as far as Redis has it. Returns missing, or authoritative or unverified with the message
+ * or '' and its edit or ''. Unverified: MySQL may have a newer version, or a message that Redis lacks.
  */
 export const readMessage = defineScript(
   {
@@ -119,9 +122,9 @@ ${gateLua}
 ${windowLua}
 local epoch, lost, verifying, behind = unpack(
   redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'behind'))
-local isKnown = epoch and isVerified(verifying, verified, chat)
+local isAuthoritative = epoch and isVerified(verifying, verified, chat)
 local message, edit
-if isKnown then
+if isAuthoritative then
   local total = redis.call('GET', counter)
   if not total or tonumber(number) > tonumber(total) then return { 'missing' } end
 end
@@ -132,13 +135,13 @@ if not message then
   local id = redis.call('HGET', pendingIds, number)
   message = id and fromOutbox(creates, id)
   -- After a rollback, Redis may show messages as pending that MySQL has stored and edited since.
-  if message and behind and tonumber(id) <= tonumber(behind) then isKnown = false end
+  if message and behind and tonumber(id) <= tonumber(behind) then isAuthoritative = false end
 end
 if not edit then
   local id = redis.call('HGET', pendingEdits, number)
   edit = id and fromOutbox(updates, id)
 end
-return { isKnown and 'known' or 'unknown', message or '', edit or '' }
+return { isAuthoritative and 'authoritative' or 'unverified', message or '', edit or '' }
 `,
-  expecting<['missing'] | ['known' | 'unknown', message: string, edit: string]>,
+  expecting<['missing'] | ['authoritative' | 'unverified', message: string, edit: string]>,
 );

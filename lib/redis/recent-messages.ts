@@ -62,7 +62,8 @@ export type PageQuery = { before?: Position | undefined; skip: number; count: nu
 /**
  * The result of reading a page from Redis. 'whole': the complete page. 'part': the pending messages, to merge
  * with MySQL's page. `edits` maps a message's number to the version of its newest pending edit; it is
- * undefined if there are too many, and `pendingEdits` then reads some. `cold`: a window should be built.
+ * undefined if there are too many, and `pendingEdits` then reads some. `isAuthoritative`: the chat's counter can be
+ * trusted. `cold`: a window should be built.
  * 'deep': more messages are pending above the page than one read may skip; use a cursor.
  */
 export type RecentPage =
@@ -71,7 +72,7 @@ export type RecentPage =
       kind: 'part';
       messages: Message[];
       edits: Map<number, number> | undefined;
-      known: boolean;
+      isAuthoritative: boolean;
       cold: boolean;
     }
   | { kind: 'deep' };
@@ -133,7 +134,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
             kind: 'part',
             messages: pending.map(toMessage),
             edits: flatEdits === null ? undefined : versionsOf(flatEdits),
-            known: state === 'known',
+            isAuthoritative: state === 'authoritative',
             cold: cold === '1',
           };
         }
@@ -164,13 +165,13 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     },
 
     /**
-     * `known` is false if MySQL may have a newer version, or a message that Redis lacks. @throws not-found if
+     * `isAuthoritative` is false if MySQL may have a newer version, or a message that Redis lacks. @throws not-found if
      * the counters are trusted and the number was not given yet
      */
     message: async (
       chat: Chat,
       messageNumber: number,
-    ): Promise<{ known: boolean; message: Message | undefined; edit: Edit | undefined }> => {
+    ): Promise<{ isAuthoritative: boolean; message: Message | undefined; edit: Edit | undefined }> => {
       const values = { ...chatKeys(chat), number: messageNumber };
       const answer = await guarded(client, (connection) =>
         runScript(connection, readMessage, { ...values, server: connection.server }),
@@ -178,7 +179,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
       if (answer[0] === 'missing') throw notFound('message');
       const [kind, message, edit] = answer;
       return {
-        known: kind === 'known',
+        isAuthoritative: kind === 'authoritative',
         message: message ? toMessage(message) : undefined,
         edit: edit ? toEdit(edit) : undefined,
       };

@@ -10,9 +10,10 @@ import { createCursors } from '#lib/chat/cursors.ts';
 import { createIndexing } from '#lib/chat/indexing.ts';
 import { createReconcile } from '#lib/chat/reconcile.ts';
 import { createFirstGate, createRecovery } from '#lib/chat/recovery.ts';
+import { createRecoveryRequest } from '#lib/chat/recovery-request.ts';
 import { createReindex } from '#lib/chat/reindex.ts';
 import { createRelay } from '#lib/chat/relay.ts';
-import { createRecoveryBell, createSubmit } from '#lib/chat/submit.ts';
+import { createSubmit } from '#lib/chat/submit.ts';
 import { createSystemStatus } from '#lib/chat/system-status.ts';
 import { commands, queueNames } from '#lib/contracts/commands.ts';
 import { unavailable } from '#lib/domain/errors.ts';
@@ -32,7 +33,7 @@ import { openBroker } from '#lib/rabbitmq/connection.ts';
 import { createDeadLetters } from '#lib/rabbitmq/dead-letters.ts';
 import { createPublisher } from '#lib/rabbitmq/publisher.ts';
 import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
-import { createAcceptor } from '#lib/redis/acceptor.ts';
+import { createAccept } from '#lib/redis/accept.ts';
 import { createRedisClient } from '#lib/redis/client.ts';
 import { createCounters } from '#lib/redis/counters.ts';
 import { createDirectory } from '#lib/redis/directory.ts';
@@ -58,8 +59,8 @@ import { logClientError } from './logger.ts';
  */
 let timeouts = { redisMs: 2_000, mysqlMs: 4_000, brokerMs: 2_000 };
 
-/** For functions without a waiting client: allows longer calls. Call it before any service is created. */
-export const bePatient = () => {
+/** For functions without a waiting client. Call it before any service is created. */
+export const allowLongCalls = () => {
   timeouts = { redisMs: 10_000, mysqlMs: 30_000, brokerMs: 15_000 };
 };
 
@@ -156,7 +157,7 @@ export const rateLimits = /* @__PURE__ */ lazy(() =>
 export const migrations = /* @__PURE__ */ lazy(() => createMigrations(database()));
 export const users = /* @__PURE__ */ lazy(() => createUsers(database()));
 
-const acceptor = /* @__PURE__ */ lazy(() => createAcceptor({ client: redisClient(), keys: keys() }));
+const accept = /* @__PURE__ */ lazy(() => createAccept({ client: redisClient(), keys: keys() }));
 export const counters = /* @__PURE__ */ lazy(() => createCounters({ client: redisClient(), keys: keys() }));
 export const gate = /* @__PURE__ */ lazy(() => createGate({ client: redisClient(), keys: keys() }));
 const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));
@@ -210,17 +211,16 @@ export const conversation = /* @__PURE__ */ lazy(() =>
 export const cursors = /* @__PURE__ */ lazy(() => createCursors(keysOf('cursor')));
 
 export const submit = /* @__PURE__ */ lazy(() => {
-  const [taking, ask] = [gate(), publisher()];
   const onUnpublished = (queue: string, error: unknown) =>
     noteClientError('RabbitMQ publish')(
       error instanceof Error ? error : new Error(`${queue}: ${String(error)}`),
     );
   return createSubmit({
-    acceptor: acceptor(),
-    publisher: ask,
-    gate: taking,
+    accept: accept(),
+    publisher: publisher(),
+    gate: gate(),
     numbers: recoveryState(),
-    askForRecovery: createRecoveryBell({ gate: taking, publisher: ask, onUnpublished }),
+    askForRecovery: createRecoveryRequest({ gate: gate(), publisher: publisher(), onUnpublished }),
     onUnpublished,
     now: now(),
   });

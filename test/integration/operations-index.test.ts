@@ -187,7 +187,7 @@ describe('reindex', { timeout: 90_000 }, () => {
 });
 
 describe('reconcile', { timeout: 60_000 }, () => {
-  test('finds nothing to mend where there is nothing', async () => {
+  test('finds nothing to repair in an empty database and index', async () => {
     expect(await reconcile({ sample: 'whole' })).toEqual({
       state: 'done',
       rows: (await rows()).size,
@@ -200,7 +200,7 @@ describe('reconcile', { timeout: 60_000 }, () => {
     expect(await index()).toBe(0);
   });
 
-  test('mends what is missing, older, newer and too much; counts alone when asked to', async () => {
+  test('repairs missing, older, newer and surplus documents; only counts them without repair', async () => {
     // Else a removed version is remembered for a minute.
     await client.indices.putSettings({ index: `${prefix}messages`, body: { 'index.gc_deletes': '0s' } });
     await services.messageIndex().remove([{ token: 'appone', chatNumber: 2, messageNumber: 7 }]);
@@ -219,7 +219,7 @@ describe('reconcile', { timeout: 60_000 }, () => {
       .write([message, { ...message, chatNumber: 99 }, { ...message, token: 'noapp', messageNumber: 1 }]);
     await services.messageIndex().refresh();
     const found = { missing: 1, older: 1, newer: 1, surplus: 2 };
-    expect(await reconcile({ sample: 'whole', mend: false })).toMatchObject(found);
+    expect(await reconcile({ sample: 'whole', repair: false })).toMatchObject(found);
     expect(await index()).toBe(0);
     await expect(reconcile({ sample: 'whole', removeAtMost: 1 })).rejects.toThrow(/higher removeAtMost/);
     await index();
@@ -230,7 +230,7 @@ describe('reconcile', { timeout: 60_000 }, () => {
     await expectEqual();
   });
 
-  test('mends what a sample meets, and no more', async () => {
+  test('repairs only the differences in the sample', async () => {
     // The index is behind in every message.
     await services.database().write('UPDATE messages SET version = version + 1', []);
     const upToDate = async (): Promise<string[]> => {
@@ -242,12 +242,12 @@ describe('reconcile', { timeout: 60_000 }, () => {
     expect(sampled).toMatchObject({ state: 'done', older: sampled.rows, missing: 0, surplus: 0 });
     expect(sampled.older).toBeGreaterThan(0);
     expect(await index()).toBe(sampled.older);
-    const mended = await upToDate();
-    expect(mended).toHaveLength(sampled.older);
+    const repaired = await upToDate();
+    expect(repaired).toHaveLength(sampled.older);
     await services.database().write(
       `UPDATE messages SET version = version - 1
-         WHERE CONCAT_WS(':', token, chat_number, number) NOT IN (${mended.map(() => '?').join(', ')})`,
-      mended,
+         WHERE CONCAT_WS(':', token, chat_number, number) NOT IN (${repaired.map(() => '?').join(', ')})`,
+      repaired,
     );
     await expectEqual();
   });

@@ -57,7 +57,7 @@ const persist = async (accepted: (string | undefined)[]) => {
 const send = async (chatNumber: number, count: number) => {
   for (let i = 0; i < count; i += 1) {
     const body = `m${i + 1}`;
-    const { command } = await stores.acceptor.message({
+    const { command } = await stores.accept.message({
       token,
       chatNumber,
       senderId: ana,
@@ -69,7 +69,7 @@ const send = async (chatNumber: number, count: number) => {
   }
 };
 const newChat = async () => {
-  const { result, command } = await stores.acceptor.chat({ token, creatorId: ana, title: 'title', date });
+  const { result, command } = await stores.accept.chat({ token, creatorId: ana, title: 'title', date });
   const chat = createChatCommand.schema.parse(JSON.parse(command ?? ''));
   await stores.chats.insert([chat]);
   await stores.outbox.settleChats([chat], []);
@@ -118,7 +118,7 @@ beforeAll(async () => {
     }),
   });
   [ana = 0] = await stores.addUsers('ana');
-  const { command } = await stores.acceptor.application({ token, name: 'name', creatorId: ana, date });
+  const { command } = await stores.accept.application({ token, name: 'name', creatorId: ana, date });
   await stores.applications.insert([createApplicationCommand.schema.parse(JSON.parse(command ?? ''))]);
 }, 120_000);
 afterAll(async () => {
@@ -176,7 +176,7 @@ describe('a window', () => {
     const count = 700;
     const accepted = await Promise.all(
       from(count, count).map(() =>
-        stores.acceptor.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
+        stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
       ),
     );
     const { conversation } = readers();
@@ -213,7 +213,7 @@ describe('a window', () => {
     const count = 1_200;
     await Promise.all(
       from(count, count).map(() =>
-        stores.acceptor.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
+        stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
       ),
     );
     const { conversation } = readers();
@@ -245,7 +245,7 @@ describe('with MySQL killed', () => {
       ).rejects.toMatchObject(notFound);
       await expect(chatDirectory.get(token, warm.chatNumber)).rejects.toMatchObject(unavailable);
       expect(await applicationDirectory.get(token)).toMatchObject({ token, name: 'name' });
-      const { result } = await stores.acceptor.message({
+      const { result } = await stores.accept.message({
         ...warm,
         senderId: ana,
         senderName: 'ana',
@@ -274,7 +274,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
     const impatient = createRedisClient(stack.urls.REDIS_URL, { timeoutMs: 400, onError: () => undefined });
     onTestFinished(() => impatient.close());
     const { conversation, chatDirectory, applicationDirectory } = readers(impatient);
-    const acceptor = acceptingOn({ client: impatient, keys: stores.keys });
+    const accept = acceptingOn({ client: impatient, keys: stores.keys });
     const pages = async () => {
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 11 }))).toEqual(from(size, 11));
       expect(await numbersOf(conversation.page(chat, { skip: 35, count: 11 }))).toEqual(from(5, 5));
@@ -293,7 +293,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
       ).rejects.toMatchObject(unavailable);
       // A frozen server may take it later: an answer that never came promises nothing.
       await expect(
-        acceptor.message({ ...other, senderId: ana, senderName: 'ana', body: 'b', date }),
+        accept.message({ ...other, senderId: ana, senderName: 'ana', body: 'b', date }),
       ).rejects.toMatchObject(unavailable);
     } finally {
       await bringBack();
@@ -313,7 +313,7 @@ describe('with Redis at its maxmemory', () => {
   test('no write is taken, nor half of one; reads go on, and what is stored leaves', async () => {
     const chat = await newChat();
     const accept = () =>
-      stores.acceptor.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date });
+      stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date });
     const { command } = await accept();
     const { keys } = stores;
     const everything = async () => {
@@ -326,7 +326,7 @@ describe('with Redis at its maxmemory', () => {
     try {
       const update = { ...chat, messageNumber: 1, body: 'e', date };
       await expect(accept()).rejects.toMatchObject(unavailable);
-      await expect(stores.acceptor.messageUpdate(update, ana)).rejects.toMatchObject(unavailable);
+      await expect(stores.accept.messageUpdate(update, ana)).rejects.toMatchObject(unavailable);
       await expect(newChat()).rejects.toMatchObject(unavailable);
       const email = parseEmailAddress('ana@example.org') ?? expect.unreachable();
       const attempt = { email, source: '192.0.2.1' };

@@ -13,7 +13,7 @@ import {
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
-import { createAcceptor } from '#lib/redis/acceptor.ts';
+import { createAccept } from '#lib/redis/accept.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { persistMessageUpdate } from '../../functions/consumers/persist-message-update.ts';
 import { updateMessage } from '../../functions/http/messages/update-message.ts';
@@ -158,7 +158,7 @@ beforeAll(async () => {
   users = await stores.addUsers(...NAMES);
   const creatorId = users[0] ?? 0;
   const date = new Date(BASE_MS).toISOString();
-  await stores.acceptor.application({ token, name: token, creatorId, date });
+  await stores.accept.application({ token, name: token, creatorId, date });
   await stores.applications.insert([{ token, name: token, creatorId, dateMs: BASE_MS, commandId: 1 }]);
 });
 afterAll(() => stores?.close());
@@ -166,7 +166,7 @@ afterAll(() => stores?.close());
 const newChat = async (): Promise<number> => {
   const creatorId = users[0] ?? 0;
   const date = new Date(BASE_MS).toISOString();
-  const { result, command } = await stores.acceptor.chat({ token, creatorId, date });
+  const { result, command } = await stores.accept.chat({ token, creatorId, date });
   await stores.chats.insert([createChatCommand.schema.parse(JSON.parse(command ?? ''))]);
   return result;
 };
@@ -193,7 +193,7 @@ const createRun = async () => {
     return `${words}:`.padEnd(big ? BIG : 5, '界');
   };
   const submit = createSubmit({
-    acceptor: createAcceptor({ client, keys }),
+    accept: createAccept({ client, keys }),
     publisher: {
       publishCommand: async (queue, { content }) => {
         if (queue === 'create-message') creates.push(createMessageCommand.schema.parse(JSON.parse(content)));
@@ -423,13 +423,13 @@ const createRun = async () => {
   const tidy = async () => {
     await reopen();
     const { verifying } = await gate.status();
-    if (verifying !== undefined) await gate.noteWalked(undefined, verifying.lost);
+    if (verifying !== undefined) await gate.saveProgress(undefined, verifying.lost);
   };
 
   return { act, check, tidy };
 };
 
-const follow = async (steps: Step[], salt: number) => {
+const runSteps = async (steps: Step[], salt: number) => {
   const { act, check, tidy } = await createRun();
   try {
     for (const [i, step] of steps.entries()) {
@@ -446,7 +446,7 @@ const runs = Number(process.env.PROPERTY_RUNS ?? 20);
 
 describe('every page of a chat is the truth', () => {
   test.each(Object.entries(scenarios))('when %s', async (_name, steps) => {
-    for (let salt = 0; salt < 4; salt += 1) await follow(steps, salt);
+    for (let salt = 0; salt < 4; salt += 1) await runSteps(steps, salt);
   });
 
   test('whatever happens to its window, and in whatever order it is stored', async () => {

@@ -31,7 +31,7 @@ const newCell = async ({ open = true } = {}) => {
     keys,
     counters,
     gate,
-    acceptor: acceptingOn({ client, keys }),
+    accept: acceptingOn({ client, keys }),
     outbox: createOutbox({ client, keys }),
   };
 };
@@ -41,21 +41,17 @@ const ana = 7;
 const token = 'app';
 const by = (key: string | undefined, fingerprint: string) =>
   key === undefined ? undefined : { key, fingerprint };
-const application = ({ acceptor }: Pick<Cell, 'acceptor'>, of = token, key?: string) =>
-  acceptor.application({ token: of, name: of, creatorId: ana, date }, by(key, 'an application'));
-const chat = ({ acceptor }: Pick<Cell, 'acceptor'>, of = token, key?: string) =>
-  acceptor.chat({ token: of, creatorId: ana, date }, by(key, `a chat of ${of}`));
-const message = ({ acceptor }: Pick<Cell, 'acceptor'>, chatNumber = 1, key?: string, body = 'b') =>
-  acceptor.message(
+const application = ({ accept }: Pick<Cell, 'accept'>, of = token, key?: string) =>
+  accept.application({ token: of, name: of, creatorId: ana, date }, by(key, 'an application'));
+const chat = ({ accept }: Pick<Cell, 'accept'>, of = token, key?: string) =>
+  accept.chat({ token: of, creatorId: ana, date }, by(key, `a chat of ${of}`));
+const message = ({ accept }: Pick<Cell, 'accept'>, chatNumber = 1, key?: string, body = 'b') =>
+  accept.message(
     { token, chatNumber, senderId: ana, senderName: 'ana', body, date },
     by(key, `${body} in ${chatNumber}`),
   );
-const edit = (
-  { acceptor }: Pick<Cell, 'acceptor'>,
-  messageNumber: number,
-  callerId = ana,
-  senderId?: number,
-) => acceptor.messageUpdate({ token, chatNumber: 1, messageNumber, body: 'e', date }, callerId, senderId);
+const edit = ({ accept }: Pick<Cell, 'accept'>, messageNumber: number, callerId = ana, senderId?: number) =>
+  accept.messageUpdate({ token, chatNumber: 1, messageNumber, body: 'e', date }, callerId, senderId);
 const oneToN = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
 const inOrder = (numbers: number[]) => numbers.sort((a, b) => a - b);
 const everything = async (keys: Cell['keys']) => {
@@ -82,10 +78,10 @@ describe('accepting', () => {
     onTestFinished(() => {
       for (const other of others) other.close();
     });
-    const acceptors = others.map((other) => ({
-      acceptor: acceptingOn({ client: other, keys: cell.keys }),
+    const cells = others.map((other) => ({
+      accept: acceptingOn({ client: other, keys: cell.keys }),
     }));
-    const messages = await Promise.all(acceptors.flatMap((each) => oneToN(100).map(() => message(each))));
+    const messages = await Promise.all(cells.flatMap((each) => oneToN(100).map(() => message(each))));
     expect(inOrder(messages.map(({ result }) => result))).toEqual(oneToN(300));
     const ids = messages.map(({ command }) => JSON.parse(command ?? '').commandId);
     expect(new Set(ids).size).toBe(300);
@@ -123,7 +119,7 @@ describe('accepting', () => {
       { token, chatNumber: 1, messageNumber: 1, commandId, createdAtMs: 0, version: commandId },
     ]);
     expect(await message(cell, 1, 'of a message')).toMatchObject({ result: 1, command: undefined });
-    const other = await cell.acceptor.message(
+    const other = await cell.accept.message(
       { token, chatNumber: 1, senderId: 8, senderName: 'bo', body: 'b', date },
       by('of a message', 'b in 1'),
     );
@@ -154,9 +150,9 @@ describe('accepting', () => {
     await expect(edit(cell, 2)).rejects.toMatchObject({ code: 'not-found' });
     await expect(edit(cell, 1, 8)).rejects.toMatchObject({ code: 'forbidden' });
     await expect(
-      cell.acceptor.applicationUpdate({ token: 'unknown', name: 'n', date }, ana),
+      cell.accept.applicationUpdate({ token: 'unknown', name: 'n', date }, ana),
     ).rejects.toMatchObject({ code: 'not-found' });
-    await expect(cell.acceptor.applicationUpdate({ token, name: 'n', date }, 8)).rejects.toMatchObject({
+    await expect(cell.accept.applicationUpdate({ token, name: 'n', date }, 8)).rejects.toMatchObject({
       code: 'forbidden',
     });
     expect(await everything(cell.keys)).toEqual(before);
@@ -185,8 +181,8 @@ describe('accepting', () => {
     expect(await edit(cell, 1, ana, ana)).toBeDefined();
     await redis.del(cell.keys.application(token));
     const rename = { token, name: 'n', date };
-    expect(await cell.acceptor.applicationUpdate(rename, ana)).toBeUndefined();
-    expect(await cell.acceptor.applicationUpdate(rename, ana, ana)).toBeDefined();
+    expect(await cell.accept.applicationUpdate(rename, ana)).toBeUndefined();
+    expect(await cell.accept.applicationUpdate(rename, ana, ana)).toBeDefined();
   });
 });
 
@@ -250,11 +246,11 @@ describe('a connection that dies before the answer, or leads to the wrong server
     await application(cell);
     await chat(cell);
     const { proxy, client: own } = await unreliable();
-    const acceptor = acceptingOn({ client: own, keys: cell.keys });
+    const accept = acceptingOn({ client: own, keys: cell.keys });
     for (const number of oneToN(5)) {
       await own.connection();
       proxy.cut = true;
-      expect((await message({ acceptor })).result).toBe(number);
+      expect((await message({ accept })).result).toBe(number);
     }
     expect(proxy.cuts).toBe(5);
     expect((await cell.counters.read([{ token, chatNumber: 1 }]))[0]).toBe(5);
@@ -266,11 +262,11 @@ describe('a connection that dies before the answer, or leads to the wrong server
     await application(cell);
     await chat(cell);
     const { proxy, sockets, client: own } = await unreliable();
-    const acceptor = acceptingOn({ client: own, keys: cell.keys });
-    expect((await message({ acceptor })).result).toBe(1);
+    const accept = acceptingOn({ client: own, keys: cell.keys });
+    expect((await message({ accept })).result).toBe(1);
     // The name leads to another server now; the old one lives on, and keeps its connections.
     for (const socket of sockets) proxy.demoted.add(socket);
-    expect((await message({ acceptor })).result).toBe(2);
+    expect((await message({ accept })).result).toBe(2);
   });
 });
 
@@ -283,7 +279,7 @@ describe('the gate', () => {
     await expect(chat(cell)).rejects.toMatchObject({ message: 'closed' });
     await expect(message(cell)).rejects.toMatchObject({ message: 'closed' });
     await expect(edit(cell, 1)).rejects.toMatchObject({ message: 'closed' });
-    await expect(cell.acceptor.applicationUpdate({ token, name: 'n', date }, ana)).rejects.toMatchObject({
+    await expect(cell.accept.applicationUpdate({ token, name: 'n', date }, ana)).rejects.toMatchObject({
       message: 'closed',
     });
     expect(await everything(cell.keys)).toEqual([]);
@@ -372,7 +368,7 @@ describe('after a loss', () => {
     await expect(message(cell)).rejects.toMatchObject(unverified);
     await expect(message(cell, 9)).rejects.toMatchObject(unverified);
     await expect(edit(cell, 1)).rejects.toMatchObject(unverified);
-    await expect(cell.acceptor.applicationUpdate({ token, name: 'n', date }, ana)).rejects.toMatchObject(
+    await expect(cell.accept.applicationUpdate({ token, name: 'n', date }, ana)).rejects.toMatchObject(
       unverified,
     );
     expect(await cell.counters.read([{ token }, { token, chatNumber: 9 }])).toEqual(['unknown', 'unknown']);
@@ -397,7 +393,7 @@ describe('after a loss', () => {
     const second = await lose(cell);
     expect(await cell.gate.verify({ token }, 4, first)).toBe('closed');
     expect(await cell.gate.raise([{ token, count: 4 }], first)).toBeUndefined();
-    expect(await cell.gate.noteWalked(undefined, first)).toBe(false);
+    expect(await cell.gate.saveProgress(undefined, first)).toBe(false);
     await expect(chat(cell)).rejects.toMatchObject({ message: 'unverified' });
     expect(await cell.gate.verify({ token }, 8, second)).toBe('verified');
     expect((await chat(cell)).result).toBe(9);
@@ -418,10 +414,10 @@ describe('after a loss', () => {
       );
     expect(await raise(5, 9)).toBe(2);
     expect(await raise(4, 10)).toBe(1);
-    const walked = { reservations: 1, applications: 2, chats: 3 };
-    expect(await cell.gate.noteWalked(walked, lost)).toBe(true);
-    expect(await cell.gate.status()).toEqual({ isOpen: true, verifying: { lost, walked } });
-    expect(await cell.gate.noteWalked(undefined, lost)).toBe(true);
+    const progress = { reservations: 1, applications: 2, chats: 3 };
+    expect(await cell.gate.saveProgress(progress, lost)).toBe(true);
+    expect(await cell.gate.status()).toEqual({ isOpen: true, verifying: { lost, progress } });
+    expect(await cell.gate.saveProgress(undefined, lost)).toBe(true);
     expect(await cell.gate.status()).toEqual({ isOpen: true, verifying: undefined });
     expect(await cell.counters.read([{ token }, chatOne, { token: 'none' }])).toEqual([5, 10, 'missing']);
     const dirty = await cell.counters.dirty('chats', { until: Date.now() + 1_000, skip: 0, count: 10 });

@@ -1,5 +1,5 @@
 import { unavailable } from '#lib/domain/errors.ts';
-import { createAcceptor } from '#lib/redis/acceptor.ts';
+import { createAccept } from '#lib/redis/accept.ts';
 import type { Cell, Idempotency, Outcome } from '#lib/redis/commands/accept.ts';
 import type { CreateApplication } from '#lib/redis/commands/create-application.ts';
 import type { CreateChat } from '#lib/redis/commands/create-chat.ts';
@@ -33,18 +33,18 @@ const numbered = (outcome: Outcome): Accepted<number> => {
 
 /** The accepting step alone, without a broker: 'unavailable' while the gate is closed. */
 export const acceptingOn = (cell: Cell) => {
-  const acceptor = createAcceptor(cell);
+  const accept = createAccept(cell);
   return {
     application: async (command: CreateApplication, idempotency?: Idempotency) =>
-      created(await acceptor.application(command, idempotency)),
+      created(await accept.application(command, idempotency)),
     chat: async (command: CreateChat, idempotency?: Idempotency) =>
-      numbered(await acceptor.chat(command, idempotency)),
+      numbered(await accept.chat(command, idempotency)),
     message: async (command: CreateMessage, idempotency?: Idempotency) =>
-      numbered(await acceptor.message(command, Date.parse(command.date), idempotency)),
+      numbered(await accept.message(command, Date.parse(command.date), idempotency)),
     applicationUpdate: async (command: UpdateApplication, callerId: number, creatorId?: number) =>
-      taken(await acceptor.applicationUpdate(command, callerId, creatorId)),
+      taken(await accept.applicationUpdate(command, callerId, creatorId)),
     messageUpdate: async (command: UpdateMessage, callerId: number, senderId?: number) =>
-      taken(await acceptor.messageUpdate(command, callerId, senderId)),
+      taken(await accept.messageUpdate(command, callerId, senderId)),
   };
 };
 

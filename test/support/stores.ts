@@ -93,7 +93,7 @@ export const openStores = async (
     keys,
     counters: createCounters({ client, keys }),
     gate,
-    acceptor: acceptingOn({ client, keys }),
+    accept: acceptingOn({ client, keys }),
     directory: createDirectory({ client, keys }),
     outbox: createOutbox({ client, keys }),
     recentMessages: createRecentMessages({ client, keys }),

@@ -40,7 +40,7 @@ const createWorld = ({ passedEpoch = 0, maxDeferrals = 3 } = {}) => {
       },
     }),
     letterNotes: () => ({
-      known: async (digests) => new Set(digests.filter((digest) => notes.has(digest))),
+      findNoted: async (digests) => new Set(digests.filter((digest) => notes.has(digest))),
       add: async (digests) => {
         for (const digest of digests) notes.add(digest);
       },

@@ -43,7 +43,7 @@ const givenRecovery = ({
       status: async () => ({ isOpen: false, verifying: undefined }),
       attempt: async () => attempt,
       raise: async () => 0,
-      noteWalked: async () => true,
+      saveProgress: async () => true,
     },
     recoveryState: {
       beginEpoch: async () => 7,

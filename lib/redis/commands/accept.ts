@@ -76,8 +76,8 @@ local function remember(idempotency, seconds, fingerprint, answer, id)
 end
 -- The first answer to the same request, with the command while it is pending.
 local function repeated(first, fingerprint, outbox, epoch)
-  local known, answer, id = string.match(first, '^(.-) (%S+) (%d+)$')
-  if known ~= fingerprint then return { 'reused' } end
+  local firstFingerprint, answer, id = string.match(first, '^(.-) (%S+) (%d+)$')
+  if firstFingerprint ~= fingerprint then return { 'reused' } end
   return { 'repeated', answer, id, epoch, fromOutbox(outbox, id) or '' }
 end
 `;

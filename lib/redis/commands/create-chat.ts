@@ -1,4 +1,4 @@
-import { followLua, gateLua } from '../gate.lua.ts';
+import { gateLua, raiseLua } from '../gate.lua.ts';
 import { guarded } from '../guard.ts';
 import { defineScript, expecting, runScript } from '../script.ts';
 import {
@@ -57,13 +57,13 @@ const settle = defineScript(
     each: { keys: ['pending', 'counter', 'messageCounter'], args: ['id', 'number', 'token', 'isStored'] },
   },
   {
-    before: gateLua + followLua,
+    before: gateLua + raiseLua,
     each: /* lua */ `
   redis.call('XDEL', outbox, id .. '-0')
   redis.call('HDEL', pending, number)
   if isStored == '1' then
-    follow(counter, number, dirty, token)
-    follow(messageCounter, '0')
+    raise(counter, number, dirty, token)
+    raise(messageCounter, '0')
   end
 `,
   },

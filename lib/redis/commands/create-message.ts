@@ -1,4 +1,4 @@
-import { followLua, gateLua } from '../gate.lua.ts';
+import { gateLua, raiseLua } from '../gate.lua.ts';
 import { guarded } from '../guard.ts';
 import { chatMember } from '../keys.ts';
 import { defineScript, expecting, runScript } from '../script.ts';
@@ -86,7 +86,7 @@ const settle = defineScript(
   {
     before: /* lua */ `
 ${gateLua}
-${followLua}
+${raiseLua}
 ${windowLua}
 local lost = redis.call('HGET', state, 'lost')
 local chats, ids, indexed = {}, {}, {}
@@ -112,9 +112,9 @@ local chats, ids, indexed = {}, {}, {}
 `,
     after: /* lua */ `
 local function forgetPending(of)
-  local known, numbers, members = redis.call('HMGET', of.pendingIds, unpack(of.numbers)), {}, {}
+  local pending, numbers, members = redis.call('HMGET', of.pendingIds, unpack(of.numbers)), {}, {}
   for i, id in ipairs(of.ids) do
-    if known[i] == id then
+    if pending[i] == id then
       numbers[#numbers + 1] = of.numbers[i]
       members[#members + 1] = member(of.numbers[i])
     end
@@ -139,7 +139,7 @@ end
 redis.call('XDEL', outbox, unpack(ids))
 if #indexed > 0 then redis.call('ZADD', indexOutbox, 'GT', unpack(indexed)) end
 for chat, of in pairs(chats) do
-  if of.highest >= 0 then follow(of.counter, text(of.highest), dirty, chat) end
+  if of.highest >= 0 then raise(of.counter, text(of.highest), dirty, chat) end
   forgetPending(of)
   if isWrong(of) then dropWindow(of.order, of.entries) end
 end

@@ -1,4 +1,4 @@
-import { followLua, gateLua } from '../gate.lua.ts';
+import { gateLua, raiseLua } from '../gate.lua.ts';
 import { guarded } from '../guard.ts';
 import { defineScript, runScript } from '../script.ts';
 import type { Cell } from './accept.ts';
@@ -16,10 +16,10 @@ const settle = defineScript(
     each: { keys: ['application', 'pending', 'counter'], args: ['id', 'token', 'isStored'] },
   },
   {
-    before: gateLua + followLua,
+    before: gateLua + raiseLua,
     each: /* lua */ `
   local wasOurs = redis.call('XDEL', outbox, id .. '-0') == 1
-  if isStored == '1' then follow(counter, '0') end
+  if isStored == '1' then raise(counter, '0') end
   local version = redis.call('HGET', application, 'version')
   if version and wasOurs then
     if redis.call('HINCRBY', application, 'pending', -1) <= 0 then redis.call('EXPIRE', application, 3600) end

@@ -5,13 +5,13 @@ import { type AcceptReply, acceptLua, type Cell, type Outcome, outcomeOf } from 
 const QUEUE = 'update-application';
 
 /**
- * Puts the command into the outbox, and shows the new name until MySQL has it. `known` is the creator from
+ * Puts the command into the outbox, and shows the new name until MySQL has it. `storedCreator` is the creator from
  * MySQL, or ''.
  */
 const accept = defineScript(
   {
     keys: ['state', 'verified', 'counter', 'outbox', 'application'],
-    args: ['server', 'command', 'token', 'name', 'caller', 'known'],
+    args: ['server', 'command', 'token', 'name', 'caller', 'storedCreator'],
   },
   /* lua */ `
 ${acceptLua}
@@ -19,7 +19,7 @@ local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .
 if not epoch then return closed(state, server) end
 if not isVerified(verifying, verified, token) then return { 'unverified', lost } end
 if redis.call('EXISTS', counter) == 0 then return { 'missing' } end
-local creator = redis.call('HGET', application, 'creator') or known
+local creator = redis.call('HGET', application, 'creator') or storedCreator
 if creator == '' then return { 'unknown' } end
 if creator ~= caller then return { 'forbidden' } end
 local id = nextId(clock)
@@ -55,7 +55,7 @@ export const acceptApplicationUpdate = (
     token,
     name,
     caller: callerId,
-    known: creatorId ?? '',
+    storedCreator: creatorId ?? '',
   };
   // May run twice: the second edit is the same.
   return guarded(client, async (connection) =>

@@ -10,7 +10,7 @@ const QUEUE = 'update-message';
 
 /**
  * Puts the command into the outbox, and makes the edit visible: as pending, and in the window if it has the
- * message. `known` is the sender from MySQL, or ''.
+ * message. `storedSender` is the sender from MySQL, or ''.
  */
 const accept = defineScript(
   {
@@ -25,7 +25,7 @@ const accept = defineScript(
       'pendingEdits',
       'creates',
     ],
-    args: ['server', 'command', 'chat', 'number', 'caller', 'known'],
+    args: ['server', 'command', 'chat', 'number', 'caller', 'storedSender'],
   },
   /* lua */ `
 ${acceptLua}
@@ -37,7 +37,7 @@ local count = redis.call('GET', counter)
 if not count or tonumber(number) > tonumber(count) then return { 'missing' } end
 local floor, bytes = windowOf(lost, entries)
 local entry = floor and redis.call('HGET', entries, number)
-local sender = known
+local sender = storedSender
 if sender == '' then
   local message = entry
   if not message then
@@ -131,7 +131,7 @@ export const acceptMessageUpdate = (
     chat: chatMember(token, chatNumber),
     number: messageNumber,
     caller: callerId,
-    known: senderId ?? '',
+    storedSender: senderId ?? '',
   };
   // May run twice: the second edit is the same.
   return guarded(client, async (connection) =>

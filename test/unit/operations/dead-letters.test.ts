@@ -14,15 +14,15 @@ const letter = (id: string, content: string | Buffer, reason = 'too long'): Dead
 const command = { token: 'app', chatNumber: 1, messageNumber: 2, body: 'secret' };
 
 const createUses = (letters: DeadLetter[] = []) => {
-  const walked = { held: letters.length, looked: letters.length, acted: letters.length };
+  const handled = { held: letters.length, looked: letters.length, acted: letters.length };
   return {
     deadLetters: {
       list: vi.fn(async () => ({ held: letters.length, letters })),
-      redrive: vi.fn(async (_queue: string) => walked),
+      redrive: vi.fn(async (_queue: string) => handled),
       discard: vi.fn(
         async (_queue: string, _selection: object, before?: (all: DeadLetter[]) => Promise<void>) => {
           await before?.(letters);
-          return walked;
+          return handled;
         },
       ),
     },

@@ -1,11 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isKnownError } from '#lib/domain/errors.ts';
-
-/** A job that is running: its time, and its log. */
-export type Running = {
-  remainingMs: () => number;
-  log: (message: string, facts: { code: string } & Record<string, unknown>) => void;
-};
+import type { Job } from '#lib/domain/job.ts';
 
 const PAUSE_MS = 2_000;
 
@@ -14,8 +9,8 @@ const PAUSE_MS = 2_000;
  * outages.
  * @throws the error of the work, once less than `reserveMs` remain
  */
-export const patiently =
-  ({ remainingMs }: Pick<Running, 'remainingMs'>, reserveMs: number) =>
+export const retryUnavailable =
+  ({ remainingMs }: Pick<Job, 'remainingMs'>, reserveMs: number) =>
   async <Result>(work: () => Promise<Result>): Promise<Result> => {
     for (;;) {
       try {

@@ -6,7 +6,7 @@ import { acceptApplicationUpdate, type UpdateApplication } from './commands/upda
 import { acceptMessageUpdate, type UpdateMessage } from './commands/update-message.ts';
 
 /** Accepts each write in one atomic script; see `commands/`. */
-export const createAcceptor = (cell: Cell) => ({
+export const createAccept = (cell: Cell) => ({
   application: (command: CreateApplication, idempotency?: Idempotency): Promise<Outcome> =>
     acceptApplication(cell, command, idempotency),
   applicationUpdate: (command: UpdateApplication, callerId: number, creatorId?: number): Promise<Outcome> =>
@@ -19,4 +19,4 @@ export const createAcceptor = (cell: Cell) => ({
     acceptMessageUpdate(cell, command, callerId, senderId),
 });
 
-export type Acceptor = ReturnType<typeof createAcceptor>;
+export type Accept = ReturnType<typeof createAccept>;

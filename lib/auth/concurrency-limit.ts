@@ -1,7 +1,7 @@
 import { unavailable } from '#lib/domain/errors.ts';
 
 /** Runs work when it is its turn. @throws unavailable when too much work waits already */
-export type Turns = <Result>(work: () => Promise<Result>) => Promise<Result>;
+export type ConcurrencyLimit = <Result>(work: () => Promise<Result>) => Promise<Result>;
 
 const RETRY_AFTER_SECONDS = 2;
 
@@ -10,7 +10,13 @@ const RETRY_AFTER_SECONDS = 2;
  * @param parallel how many run at once
  * @param maxWaiting how many more may wait for their turn, first come, first served
  */
-export const createTurns = ({ parallel, maxWaiting }: { parallel: number; maxWaiting: number }): Turns => {
+export const createConcurrencyLimit = ({
+  parallel,
+  maxWaiting,
+}: {
+  parallel: number;
+  maxWaiting: number;
+}): ConcurrencyLimit => {
   let running = 0;
   const waiting: (() => void)[] = [];
   const begin = (): Promise<void> | undefined => {

@@ -5,14 +5,14 @@ import type { Publication, Publisher } from '#lib/rabbitmq/publisher.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import type { Delivery } from './delivery.ts';
 
-export type SetAside = { delivery: Delivery; reason: string };
+export type Unstored = { delivery: Delivery; reason: string };
 
 /** Command ids in one log line. */
 const LOGGED_IDS = 20;
 
 const publicationOf = (
   queue: string,
-  { delivery: { content, messageId, redriven }, reason }: SetAside,
+  { delivery: { content, messageId, redriven }, reason }: Unstored,
   attempts: number,
 ): Publication => ({
   queue,
@@ -29,12 +29,12 @@ const digestOf = (queue: string, { content, messageId, redriven }: Delivery): st
     .digest('base64url');
 
 /** Publishes the commands of a queue that are not stored. Both functions return once the broker has confirmed. */
-export const createSetAside = (
+export const createUnstoredPublisher = (
   queue: string,
   { publisher, letterNotes }: { publisher: () => Pick<Publisher, 'publish'>; letterNotes: () => LetterNotes },
 ) => ({
   /** Publishes to `<queue>.retry`, which leads back to the queue. @throws unavailable */
-  defer: async (items: readonly SetAside[]): Promise<void> => {
+  defer: async (items: readonly Unstored[]): Promise<void> => {
     if (items.length === 0) return;
     await publisher().publish(
       items.map((item) => publicationOf(retryQueue(queue), item, item.delivery.attempts + 1)),
@@ -46,10 +46,10 @@ export const createSetAside = (
    * confirm and its note may leave a second copy.
    * @throws unavailable
    */
-  bury: async (items: readonly SetAside[]): Promise<void> => {
+  deadLetter: async (items: readonly Unstored[]): Promise<void> => {
     if (items.length === 0) return;
     const byDigest = new Map(items.map((item) => [digestOf(queue, item.delivery), item]));
-    const known = await letterNotes().known([...byDigest.keys()]);
+    const known = await letterNotes().findNoted([...byDigest.keys()]);
     const letters = [...byDigest].filter(([digest]) => !known.has(digest));
     if (letters.length === 0) return;
     await publisher().publish(

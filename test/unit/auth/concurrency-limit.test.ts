@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createTurns } from '#lib/auth/turns.ts';
+import { createConcurrencyLimit } from '#lib/auth/concurrency-limit.ts';
 
 /** Work that runs until it is told to end. */
 const createWork = () => {
@@ -21,8 +21,8 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 describe('turns', () => {
   it('run as many at once as they may, and the rest in the order of arrival', async () => {
     const { work, order, endNext } = createWork();
-    const inTurn = createTurns({ parallel: 2, maxWaiting: 3 });
-    const results = [1, 2, 3, 4, 5].map((id) => inTurn(work(id)));
+    const limited = createConcurrencyLimit({ parallel: 2, maxWaiting: 3 });
+    const results = [1, 2, 3, 4, 5].map((id) => limited(work(id)));
     await settled();
     expect(order).toEqual([1, 2]);
     for (const expected of [
@@ -41,12 +41,12 @@ describe('turns', () => {
 
   it('refuse more than may wait with 503 and a time to come again, and take work again later', async () => {
     const { work, endNext } = createWork();
-    const inTurn = createTurns({ parallel: 1, maxWaiting: 1 });
-    const taken = [inTurn(work(1)), inTurn(work(2))];
-    await expect(inTurn(work(3))).rejects.toMatchObject({ code: 'unavailable', retryAfterSeconds: 2 });
+    const limited = createConcurrencyLimit({ parallel: 1, maxWaiting: 1 });
+    const taken = [limited(work(1)), limited(work(2))];
+    await expect(limited(work(3))).rejects.toMatchObject({ code: 'unavailable', retryAfterSeconds: 2 });
     endNext();
     await settled();
-    const later = inTurn(work(4));
+    const later = limited(work(4));
     endNext();
     await settled();
     endNext();
@@ -54,9 +54,9 @@ describe('turns', () => {
   });
 
   it('go on after work that failed', async () => {
-    const inTurn = createTurns({ parallel: 1, maxWaiting: 1 });
-    const failing = inTurn(() => Promise.reject(new Error('failed')));
-    const next = inTurn(() => Promise.resolve('done'));
+    const limited = createConcurrencyLimit({ parallel: 1, maxWaiting: 1 });
+    const failing = limited(() => Promise.reject(new Error('failed')));
+    const next = limited(() => Promise.resolve('done'));
     await expect(failing).rejects.toThrow('failed');
     expect(await next).toBe('done');
   });
