@@ -450,7 +450,7 @@ describe('every page of a chat is the truth', () => {
   });
 
   test('whatever happens to its window, and in whatever order it is stored', async () => {
-    await fc.assert(fc.asyncProperty(steps, fc.nat(), follow), {
+    await fc.assert(fc.asyncProperty(steps, fc.nat(), runSteps), {
       numRuns: runs,
       interruptAfterTimeLimit: 300_000,
     });
