@@ -34,10 +34,10 @@ export type AcceptReply =
 
 const DAY_SECONDS = 24 * 60 * 60;
 /**
- * Expiry of generated keys. Without a key of the client, only a second try on another connection is a
- * repetition.
+ * Expiry of generated keys. Without a key of the client, only a second try of the same call, on another
+ * connection, is a repetition. A call lasts 10 s at most.
  */
-const RETRY_SECONDS = 60;
+const RETRY_SECONDS = 20;
 
 const digestOf = (parts: unknown[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
 
