@@ -4,14 +4,14 @@ import { createBoundedMap } from '#lib/domain/bounded-map.ts';
 import { unauthenticated } from '#lib/domain/errors.ts';
 import { deriveKey } from './keys.ts';
 
-/** Who calls. The id is for commands only and never leaves; the token that carries it is encrypted. */
+/** The signed-in user. Only commands contain the id; clients see it encrypted in the token. */
 export type Caller = { id: number; name: string };
 
 const LIFETIME_SECONDS = 60 * 60;
 const ISSUER = 'chat-functions';
 const AUDIENCE = 'chat-functions-api';
 const TYPE = 'at+jwt'; // RFC 9068
-/** As many digits as the greatest safe integer has: the length of a token says nothing about the id. */
+/** The digits of the greatest safe integer. All ids are padded to it, so the length of a token does not reveal the id. */
 const ID_DIGITS = 16;
 const CACHED_TOKENS = 10_000;
 const KEY_ID_BYTES = 6;
@@ -26,13 +26,13 @@ const toKey = (secret: string): Key => ({
 
 /**
  * Access tokens: JWTs encrypted with a shared key (JWE `dir`, A256GCM; RFC 7516).
- * @param secrets the first encrypts; the others, from before a rotation, still open tokens
+ * @param secrets the first one encrypts; older ones, from before a rotation, only decrypt
  */
 export const createAccessTokens = (secrets: readonly string[]) => {
   const keys = secrets.map(toKey);
   const [current] = keys;
   if (current === undefined) throw new Error('No secret to encrypt access tokens with');
-  /** Tokens that were opened before; each is used until it expires. */
+  /** Decrypted tokens, each kept until it expires. */
   const opened = createBoundedMap<string, Opened>(CACHED_TOKENS);
 
   const open = async (token: string): Promise<Opened> => {

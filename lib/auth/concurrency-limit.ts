@@ -6,9 +6,9 @@ export type ConcurrencyLimit = <Result>(work: () => Promise<Result>) => Promise<
 const RETRY_AFTER_SECONDS = 2;
 
 /**
- * Bounds what runs at the same time in this process.
- * @param parallel how many run at once
- * @param maxWaiting how many more may wait for their turn, first come, first served
+ * Limits the work that runs at the same time in this process.
+ * @param parallel the most pieces of work at once
+ * @param maxWaiting the most that wait for their turn, in the order of their arrival
  */
 export const createConcurrencyLimit = ({
   parallel,
@@ -30,7 +30,7 @@ export const createConcurrencyLimit = ({
     return new Promise((resolve) => waiting.push(resolve));
   };
   const end = () => {
-    // The next one takes over the place, so that nobody slips in between.
+    // The place passes directly to the next in line, so that a newcomer cannot take it.
     const next = waiting.shift();
     if (next === undefined) running -= 1;
     else next();

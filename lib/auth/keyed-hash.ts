@@ -1,8 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /**
- * HMAC-SHA-256 in base64url: 43 characters that nobody without the key can link to their text.
- * @param keys the first makes hashes; the others, from before a rotation, still match theirs
+ * HMAC-SHA-256 in base64url: 43 characters. Without the key nobody can link them to their text.
+ * @param keys the first one hashes; older ones, from before a rotation, still match their hashes
  */
 export const createKeyedHash = (keys: readonly [Buffer, ...Buffer[]]) => {
   const digest = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest();

@@ -6,7 +6,7 @@ export type KeyLabel = 'access-token' | 'access-token-id' | 'cursor' | 'sign-up-
 const KEY_BYTES = 32;
 
 /**
- * Derives a key of its own for each purpose (HKDF-SHA-256, RFC 5869), so that a key that leaks tells nothing of another.
+ * Derives a separate key for each purpose (HKDF-SHA-256, RFC 5869), so that a leaked key reveals nothing about the others.
  * @param secret one secret of `JWT_SECRET`
  */
 export const deriveKey = (secret: string, label: KeyLabel): Buffer =>

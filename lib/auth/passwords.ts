@@ -4,13 +4,13 @@ import { type ConcurrencyLimit, createConcurrencyLimit } from './concurrency-lim
 /** OWASP Password Storage Cheat Sheet, scrypt: N=2^17 (128 MiB), r=8, p=1. */
 const strength = { ln: 17, r: 8, p: 1 };
 const KEY_BYTES = 32;
-/** Of a process, for each hash that runs: its 128 MiB, and as much for everything else. */
+/** Process memory for each running hash: its 128 MiB, and as much again for everything else. */
 const BYTES_PER_HASH = 256 * 1024 * 1024;
 /** libuv has four threads. Hashes must not take the last one: opening an access token needs one, too. */
 const MAX_PARALLEL = 3;
 const MAX_WAITING = 10;
 
-/** How many hashes a process runs at once: two with 512 MB. More than it has processors would only wait for each other. */
+/** @returns how many hashes a process runs at once: two with 512 MB, and never more than it has processors */
 export const parallelHashes = ({ memoryBytes, processors }: { memoryBytes: number; processors: number }) =>
   Math.max(1, Math.min(Math.floor(memoryBytes / BYTES_PER_HASH), processors, MAX_PARALLEL));
 
@@ -39,8 +39,8 @@ const verifyPassword = async (password: string, hash: string | undefined): Promi
 };
 
 /**
- * Hashing of passwords, 128 MiB and about half a second of a processor each, bounded for the process.
- * Both throw unavailable (503, with the seconds to wait) when ten more wait already.
+ * Hashes passwords. One hash takes 128 MiB and about half a second of a processor, so the process limits how many run.
+ * Both functions throw unavailable (503, with the seconds to wait) when ten others already wait.
  */
 export const createPasswords = (machine: { memoryBytes: number; processors: number }) => {
   const limited: ConcurrencyLimit = createConcurrencyLimit({
@@ -50,7 +50,7 @@ export const createPasswords = (machine: { memoryBytes: number; processors: numb
   return {
     /** @returns the hash with its salt and strength, in PHC string format */
     hash: (password: string): Promise<string> => limited(() => hashPassword(password)),
-    /** @param hash undefined for an unknown user: the work is the same, the answer is no */
+    /** @param hash undefined for an unknown user: the work is the same, and the result is false */
     verify: (password: string, hash: string | undefined): Promise<boolean> =>
       limited(() => verifyPassword(password, hash)),
   };

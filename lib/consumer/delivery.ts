@@ -4,7 +4,7 @@ import type { RabbitMqMessage } from './rabbitmq-event.ts';
 export type Delivery = {
   /** The bytes that were published. A retry and a dead letter carry the same bytes. */
   content: Buffer;
-  /** Undefined if the publisher set none, or one that cannot be published again unchanged. */
+  /** Undefined if the publisher set no id, or an id that AMQP clients cannot publish again unchanged. */
   messageId: string | undefined;
   /** How often the command was deferred: a whole number from 0 to the allowed maximum. */
   attempts: number;

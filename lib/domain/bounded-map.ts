@@ -5,8 +5,8 @@ export type BoundedMap<Key, Value> = {
 };
 
 /**
- * Holds at most `maxEntries`. Two generations instead of one list in order of use: a read costs one look-up. When the
- * young generation is full it becomes the old one, and the old one is dropped; a read moves its entry to the young one.
+ * Holds at most `maxEntries`, in two generations. A read moves its entry to the young generation. When that one is full,
+ * it replaces the old generation. Unlike a list in order of use, a read costs one look-up.
  */
 export const createBoundedMap = <Key, Value>(maxEntries: number): BoundedMap<Key, Value> => {
   let young = new Map<Key, Value>();

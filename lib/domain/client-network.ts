@@ -12,8 +12,8 @@ const networkOf = (address: string): string => {
 };
 
 /**
- * The network that a client's address belongs to, for limits by address: an IPv4 address itself, and the /64 of an IPv6
- * address, since one client usually has all of it.
+ * The network of a client, for limits by address: an IPv4 address itself, or the /64 of an IPv6 address, because one
+ * client usually has all of it.
  * @param address in text form, as a socket or API Gateway's `sourceIp` gives it
  */
 export const clientNetwork = (address: string): string => {

@@ -6,9 +6,9 @@ const comparable = (text: string) => text.normalize('NFKC').toLowerCase().replac
 const commonest = new Set(common.passwords.flatMap((line) => line.split(' ')));
 
 /**
- * Refuses the passwords that are guessed first: the commonest ones, and what everybody knows of the user. Spelling in
+ * Refuses the passwords that attackers guess first: the commonest ones, and public facts about the user. Spelling in
  * upper case, in full-width letters or with spaces makes no difference.
- * @returns what is wrong with the password, for the user to read; undefined for a good one
+ * @returns the fault of the password, for the user to read; undefined for an accepted one
  */
 export const findPasswordFault = (
   password: string,

@@ -6,13 +6,13 @@ export const lengthOf = (text: string): number => {
 };
 
 /**
- * Without a glyph of their own: blanks, control and format characters, characters that fonts leave out by default, and
- * symbols that stand for a blank (a Braille cell without dots, a note without a head, a Khitan filler).
+ * Characters without a glyph: blanks, control and format characters, characters that fonts leave out by default, and
+ * symbols for a blank (a Braille cell without dots, a note without a head, a Khitan filler).
  */
 const invisible =
   /[\p{White_Space}\p{Z}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800\u{1D159}\u{16FE4}]/u;
 
-/** Break a line, or change the direction of the text around a name. */
+/** Characters that break a line, or change the direction of the text around a name. */
 const refusedInNames = /[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u;
 
 const refused = '\\u0000-\\u001F\\u007F-\\u009F\\u2028\\u2029\\u202A-\\u202E\\u2066-\\u2069';
@@ -20,8 +20,8 @@ const tagCharacters = `${String.fromCodePoint(0xe0000)}-${String.fromCodePoint(0
 const blank = `\\s\\u00AD\\u034F\\u0600-\\u0605\\u061C\\u06DD\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u200B-\\u200F\\u2060-\\u206F\\u2800\\u3164\\uFDD0-\\uFDEF\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\uFFFE\\uFFFF${tagCharacters}`;
 
 /**
- * The rule for names as a regular expression without `\p`, which every dialect reads, for the OpenAPI document. It
- * matches each valid name, and refuses the common names without a visible character; `faultOfName` refuses all.
+ * The rule for names in the OpenAPI document: a regular expression without `\p`, which every dialect reads. It matches
+ * each valid name. It refuses most names without a visible character; `faultOfName` refuses all of them.
  */
 export const namePattern = `^[^${refused}]*[^${refused}${blank}][^${refused}]*$`;
 
@@ -31,7 +31,7 @@ const isVisible = (text: string): boolean => {
   return false;
 };
 
-/** @returns why a text is no valid name or title; undefined for a valid one. Does not check the length. */
+/** @returns the fault of an invalid name or title; undefined for a valid one. Does not check the length. */
 export const faultOfName = (text: string): string | undefined => {
   // A lone surrogate has no UTF-8 form, so it could not be returned as it was sent.
   if (!text.isWellFormed()) return 'Must be well-formed Unicode (no lone surrogate)';

@@ -18,8 +18,8 @@ const isPreflight = (event: HttpEvent): boolean =>
   headerOf(event, 'access-control-request-method') !== undefined;
 
 /**
- * Lets pages of the given origins read answers. Without origins it does nothing, and browsers keep every page out.
- * Credentials are never allowed: an access token travels in a header that the page sets itself.
+ * Lets pages of the given origins read answers. Without origins it does nothing, and browsers refuse every page.
+ * Credentials are never allowed, because a page sends its access token in a header of its own.
  */
 export const cors = (origins: () => ReadonlySet<string>): HttpMiddleware => ({
   before: ({ event }) => {

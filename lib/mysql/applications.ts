@@ -6,7 +6,7 @@ import { findUserNames } from './users.ts';
 
 export type ApplicationRow = { token: string; name: string; chatsCount: number; creatorId: number };
 
-/** Inserts those that are not stored, and tells by the rows whose token each is. */
+/** Inserts missing applications. The rows then show which command each token belongs to. */
 const insertApplications = async <Command extends CreateApplication>(
   database: Database,
   candidates: readonly Command[],
@@ -29,7 +29,7 @@ const insertApplications = async <Command extends CreateApplication>(
   const owners = new Map(rows.map((row) => [row.token, row]));
   const isOurs = (command: CreateApplication): boolean => {
     const row = owners.get(command.token);
-    // Two commands without an id of their own may have the same date: then their contents tell them apart.
+    // Two commands of other programs may share an id, which is their date. Then their contents distinguish them.
     return (
       row?.command_id === command.commandId &&
       row.creator_id === command.creatorId &&
@@ -45,8 +45,8 @@ const insertApplications = async <Command extends CreateApplication>(
 };
 
 /**
- * The rows exist and are never deleted: the insert always takes its second branch. `version` is set last, since MySQL
- * evaluates from left to right.
+ * The rows exist and are never deleted, so the insert always takes its second branch. `version` comes last, because
+ * MySQL evaluates assignments from left to right.
  */
 const renameApplications = async (
   database: Database,
@@ -79,7 +79,7 @@ const renameApplications = async (
 };
 
 export const createApplications = (database: Database) => ({
-  /** Inserts applications that are not stored. A token that another command has is never given up: this one is dead. */
+  /** Inserts missing applications. A command whose token belongs to another command is dead. */
   insert: async <Command extends CreateApplication>(batch: readonly Command[]): Promise<Outcome<Command>> => {
     const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
     const users = await findUserNames(
@@ -133,7 +133,7 @@ export const createApplications = (database: Database) => ({
     return row && toApplication(row);
   },
 
-  /** A user's own, newest first, without those named. */
+  /** The applications of a user, newest first, without the given tokens. */
   listByCreator: async (
     creatorId: number,
     { skip, count, except }: { skip: number; count: number; except: readonly string[] },
@@ -148,12 +148,13 @@ export const createApplications = (database: Database) => ({
     return rows.map(toApplication);
   },
 
-  /** Raises counts. @returns those that are stored now */
+  /** Raises counts. @returns the counts whose applications exist */
   raiseChatsCounts: async <Count extends { token: string; count: number }>(
     counts: readonly Count[],
   ): Promise<Count[]> => {
     if (counts.length === 0) return [];
-    // Asked before the update: one that is stored between the two would be told raised, and keep its old count.
+    // The query runs before the update. In the other order, an application inserted in between would be reported as
+    // raised although it keeps its old count.
     const rows = await database.select(
       `SELECT token FROM applications WHERE token IN (${placeholders(counts.length)})`,
       counts.map(({ token }) => token),
@@ -175,7 +176,7 @@ export const createApplications = (database: Database) => ({
     afterId: number,
     count: number,
   ): Promise<{ id: number; token: string; highest: number; chatsCount: number }[]> => {
-    // Ordered by the whole of the index: by the number alone MySQL would read every chat of an application, and sort.
+    // The order names every column of the index. For the number alone, MySQL would read and sort every chat.
     const rows = await database.select(
       `SELECT a.id, a.token, a.chats_count,
          (SELECT c.number FROM chats c WHERE c.application_id = a.id

@@ -8,8 +8,8 @@ import { findUserNames } from './users.ts';
 export type ChatRow = { chatNumber: number; title: string | undefined; messagesCount: number };
 
 /**
- * `(token = ? AND number IN (…)) OR …`: a range on the index (token, number) for both MySQL and MariaDB, which do not
- * both make one of a list of row values.
+ * `(token = ? AND number IN (…)) OR …`: both MySQL and MariaDB read it as a range of the index (token, number). Only one
+ * of them does so for a list of row values.
  */
 const whereChats = (refs: readonly ChatReference[]): { sql: string; values: Value[] } => {
   const groups = [...Map.groupBy(refs, ({ token }) => token)].map(
@@ -23,7 +23,7 @@ const whereChats = (refs: readonly ChatReference[]): { sql: string; values: Valu
   };
 };
 
-/** @returns the ids of those of the chats that are stored, by {@link chatReference} */
+/** @returns the ids of the stored chats among `refs`, by {@link chatReference} */
 export const findChatIds = async (
   database: Database,
   refs: readonly ChatReference[],
@@ -44,7 +44,7 @@ const findApplicationIds = async (
   return new Map(rows.map((row) => [row.token, row.id]));
 };
 
-/** Inserts those that are not stored, and tells by the rows whose number each is. */
+/** Inserts missing chats. The rows then show which command each number belongs to. */
 const insertChats = async <Command extends CreateChat>(
   database: Database,
   candidates: readonly Command[],
@@ -69,7 +69,7 @@ const insertChats = async <Command extends CreateChat>(
   );
   const isOurs = (command: CreateChat): boolean => {
     const row = owners.get(chatReference(command));
-    // Two commands without an id of their own may have the same date: then their contents tell them apart.
+    // Two commands of other programs may share an id, which is their date. Then their contents distinguish them.
     return (
       row?.command_id === command.commandId &&
       row.creator_id === command.creatorId &&
@@ -85,7 +85,7 @@ const insertChats = async <Command extends CreateChat>(
 };
 
 export const createChats = (database: Database) => ({
-  /** Inserts chats that are not stored. A chat whose application is not stored yet is deferred. */
+  /** Inserts missing chats. A chat whose application is not stored yet is deferred. */
   insert: async <Command extends CreateChat>(batch: readonly Command[]): Promise<Outcome<Command>> => {
     const [users, applicationIds] = await Promise.all([
       findUserNames(
@@ -127,7 +127,7 @@ export const createChats = (database: Database) => ({
     return rows.map(toChat);
   },
 
-  /** Raises counts. @returns those that are stored now */
+  /** Raises counts. @returns the counts whose chats exist */
   raiseMessagesCounts: async <Count extends ChatReference & { count: number }>(
     counts: readonly Count[],
   ): Promise<Count[]> => {
@@ -152,7 +152,7 @@ export const createChats = (database: Database) => ({
     afterId: number,
     count: number,
   ): Promise<(ChatReference & { id: number; highest: number; messagesCount: number })[]> => {
-    // Ordered by the whole of the index: by the number alone MySQL would read every message of a chat, and sort.
+    // The order names every column of the index. For the number alone, MySQL would read and sort every message.
     const rows = await database.select(
       `SELECT c.id, c.token, c.number, c.messages_count,
          (SELECT m.number FROM messages m WHERE m.chat_id = c.id

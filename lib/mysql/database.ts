@@ -6,7 +6,7 @@ import { createSessions, fromPool } from './sessions.ts';
 export type Value = string | number | null;
 export type Row = RowDataPacket;
 
-/** Statement and values; `timeoutMs` for the whole of it. */
+/** Runs statements with their values. */
 export type Database = {
   select: (sql: string, values: readonly Value[]) => Promise<Row[]>;
   /** @returns rows inserted or changed */
@@ -21,10 +21,10 @@ export type Database = {
 
 const TRIES = 3;
 
-/** `limitMs`: for each statement of it. */
+/** `limitMs`: the time limit of each statement. */
 type Work<Result> = (connection: PoolConnection, limitMs: number) => Promise<Result>;
 
-/** One value of an `IN` list, one tuple of a multi-row `VALUES`. */
+/** The placeholders of an `IN` list, or of one tuple of a multi-row `VALUES`. */
 export const placeholders = (count: number) => Array(count).fill('?').join(', ');
 export const tuples = (rows: number, columns: number) =>
   Array(rows)
@@ -32,8 +32,8 @@ export const tuples = (rows: number, columns: number) =>
     .join(', ');
 
 /**
- * The end of an insert that leaves alone what is there already. Not `id = id`: MySQL refuses that in a batch where it has
- * generated ids for others (ER_AUTO_INCREMENT_CONFLICT).
+ * The end of an insert that leaves existing rows unchanged. `id = id` would not do: in a batch with generated ids MySQL
+ * refuses it (ER_AUTO_INCREMENT_CONFLICT).
  */
 export const keepWhatIsThere = 'ON DUPLICATE KEY UPDATE command_id = command_id';
 
@@ -42,10 +42,10 @@ export const toDateTime = (ms: number) => new Date(ms).toISOString().slice(0, 23
 export const toMs = (value: unknown): number => (value instanceof Date ? value.getTime() : Number.NaN);
 
 /**
- * A small pool, made when first used. Statements are retried after a deadlock, and once on another connection when the
- * first one has ended, or gives no answer in half of `timeoutMs`: every statement here may run twice.
- * Throws 'unavailable' when the server does not answer within `timeoutMs`, or cannot do as it is asked whatever the
- * values: read-only, full, without a table or a right.
+ * A small pool of connections, created at the first use. A statement runs again after a deadlock. It also runs once more
+ * on another connection if the first one has ended or is silent for half of `timeoutMs`. So every statement may run twice.
+ * All functions throw 'unavailable' if the server does not answer within `timeoutMs`, or if its state prevents the
+ * statement: read-only, full, or without a table or a right.
  */
 export const openDatabase = (
   url: string,
@@ -66,7 +66,7 @@ export const openDatabase = (
   const connect = async (): Promise<PoolConnection> => {
     for (;;) {
       const connection = await fromPool(pool, timeoutMs);
-      // The pool has few connections: when all have vanished, the next one is new.
+      // The pool has few connections. Once all dead ones are removed, the next one is new.
       if (await sessions.isUsable(connection)) return connection;
       connection.destroy();
     }
@@ -90,7 +90,7 @@ export const openDatabase = (
   const tried = async <Result>(work: Work<Result>): Promise<Result> => {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        // A first silence may be that of a vanished connection: time is left for another one.
+        // A silent first attempt may be due to a vanished connection, so half of the time is kept for another one.
         return await withConnection(work, attempt === 1 ? timeoutMs / 2 : timeoutMs);
       } catch (error) {
         const isLost = isLostConnection(error) || isSilence(error);
@@ -129,7 +129,7 @@ export const openDatabase = (
           await command('COMMIT');
           return result;
         } catch (error) {
-          // A connection that cannot roll back must not return to the pool: closing it rolls back.
+          // A connection that cannot roll back must not return to the pool. Closing it rolls back.
           if (isSilence(error)) connection.destroy();
           else await command('ROLLBACK').catch(() => connection.destroy());
           throw error;

@@ -1,13 +1,13 @@
 import { type Database, placeholders, toDateTime, tuples } from './database.ts';
 
-/** A command is delivered again within minutes; a week leaves time for a broker that is restored from a backup. */
+/** RabbitMQ redelivers a command within minutes. A week also covers a broker that is restored from a backup. */
 const KEPT_MS = 7 * 24 * 60 * 60 * 1000;
-/** Rows that one call removes at most. */
+/** The most rows that one call removes. */
 const REMOVED = 1_000;
 
-/** Which dead letters were published, by digest. */
+/** Remembers by digest which dead letters were published. */
 export const createLetterNotes = (database: Database) => ({
-  /** @returns those of the digests that are noted */
+  /** @returns the noted ones among the digests */
   findNoted: async (digests: readonly string[]): Promise<Set<string>> => {
     if (digests.length === 0) return new Set();
     const rows = await database.select(

@@ -23,7 +23,7 @@ const columns =
 /** A row, and the command that created it. */
 type StoredMessage = Message & { id: number; chatId: number; commandId: number };
 
-/** A message as it is stored now, and the command that is done with it: its creation or one of its edits. */
+/** A message as it is stored now, and the command that this completes: the creation or one of the edits. */
 export type SettledMessage = Message & { commandId: number };
 
 const toStored = (row: Row): StoredMessage => ({
@@ -42,8 +42,8 @@ const toStored = (row: Row): StoredMessage => ({
 });
 
 /**
- * Whether the command made this row. Its id tells, but two commands of other programs may have no id and the same date:
- * then their contents tell them apart, as long as the row has not been edited.
+ * True if the command created this row. The id decides. Two commands of other programs may share an id, which is their
+ * date; then their contents decide, unless the row has been edited.
  */
 const isOf = (command: CreateMessage, row: StoredMessage) =>
   row.commandId === command.commandId &&
@@ -119,14 +119,14 @@ const insertRows = (database: Database, rows: readonly StoredMessage[]): Promise
     }),
   );
 
-/** Inserts those that are not stored, and tells by the rows whose number each is. */
+/** Inserts missing messages. The rows then show which command each number belongs to. */
 const insertMessages = async <Command extends CreateMessage>(
   database: Database,
   candidates: readonly Candidate<Command>[],
 ): Promise<Pick<Outcome<Command, SettledMessage>, 'stored' | 'dead'>> => {
   if (candidates.length === 0) return { stored: [], dead: [] };
   const rows = candidates.map(({ row }) => row);
-  // Every row is new: each command made its own, and no second look is needed.
+  // Every row is new, so each command has created its own, and no query is needed.
   if ((await insertRows(database, rows)) === rows.length) return { stored: rows, dead: [] };
   const owners = await findStored(database, rows);
   const stored = new Map<string, StoredMessage>();
@@ -141,8 +141,8 @@ const insertMessages = async <Command extends CreateMessage>(
 };
 
 /**
- * Writes edits that are newer than their rows. The rows exist and are never deleted: the insert always takes its second
- * branch. `version` is set last, since MySQL evaluates from left to right.
+ * Writes edits that are newer than their rows. The rows exist and are never deleted, so the insert always takes its
+ * second branch. `version` comes last, because MySQL evaluates assignments from left to right.
  */
 const updateRows = async (database: Database, rows: readonly StoredMessage[]): Promise<void> => {
   if (rows.length === 0) return;
@@ -185,9 +185,9 @@ const edited = (row: StoredMessage, { body, dateMs, commandId }: UpdateMessage):
 
 export const createMessages = (database: Database) => ({
   /**
-   * Inserts messages that are not stored. A message whose chat is not stored yet is deferred. A message whose number
-   * another command has is dead, never dropped.
-   * @returns in `stored` each message once, as its row is now
+   * Inserts missing messages. A message whose chat is not stored yet is deferred. A message whose number belongs to
+   * another command is dead, and never dropped.
+   * @returns `stored` contains each message once, as its row is now
    */
   insert: async <Command extends CreateMessage>(
     batch: readonly Command[],
@@ -218,7 +218,7 @@ export const createMessages = (database: Database) => ({
 
   /**
    * Applies the newest edit of each message. An edit whose message is not stored yet is deferred.
-   * @returns in `stored` one message an edit, as its row is now
+   * @returns `stored` contains one message for each edit, as its row is now
    */
   update: async <Command extends UpdateMessage>(
     batch: readonly Command[],
@@ -268,9 +268,9 @@ export const createMessages = (database: Database) => ({
       where += ` AND number NOT IN (${placeholders(except.length)})`;
       values.push(...except);
     }
-    // Told which index, the servers begin at the cursor; left to choose, they walk down to it from the newest row.
+    // With the index named, the servers begin at the cursor. Without it, they read every newer row first.
     const from = `FROM messages FORCE INDEX (messages_page) WHERE ${where} ORDER BY created_at DESC, number DESC`;
-    // What is skipped is read from the index alone; only the page's own rows are fetched.
+    // Skipped rows are read from the index alone. Only the rows of the page are fetched.
     const rows =
       skip === 0
         ? await database.select(`SELECT ${columns} ${from} LIMIT ?`, [...values, count])
@@ -285,7 +285,7 @@ export const createMessages = (database: Database) => ({
   find: async (refs: readonly MessageReference[]): Promise<Message[]> =>
     [...(await findStored(database, refs)).values()].map(toMessage),
 
-  /** All messages in the order they were stored, after the row `afterId`: for rebuilding the index. */
+  /** All messages after the row `afterId`, in the order of storing, for a rebuild of the index. */
   scan: async (
     afterId: number,
     count: number,

@@ -4,8 +4,8 @@ export type Migration = { name: string; sql: string };
 
 export const createMigrations = (database: Database) => ({
   /**
-   * Applies the missing migrations in the order of their names, one statement a migration. A second process that starts at
-   * the same time waits for the first. @returns the names of those it applied
+   * Applies missing migrations in the order of their names. Each is one statement. A second process that starts at the
+   * same time waits for the first. @returns the names of the applied migrations
    */
   apply: (migrations: readonly Migration[]): Promise<string[]> =>
     database.onOneConnection(async (connection) => {

@@ -1,11 +1,11 @@
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type Database, placeholders, toDateTime, tuples, type Value } from './database.ts';
 
-/** A number that was given: of an application (its token alone), of a chat, or of a message. */
+/** An assigned number: of a chat or of a message; for an application, its token alone. */
 export type Place = { token: string; chatNumber?: number | undefined; messageNumber?: number | undefined };
 export type Reservation = Place & { commandId: number };
 
-/** What the consumer of a queue has handled. */
+/** The progress of a queue's consumer. */
 export type QueueState = {
   /** Number of the newest barrier that passed, 0 before the first. */
   epoch: number;
@@ -13,13 +13,13 @@ export type QueueState = {
   highestId: number;
 };
 
-/** A command; only one that was accepted here has an epoch. */
+/** A command. Commands of other programs have no epoch. */
 type Accepted = { commandId: number; epoch?: number | undefined };
 
-/** What a batch leaves behind for a recovery, beside its rows. Empty lists and 0 write nothing. */
+/** The records of a batch that a recovery needs besides its rows. Empty lists and 0 write nothing. */
 export type Handled = {
   queue: string;
-  /** Of the accepted commands in the batch; 0 when it has none. */
+  /** The highest id of the accepted commands in the batch; 0 without any. */
   highestId: number;
   /** Creations that are deferred or dead. */
   reserved: readonly Reservation[];
@@ -33,13 +33,13 @@ const placeValues = ({ token, chatNumber = 0, messageNumber = 0 }: Place): Value
   messageNumber,
 ];
 
-/** Of an outcome: the creations whose numbers are reserved, and those that are stored. */
+/** The creations of an outcome: deferred and dead ones, whose numbers are reserved, and stored ones. */
 export const ofCreation = <Command, Stored>({ stored, deferred, dead }: Outcome<Command, Stored>) => ({
   stored,
   refused: [...deferred, ...dead].map(({ command }) => command),
 });
 
-/** What a batch of a queue leaves behind. Commands of other programs neither move the witness nor reserve numbers. */
+/** The records of a batch. Commands of other programs neither move the witness nor reserve numbers. */
 export const handledOf = (
   queue: string,
   batch: readonly Accepted[],
@@ -57,7 +57,7 @@ export const handledOf = (
   };
 };
 
-/** Deletes the reservations of these commands. There are none most of the time, which one short query tells. */
+/** Deletes the reservations of these commands. Usually there are none, and one short query shows that. */
 const release = async (database: Database, commandIds: readonly number[]): Promise<void> => {
   if (commandIds.length === 0) return;
   const [newest] = await database.select('SELECT MAX(id) AS id FROM reservations', []);
@@ -90,7 +90,7 @@ export const recordHandled = async (
   }
 };
 
-/** What MySQL keeps so that a recovery of the counters can tell which numbers were given. */
+/** The state in MySQL from which a recovery learns the assigned numbers: epochs, witnesses and reservations. */
 export const createRecoveryState = (database: Database) => {
   /** The highest of two optional numbers; undefined when neither the row nor a reservation exists. */
   const highest = async (sql: string, values: readonly Value[]): Promise<number | undefined> => {
@@ -139,14 +139,14 @@ export const createRecoveryState = (database: Database) => {
       );
     },
 
-    /** Records what was handled without storing a row. */
+    /** Records commands that were handled without a row. */
     record: (handled: Handled): Promise<void> =>
       database.transaction((transaction) => recordHandled(transaction, handled)),
 
-    /** Deletes the reservations of these commands. Their numbers count as given no longer. */
+    /** Deletes the reservations of these commands. Their numbers no longer count as assigned. */
     release: (commandIds: readonly number[]): Promise<void> => release(database, commandIds),
 
-    /** @returns the highest chat number given in an application; undefined when MySQL knows no such application */
+    /** @returns the highest assigned chat number of an application; undefined if MySQL does not know the application */
     highestChatNumber: (token: string): Promise<number | undefined> =>
       highest(
         `SELECT
@@ -157,7 +157,7 @@ export const createRecoveryState = (database: Database) => {
         [token, token],
       ),
 
-    /** @returns the highest message number given in a chat; undefined when MySQL knows no such chat */
+    /** @returns the highest assigned message number of a chat; undefined if MySQL does not know the chat */
     highestMessageNumber: (token: string, chatNumber: number): Promise<number | undefined> =>
       highest(
         `SELECT

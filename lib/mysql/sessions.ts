@@ -1,12 +1,12 @@
 import type { Connection, Pool, PoolConnection } from 'mysql2/promise';
 
-/** An unused connection may have vanished: it is asked before its next use, and has so long to answer. */
+/** A connection that was idle for longer may have vanished, so it is checked before its next use. */
 const IDLE_MS = 1_000;
 const GLANCE_MS = 500;
 
 /**
- * Backslash escapes are what the client's quoting relies on; strict mode refuses values that do not fit. The server
- * ends a connection that vanished in the middle of a transaction, and its locks, after `wait_timeout` seconds.
+ * The client's quoting relies on backslash escapes. Strict mode refuses values that do not fit. If a connection vanishes
+ * during a transaction, the server ends it and its locks after `wait_timeout` seconds.
  */
 const PREPARATION = `SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',
   SESSION innodb_lock_wait_timeout = 5, SESSION wait_timeout = 30`;
@@ -34,7 +34,7 @@ export const fromPool = async (pool: Pool, timeoutMs: number): Promise<PoolConne
   }
 };
 
-/** What is known of each connection of a pool: whether it is prepared, and when it last answered. */
+/** The state of each connection in a pool: whether it is prepared, and when it last answered. */
 export const createSessions = (timeoutMs: number) => {
   const answeredAtMs = new WeakMap<Connection, number>();
   let trustedFromMs = 0;
@@ -45,14 +45,14 @@ export const createSessions = (timeoutMs: number) => {
 
   return {
     answered,
-    /** One connection fell silent: the others may have vanished with it. */
+    /** After one connection has become silent, checks all others too, because they may have vanished with it. */
     suspectAll: (): void => {
       trustedFromMs = Date.now();
     },
     /**
-     * Prepares a new connection; asks one that nobody used for a while, or that is suspect.
-     * @returns false when a connection that was used before does not answer any more
-     * @throws the error of a new connection that cannot be prepared, and ends it: no statement may run on it
+     * Prepares a new connection. Checks a connection that was idle or is suspect.
+     * @returns false if an earlier connection no longer answers
+     * @throws the error of a new connection that cannot be prepared. Ends it, because no statement may run on it.
      */
     isUsable: async (pooled: PoolConnection): Promise<boolean> => {
       const lastMs = answeredAtMs.get(pooled.connection);

@@ -17,7 +17,7 @@ export type NewUser = {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** @returns the names of those of the users that exist, by id */
+/** @returns the names of the existing users among `ids`, by id */
 export const findUserNames = async (
   database: Database,
   ids: readonly number[],
@@ -35,7 +35,7 @@ export const createUsers = (database: Database) => {
     const [row] = await database.select('SELECT id, name, email, password FROM users WHERE email = ?', [
       email,
     ]);
-    // utf8mb4_bin ignores spaces at the end when it compares.
+    // utf8mb4_bin ignores trailing spaces in comparisons.
     if (row === undefined || row.email !== email) return undefined;
     return { id: row.id, name: row.name, email: row.email, passwordHash: row.password };
   };
@@ -53,9 +53,9 @@ export const createUsers = (database: Database) => {
     findByEmail,
 
     /**
-     * @param isSameRequest whether a stored `signUpRequest` is of this request; several secrets may be in use
-     * @returns the new user, or the first answer when the same key and request come again within a day
-     * @throws conflict when the address is taken; unprocessable when the key comes with another request
+     * @param isSameRequest compares a stored `signUpRequest` with this request, for every secret in use
+     * @returns the new user, or the first answer if the same key and request arrive again within a day
+     * @throws conflict if the address is taken; unprocessable if the key was used for another request
      */
     create: async (
       user: NewUser,

@@ -9,8 +9,8 @@ const takesGzip = ({ headers }: HttpEvent): boolean =>
   );
 
 /**
- * Gives the page its Content-Security-Policy, and compresses it for clients that take it (HTTP API gateways do not). A
- * compressed page is another representation: its ETag is a weak one.
+ * Gives the page its Content-Security-Policy, and compresses it for clients that accept gzip, because HTTP APIs of API
+ * Gateway do not compress. A compressed page is another representation, so its ETag is weak.
  */
 export const pageResponse = (page: () => DocsPage): HttpMiddleware => ({
   after: ({ event, response }) => {

@@ -17,8 +17,8 @@ noscript { display: block; margin: 48px; font: 16px sans-serif; }
 `;
 
 /**
- * Credentials are this page's own business: with 'omit' the browser neither sends cookies nor asks for a password in a
- * dialog of its own when a sign-in is refused. A sign-in that succeeds leaves its access token where Authorize would.
+ * The page handles credentials itself. With 'omit' the browser sends no cookies, and shows no password dialog after a
+ * refused sign-in. A successful sign-in stores its access token as the button Authorize would.
  */
 const script = `
 document.documentElement.classList.toggle('dark-mode', matchMedia('(prefers-color-scheme: dark)').matches);
@@ -40,10 +40,10 @@ const ui = SwaggerUIBundle({
 });
 `;
 
-/** For a Content-Security-Policy: this very text, and no other. */
+/** For a Content-Security-Policy: allows exactly this text. */
 const hashOf = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 
-/** The page and what goes with it. */
+/** The page in both encodings, and its policy. */
 export type DocsPage = {
   html: string;
   /** The same, compressed, in base64. */
@@ -53,12 +53,13 @@ export type DocsPage = {
 };
 
 /**
- * A page to read and try the API: Swagger UI and its styles inlined, so that one answer is all of it. It holds nothing
- * of a request's. Its files are read from the package `swagger-ui-dist`, which serverless.yml ships with the function.
+ * A page to read and try the API: Swagger UI with its scripts and styles inlined, so that one answer contains all of it.
+ * The page contains no data of the request. It is read from the package `swagger-ui-dist`, which serverless.yml ships
+ * with the function.
  */
 export const createDocsPage = (): DocsPage => {
   const library = read(import.meta.resolve('swagger-ui-dist/swagger-ui-bundle.js'))
-    // In a script element this would begin a comment that hides the element's end.
+    // Inside a script element this text would begin a comment that hides the end of the element.
     .replaceAll('<!--', '<\\!--');
   const styles = read(import.meta.resolve('swagger-ui-dist/swagger-ui.css')).replace(
     /\/\*# sourceMappingURL=.*\*\//,
