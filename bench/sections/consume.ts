@@ -11,6 +11,7 @@ import { Failure } from '../../local/services/index.ts';
 import { type Chat, createChat, sendAll } from '../conversation.ts';
 import { median } from '../measure.ts';
 import { type QueueEvent, takeEvents } from '../queues.ts';
+import type { Row } from '../row.ts';
 import type { Section } from '../section.ts';
 import { during } from '../stack.ts';
 
@@ -21,11 +22,16 @@ const BATCH = 1_000;
 
 type Handler = typeof persistMessage;
 
-/** @returns how long the function takes for all events, in ms */
-const consume = async (handler: Handler, events: readonly QueueEvent[]): Promise<number> => {
+/** @returns how long the function takes for all events, and Node's processor time, in ms */
+const consume = async (
+  handler: Handler,
+  events: readonly QueueEvent[],
+): Promise<{ tookMs: number; cpuMs: number }> => {
+  const cpuBefore = process.cpuUsage();
   const startedAt = performance.now();
   for (const event of events) await handler(event, createLambdaContext('bench'));
-  return performance.now() - startedAt;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { tookMs: performance.now() - startedAt, cpuMs: (user + system) / 1_000 };
 };
 
 const inBatches = <Item>(items: readonly Item[]): Item[][] =>
@@ -121,8 +127,10 @@ export const consumers: Section = async ({ report }) => {
   const { token, user } = await prepare();
   const times = {
     persist: [] as number[],
+    persistCpu: [] as number[],
     insert: [] as number[],
     index: [] as number[],
+    indexCpu: [] as number[],
     bulk: [] as number[],
   };
   for (let round = 0; round <= ROUNDS; round += 1) {
@@ -133,19 +141,26 @@ export const consumers: Section = async ({ report }) => {
       sendAll(COUNT, (index) => ({ token, chatNumber: 1 + (index % CHATS), user, index })),
     );
     const commands = await takeEvents('create-message', COUNT);
-    const persistMs = await step('persisting', () => consume(persistMessage, commands));
+    const persisted = await step('persisting', () => consume(persistMessage, commands));
     const insertMs = await step('inserting by the driver', insertRaw);
     const documents = await takeEvents('index-message', COUNT);
-    const indexMs = await step('indexing', () => consume(indexMessage, documents));
+    const indexed = await step('indexing', () => consume(indexMessage, documents));
     const bulkMs = await step('indexing by _bulk alone', bulkRaw);
     // The first round warms the servers up.
     if (round === 0) continue;
-    times.persist.push(persistMs);
+    times.persist.push(persisted.tookMs);
+    times.persistCpu.push(persisted.cpuMs);
     times.insert.push(insertMs);
-    times.index.push(indexMs);
+    times.index.push(indexed.tookMs);
+    times.indexCpu.push(indexed.cpuMs);
     times.bulk.push(bulkMs);
   }
   const perSecond = (of: readonly number[]) => (COUNT * 1_000) / median(of);
+  const cpuRow = (name: string, cpuMs: readonly number[]): Row => ({
+    name: `${name}: Node CPU for each`,
+    unit: 'µs',
+    ours: (median(cpuMs) * 1_000) / COUNT,
+  });
   const ratio = (ours: readonly number[], peer: readonly number[]) =>
     median(ours.map((ms, round) => (peer[round] ?? Number.NaN) / ms));
   return [
@@ -157,6 +172,7 @@ export const consumers: Section = async ({ report }) => {
       ratio: ratio(times.persist, times.insert),
       goal: { of: 'ratio', atLeast: 0.5 },
     },
+    cpuRow('persist, waiting commands', times.persistCpu),
     {
       name: 'index, waiting messages',
       unit: '/s',
@@ -165,5 +181,6 @@ export const consumers: Section = async ({ report }) => {
       ratio: ratio(times.index, times.bulk),
       goal: { of: 'ratio', atLeast: 0.85 },
     },
+    cpuRow('index, waiting messages', times.indexCpu),
   ];
 };
