@@ -44,8 +44,8 @@ const ahead = { path: ['commandId'], error: 'Must not be a time in the future' }
 const toIdentity = ({ commandId, date }: Origin) => commandId ?? Math.max(1, date * 1000);
 
 /**
- * * A creation without an id takes its date as the id, which is the same at every delivery. Its version is at
- * most the * current time, so that a future date does not win over later edits.
+ * A creation without an id takes its date as the id, which is the same at every delivery. Its version is at most the
+ * current time, so that a future date does not win over later edits.
  */
 const creation = <Command extends Origin>({ date, ...command }: Command) => {
   const commandId = toIdentity({ ...command, date });

@@ -72,9 +72,9 @@ const outcomeWithin = async (timeoutMs: number, work: () => Promise<unknown>): P
 };
 
 /**
- * Lets CloudFormation call an operation as a custom resource: it runs when the resource is created or updated, and does
- * nothing when it is deleted. CloudFormation always gets an answer, also when the operation throws or takes too long.
- * Other events reach the operation as they are.
+ * Lets CloudFormation call an operation as a custom resource. The operation runs when the resource is created or updated,
+ * not when it is deleted. CloudFormation always gets an answer, even if the operation throws or takes too long. Other
+ * events reach the operation unchanged.
  */
 export const asCustomResource =
   <Report>(operation: (event: unknown, context: Context) => Promise<Report>) =>

@@ -1,33 +1,33 @@
 /**
- * How text, in the spelling of `normal-text.ts`, becomes search terms. Only what the stock server brings (`analysis-common`): no plugin, so the same
- * index can be made on OpenSearch 2.19, 3.x and the managed service.
+ * The analyzers that turn normalized text (`normal-text.ts`) into search terms. They use only the stock server's
+ * `analysis-common` and no plugin, so the same index works on OpenSearch 2.19, 3.x and the managed service.
  *
- * - `message` analyses what is indexed: every word, the parts of a compound (`ERR_CONN_RESET`, `getElementById`)
- *   and the compound written as one (`wi-fi` also as `wifi`).
- * - `parts` analyses a query word into its parts, to be found one after the other.
- * - `joined` analyses a query word as one word (`apt-get` as `aptget`), `stemmed` does so without Arabic affixes.
- * - `edge` analyses a query word that may be the beginning or the end of a longer one.
+ * - `message` analyses messages: every word, the parts of a compound (`ERR_CONN_RESET`, `getElementById`), and the
+ *   compound written as one word (`wi-fi` also as `wifi`).
+ * - `parts` splits a query word into its parts, which must follow one another.
+ * - `joined` analyses a query word as one word (`apt-get` as `aptget`). `stemmed` also removes Arabic affixes.
+ * - `edge` analyses a query word that may be the beginning or the end of a longer word.
  */
 
-/** Longest beginning or end of a word that is indexed, in characters; a longer query word is cut to it. */
+/** The longest indexed beginning or end of a word, in characters. Longer query words are cut to it. */
 const maxEdge = 20;
 
-/** Shortest beginning of a word that is indexed, in characters. */
+/** The shortest indexed beginning of a word, in characters. */
 const minBeginning = 2;
 
-/** Shortest end of a word that is indexed, in characters: shorter ones are inflections more than parts of compounds. */
+/** The shortest indexed end of a word, in characters. Shorter ends are mostly inflections, not parts of compounds. */
 const minEnd = 4;
 
-/** Letters that are often written as another one. */
+/** Letters that writers often replace by another letter. */
 const letters = { ё: 'е', Ё: 'Е' };
 
 /** Skin tones: 👍🏽 is found by 👍. */
 const skinTones = ['\u{1F3FB}', '\u{1F3FC}', '\u{1F3FD}', '\u{1F3FE}', '\u{1F3FF}'];
 
-/** The tokenizer keeps `_` inside a word and breaks at `-`; a compound has to arrive whole to be joined. */
+/** The tokenizer keeps `_` inside a word but breaks at `-`. The filters can join only a compound that arrives whole. */
 const hyphens = ['-', '\u2010', '\u2011', '\u058a', '\u05be'];
 
-/** Emoji of the basic plane: word_delimiter_graph takes them for punctuation unless told. */
+/** Emoji of the basic plane. By default word_delimiter_graph treats them as punctuation. */
 const basicPlaneEmoji = Array.from({ length: 0x10000 }, (_, code) => code)
   .filter((code) => code > 0xff && /\p{Extended_Pictographic}/u.test(String.fromCharCode(code)))
   .map((code) => `\\u${code.toString(16).padStart(4, '0').toUpperCase()} => ALPHANUM`);
@@ -77,11 +77,11 @@ export const analysis = {
   },
   filter: {
     split_and_join: { ...splitting, catenate_all: true },
-    // Each part stands where the compound does: a name and its parts overlap, and offsets must not go backwards.
+    // Each part has the position of the compound. A name and its parts overlap, and offsets must not decrease.
     split_and_join_in_place: { ...splitting, catenate_all: true, adjust_offsets: false },
     split: splitting,
-    // The parts of a dotted, dashed or underscored name, each as it stands ("maxRetries" in "config.maxRetries.value"),
-    // and both sides of where capitals end ("XML" and "HttpRequest"). As beginnings, they rank below words of their own.
+    // The unchanged parts of a dotted, dashed or underscored name ("maxRetries" in "config.maxRetries.value"), and both
+    // sides of the end of capitals ("XML" and "HttpRequest"). They count as beginnings, so they rank below whole words.
     names: {
       type: 'pattern_capture',
       patterns: [
@@ -120,7 +120,7 @@ export const analysis = {
       char_filter: charFilters,
       filter: ['names', 'split_and_join_in_place', ...folding, 'beginnings'],
     },
-    // The ends of words back to front: the beginnings of what is left when a word is read from its last letter.
+    // The ends of words, as the beginnings of reversed words.
     message_ends: {
       type: 'custom',
       tokenizer: 'standard',

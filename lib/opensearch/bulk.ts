@@ -7,12 +7,12 @@ import { request } from './request.ts';
 export type BulkResult<Message> = { refused: { message: Message; reason: string }[] };
 
 /**
- * What one bulk request carries at most: some thousands of usual messages. A megabyte of text takes a core a second
- * or two to analyse, on a busy machine several, and has to be answered well within the time-out.
+ * The most bytes of one bulk request, which are some thousand usual messages. A core analyses a megabyte of text in one
+ * or two seconds, and on a busy machine in several. The answer must arrive well within the time-out.
  */
 const maxBulkBytes = 1024 * 1024;
 
-/** How often, within the time-out, what was turned away for now is sent again before the caller has to come back. */
+/** Tries of temporarily refused messages within the time-out. After them the caller must repeat the call. */
 const attempts = 4;
 const firstPauseMs = 100;
 
@@ -29,7 +29,7 @@ export type BulkWriter = {
   fill<Message extends IndexedMessage>(messages: readonly Message[]): Promise<BulkResult<Message>>;
 };
 
-/** Turns messages into bulk requests to `alias`, and to `buildingAlias` as well while there is one. */
+/** Turns messages into bulk requests to `alias`, and during a rebuild also to `buildingAlias`. */
 export const createBulkWriter = (options: {
   client: Client;
   alias: string;
@@ -38,7 +38,7 @@ export const createBulkWriter = (options: {
 }): BulkWriter => {
   const { client, alias, buildingAlias, timeoutMs } = options;
 
-  /** Asked before every bulk request and never remembered: what a rebuild's `begin` relies on. */
+  /** Runs before every bulk request and is never cached. A rebuild's `begin` relies on it. */
   const isBuilding = async () => {
     const { status } = await request(client, {
       method: 'HEAD',
@@ -69,7 +69,7 @@ export const createBulkWriter = (options: {
             kind: 'later',
             reason: 'no answer for it',
           };
-          // The rebuild ended or was given up since we asked: then nothing is wanted of us there.
+          // The rebuild has ended since the check, so nothing needs to be written there.
           return target === buildingAlias &&
             targets.length > 1 &&
             outcome.kind === 'later' &&
@@ -151,7 +151,7 @@ const indexing = <Message extends IndexedMessage>(message: Message): Operation<M
           routing: message.token,
           version: message.version,
           version_type: 'external_gte',
-          // Without it, a write after the index was dropped would create one with a guessed mapping.
+          // Without it, a write to a dropped index would create an index with a guessed mapping.
           require_alias: true,
         },
       })}\n${document}\n`,
@@ -167,10 +167,10 @@ const removing = (ref: MessageReference): Operation<MessageReference> => ({
 const outcomeOf = (item: Item | undefined): Outcome => {
   if (!item) return { kind: 'later', reason: 'no answer for it' };
   const reason = `${item.status} ${item.error?.type ?? ''}: ${item.error?.reason ?? ''}`;
-  // A conflict says that the index already has a newer version, a missing document that it is gone already.
+  // After a conflict the index already has a newer version; a missing document is already removed.
   if (item.status < 300 || item.status === 409 || (item.status === 404 && !item.error))
     return { kind: 'done' };
-  // 400 is about the document, but for an index that is closed. All else (overload, no shard, a disk that is full, no
+  // The document causes a 400, unless the index is closed. All other states (overload, a missing shard, a full disk, no
   // index yet) may pass.
   const isAboutDocument = item.status === 413 || (item.status === 400 && item.error?.type !== indexClosed);
   return { kind: isAboutDocument ? 'refused' : 'later', reason };

@@ -2,19 +2,19 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Client, Connection, errors } from '@opensearch-project/opensearch';
 
-/** A socket that was idle for longer is not used again: it may have vanished meanwhile. */
+/** A socket that was idle for longer is not used again, because it may have vanished. */
 const IDLE_MS = 5_000;
 
 const isSilence = (error: unknown) =>
   error instanceof errors.TimeoutError || error instanceof errors.RequestAbortedError;
 
-/** One socket fell silent: the idle ones may have vanished with it. */
+/** Ends idle sockets after one socket has become silent, because they may have vanished with it. */
 const endIdleSockets = ({ freeSockets }: HttpAgent) => {
   for (const socket of Object.values(freeSockets).flatMap((sockets) => sockets ?? [])) socket.destroy();
 };
 
 /**
- * @param onRefused is given the error when the server refuses the URL's user or password
+ * @param onRefused gets the error if the server refuses the user or password of the URL
  * @param ca certificate authorities (PEM) to trust instead of Node's own
  */
 export const connectOpenSearch = (

@@ -2,7 +2,7 @@ import type { IndexableMessage } from '#lib/domain/message.ts';
 import { chatReference } from '#lib/domain/reference.ts';
 import { normalText } from './normal-text.ts';
 
-/** What the index needs of a message. */
+/** The fields of a message that the index needs. */
 export type IndexedMessage = Pick<
   IndexableMessage,
   'token' | 'chatNumber' | 'messageNumber' | 'body' | 'createdAt' | 'version'
@@ -10,14 +10,14 @@ export type IndexedMessage = Pick<
 
 export type IndexedVersion = { messageNumber: number; version: number };
 
-/** What the index keeps of a message: what it is found by, and what an answer shows. */
+/** A message in the index: the fields that queries use, and the fields that answers show. */
 export type IndexDocument = {
   chat: string;
   messageNumber: number;
   createdAt: string;
-  /** In the spelling that search compares. */
+  /** In the normalized spelling of `normal-text.ts`. */
   body: string;
-  /** As it was sent, where that differs. */
+  /** The text as it was sent, if it differs from `body`. */
   original?: string;
 };
 

@@ -1,12 +1,15 @@
 import { KnownError } from '#lib/domain/errors.ts';
 
-/** An index that was closed (a snapshot is being restored) answers with this, and with the status of a bad request. */
+/** The error of a closed index, for example during the restore of a snapshot. Its status is that of a bad request. */
 export const indexClosed = 'index_closed_exception';
 
-/** The index cannot answer now: no connection, time-out, overload, a red shard, or no index yet. The same call may succeed later. */
+/**
+ * The index cannot answer now: no connection, time-out, overload, a red shard, or no index yet. The same call may succeed
+ * later.
+ */
 export class SearchUnavailable extends KnownError {
   constructor(reason: string, { cause }: { cause?: unknown } = {}) {
-    // What a client reads must not name a host; the log gets the cause.
+    // Clients read the text, so it must not name a host. The log gets the cause.
     super('unavailable', 'Search does not answer.', {
       retryAfterSeconds: 5,
       cause: new Error(reason, { cause }),
@@ -15,7 +18,7 @@ export class SearchUnavailable extends KnownError {
   }
 }
 
-/** What was to be written is not (all) in the index and may be written again later; writing it twice does no harm. */
+/** Some messages of a call are not in the index. The caller may write all of them again later, without harm. */
 export class IndexRetryLater extends KnownError {
   constructor(reason: string, { cause }: { cause?: unknown } = {}) {
     super('unavailable', 'The index does not accept all writes.', {

@@ -1,9 +1,9 @@
 import { alignedNormalText } from './normal-text.ts';
 
-/** What the server puts around matches: no characters, so that no indexed text holds them. */
+/** The marks around matches. They are Unicode noncharacters, which no indexed text contains. */
 export const marks = { start: '\ufdd0', end: '\ufdd1' } as const;
 
-/** How many fragments of a message are shown, and how long one is about, in UTF-16 units. */
+/** The most fragments of a message, and their approximate length in UTF-16 units. */
 const maxFragments = 3;
 const fragmentUnits = 160;
 
@@ -19,10 +19,10 @@ const escapes: Readonly<Record<string, string>> = {
 };
 const toHtml = (text: string) => text.replace(/[&<>"'/]/g, (sign) => escapes[sign] ?? sign);
 
-/** Signs inside a name, such as the dots of a version: marks on both sides of one become one mark. */
+/** Characters inside a name, such as the dots of a version. Marks on both sides of one become one mark. */
 const joining = /^[^\s<>&\p{L}\p{N}]?$/u;
 
-/** Where the server marked `body`: it gives back the texts between NULs that hold a match, in order. */
+/** The ranges of `body` that the server marked. It returns the texts between NULs that contain a match, in order. */
 const markedRanges = (texts: readonly string[], body: string): Range[] => {
   const ranges: Range[] = [];
   let searchedTo = 0;
@@ -50,7 +50,7 @@ const fold = (text: string) =>
     .replaceAll('ß', 'ss')
     .replaceAll('ς', 'σ');
 
-/** Whether `word` begins with `beginning`, but for one letter wrong, missing, too many or swapped. */
+/** True if `word` begins with `beginning`, with at most one letter wrong, missing, added or swapped. */
 const almostBegins = (word: string, beginning: string): boolean => {
   let same = 0;
   while (same < beginning.length && word[same] === beginning[same]) same += 1;
@@ -64,7 +64,7 @@ const almostBegins = (word: string, beginning: string): boolean => {
   );
 };
 
-/** The words of which a part, or a mistyped beginning, was found: the server marks whole words only. */
+/** Words that match by a part or by a mistyped beginning. The server marks only whole words. */
 const likelyRanges = (body: string, words: readonly string[]): Range[] => {
   const wanted = words.map(fold).filter((word) => word.length >= 2);
   const isLikely = (folded: string) =>
@@ -87,7 +87,7 @@ const joinAcross = (text: string, ranges: readonly Range[]): Range[] => {
   return joined;
 };
 
-/** The groups of neighbouring marks that hold most, in the order of the text. */
+/** The groups of neighbouring marks with the most marks, in the order of the text. */
 const richestGroups = (ranges: readonly Range[]): Range[][] => {
   const groups: Range[][] = [];
   for (const range of ranges) {
@@ -101,7 +101,7 @@ const richestGroups = (ranges: readonly Range[]): Range[][] => {
 
 const startOfWord = /[\s\p{P}](?=[^\s\p{P}])/gu;
 
-/** A group of marks with what stands around it, from one word to another where there are any. */
+/** A group of marks with the text around it, cut between words where possible. */
 const fragmentAround = (text: string, group: readonly Range[]): Range => {
   const first = group[0]?.from ?? 0;
   const last = group.at(-1)?.to ?? first;
@@ -128,9 +128,9 @@ const markUp = (text: string, { from, to }: Range, group: readonly Range[]): str
 
 /**
  * Fragments of a message as it was sent, as HTML, with the matches in `<em>`.
- * @param marked texts of `body` that hold a match, with {@link marks} around the matches; whole, and in order
- * @param words of the query, for messages in which the server marked nothing
- * @param original the message where it differs from `body`, its spelling for search
+ * @param marked the texts of `body` that contain a match, whole and in order, with {@link marks} around the matches
+ * @param words the words of the query, for messages without marks of the server
+ * @param original the message as it was sent, if it differs from `body`
  */
 export const htmlFragments = (
   marked: readonly string[],

@@ -3,7 +3,7 @@ import { type MessageReference, parseMessageReference } from '#lib/domain/refere
 import { SearchUnavailable } from './errors.ts';
 import { request } from './request.ts';
 
-/** A place between the documents of the index: behind the write `seqNo` of a shard. */
+/** A place between the documents of the index: after the write `seqNo` of a shard. */
 export type IndexPosition = { shard: number; seqNo: number };
 
 export type IndexedMessage = MessageReference & { version: number };
@@ -11,8 +11,8 @@ export type IndexedMessage = MessageReference & { version: number };
 type Found = { hits: { hits: { _id: string; _version: number; sort: [number] }[] } };
 
 /**
- * Reads what the index holds from one end to the other, shard by shard in the order of writes: cheap however large the
- * index is, and what is written meanwhile is met later. Sees what search sees.
+ * Reads the whole index, shard by shard in the order of writes. The cost of a page does not depend on the size of the
+ * index. Documents that are written meanwhile come later. Sees the same documents as search.
  */
 export const createIndexScan = ({
   client,
@@ -48,7 +48,7 @@ export const createIndexScan = ({
 
   return {
     /**
-     * @returns at most `limit` messages after the position, and where to go on: undefined at the end
+     * @returns at most `limit` messages after the position, and the next position; undefined at the end
      * @throws SearchUnavailable
      */
     page: async (

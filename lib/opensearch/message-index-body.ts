@@ -1,14 +1,14 @@
 import { limits } from '#lib/domain/limits.ts';
 import { analysis } from './analysis.ts';
 
-/** Raised with every change to the analysis or the mapping; an index of an older schema wants a rebuild. */
+/** Rises with every change to the analysis or the mapping. An index of an older schema needs a rebuild. */
 export const schema = 2;
 
 export type IndexShape = {
-  /** Primary shards. An application lives whole in one of them. */
+  /** Primary shards. All messages of an application are in one of them. */
   shards: number;
   replicas: number;
-  /** How long a written message may stay unseen by search. */
+  /** The longest time until search finds a written message. */
   refreshIntervalMs: number;
 };
 
@@ -20,18 +20,18 @@ const edges = (analyzer: string, search_analyzer: string) => ({
   index_options: 'docs',
 });
 
-/** One more than a search reaches by page: the last page asks for one more as well. */
+/** One more than the deepest hit by page, because the last page also asks for one more. */
 export const dynamicSettings = { max_result_window: limits.searchDepth + 1 } as const;
 
-/** What an answer shows and no query looks at; may be added to an index of an older schema as it is. */
+/** Fields that answers show and no query uses. They can be added to an index of an older schema. */
 export const shownOnly = { original: { type: 'text', index: false, norms: false } } as const;
 
-/** What a new index is created with. */
+/** The settings and mapping of a new index. */
 export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexShape) => ({
   settings: {
     number_of_shards: shards,
     number_of_replicas: replicas,
-    // Set, even to the default, it also keeps shards from going idle: an idle one makes the first search wait.
+    // An explicit value, even the default, keeps shards from becoming idle. An idle shard delays its first search.
     refresh_interval: `${refreshIntervalMs}ms`,
     ...dynamicSettings,
     analysis,
@@ -50,7 +50,7 @@ export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexS
         analyzer: 'message',
         search_analyzer: 'parts',
         norms: false,
-        // Highlighting reads where the terms of a message stand instead of analysing it again.
+        // Highlighting reads the positions of a message's terms instead of analysing it again.
         term_vector: 'with_positions_offsets',
         fields: {
           beginnings: edges('message_beginnings', 'edge'),

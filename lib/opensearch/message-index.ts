@@ -10,46 +10,46 @@ import { request } from './request.ts';
 
 export type MessageIndexOptions = Partial<IndexShape> & {
   client: Client;
-  /** Put before every index and alias name, so that several can share a server. */
+  /** Precedes every index and alias name, so that several installations can share a server. */
   prefix?: string;
-  /** A search that has no answer by then fails. */
+  /** A search without an answer fails after this time. */
   searchTimeoutMs?: number;
-  /** One bulk request that has no answer by then is tried again. */
+  /** A bulk request without an answer is tried again after this time. */
   writeTimeoutMs?: number;
 };
 
 export type MessageIndex = {
   /**
-   * Creates the index behind its alias unless there is one; may run twice at once. Makes an index of an older schema
-   * take the messages of this one.
-   * @returns whether the index was made by an older schema and wants a rebuild
+   * Creates the index and its alias unless they exist. May run twice at once. Lets an index of an older schema accept
+   * the messages of this one.
+   * @returns whether the index has an older schema and needs a rebuild
    * @throws SearchUnavailable
    */
   prepare(): Promise<{ outdated: boolean }>;
   /**
-   * Writes messages, in one bulk request of some megabytes at a time. A message of which the index has the same or
-   * a newer version counts as written. `refused` holds what can never be indexed.
-   * @throws IndexRetryLater when some could not be written now; write all of them again later
+   * Writes messages in bulk requests of bounded size, one after another. A message counts as written if the index has
+   * the same or a newer version. `refused` contains the messages that can never be indexed.
+   * @throws IndexRetryLater if some could not be written now; write all of them again later
    */
   write<Message extends IndexedMessage>(messages: readonly Message[]): Promise<BulkResult<Message>>;
   /**
    * Best match first; among equals the newest, then the higher number.
    * @throws SearchUnavailable
-   * @throws RangeError when page × limit is over `limits.searchDepth`
+   * @throws RangeError if page × limit exceeds `limits.searchDepth`
    */
   search(wanted: MessageSearch): Promise<{ hits: MessageHit[]; hasMore: boolean }>;
   /** @throws SearchUnavailable unless the index can answer */
   ping(): Promise<void>;
-  /** Starts a rebuild, or picks up one that was left. See {@link Rebuild}. @throws SearchUnavailable */
+  /** Starts a rebuild or continues an unfinished one. See {@link Rebuild}. @throws SearchUnavailable */
   beginRebuild(): Promise<Rebuild>;
   /**
-   * The version the index holds of each message, by {@link messageReference}; undefined where it has none.
-   * Sees what was written a moment ago, refreshed or not. @throws SearchUnavailable
+   * The version of each message in the index, by {@link messageReference}; undefined for a missing message.
+   * Sees every confirmed write, even before search does. @throws SearchUnavailable
    */
   fetchVersions(refs: readonly MessageReference[]): Promise<Map<string, number | undefined>>;
   /**
-   * What the index holds of a chat, by number, after `afterNumber`: what MySQL hasn't is too much.
-   * Sees what search sees. @throws SearchUnavailable
+   * The versions of a chat's messages in the index, by number, after `afterNumber`.
+   * Sees the same documents as search. @throws SearchUnavailable
    */
   listVersions(chat: {
     token: string;
@@ -57,9 +57,9 @@ export type MessageIndex = {
     afterNumber: number;
     limit: number;
   }): Promise<IndexedVersion[]>;
-  /** Removes messages from the index; those not there count as removed. @throws IndexRetryLater */
+  /** Removes messages from the index. Missing ones count as removed. @throws IndexRetryLater */
   remove(refs: readonly MessageReference[]): Promise<void>;
-  /** Makes all that was written visible to search now. For tests and tools. @throws SearchUnavailable */
+  /** Makes all written messages visible to search now. For tests and tools. @throws SearchUnavailable */
   refresh(): Promise<void>;
 };
 

@@ -3,27 +3,27 @@ import type { QueryText } from './query-text.ts';
 /** A clause of the query language, as JSON. */
 export type Clause = Record<string, unknown>;
 
-/** Shortest word, in letters, in which one typo is forgiven: in shorter ones it makes another word. */
+/** The shortest word, in letters, in which one typo is allowed. In a shorter word a typo makes another word. */
 const typoFrom = 5;
 
-/** The same for a mistyped word of which more may follow (`permisson` for `permissions`). */
+/** The same for the mistyped beginning of a longer word (`permisson` for `permissions`). */
 const typoInBeginningFrom = 6;
 
 /** Scripts that are written without spaces. */
 const unspaced = /[\p{Script=Han}\p{Script=Hiragana}]/u;
 
 /**
- * How many words of a query are forgiven a typo, the first ones: looking for all terms one edit away is most of what
- * a query costs, and the more words there are, the less one of them matters.
+ * The number of words, from the first, in which a typo is allowed. Looking up all terms one edit away is most of a
+ * query's cost, and each word matters less in a long query.
  */
 const maxForgiven = 6;
 
-/** How many times a word's weight a message gets, by the best form the word has there. */
+/** The factor of a word's weight, by the best form of the word in the message. */
 const times = { written: 10, begun: 6, related: 4, loose: 2 };
 
-/** What a message gets on top of its words. Whole numbers, far below 2^24: sums of scores are exact. */
+/** Additions to the score of the words. They are whole numbers far below 2^24, so that sums of scores are exact. */
 const bonus = {
-  /** Lifts a message that has every word over any that has not: words are bounded, and so is what they give. */
+  /** Ranks a message with every word above all others. It exceeds any sum of words, because their number is bounded. */
   allWords: 10_000,
   wholeQueryInOrder: 100,
   wholeQueryNear: 50,
@@ -31,9 +31,9 @@ const bonus = {
 };
 
 /**
- * What a word is worth. Longer words are rarer and say more, so length stands in for rarity: measured, it ranks as
- * well as real frequencies do, and unlike those it is the same on every copy of the index and from one page to the
- * next, whatever is written meanwhile. A sign of a script without spaces counts for two letters.
+ * The weight of a word. Longer words are rarer and say more, so the length replaces the rarity. In measurements it ranks
+ * as well as real frequencies. Unlike those, it is the same on every copy of the index, and new messages do not change it
+ * between two pages. A character of a script without spaces counts as two letters.
  */
 const weight = (word: string) => {
   const length = [...word].length * (unspaced.test(word) ? 2 : 1);
@@ -41,12 +41,12 @@ const weight = (word: string) => {
 };
 
 /**
- * The clause that finds and ranks. Every score in it is a constant, so that a message's score depends on nothing but
- * its text and the query.
+ * The clause that finds and ranks. Every score in it is a constant, so a message's score depends only on its text and
+ * the query.
  *
- * A message that has all words, in any form, comes before all that have not. Then each word counts by the best form
- * it has: as written, as a beginning, mistyped. Words that follow each other as in the query, or are near each
- * other, order those that are equal so far.
+ * Messages with all words, in any form, come first. Then each word counts by its best form: as written, as a beginning,
+ * mistyped. Among equal messages, those come first whose words follow each other as in the query, or are near each
+ * other.
  */
 export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
   const pairs = words.slice(1).map((word, at) => [words[at] ?? '', word] as const);
@@ -60,7 +60,7 @@ export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
       loose: [
         ...(forgiven.has(word) ? asMistypedBeginning(word) : []),
         ...asHalf(word),
-        // A word is also there when it is written as one with its neighbour: "dual boot" in "dualboot".
+        // A word also matches if the message joins it with its neighbour: "dual boot" in "dualboot".
         ...[pairs[at - 1], pairs[at]].filter((pair) => pair !== undefined).map(asOne),
       ],
     },
@@ -86,13 +86,13 @@ export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
   };
 };
 
-/** What to mark in a message that was found: words of `body`, which keeps where they stand. */
+/** The clause for highlights: it matches words of `body`, the field that stores their positions. */
 export const markable = ({ words, phrases }: QueryText): Clause =>
   either([
     ...phrases.map((text) => asPhrase(text, 0)),
     ...words.flatMap((word) => [
       asWritten(word),
-      // Without spaces there is no telling where the word ends that begins so.
+      // In a script without spaces, the end of the word that begins so is unknown.
       ...(unspaced.test(word) ? [] : [{ match_bool_prefix: { body: { query: word, analyzer: 'edge' } } }]),
       ...asStem(word),
       ...asMistyped(word),
@@ -120,7 +120,7 @@ const asJoined = (text: string): Clause => ({ match_phrase: { body: { query: tex
 
 const asOne = (pair: readonly [string, string]): Clause => asJoined(pair.join(''));
 
-/** The word whole: its parts one after the other, or the same letters written as one. */
+/** The whole word: its parts one after the other, or the same letters joined. */
 const asWritten = (word: string): Clause => ({ dis_max: { queries: [asPhrase(word, 0), asJoined(word)] } });
 
 const asBeginning = (word: string): Clause => ({
@@ -131,11 +131,11 @@ const asBeginning = (word: string): Clause => ({
 const asEnd = (word: string): Clause[] =>
   /^\p{L}{4,}$/u.test(word) ? [{ match: { 'body.ends': { query: word, operator: 'and' } } }] : [];
 
-/** Arabic writes article, conjunctions and endings with the word. */
+/** Arabic attaches articles, conjunctions and endings to the word. */
 const asStem = (word: string): Clause[] =>
   /\p{Script=Arabic}/u.test(word) ? [{ match_phrase: { body: { query: word, analyzer: 'stemmed' } } }] : [];
 
-/** Written without spaces, a "word" may be a sentence: half of its pairs of signs make a loose match. */
+/** In a script without spaces, a "word" may be a sentence. Half of its pairs of characters make a loose match. */
 const asHalf = (word: string): Clause[] =>
   word.length >= 4 && unspaced.test(word)
     ? [{ match: { body: { query: word, minimum_should_match: '50%' } } }]
@@ -149,7 +149,7 @@ const asMistypedBeginning = (word: string): Clause[] =>
     ? []
     : [{ match: { 'body.beginnings': fuzzy(word, typoInBeginningFrom, 'edge') } }];
 
-/** The longest run of letters. Numbers alone are forgiven nothing: one wrong digit is another number, not a slip. */
+/** The longest run of letters. Numbers must match exactly, because one wrong digit makes another number. */
 const lettersIn = (word: string) => Math.max(0, ...(word.match(/\p{L}+/gu) ?? []).map((run) => run.length));
 
 const fuzzy = (word: string, from: number, analyzer: string) => ({
@@ -157,7 +157,7 @@ const fuzzy = (word: string, from: number, analyzer: string) => ({
   analyzer,
   operator: 'and',
   fuzziness: `AUTO:${from},999`,
-  // All terms one edit away, as one clause: the default takes some 50 of the whole shard, each a clause of its own.
+  // One clause for all terms one edit away. The default takes about 50 terms of the whole shard, each in its own clause.
   fuzzy_rewrite: 'constant_score',
 });
 

@@ -12,16 +12,16 @@ import { request } from './request.ts';
 export type SearchPosition = { score: number; createdAtMs: number; messageNumber: number };
 
 export type MessageSearch = ChatReference & {
-  /** The query as it was typed, at most some hundred characters; quotes make phrases, nothing else has a meaning. */
+  /** The query as the user typed it. Quotes make phrases; no other character has a meaning. */
   text: string;
   /** From 1, the default; page × limit is at most `limits.searchDepth`. */
   page?: number;
-  /** Reads on behind this hit of the same search; instead of `page`. */
+  /** Continues after this hit of the same search; instead of `page`. */
   after?: SearchPosition | undefined;
   limit: number;
-  /** Also give fragments of each hit as HTML, escaped, with the matches in `<em>`. */
+  /** Also returns fragments of each hit as escaped HTML, with the matches in `<em>`. */
   highlight?: boolean;
-  /** Leave out messages numbered higher: pages of one search don't shift while new messages arrive. */
+  /** Leaves out messages with higher numbers, so that new messages do not shift the pages of a search. */
   upTo?: number;
 };
 
@@ -40,7 +40,7 @@ export type Hit<Source> = {
   highlight?: Record<string, string[]>;
 };
 
-/** Asks the one shard that has the application. @throws SearchUnavailable rather than give part of an answer */
+/** Asks the one shard that has the application. @throws SearchUnavailable instead of returning a partial answer */
 export const createFinder =
   ({ client, alias, timeoutMs }: { client: Client; alias: string; timeoutMs: number }) =>
   async <Source>(token: string, body: object): Promise<Hit<Source>[]> => {
@@ -53,7 +53,7 @@ export const createFinder =
       path: `/${alias}/_search`,
       query: {
         routing: token,
-        // The same copy of the shard for the same application: copies may differ in what they show already.
+        // An application always reads the same copy of its shard, because copies may refresh at different times.
         preference: `app-${token}`,
         allow_partial_search_results: false,
       },
@@ -109,14 +109,14 @@ export const createMessageSearch =
       ...(after === undefined
         ? { from }
         : { search_after: [after.score, after.createdAtMs, after.messageNumber] }),
-      // One more than asked for tells whether there is more.
+      // One extra hit shows whether there is a next page.
       size: limit + 1,
       _source: ['messageNumber', 'body', 'original', 'createdAt'],
       ...(highlight && {
         highlight: {
           pre_tags: [marks.start],
           post_tags: [marks.end],
-          // The whole text: to look for sentences in all of it takes several times as long as to find the matches.
+          // Returns the whole text. Splitting it into sentences takes several times as long as finding the matches.
           number_of_fragments: 0,
           fields: { body: { highlight_query: markable(parsed) } },
         },

@@ -1,21 +1,21 @@
 /**
- * The one spelling that search compares. Messages before they are indexed and queries before they are taken apart go
- * through the same steps, so that texts that read the same are the same. The server folds case, width and accents.
+ * The normalized spelling for search. Messages and queries go through the same steps, so that texts that look the same
+ * become equal. The server then folds case, width and accents.
  */
 
-/** What a step replaces, and by what. A step sees the text that the step before it wrote. */
+/** A pattern and its replacement. Each step reads the result of the previous step. */
 type Step = readonly [pattern: RegExp, replace: (match: string) => string];
 
-/** A text in the spelling for search, and the way back to the original; places are counted in UTF-16 units. */
+/** A normalized text, and the mapping of its places to the original. Places count UTF-16 units. */
 export type AlignedText = {
   text: string;
-  /** Where in the original that begins of which the unit at `place` is (a part of) the spelling. */
+  /** The place in the original where the source of the unit at `place` begins. */
   startOf(place: number): number;
-  /** Where in the original that ends of which the unit before `place` is (a part of) the spelling. */
+  /** The place in the original where the source of the unit before `place` ends. */
   endOf(place: number): number;
 };
 
-/** Emoticons are indexed as the emoji they stand for, so either finds the other. */
+/** Emoticons become the emoji of the same meaning, so each finds the other. */
 const emoticons: Readonly<Record<string, string>> = {
   ':-)': '🙂',
   ':)': '🙂',
@@ -33,28 +33,28 @@ const emoticons: Readonly<Record<string, string>> = {
   '<3': '❤',
 };
 
-/** Names made of signs that the tokenizer drops, by the signs. */
+/** Names for sequences of punctuation that the tokenizer would drop. */
 const signs: Readonly<Record<string, string>> = { '++': 'plusplus', '#': 'sharp', '.': 'dot_' };
 
 const literal = (text: string) => text.replace(/[()+.]/g, '\\$&');
 const anyOf = (texts: string[]) => texts.map(literal).join('|');
 
-/** An accent typed for an apostrophe: normalisation would part it into a space and a mark. */
+/** Accents in the place of an apostrophe. Normalization would split them into a space and a mark. */
 const accentAlone = /[\u00b4\u1ffd]/g;
 
-/** Apostrophes, and the letters that keyboards offer in their place; the Hebrew geresh. */
+/** Apostrophes, letters that keyboards offer in their place, and the Hebrew geresh. */
 const apostrophes = /[\u02b9\u02bb-\u02bf\u2018\u2019\u201b\u2032\u055a\u05f3\ua78c]/g;
 
-/** A character beyond ASCII, or any with marks, together with what may become one with it. */
+/** Clusters that normalization may combine: a character beyond ASCII or one with marks, with all its marks. */
 const hangul =
   '[\\uac00-\\ud7a3]?[\\u1100-\\u11ff\\u3131-\\u318e\\ua960-\\ua97c\\ud7b0-\\ud7fb\\uffa0-\\uffdc]+';
 const joining = '[\\p{M}\\p{Default_Ignorable_Code_Point}\\uff9e\\uff9f]';
 const clusters = new RegExp(`${hangul}|[\\0-\\x7f]${joining}+|[^\\0-\\x7f]${joining}*`, 'gu');
 
-/** Signs that show nothing, and those that are no characters: the marks of highlights are of the latter. */
+/** Invisible characters, and noncharacters such as the marks of highlights. */
 const invisible = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/gu;
 
-/** Accents, points and vowel signs that may be left out. Marks of Indic and other scripts are letters, so is kana's. */
+/** Accents, points and vowel signs that writers may leave out. Marks of kana, Indic and other scripts are letters. */
 const optionalMarks =
   /[[\p{M}&&[\p{Script=Inherited}\p{Script=Arabic}\p{Script=Cyrillic}\p{Script=Hebrew}\p{Script=Syriac}]]--[\u3099\u309a]]/gv;
 
@@ -64,7 +64,7 @@ const normalCluster = (cluster: string): string => {
   return bare.replace(optionalMarks, '').replaceAll('\u0671', '\u0627');
 };
 
-/** Scripts without spaces for which the server knows no words: each letter is found by its place beside the next. */
+/** Scripts without spaces for which the server has no dictionary. Search finds adjacent letters instead of words. */
 const unspaced = '[\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}]';
 
 /** A letter of a script that puts spaces between words, as a class of a regular expression with the flag `v`. */
@@ -74,23 +74,23 @@ const steps: readonly Step[] = [
   [accentAlone, () => "'"],
   [clusters, normalCluster],
   [apostrophes, () => "'"],
-  // Signs mean something only as a word of their own: ":p" is no face in "std::pair", "c#" no language in "rfc#api".
+  // Emoticons and names must be separate words: "std::pair" contains no face, and "rfc#api" no language.
   [
     new RegExp(`(?<!\\S)(?:${anyOf(Object.keys(emoticons))})(?![^\\s.,;!?])`, 'g'),
     (face) => emoticons[face] ?? face,
   ],
   [/(?<=(?<![^\s([{"'/,])[A-Za-z])(?:\+\+|#)(?![^\s)\]}"'/,.;:!?])/g, (sign) => signs[sign] ?? sign],
   [/(?<![^\s([{"'/,])\.(?=net(?![^\s)\]}"'/,.;:!?]))/gi, (sign) => signs[sign] ?? sign],
-  // A quote inside a word is a part of it, as in Hebrew abbreviations.
+  // A quote inside a word belongs to the word, as in Hebrew abbreviations.
   [new RegExp(`(?<=${spacedLetter})["\u05f4\u201c\u201d\u201e](?=${spacedLetter})`, 'gv'), () => '_'],
   [new RegExp(`(?<=${unspaced})(?=[${unspaced}&&\\p{L}])`, 'gv'), () => '\u200b'],
 ];
 
-/** @returns the text in the spelling that is indexed and looked for */
+/** @returns the normalized text, for indexing and for queries */
 export const normalText = (text: string): string =>
   steps.reduce((before, [pattern, replace]) => before.replace(pattern, replace), text.toWellFormed());
 
-/** What one step replaced: `[from, to)` of its text by `[newFrom, newTo)` of the next. */
+/** A replacement of one step: `[from, to)` of its text became `[newFrom, newTo)` of the next text. */
 type Edit = { from: number; to: number; newFrom: number; newTo: number };
 
 const applyStep = (before: string, [pattern, replace]: Step): { text: string; edits: Edit[] } => {
@@ -121,7 +121,7 @@ const editBefore = (edits: readonly Edit[], place: number): Edit | undefined => 
   return edits[low - 1];
 };
 
-/** {@link normalText}, with the way back to the original. */
+/** {@link normalText} with the mapping to the original. */
 export const alignedNormalText = (original: string): AlignedText => {
   const lastFirst: Edit[][] = [];
   const text = steps.reduce((before, step) => {

@@ -1,17 +1,17 @@
 import { normalText, spacedLetter } from './normal-text.ts';
 
-/** Upper bounds, so that no query text costs more than another by much. */
+/** Upper bounds that limit the cost of a query. */
 export const maxWords = 16;
 export const maxPhrases = 4;
 
 export type QueryText = {
-  /** Words to be found, in any form; distinct, in the order they were written. */
+  /** The distinct words to find in any form, in the order of the query. */
   words: string[];
-  /** Texts that stood in quotes, to be found as they are. */
+  /** The texts in quotes, to find as they are. */
   phrases: string[];
 };
 
-/** A letter or digit before which, or behind which, a quote belongs to the word. */
+/** A letter or digit. A quote beside it belongs to the word. */
 const inWord = `[${spacedLetter}\\p{N}]`;
 const quoted = new RegExp(
   `(?<!${inWord})"([^"]*)"(?!${inWord})|“([^”]*)”|„([^“”]*)[“”]|«([^»]*)»|»([^«]*)«`,
@@ -19,9 +19,9 @@ const quoted = new RegExp(
 );
 
 /**
- * Takes a query apart: white space separates words, quotes make phrases, and nothing else has a meaning.
- * A quote that is never closed counts for nothing. Words without a letter, digit or emoji cannot be found and are
- * left out, as are words beyond {@link maxWords} and phrases beyond {@link maxPhrases}.
+ * Splits a query: white space separates words, quotes make phrases, and no other character has a meaning. An unclosed
+ * quote is ignored. Words without a letter, digit or emoji cannot be found, so they are left out. So are words beyond
+ * {@link maxWords} and phrases beyond {@link maxPhrases}.
  */
 export const parseQueryText = (text: string): QueryText => {
   const phrases: string[] = [];

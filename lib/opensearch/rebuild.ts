@@ -7,21 +7,20 @@ import { dynamicSettings, type messageIndexBody, shownOnly } from './message-ind
 import { request } from './request.ts';
 
 /**
- * A new index being filled behind the alias while search and writes go on.
+ * A new index that is filled behind the alias, while search and writes continue.
  *
- * From `begin` on, every writer writes to the old index and the new one. Writers ask before each bulk request
- * whether a rebuild is on, so `begin` returns only when every bulk request sent before the new index existed has
- * ended; the rows behind those are in MySQL by then. So whoever reads all of MySQL after `begin`, and writes it
- * with `write`, leaves nothing out, and versions keep what is older from overwriting what is newer.
+ * After `begin`, every writer writes to both indexes, because writers look for a rebuild before each bulk request.
+ * `begin` returns once all earlier bulk requests have ended; their rows are in MySQL by then. A caller that then reads
+ * all of MySQL and passes it to `write` misses no message. Versions prevent older messages from replacing newer ones.
  */
 export type Rebuild = {
   /** The new index. */
   index: string;
-  /** What the last {@link save} kept, when this rebuild was begun by someone else; undefined at the start. */
+  /** The cursor of the last {@link save}, if another run began this rebuild; undefined at the start. */
   cursor: string | undefined;
   /** Writes rows read from MySQL into the new index. @throws IndexRetryLater */
   write<Message extends IndexedMessage>(messages: readonly Message[]): Promise<BulkResult<Message>>;
-  /** Keeps how far MySQL was read, so that a rebuild that is left can be picked up there. @throws SearchUnavailable */
+  /** Saves the progress through MySQL, so that another run can continue there. @throws SearchUnavailable */
   save(cursor: string): Promise<void>;
   /** Switches search and writes to the new index at once, then drops the old one. @throws SearchUnavailable */
   finish(): Promise<void>;
@@ -62,7 +61,7 @@ export const createRebuilds = (options: {
     return found && (found.meta.schema ?? 0);
   };
 
-  /** Creates an index together with its alias in one step; content if another process was faster. */
+  /** Creates an index and its alias in one step. Succeeds also if another process was faster. */
   const createIndex = async (index: string, name: string) => {
     try {
       await request(client, {
@@ -79,7 +78,7 @@ export const createRebuilds = (options: {
     }
   };
 
-  /** Lets indices of an older schema hold and answer what this release writes, until a rebuild replaces them. */
+  /** Lets indexes of an older schema store and return the fields of this release, until a rebuild replaces them. */
   const admit = async () => {
     const indices = `${alias},${buildingAlias}`;
     const query = { ignore_unavailable: true };
@@ -98,7 +97,7 @@ export const createRebuilds = (options: {
     if (!current) throw new SearchUnavailable(`There is no index "${alias}" yet: run the migration first`);
     const next = `${alias}-${String(Number(current.index.slice(-6)) + 1).padStart(6, '0')}`;
     const left = await behind(buildingAlias);
-    // One that was begun by an older release would be outdated at once.
+    // A rebuild of an older release would be outdated at once.
     if (left && left.meta.schema !== body.mappings._meta.schema) await drop(left.index);
     await createIndex(next, buildingAlias);
     await new Promise((resolve) => setTimeout(resolve, writeTimeoutMs + 500));
@@ -118,7 +117,7 @@ export const createRebuilds = (options: {
         });
       },
       finish: async () => {
-        // Done already, when an earlier call was carried out and its answer lost.
+        // An earlier call already succeeded, but its answer was lost.
         if ((await behind(alias))?.index === building.index) return;
         await request(client, { method: 'POST', path: `/${building.index}/_refresh`, timeoutMs });
         await request(client, {

@@ -10,26 +10,26 @@ export type IndexRequest = {
   /** Lines of newline-delimited JSON, for `_bulk`. */
   lines?: string;
   timeoutMs: number;
-  /** Error statuses that are answers here, not failures. */
+  /** Error statuses that the caller treats as answers. */
   expected?: readonly number[];
 };
 
 export type IndexAnswer<Body> = { status: number; body: Body };
 
-/** Statuses under which the same request may succeed later; 404 means the index is not there (yet). */
+/** Statuses after which the same request may succeed later. 404 means that the index does not exist yet. */
 const passing = new Set([401, 403, 404, 408, 429, 500, 502, 503, 504]);
 
 /**
- * One request with an overall deadline. `Body` is what the API's reference promises; nothing checks it.
+ * Sends one request with an overall deadline. `Body` is the type from the API's reference; it is not checked.
  *
- * @throws SearchUnavailable when there is no answer in time, or one that says "not now"
- * @throws the client's ResponseError when the server finds the request itself wrong
+ * @throws SearchUnavailable without an answer in time, or after a temporary refusal
+ * @throws the client's ResponseError if the server finds the request itself invalid
  */
 export const request = async <Body>(client: Client, wanted: IndexRequest): Promise<IndexAnswer<Body>> => {
   try {
     return await attempt<Body>(client, wanted);
   } catch (error) {
-    // A kept-alive socket that the server (or a frozen environment) closed meanwhile fails at once: one fresh try.
+    // A kept-alive socket fails at once if the server or a frozen environment has closed it, so try once more.
     if (error instanceof errors.ConnectionError) {
       return await attempt<Body>(client, wanted).catch(translate(wanted));
     }
@@ -49,7 +49,7 @@ const attempt = async <Body>(client: Client, wanted: IndexRequest): Promise<Inde
     },
     { requestTimeout: timeoutMs, maxRetries: 0, ...(expected && { ignore: [...expected] }) },
   );
-  // The client's own time-out ends with the first byte of the answer; this one covers the rest as well.
+  // The client's own time-out ends with the first byte of the answer. This one also covers the rest.
   const deadline = setTimeout(() => sent.abort(), timeoutMs + 100);
   try {
     const answer = await sent;

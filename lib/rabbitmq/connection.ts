@@ -2,7 +2,7 @@ import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { unavailable } from '#lib/domain/errors.ts';
 
 export type BrokerOptions = {
-  /** For connecting, and for each piece of work that names no time of its own. */
+  /** The time limit for connecting, and the default for each piece of work. */
   timeoutMs: number;
   onError: (error: Error) => void;
 };
@@ -10,18 +10,18 @@ export type BrokerOptions = {
 type Open = {
   connection: ChannelModel;
   channel: ConfirmChannel;
-  /** The broker's reason, while it takes no publishes (memory or disk alarm). */
+  /** The broker's reason while it blocks publishers (memory or disk alarm). */
   blocked: string | undefined;
   isClosed: boolean;
-  /** When work on this connection was last answered. */
+  /** The time of the last answer on this connection. */
   answeredAtMs: number;
 };
 
-/** After a failed connection nobody tries for this long: callers must not wait for a broker that is down. */
+/** The pause after a failed connection. Calls fail at once meanwhile instead of waiting for a broker that is down. */
 const PAUSE_MS = 1_000;
-/** A connection that was silent for so long may be dead without our knowing: an environment that slept. */
+/** A connection that was silent for longer may be dead, for example after a frozen environment thaws. */
 const SILENT_MS = 10_000;
-/** How long a broker may take to agree to the end of a connection. */
+/** The longest wait for the broker to confirm the end of a connection. */
 const CLOSE_MS = 1_000;
 
 const within = async <Result>(timeoutMs: number, work: Promise<Result>): Promise<Result> => {
@@ -37,8 +37,8 @@ const within = async <Result>(timeoutMs: number, work: Promise<Result>): Promise
 };
 
 /**
- * Settles when the channel is closed. amqplib never settles a `close` that the connection's end overtakes; the event
- * comes in every case.
+ * Settles when the channel is closed. If the connection ends first, amqplib never settles `close`, but it always emits
+ * the event.
  */
 const closeChannel = async (channel: ConfirmChannel): Promise<void> => {
   const closed = new Promise<void>((resolve) => channel.once('close', resolve));
@@ -46,9 +46,9 @@ const closeChannel = async (channel: ConfirmChannel): Promise<void> => {
 };
 
 /**
- * One connection with one confirm channel, made when first used and again when it is lost: also by an environment that
- * slept through the heartbeats. Throws 'unavailable' when the broker does not answer in time. Work that met a dead
- * connection is run once more on a new one, within the same time: whatever it publishes may arrive twice.
+ * Holds one connection with one confirm channel. It opens at the first use, and again after a loss, such as the missed
+ * heartbeats of a frozen environment. Throws 'unavailable' if the broker does not answer in time. Work on a dead
+ * connection runs once more on a new one within the same time, so its messages may arrive twice.
  */
 export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) => {
   let opening: Promise<Open> | undefined;
@@ -72,7 +72,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
       connection.close().catch(() => undefined);
       throw error;
     }
-    // Every publish that waits for its confirm listens for its own return.
+    // Every publish that waits for its confirm has a listener for its return.
     channel.setMaxListeners(0);
     channel.on('error', onError);
     channel.on('close', () => {
@@ -110,7 +110,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
     return opening;
   };
 
-  /** The next caller connects anew; what still waits on this connection fails with it. */
+  /** Closes the connection and fails all work that waits on it. The next call opens a new one. */
   const giveUp = (opened: Open) => {
     opened.isClosed = true;
     opened.connection.close().catch(() => undefined);
@@ -126,7 +126,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
       const opened = await within(leftMs(), get());
       if (opened.blocked !== undefined) throw new Error(`RabbitMQ blocks publishers: ${opened.blocked}`);
       const isSilent = Date.now() - opened.answeredAtMs > SILENT_MS;
-      // Time is left to connect anew when the first turns out to be dead.
+      // Half of the time is kept for a new connection, in case this one is dead.
       const patienceMs = isFirst && isSilent ? Math.ceil(leftMs() / 2) : leftMs();
       const begunAtMs = Date.now();
       try {
@@ -153,15 +153,15 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
   };
 
   return {
-    /** Runs `work` on the channel that all share, for publishing. */
+    /** Runs `work` on the shared channel for publishing. */
     withChannel: <Result>(
       work: (channel: ConfirmChannel) => Promise<Result>,
       waitMs = timeoutMs,
     ): Promise<Result> => translated(onConnection(({ channel }) => work(channel), waitMs)),
 
     /**
-     * Runs `work` on a channel of its own: what the broker refuses there (it then closes the channel) disturbs nobody
-     * else, and what was taken from a queue and not acknowledged goes back to its place when the channel closes.
+     * Runs `work` on a separate channel. After a refusal the broker closes only this channel. When the channel closes,
+     * messages without an acknowledgement return to their place in the queue.
      */
     withOwnChannel: <Result>(
       work: (channel: ConfirmChannel) => Promise<Result>,
@@ -171,7 +171,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
         onConnection(async ({ connection }) => {
           const channel = await connection.createConfirmChannel();
           channel.setMaxListeners(0);
-          // The call that caused it is rejected with it.
+          // The call that caused the error rejects with it.
           channel.on('error', () => undefined);
           try {
             return await work(channel);
@@ -185,7 +185,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
       const opened = await opening?.catch(() => undefined);
       opening = undefined;
       if (opened !== undefined) opened.isClosed = true;
-      // amqplib never settles a `close` that the connection's end overtakes.
+      // If the connection ends first, amqplib never settles `close`.
       if (opened !== undefined) await within(CLOSE_MS, opened.connection.close()).catch(() => undefined);
     },
   };

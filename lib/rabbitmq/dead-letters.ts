@@ -5,35 +5,35 @@ import type { Broker } from './connection.ts';
 import type { Publication, Publisher } from './publisher.ts';
 
 export type DeadLetter = {
-  /** The command's id; without one, the beginning of the content's SHA-256. */
+  /** The command's id; without an id, the beginning of the content's SHA-256. */
   id: string;
   reason: string | undefined;
-  /** How often it was tried. */
+  /** How often the consumer tried it. */
   attempts: number | undefined;
-  /** When it became a dead letter, ISO 8601. */
+  /** The time at which it became a dead letter, ISO 8601. */
   since: string | undefined;
   /** The bytes that were published. */
   content: Buffer;
 };
 
-/** Which dead letters of a queue: all, or those with these ids. At most `limit` messages are looked at, oldest first. */
+/** Selects dead letters of a queue: all, or those with these ids. At most `limit` messages are read, oldest first. */
 export type Selection = { ids?: readonly string[] | undefined; limit: number };
 
-/** The queue held `held` messages, `looked` of them were looked at, `acted` letters were selected. */
+/** Numbers of messages: in the queue (`held`), read (`looked`), and selected letters (`acted`). */
 export type Handled = { held: number; looked: number; acted: number };
 
-/** Messages that are looked at stay in memory until the end. */
+/** Messages stay in memory until the end of the walk. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
-/** Longer than a quorum queue needs to take back what a channel held. */
+/** A quorum queue takes back the messages of a closed channel within this time. */
 const RETURN_MS = 5_000;
-/** Each look is a round trip; all stay well within the broker's own limit for acknowledging (30 minutes). */
+/** Each read is a round trip. The whole walk stays far below the broker's acknowledgement limit of 30 minutes. */
 const WAIT_MS = 120_000;
 /** The length of an AMQP short string. */
 const MAX_ID_BYTES = 255;
 
 const digestOf = (content: Buffer) => createHash('sha256').update(content).digest('hex');
 
-/** Any program may have published it, so any property may have any value. */
+/** Any program may publish here, so any property may have any value. */
 const propertiesOf = ({ properties, content }: GetMessage) => {
   const { messageId, timestamp }: { messageId?: unknown; timestamp?: unknown } = properties;
   const headers: Record<string, unknown> = properties.headers ?? {};
@@ -50,12 +50,12 @@ const propertiesOf = ({ properties, content }: GetMessage) => {
   };
 };
 
-/** A letter and its copies: messages of one id and one content. */
+/** A letter and its copies: messages with the same id and content. */
 type Found = { letter: DeadLetter; redriven: number; copies: GetMessage[] };
 
 /**
- * Commands that were set aside. Looking at a letter leaves it in its queue: it is taken on a channel of its own, and goes
- * back when that closes. After a crash it goes back too, perhaps in another order.
+ * Reads and moves dead letters. Reading leaves a letter in its queue: it is fetched on a separate channel and returns when
+ * that channel closes. It also returns after a crash, perhaps in another order.
  */
 export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'publish'>) => {
   const collect = async (channel: ConfirmChannel, queue: string, { ids, limit }: Selection, held: number) => {
@@ -88,7 +88,7 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
     act?: (found: Found[]) => Promise<void>,
   ): Promise<Handled & { letters: DeadLetter[] }> => {
     const { removed, ...handled } = await broker.withOwnChannel(async (channel) => {
-      // Letters that arrive from now on are not met: a redriven command that fails again would go round for ever.
+      // Letters that arrive during the walk are ignored. Otherwise a redriven command that fails again would circulate.
       const { messageCount: held } = await channel.checkQueue(deadQueue(queue));
       const { found, looked } = await collect(channel, queue, selection, held);
       const copies = found.flatMap((one) => one.copies);
@@ -103,7 +103,7 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
     return handled;
   };
 
-  /** Letters that were only looked at go back a moment after the channel closed. The next look must find them. */
+  /** Unselected letters return shortly after the channel has closed. The next read must find them. */
   const returned = async (queue: string, expected: number): Promise<void> => {
     const deadline = Date.now() + RETURN_MS;
     while (Date.now() < deadline) {
@@ -116,15 +116,15 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
   const counts = ({ held, looked, acted }: Handled): Handled => ({ held, looked, acted });
 
   return {
-    /** Looks at letters, oldest first. @throws unavailable */
+    /** Reads letters, oldest first. @throws unavailable */
     list: async (queue: string, selection: Selection): Promise<{ held: number; letters: DeadLetter[] }> => {
       const { held, letters } = await walk(queue, selection);
       return { held, letters };
     },
     /**
-     * Publishes letters to their queue again, confirmed before they leave this one, as if they had never been tried. The
-     * bytes stay the same. Of several copies one is published.
-     * @throws unavailable: then all are still here, and some may be in their queue as well, which does no harm
+     * Publishes letters to their queue again, with the same bytes and no earlier attempts. A letter leaves this queue after
+     * the confirm. Of several copies only one is published.
+     * @throws unavailable; then all letters are still here. Some may also be in their queue, which does no harm.
      */
     redrive: async (queue: string, selection: Selection): Promise<Handled> =>
       counts(

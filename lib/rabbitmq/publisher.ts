@@ -5,7 +5,7 @@ import { unavailable } from '#lib/domain/errors.ts';
 import type { Broker } from './connection.ts';
 import { declareTopology, destinations } from './topology.ts';
 
-/** A command as JSON, or the bytes of a message. `messageId`: its id, where it has one. */
+/** A command as JSON, or the bytes of a message. `messageId`: its id, if it has one. */
 export type Publication = {
   queue: string;
   content: string | Buffer;
@@ -13,7 +13,7 @@ export type Publication = {
   headers?: Record<string, string | number>;
 };
 
-/** A publication, and whoever waits for its confirm. */
+/** A publication, and the caller that waits for its confirm. */
 type Waiting = {
   publication: Publication;
   messageId: string;
@@ -34,7 +34,7 @@ const optionsOf = ({ publication: { headers }, messageId }: Waiting): Options.Pu
 
 const returnKey = (queue: unknown, messageId: unknown) => `${queue} ${messageId}`;
 
-/** What came back on a channel because its queue is not there. A return comes before its confirm. */
+/** Messages that the broker returned because their queue is missing. A return precedes its confirm. */
 const returnsByChannel = new WeakMap<ConfirmChannel, Set<string>>();
 const returnsOf = (channel: ConfirmChannel): Set<string> => {
   const known = returnsByChannel.get(channel);
@@ -48,9 +48,9 @@ const returnsOf = (channel: ConfirmChannel): Set<string> => {
 };
 
 /**
- * Publishes to the default exchange, and ends when the broker has answered for all. Each confirmed publication is done
- * at once; a queue that is not there fails its own publications only.
- * @throws the broker's refusal, or why the channel was closed: the rest is not done
+ * Publishes to the default exchange, and ends when the broker has answered for all. Each publication ends at its confirm.
+ * A missing queue fails only its own publications.
+ * @throws the broker's refusal, or the reason why the channel was closed; the rest is then unconfirmed
  */
 const publishAll = (channel: ConfirmChannel, batch: readonly Waiting[]): Promise<void> => {
   const returns = returnsOf(channel);
@@ -89,11 +89,11 @@ const publishAll = (channel: ConfirmChannel, batch: readonly Waiting[]): Promise
   });
 };
 
-/** A batch confirms together; one call's share keeps the channel's buffer bounded. */
+/** The most publications that await their confirms together, which bounds the channel's buffer. */
 const CHUNK = 1_000;
 
 export const createPublisher = (broker: Broker, queues: readonly string[]) => {
-  /** What was handed over since the last tick, by how long it may take. */
+  /** The publications since the last tick, by their time limit. */
   const batches = new Map<number | undefined, Waiting[]>();
 
   const flush = async (waitMs: number | undefined): Promise<void> => {
@@ -109,7 +109,7 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
     }
   };
 
-  /** Publications of one tick share a write, a timer and a look at the connection. */
+  /** Publications of one tick share a write, a timer and a check of the connection. */
   const publishOne = (publication: Publication, waitMs: number | undefined): Promise<void> =>
     new Promise((resolve, reject) => {
       const waiting: Waiting = {
@@ -139,7 +139,7 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
   };
 
   return {
-    /** @throws unavailable when the broker has not confirmed all of them in time: any of them may have arrived */
+    /** @throws unavailable if the broker has not confirmed all of them in time; any of them may have arrived */
     publish,
     /** Publishes an accepted command to all its destinations. @throws unavailable, as `publish` does */
     publishCommand: async (
@@ -161,7 +161,7 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
       publishOne({ queue: recoveryQueue, content: '{}' }, waitMs),
     /** Declares the queues; see {@link declareTopology}. */
     declare: (): Promise<string[]> => declareTopology(broker, queues),
-    /** Messages that are ready in a queue and in its companions, those being worked on left out. @throws unavailable */
+    /** The ready messages of a queue, its retry queue and its dead-letter queue, without delivered ones. @throws unavailable */
     depth: (queue: string): Promise<{ ready: number; retry: number; dead: number; consumers: number }> =>
       broker.withOwnChannel(async (channel) => {
         const main = await channel.checkQueue(queue);
@@ -174,7 +174,7 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
           consumers: main.consumerCount,
         };
       }),
-    /** A round trip to the broker. @throws unavailable when it does not answer, or takes no publishes */
+    /** A round trip to the broker. @throws unavailable if it does not answer, or blocks publishers */
     ping: (): Promise<void> => broker.withOwnChannel(async () => undefined),
   };
 };

@@ -3,8 +3,8 @@ import { deadQueue, recoveryQueue, retryQueue } from '#lib/contracts/queues.ts';
 import type { Broker } from './connection.ts';
 
 /**
- * The queues that take each accepted command; the first is its own consumer's. To give a command another consumer, add
- * a queue here, and declare it: the publisher publishes to all, and waits for all confirms.
+ * The queues of each accepted command. The first one belongs to its consumer. To add another consumer, add a queue here
+ * and declare it. The publisher publishes to all queues and waits for all confirms.
  */
 export const destinations: Readonly<Record<string, readonly string[]>> = {
   'create-application': ['create-application'],
@@ -14,20 +14,20 @@ export const destinations: Readonly<Record<string, readonly string[]>> = {
   'update-message': ['update-message'],
 };
 
-/** A deferred command comes back after this long. One value for all: a queue expires its messages at the head only. */
+/** A deferred command returns after this time. All have the same, because a queue expires messages only at its head. */
 export const RETRY_DELAY_MS = 1_000;
 
 /**
- * A throw puts a whole batch back as often as it takes, and a look at the dead letters puts them back too. RabbitMQ 4
- * gives quorum queues a delivery limit of 20 where none is set, after which a message is set aside or, in a queue
- * without a dead-letter exchange, dropped; every version takes a large number.
+ * The delivery limit must never act. A throw returns a whole batch to the queue as often as necessary, and reading dead
+ * letters returns them, too. By default RabbitMQ 4 dead-letters or drops a message of a quorum queue after 20 deliveries.
+ * Every version accepts a large number.
  * https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
  */
 const DELIVERY_LIMIT = 1_000_000;
 
 type Declaration = { name: string; options: Options.AssertQueue };
 
-/** Its messages say nothing: one that waits is enough, and an old one is no loss. */
+/** Messages of this queue are only a signal. One waiting message is enough, and losing an old one does no harm. */
 const recoveryDeclaration: Declaration = {
   name: recoveryQueue,
   options: {
@@ -57,7 +57,7 @@ const declarationsOf = (queue: string): Declaration[] => [
         'x-queue-type': 'quorum',
         'x-dead-letter-exchange': '',
         'x-dead-letter-routing-key': queue,
-        // An expired command leaves this queue only when the other has confirmed it.
+        // An expired command leaves this queue only after the other queue has confirmed it.
         'x-dead-letter-strategy': 'at-least-once',
         'x-overflow': 'reject-publish',
         'x-message-ttl': RETRY_DELAY_MS,
@@ -83,16 +83,16 @@ const isOtherwiseDeclared = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 406;
 
 /**
- * Declares every queue, durable and replicated; the same declaration may run any number of times.
- * @returns queues that an older version declared otherwise: they are left as they are, since only an empty queue can be
- * made anew
+ * Declares every queue as durable and replicated. May run any number of times.
+ * @returns the queues that an older version declared with other arguments. They stay unchanged, because only an empty
+ * queue can be replaced.
  * @throws unavailable
  */
 export const declareTopology = async (broker: Broker, queues: readonly string[]): Promise<string[]> => {
   const left = [...queues.flatMap(declarationsOf), recoveryDeclaration];
   const kept: string[] = [];
   while (left.length > 0) {
-    // A refused declaration ends its channel: the rest goes on with the next.
+    // A refused declaration ends its channel, so the rest continues on the next one.
     await broker.withOwnChannel(async (channel) => {
       for (let next = left[0]; next !== undefined; next = left[0]) {
         try {

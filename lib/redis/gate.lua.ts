@@ -1,14 +1,16 @@
 /**
  * The gate before numbering, in Lua, for scripts that take the key `state` and the argument `server`.
  *
- * `server` identifies one run of one server, as read on the socket of the script. `state` is a hash of
- * `run:<server>` the epoch in which numbers may be given on that run; absent while the gate is closed `clock`
- * the last command id that was given, in microseconds `lost` the epoch whose opening found that Redis had
- * lost something; windows and names of before are void `behind` the clock after that opening: MySQL may have
- * newer versions of what commands up to it wrote `verifying` the same epoch, while counters are still being
- * compared with MySQL `progress` the progress of that comparison (JSON) `attempt` names the recovery under way;
- * `attempt-at` is its last sign of life, in microseconds `wants:<server>` a connection to a server without a
- * run id, which found the gate closed
+ * `server` identifies one run of one server, as read on the socket of the script. `state` is a hash with these fields:
+ *
+ * - `run:<server>`: the epoch in which that run may assign numbers; absent while the gate is closed
+ * - `clock`: the last assigned command id, in microseconds
+ * - `lost`: the epoch whose opening found that Redis had lost data. Windows and names from before it are void.
+ * - `behind`: the clock after that opening. MySQL may have newer versions of messages that commands up to it wrote.
+ * - `verifying`: the same epoch, while counters are still being compared with MySQL
+ * - `progress`: the progress of that comparison (JSON)
+ * - `attempt`, `attempt-at`: the running recovery, and its last sign of life in microseconds
+ * - `wants:<server>`: a connection to a server without a run id found the gate closed
  */
 export const gateLua = /* lua */ `
 local function text(number) return string.format('%.0f', number) end

@@ -59,7 +59,7 @@ export const readInfo = async (redis: Redis): Promise<Map<string, string>> => {
 const optionsOf = ({ url, timeoutMs, ca }: NodeOptions) => ({
   lazyConnect: true,
   connectTimeout: timeoutMs,
-  // Ends the socket, where `commandTimeout` would only give up a command: a connection that vanished stays silent.
+  // Ends the socket, because a vanished connection stays silent. `commandTimeout` would only end the command.
   socketTimeout: timeoutMs,
   // ioredis must not resend: a script on another socket could number twice, under another server's identity.
   retryStrategy: () => null,
@@ -99,7 +99,7 @@ export const openNode = async (options: NodeOptions, address: Address): Promise<
     };
   } catch (error) {
     redis.disconnect();
-    // ioredis rejects with "Connection is closed" and tells the reason in the event.
+    // ioredis rejects with "Connection is closed" and reports the reason in the event.
     throw reason ?? error;
   }
 };

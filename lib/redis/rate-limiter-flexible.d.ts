@@ -1,4 +1,5 @@
-// The package's index loads its limiters for every database, five times as much code. Its types describe the index only.
+// The index of the package loads the limiters of every database, which is five times as much code. Its types cover only
+// the index.
 declare module 'rate-limiter-flexible/lib/RateLimiterRedis.js' {
   import { RateLimiterRedis } from 'rate-limiter-flexible';
   export default RateLimiterRedis;

@@ -18,7 +18,7 @@ const FRESH_MS = 1_000;
 const FAR_FROM_LIMIT = 100;
 const REMEMBERED_SUBJECTS = 10_000;
 
-/** What Redis counted: requests in the window so far, and how long the window lasts. */
+/** The count in Redis: requests in the window so far, and the remaining time of the window. */
 type Count = { consumed: number; msBeforeNext: number };
 /** Requests of one subject that share one command. */
 type Batch = { size: number; count: Promise<Count | undefined> };

@@ -17,10 +17,14 @@ const TURN_KEPT_SECONDS = 10 * 60;
 const KNOWN_SECONDS = 30 * 24 * 60 * 60;
 
 /**
- * Counts an attempt as failed before the password is checked, so that concurrent attempts cannot exceed the
- * limit. keys: attempts (of the address with the account), account (hash: failures, lastMs), known (the
- * address signed in before), turn (when the address may try) returns: {'begun'} · {'attempts' | 'account',
- * milliseconds to wait}
+ * Counts an attempt as failed before the password is checked, so that concurrent attempts cannot exceed the limit.
+ *
+ * - `attempts`: the failures of the address with the account
+ * - `account`: a hash with `failures` and `lastMs`
+ * - `known`: the address has signed in before
+ * - `turn`: the time at which the address may try
+ *
+ * Returns {'begun'} · {'attempts' | 'account', milliseconds to wait}.
  */
 const begin = defineScript(
   {

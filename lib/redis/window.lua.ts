@@ -8,13 +8,18 @@ const COUNT_EVERY = 16;
 /**
  * The newest-messages window of a chat, in Lua, for the scripts that accept, read and settle.
  *
- * `order`: sorted set, score `createdAt` in ms, member the message's number padded to 10 digits, so that
- * equal scores sort by number. `entries`: hash of `<number>` the message, as the command that created it
- * (JSON) `u<number>` its newest edit, as the command (JSON) `epoch` the state's `lost` at the creation of the
- * window: a loss ends all windows at once `floor` the window holds everything above this place
- * (`score:member`); '-' when it holds the whole chat, '+' while one reader brings MySQL's rows `builder` that
- * reader `bytes` of all entries `entries` expires first. Without it there is no window, even if `order`
- * exists.
+ * `order` is a sorted set: the score is `createdAt` in ms, the member is the message's number. It is padded to 10
+ * digits, so that equal scores sort by number. `entries` is a hash with these fields:
+ *
+ * - `<number>`: the message, as the command that created it (JSON)
+ * - `u<number>`: its newest edit, as the command (JSON)
+ * - `epoch`: the state's `lost` when the window was created; a loss ends all windows at once
+ * - `floor`: the window holds everything above this place (`score:member`). '-' means the whole chat, '+' that one
+ *   reader is adding MySQL's rows.
+ * - `builder`: that reader
+ * - `bytes`: the size of all entries
+ *
+ * `entries` expires first. Without it there is no window, even if `order` exists.
  */
 export const windowLua = /* lua */ `
 local MAX_ENTRIES, MAX_BYTES = ${windowLimits.entries}, ${windowLimits.bytes}

@@ -2,7 +2,7 @@ const codes = new Set([
   'ER_ACCESS_DENIED_ERROR', // MySQL
   'ER_NOT_SUPPORTED_AUTH_MODE',
 ]);
-/** Redis' error replies, and what RabbitMQ says when it ends a handshake. */
+/** The error replies of Redis, and the reasons with which RabbitMQ ends a handshake. */
 const words = /^(WRONGPASS|NOAUTH|ERR invalid password)\b|ACCESS[-_]REFUSED/;
 
 const isRefusal = (error: Error): boolean => {

@@ -21,7 +21,7 @@ const limit = (initial: { count: number; seconds: number }) =>
         const [count = 0, seconds = 0] = text.split('/').map(Number);
         return count === 0 ? undefined : { count, seconds };
       })
-      // An empty variable differs from one that is not set.
+      // An empty variable differs from an absent one.
       .transform((rate) => ({ rate })),
   ).transform((given) => (given === undefined ? initial : given.rate));
 

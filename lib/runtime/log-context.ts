@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 export type LogContext = { function: string; requestId: string | undefined; queue?: string };
 
 /**
- * The context of the request, batch or job that is running, for every line logged during it. An execution environment
- * may run several at once, and Powertools tells them apart only where Lambda provides its InvokeStore.
+ * The context of the running request, batch or job, for every line logged during it. An execution environment may run
+ * several at once. Powertools distinguishes them only where Lambda provides its InvokeStore.
  */
 export const logContext = new AsyncLocalStorage<LogContext>();

@@ -30,13 +30,13 @@ const QUIET_MS = 60_000;
 const loggedAtMs = new Map<string, number>();
 
 /**
- * For `error` events of clients: each message once a minute, not at every reconnect. Messages that differ in numbers
- * alone (a time, a port) count as one. A client outlives the request that opened it, so the line names no request.
+ * Logs the `error` events of a client. Each message is logged once a minute, not at every reconnect. Messages that differ
+ * only in numbers (a time, a port) count as one. The line names no request, because a client outlives requests.
  */
 export const logClientError =
   (client: string) =>
   (error: Error): void => {
-    // The cause of an 'unavailable' error tells more than its text, which clients may read.
+    // Clients may read the text of an 'unavailable' error, so its cause says more.
     const cause = isKnownError(error) && error.cause instanceof Error ? error.cause : error;
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
     const key = `${client}:${code}:${cause.message.replaceAll(/\d+/g, '#')}`;

@@ -87,8 +87,8 @@ const complete = (command: string, fields: string, id: string, epoch: string): s
   `${command.slice(0, -1)}${fields},"commandId":${id},"epoch":${epoch}}`;
 
 /**
- * @param command the JSON that the script got @param fieldsOf the fields that the script added, for the
- * number that it gave
+ * @param command the JSON that the script got
+ * @param fieldsOf returns the fields that the script added, for an assigned number
  * @throws not-found, forbidden, unprocessable (the key was used for another request), conflict (no number is left)
  */
 export const outcomeOf = (
