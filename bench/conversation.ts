@@ -17,7 +17,7 @@ export const wordOf = (rank: number): string => {
 
 /** Made-up text of a chat message's length, its words as unequally frequent as in speech; the same for the same index. */
 export const bodyOf = (index: number): string => {
-  // Lehmer's generator: the first values of neighbouring seeds are alike, so that some are passed over.
+  // Lehmer's generator. The first values of neighbouring seeds are similar, so they are discarded.
   let state = (index + 1) * 48_271;
   const random = () => {
     state = (state * 48_271) % 2_147_483_647;

@@ -1,6 +1,6 @@
 import type { BenchMessage } from './messages.ts';
 
-/** 3: what was looked for; 2: nearly; 1: on the way there. */
+/** 3: the wanted message; 2: nearly; 1: related. */
 export type Grade = 1 | 2 | 3;
 
 export type BenchQuery = {
@@ -42,9 +42,9 @@ const found: Grade = 2;
 
 /**
  * Measures one answer, best first.
- * recall@10: of what is relevant, how much is among the first ten (of ten, where more than ten are relevant).
- * Reciprocal rank: 1 / place of the first relevant one among the first ten, else 0.
- * nDCG@10: gain 2^grade − 1, discount log2(place + 1), over the best order there could be.
+ * recall@10: the share of the relevant messages among the first ten, or of ten if more are relevant.
+ * Reciprocal rank: 1 / place of the first relevant message among the first ten, else 0.
+ * nDCG@10: gain 2^grade − 1, discount log2(place + 1), relative to the best possible order.
  */
 export const measure = (answer: readonly number[], grades: ReadonlyMap<number, Grade>): Quality => {
   const top = answer.slice(0, depth).map((number) => grades.get(number) ?? 0);

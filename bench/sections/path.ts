@@ -123,7 +123,7 @@ const sampler = (stack: Stack) => {
   };
 };
 
-/** Loads the whole path steadily. @returns what waits, and memory, after the first 20 s and at the end */
+/** Loads the whole path steadily. @returns pending writes and memory, after the first 20 s and at the end */
 const steadyRows = async (stack: Stack, perSecond: number, seconds: number): Promise<Row[]> => {
   const chat = await createChat();
   const sample = sampler(stack);
@@ -152,7 +152,7 @@ const steadyRows = async (stack: Stack, perSecond: number, seconds: number): Pro
       goal: { of: 'ratio', atMost: MEMORY_SLACK },
     };
   };
-  // What is sent in one second is always somewhere on its way: less is no backlog.
+  // The messages of one second are always pending somewhere, so fewer are no backlog.
   return [
     row('outboxes', '', ({ outboxes }) => outboxes, perSecond),
     row('queues', '', ({ queues }) => queues, perSecond),

@@ -86,7 +86,7 @@ export class StackFolder {
     const known = this.#state.secrets[name];
     if (known !== undefined) return known;
     let made: string;
-    // A leading dash would be taken for an option on a command line.
+    // A command line would read a leading dash as an option.
     do made = randomBytes(32).toString('base64url');
     while (made.startsWith('-'));
     this.#state.secrets[name] = made;

@@ -16,7 +16,7 @@ export const buildOptions = (serviceDir: string, region: string) =>
     logLevel: 'warning',
     metafile: true,
     plugins: [regionalCertificates(region), withoutEncodings],
-    // Some drivers are CommonJS and ask for Node's own modules by `require`.
+    // Some drivers are CommonJS and load Node's own modules by `require`.
     banner: {
       js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);",
     },

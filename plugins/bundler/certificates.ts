@@ -10,9 +10,9 @@ const allCertificates = (): string[] => {
 };
 
 /**
- * Certificates of the authorities that sign Amazon RDS' servers in a region.
+ * Certificates of the authorities that sign the certificates of Amazon RDS in a region.
  *
- * @throws Error when there are none
+ * @throws Error if there are none
  */
 const certificatesOf = (region: string): string[] => {
   const found = allCertificates().filter((pem) =>
@@ -23,9 +23,9 @@ const certificatesOf = (region: string): string[] => {
 };
 
 /**
- * Replaces mysql2's profiles, which hold the certificates of every region, by one for the region of the deploy:
- * `?ssl=Amazon%20RDS` in a URL then trusts those authorities only, and checks the server's name, which mysql2 by itself
- * does not. ioredis' profiles of another provider are left out.
+ * Replaces mysql2's profiles, which contain the certificates of every region, by one for the region of the deploy.
+ * `?ssl=Amazon%20RDS` in a URL then trusts only those authorities. It also checks the server's name, which mysql2 does
+ * not do by default. The profiles of another provider in ioredis are removed.
  */
 export const regionalCertificates = (region: string): Plugin => ({
   name: 'regional-certificates',

@@ -1,8 +1,8 @@
 import type { Plugin } from 'esbuild';
 
 /**
- * Strings of MySQL arrive as utf8mb4, which Node decodes by itself. `cesu8` is the driver's name for utf8mb3, which
- * holds no characters beyond U+FFFF: there the two are the same.
+ * Strings of MySQL arrive as utf8mb4, which Node decodes itself. `cesu8` is the driver's name for utf8mb3. For its
+ * characters, up to U+FFFF, both encodings are the same.
  */
 const withoutTables = `
 const { StringDecoder } = require('node:string_decoder');

@@ -21,10 +21,10 @@ const MIGRATION = 'Migration';
 const isOf = (type: string) => (entry: [string, Resource]) => entry[1].Type === type;
 
 /**
- * The order of a deploy, and what it asks of the account.
+ * Sets the order of a deploy, and checks the account before it.
  *
- * `migrate` runs as a custom resource: after the servers, and before every other function and every event source mapping
- * is made or updated, so that a failed migration leaves the old version running.
+ * `migrate` runs as a custom resource: after the servers exist, and before any other function or event source mapping is
+ * created or updated. So a failed migration leaves the previous version running.
  */
 export default class Deployment {
   readonly hooks: Record<string, () => Promise<void> | void>;

@@ -23,7 +23,7 @@ const joinHeaders = (rawHeaders: readonly string[]): Record<string, string> => {
   return Object.fromEntries(headers);
 };
 
-/** To be called before serverless-offline's handler, which replaces the payload by what it parsed. */
+/** Must run before serverless-offline's handler, which replaces the payload by the parsed value. */
 export const sentRequestOf = ({
   raw: { req },
   payload,

@@ -33,7 +33,7 @@ const withRedis = async <Result>(url: string, work: (redis: Redis) => Promise<Re
   }
 };
 
-/** What is still on its way somewhere; empty when the system is at rest. */
+/** Lists pending work anywhere in the system; empty when the system is at rest. */
 export const findUnrest = async (urls: Urls): Promise<string[]> => {
   const unrest: string[] = [];
   await withRedis(urls.REDIS_URL, async (redis) => {

@@ -1,4 +1,4 @@
-/** What came back: a status and a body, or no answer at all. */
+/** The result of a request: a status and a body, or no answer at all. */
 export type Answer =
   | { status: number; body: unknown; link: string | undefined; retryAfter: string | undefined }
   | { status: 'none' };

@@ -32,7 +32,7 @@ export type Fault = {
   needs?: readonly ServiceName[];
   /** Nothing is hurt: the long run shows it beside the others, and no test needs it. */
   isBaseline?: boolean;
-  /** Redis forgets the idempotency keys of what was sent meanwhile. */
+  /** Redis loses the idempotency keys of requests during the fault. */
   losesKeys?: boolean;
   /** Hurts and heals, under the writes of the clients; settles when the servers run again. */
   inject: (attack: Attack) => Promise<void>;
@@ -165,7 +165,7 @@ export const faults: readonly Fault[] = [
     what: 'kill -9 of the functions at any moment, several times',
     inject: async ({ system, sleep, pace, random, fell }) => {
       for (let i = 0; i < pace.kills; i += 1) {
-        // Now while requests come in, now while the consumers work off what has piled up.
+        // Alternates between kills during requests and kills while consumers process the backlog.
         if (i % 2 === 1) {
           await whileMysqlHangs({ system, sleep }, 1_000, async () => undefined);
           await sleep(random.below(500));
@@ -346,7 +346,7 @@ export const faults: readonly Fault[] = [
         await setLimit('1mb');
       });
       try {
-        // What is on the way must be let out of a server that takes nothing in.
+        // A server that accepts no writes must still let pending commands leave.
         const deadline = performance.now() + Math.max(pace.outageMs, 10_000);
         let left = 1;
         while (left > 0 && performance.now() < deadline) {
@@ -376,7 +376,7 @@ export const faults: readonly Fault[] = [
     name: 'slow-network',
     what: 'latency, stalls and resets between functions and servers',
     inject: async ({ system, sleep, pace, random, redisGoes }) => {
-      // A stall is longer than a request waits for Redis: it then reads what MySQL has.
+      // A stall is longer than a request waits for Redis, so reads come from MySQL.
       redisGoes();
       await system.killApi();
       await system.startApiBehind(

@@ -1,6 +1,6 @@
 import { Register } from './register.ts';
 
-/** A request that creates: known by its tag, which is in what it creates, whatever became of its answers. */
+/** A request that creates an item. The item contains its tag, which identifies the request without an answer. */
 export type Creation = {
   tag: string;
   firstSentAt: number;
@@ -33,8 +33,8 @@ export type ApplicationRecord = {
 export const tagOf = (text: string): string => text.split(' ', 1)[0] ?? '';
 
 /**
- * What the clients were told, which is what the system is held to: a 200 is kept for ever, an answer that never came is
- * neither lost nor kept.
+ * The answers that clients got, which the audit compares with the system. A write with a 200 must exist. A write without
+ * an answer may or may not exist.
  */
 export class Ledger {
   readonly applications = new Map<string, ApplicationRecord>();

@@ -15,7 +15,7 @@ export type RoundResult = {
   accepted: number;
   refused: number;
   unanswered: number;
-  /** Creations repeated since Redis had lost what it knew of their keys. */
+  /** Creations that ran twice because Redis had lost their idempotency keys. */
   repeated: number;
   /** From the end of the fault until an audit found nothing; undefined when none did in time. */
   secondsUntilWhole: number | undefined;
@@ -168,7 +168,7 @@ export class Arena {
         if (dead.poison.size < poison)
           unrest.push(`${dead.poison.size} of ${poison} poisoned commands are set aside`);
         if (unrest.length === 0) {
-          // What it finds does not change by waiting.
+          // Waiting does not change its findings.
           const { findings: settled, repeated } = await audit({
             urls,
             api: this.#api,

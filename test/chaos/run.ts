@@ -1,5 +1,5 @@
-// npm run chaos: attacks a system of its own, round after round, and compares what its clients were told with what it
-// holds. node test/chaos/run.ts [--fault name[,name]] [--rounds n] [--seed n] [--short] [--minutes n]
+// npm run chaos: attacks a system of its own in rounds, and compares the answers of its clients with its data.
+// node test/chaos/run.ts [--fault name[,name]] [--rounds n] [--seed n] [--short] [--minutes n]
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Failure, terminalReport } from '../../local/services/index.ts';
@@ -86,7 +86,7 @@ const main = async (): Promise<void> => {
   }
   report.say(`\n${show()}`);
   if (stopped.signal.aborted) return;
-  // Once more over all rounds: what was whole after one must not have been hurt by a later one.
+  // Audits all rounds together, because a later round must not damage the data of an earlier one.
   const findings = await arena.audit();
   for (const kind of kinds)
     for (const what of findings[kind].slice(0, 8)) report.say(`  at the end, ${kind}: ${what}`);

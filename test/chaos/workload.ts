@@ -42,13 +42,13 @@ export type WorkloadOptions = {
   round: number;
   /** Chats that everybody writes to, in every round. */
   standing: readonly ChatRecord[];
-  /** Whether a reader may now be shown less than what was accepted: Redis is away, or its state was lost. */
+  /** True while readers may miss accepted writes: Redis is down, or has lost its state. */
   mayLag: () => boolean;
 };
 
 /**
- * Clients at work: writers that create applications, chats and messages, edit what they sent, and ask again with the
- * same `Idempotency-Key` when an answer does not come; readers that compare what they see with what was accepted.
+ * Clients at work. Writers create applications, chats and messages, edit their messages, and repeat requests without an
+ * answer under the same `Idempotency-Key`. Readers compare answers with the accepted writes.
  */
 export class Workload {
   readonly #options: WorkloadOptions;

@@ -93,7 +93,7 @@ describe('POST …/messages', () => {
   });
 });
 
-/** What Redis holds besides the counters may go at any time. */
+/** Redis may lose everything except the counters at any time. */
 const forgetWindow = () =>
   withRedis(async (redis, key) => {
     await redis.del(key(`${token}:1:order`), key(`${token}:1:entries`));

@@ -303,7 +303,7 @@ describe('dead letters', () => {
       'create-message': { letters: [{ id: letter?.id, command: { token, chatNumber } }] },
     });
 
-    // The chat comes after all, and one of the three is told to go first, twice over.
+    // The chat arrives after all. One letter is redriven first, and then again with the others.
     await relay();
     await eventually(async () => expect((await system.depths())['create-chat']).toBe(0));
     await system.invoke('deadLetters', { action: 'redrive', queue: 'create-message', ids: [letter?.id] });

@@ -279,7 +279,7 @@ describe('an answer that is about the command', { timeout: 60_000 }, () => {
           { reason: 'not this one', command: { messageNumber: 11, body: 'poison' } },
         ]),
       );
-      // Nobody is shown what was set aside, though it was shown while it was on its way.
+      // Readers no longer see the dead message, although they saw it while it was pending.
       await eventually(async () => {
         const page = await system.services
           .conversation()
@@ -339,7 +339,7 @@ describe('the same number from another command', { timeout: 60_000 }, () => {
     ] as const;
     for (const [queue, reason, command] of expected) {
       await eventually(async () => expect(await dead(queue)).toMatchObject([{ reason, command }]));
-      // Redriven it comes back: it never takes the place of what has its number.
+      // A redriven command becomes a dead letter again. It never replaces the message with its number.
       await system.invoke('deadLetters', { action: 'redrive', queue });
       await eventually(async () => expect(await dead(queue)).toMatchObject([{ reason, command }]));
       await system.invoke('deadLetters', { action: 'discard', queue });

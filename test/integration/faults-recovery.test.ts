@@ -61,7 +61,7 @@ const message = (body: string) => ({
   body,
   date: new Date().toISOString(),
 });
-/** @returns what MySQL has under a number */
+/** @returns the body in MySQL under a number */
 const bodyOf = async (messageNumber: number) => {
   const [row] = await system.services.messages().find([{ token, chatNumber, messageNumber }]);
   return row?.body;
@@ -78,7 +78,7 @@ const restartRedis = async () => {
   await system.service('redis').stop();
   await system.service('redis').start();
 };
-/** @returns brings Redis back to what it holds now */
+/** Copies the data of Redis. @returns a function that restores the copy */
 const copyRedis = async (): Promise<() => Promise<void>> => {
   const folder = system.service('redis').dataFolder ?? '';
   const copy = `${folder}.older`;
@@ -136,7 +136,7 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
     await system.accept.messages(token, chatNumber, 40);
     await loseRedis();
     await refused();
-    // Unknown is told from not known yet; what MySQL has is read as ever.
+    // A 503 means that the item may exist. Stored items stay readable.
     await expect(system.accept.message('nosuchtoken', 1)).rejects.toMatchObject({ code: 'unavailable' });
 
     // Nobody takes the barriers: the gate stays closed.
@@ -274,7 +274,7 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
   test('a dead command whose parent is dead keeps its number as well', async () => {
     token = await system.accept.application();
     await consumeAll();
-    // Unknown to MySQL until an operator has mended it.
+    // MySQL does not know this user until an operator adds it.
     const stranger = 4_000_000_001;
     const { submit, database } = system.services;
     chatNumber = await submit().chat({ token, creatorId: stranger });

@@ -55,14 +55,14 @@ afterAll(async () => {
 
 describe('a rebuild', () => {
   test('loses no write and no edit of those that go on meanwhile', async () => {
-    /** What MySQL would hold; a row is there before it is written to the index. */
+    /** The rows of a stand-in for MySQL. Each row exists before the index gets it. */
     const rows = new Map<number, IndexableMessage>();
     let version = 0;
     let stop = false;
     const writers = [index, other].map(async (writer, writerAt) => {
       for (let round = 0; !stop; round++) {
         const batch = Array.from({ length: 20 }, (_, at) => {
-          // Every other one an edit of what was written before.
+          // Every second write edits an earlier message.
           const number =
             writerAt * 100_000 + (at % 2 ? round * 10 + at : Math.floor(round / 2) * 10 + at) + 1;
           return message(number, `round ${round}`, ++version);

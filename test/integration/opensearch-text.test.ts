@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { createMessageIndex } from '#lib/opensearch/message-index.ts';
 
-/* Each message lies in a chat of its own, beside another one that must not be found. */
+/* Each message is in a chat of its own, beside another message that must not match. */
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const prefix = `${inject('names').indexPrefix}text-`;

@@ -53,7 +53,7 @@ const persist = async (accepted: (string | undefined)[]) => {
   await persistMessage.settle(uses, { stored, dead: [] });
 };
 
-/** What was accepted, and everything that came of it. */
+/** Sends messages and lets the consumers handle them. */
 const send = async (chatNumber: number, count: number) => {
   for (let i = 0; i < count; i += 1) {
     const body = `m${i + 1}`;

@@ -180,7 +180,7 @@ const shown = ({ messageNumber, senderName, body, createdAtMs, editedAtMs }: Sho
   editedAtMs,
 });
 
-/** One chat as it is told to clients, and everything that may happen to it. */
+/** One chat as clients know it, and the events that may happen to it. */
 const createRun = async () => {
   const chat = { token, chatNumber: await newChat() };
   const { client, redis, keys, gate, recoveryState, messages, outbox, recentMessages, chats } = stores;
@@ -441,7 +441,7 @@ const runSteps = async (steps: Step[], salt: number) => {
   }
 };
 
-/** More, to look for what is rare: PROPERTY_RUNS=1000. */
+/** PROPERTY_RUNS=1000 searches for rare faults. */
 const runs = Number(process.env.PROPERTY_RUNS ?? 20);
 
 describe('every page of a chat is the truth', () => {

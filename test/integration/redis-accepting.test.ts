@@ -485,8 +485,8 @@ describe('counts to sync', () => {
     for (const _ of oneToN(3)) await chat(cell);
     for (const number of oneToN(3)) await message(cell, number);
     stored.clear();
-    // Beyond what may still be taken: an accepted message marks its chat with a time of the server's own.
-    // A mark has microseconds: the last one lies behind this millisecond's beginning.
+    // Marks carry the time of the server in microseconds. The last mark may be later than the start of this
+    // millisecond, so the limit is the next one.
     const now = Date.now() + 1;
     const busy = {
       ...uses(cell, {

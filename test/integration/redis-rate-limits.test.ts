@@ -96,7 +96,7 @@ describe('a request need not wait for its quota', () => {
     expect(second?.isFar).toBe(true);
     expect(await second?.quota).toMatchObject({ remaining: 998 });
     expect(limiter.take('writes', '8')?.isFar).toBe(false);
-    // Another process takes most of what is left.
+    // Another process uses most of the remaining quota.
     await redis.incrby(`${keys.rateLimit('writes')}:7`, 900);
     await take(limiter);
     expect(limiter.take('writes', '7')?.isFar).toBe(false);

@@ -40,7 +40,7 @@ const signIn = async (email: EmailAddress, source: string): Promise<void> => {
 /** Each from an address of its own. */
 const failFromStrangers = async (email: EmailAddress, failures: number): Promise<void> => {
   for (let number = 1; number <= failures; number += 1) {
-    // A test does not sit out the delays of strangers: only what they leave behind matters here.
+    // The test does not wait for the delays of unknown addresses. Only their counts matter here.
     await redis.hset(keys.signIn('account', hash(email)), 'lastMs', 0);
     expect(await guess(email, stranger(number)), `failure ${number}`).toBeUndefined();
   }

@@ -7,7 +7,7 @@ import type { CreateMessage } from '#lib/redis/commands/create-message.ts';
 import type { UpdateApplication } from '#lib/redis/commands/update-application.ts';
 import type { UpdateMessage } from '#lib/redis/commands/update-message.ts';
 
-/** What was accepted, with the command as it is published; a repeated request has none once it is stored. */
+/** An accepted write with its command as published. A repeated request has no command once it is stored. */
 type Accepted<Result> = { result: Result; command: string | undefined; epoch: string };
 
 const taken = (outcome: Outcome): Accepted<string> | undefined => {

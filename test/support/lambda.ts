@@ -74,7 +74,7 @@ export const startLambda = async ({
       loaded: usage,
       /** All that the function wrote. */
       output: () => output,
-      /** @returns the function's result, and what it had cost by then. @throws Error when the function does */
+      /** @returns the function's result, and its resource usage so far. @throws Error if the function throws */
       invoke: async (event: unknown, timeoutMs = 30_000): Promise<{ result: unknown; usage: Usage }> => {
         const answer = nextMessage(child, timeoutMs);
         child.send({ event, timeoutMs });

@@ -59,7 +59,7 @@ export const createUser = async (name: string): Promise<{ id: number; name: stri
   return user;
 };
 
-/** Runs one function of the running service by its key in serverless.yml. @returns what it returns */
+/** Runs one function of the running service by its key in serverless.yml. @returns the function's result */
 export const invoke = async <Result>(functionKey: string, event: object = {}): Promise<Result> => {
   const response = await fetch(
     `${inject('lambdaUrl')}/2015-03-31/functions/chat-dev-${functionKey}/invocations`,

@@ -89,7 +89,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     });
   } catch (error) {
     await cleanUp();
-    // For the reader of the terminal: what is wrong, without the stack of a runner that is not at fault.
+    // The terminal shows the reason, without the runner's irrelevant stack.
     if (error instanceof Failure) error.stack = error.message;
     throw error;
   }

@@ -16,7 +16,7 @@ const isObject = (value: unknown): value is Json => typeof value === 'object' &&
 /** As a client reads it. */
 const document: unknown = JSON.parse(JSON.stringify(openApiDocument()));
 
-/** What lies at the end of these keys; undefined where one leads nowhere. */
+/** The value at this path of keys; undefined if a key is missing. */
 const at = (value: unknown, ...keys: string[]): unknown =>
   keys.reduce<unknown>((found, key) => (isObject(found) ? found[key] : undefined), value);
 

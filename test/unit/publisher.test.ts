@@ -7,7 +7,7 @@ import { createPublisher } from '#lib/rabbitmq/publisher.ts';
 type Published = { queue: string; content: string; options: { messageId: string } };
 type Answer = (published: Published, channel: EventEmitter) => Error | null;
 
-/** A broker that answers each publish as it is told; a channel that it closes is replaced once. */
+/** A broker that gives these answers to publishes, in order. A channel that it closes is replaced once. */
 const createBroker = (...answers: Answer[]) => {
   const published: Published[] = [];
   let runs = 0;

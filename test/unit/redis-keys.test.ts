@@ -26,7 +26,7 @@ const token = fc.oneof(
 const number = fc.oneof(fc.constantFrom(1, 2, 42), fc.integer({ min: 1, max: 4_294_967_294 }));
 const prefix = fc.constantFrom('', '{chat}:', 'cell', 'a:b:');
 
-/** Every key that exists for an application and a chat, by what it is. */
+/** Every key of an application and a chat, with its meaning. */
 const allKeys = (of: ReturnType<typeof createKeys>, token: string, number: number): [string, string][] => [
   ['application counter', of.applicationCounter(token)],
   [`chat counter ${number}`, of.chatCounter(token, number)],

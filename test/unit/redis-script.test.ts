@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { defineScript, runScript } from '#lib/redis/script.ts';
 
-/** Answers each call with what it was called with. */
+/** Answers each call with its arguments. */
 const recording = (isKnown = true) => {
   const calls: unknown[][] = [];
   const answer = async (...call: unknown[]) => {

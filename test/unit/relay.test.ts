@@ -5,7 +5,7 @@ import type { Publication } from '#lib/rabbitmq/publisher.ts';
 const nowMs = Date.parse('2026-01-01T00:00:00.000Z');
 const aged = (seconds: number) => (nowMs - seconds * 1000) * 1000;
 
-/** One queue, with commands in its outbox that were accepted so many seconds ago. @returns what is published */
+/** One queue whose outbox has commands of these ages in seconds. @returns the published commands */
 const relay = async (depth: { ready: number; retry: number }, ages: number[]): Promise<Publication[]> => {
   const published: Publication[] = [];
   const ids = ages.map(aged).sort((one, other) => one - other);

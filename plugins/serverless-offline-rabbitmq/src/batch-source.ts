@@ -25,7 +25,7 @@ export type BatchSource = {
   giveBack(batch: readonly Delivery[]): Promise<void>;
   /** Hands out no further batch. A batch that was handed out can still be acknowledged. */
   stop(): void;
-  /** Closes every channel; what is not acknowledged goes back to the queue. */
+  /** Closes every channel. Messages without an acknowledgement return to the queue. */
   close(): Promise<void>;
   /** True when the broker ended a consumer because the queue was deleted or moved. */
   isCancelled(): boolean;
@@ -235,7 +235,7 @@ const createSizeEstimate = ({ maxItems, maxBytes }: BatchLimits) => {
       estimate = isFirst ? bytes : Math.max(bytes, estimate + (bytes - estimate) * SIZE_WEIGHT);
       isFirst = false;
     },
-    /** How many messages fit into what is left of a batch, by count and by their usual size. */
+    /** The number of messages that fit into the rest of a batch, by count and by their usual size. */
     fitting: (room?: { items: number; bytes: number }) =>
       room === undefined
         ? Math.max(1, Math.min(maxItems, Math.floor(maxBytes / estimate)))

@@ -31,7 +31,7 @@ export type BatchingWindow<Item> = {
   isFull(): boolean;
   /** How many items wait. */
   size(): number;
-  /** What is left of the batch that fills. */
+  /** The remaining room of the batch that is being filled. */
   room(): { items: number; bytes: number };
   /** Drops everything; `ready` answers `closed` from now on. */
   close(): void;

@@ -1,9 +1,9 @@
 /**
- * The event that an Amazon MQ event source hands to a Lambda function for RabbitMQ.
+ * The event that an Amazon MQ event source passes to a Lambda function for RabbitMQ.
  *
- * The shape is that of AWS's sample (https://docs.aws.amazon.com/lambda/latest/dg/with-mq.html). AWS's poller is a
- * Java program and its JSON is what Gson makes of the RabbitMQ Java client's objects: a long string in a header is
- * an object with signed `bytes`, a date is written out in English and in UTC, what is absent is null.
+ * The shape is that of AWS's sample (https://docs.aws.amazon.com/lambda/latest/dg/with-mq.html). AWS's poller is a Java
+ * program that converts the objects of the RabbitMQ Java client to JSON with Gson. So a long string in a header is an
+ * object with signed `bytes`, a date is English text in UTC, and an absent value is null.
  */
 import type { Message } from 'amqplib';
 import type { BasicProperties, HeaderValue, RabbitmqEvent, RabbitmqRecord } from './event-types.ts';

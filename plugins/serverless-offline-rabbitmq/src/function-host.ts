@@ -40,7 +40,7 @@ const loadHandler = async ({ handler, serviceFolder, loader }: Envelope): Promis
   return load(folders.servicePath, join(folders.codeDir, handler));
 };
 
-/** Resolves with what the handler returns or hands to its callback; rejects with what it throws. */
+/** Resolves with the handler's result, returned or passed to its callback. Rejects with the thrown value. */
 const settle = (run: Handler, event: unknown, context: object): Promise<unknown> =>
   new Promise((resolve, reject) => {
     const callback: Callback = (error, result) => {

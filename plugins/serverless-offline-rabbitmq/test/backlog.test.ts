@@ -177,7 +177,7 @@ it('200 waiting messages of 1 MB take no more memory than 1.3 times their bodies
     { batchSize: 1000 },
   );
   await eventually(() => expect(events).toHaveLength(1));
-  // Nothing more is fetched: what is ready stays the same.
+  // Nothing more is fetched, so the number of ready messages stays the same.
   let ready = -1;
   await eventually(async () => {
     const last = ready;

@@ -11,7 +11,7 @@ import { pickPort } from '../../../local/services/index.ts';
 const root = resolve(import.meta.dirname, '../../..');
 const brokerUrl = inject('brokerUrl');
 
-/** Each line says what the handler had; what it does with it stands in the first message. */
+/** Each line shows the event that the handler got. The first message selects the handler's behaviour. */
 const HANDLER = `
 interface Event { rmqMessagesByQueue: Record<string, { redelivered: boolean; data: string }[]> }
 

@@ -59,7 +59,7 @@ const createLog = () => {
   return { lines, notice: keep, warning: keep, error: keep };
 };
 
-/** Starts a mapping on the test's queue; `events` are those the function has had, `lines` what was logged. */
+/** Starts a mapping on the test's queue. `events` collects the function's events, `lines` the logged lines. */
 export const startMapping = (
   invoke: Invoke = async () => {},
   settings: Partial<MappingSettings> = {},

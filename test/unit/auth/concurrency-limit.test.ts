@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createConcurrencyLimit } from '#lib/auth/concurrency-limit.ts';
 
-/** Work that runs until it is told to end. */
+/** Work that runs until the test ends it. */
 const createWork = () => {
   const order: number[] = [];
   const ends: (() => void)[] = [];

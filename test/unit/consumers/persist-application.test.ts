@@ -11,7 +11,7 @@ const command = (commandId: number): CreateApplication => ({
 });
 const [good, refused] = [command(1), command(2)];
 
-/** MySQL refuses the second command for ever. */
+/** MySQL refuses the second command at every attempt. */
 const createUses = () => ({
   applications: {
     insert: async <Of extends CreateApplication>(commands: readonly Of[]) => ({

@@ -24,7 +24,7 @@ const command: UpdateMessage = {
   commandId: 30,
 };
 
-/** Writes down what is asked of Redis and of the index's queue, in order. */
+/** Records the calls to Redis and to the index's queue, in order. */
 const createUses = ({ isRedisUp = true } = {}) => {
   const steps: string[] = [];
   return {

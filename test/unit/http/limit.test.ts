@@ -15,7 +15,7 @@ const counted = (quota: Quota | undefined, isFar = false): CountedRequest => ({
   quota: Promise.resolve(quota),
 });
 
-/** One request through the middleware. @returns what was counted, the answer, and whether the function ran */
+/** One request through the middleware. @returns the counted subjects, the answer, and whether the function ran */
 const ask = async (
   contract: RouteContract,
   answer: CountedRequest | undefined,

@@ -5,7 +5,7 @@ import { syncCounts } from '../../../functions/scheduled/sync-counts.ts';
 const nowMs = 1_000;
 type Marks = Record<DirtyKind, Count[]>;
 
-/** Counters that moved, and a MySQL that has stored some of what they count. */
+/** Counters that changed, and a MySQL that stores some of the counted items. */
 const createUses = (marks: Marks, isStored: (count: Count) => boolean = () => true) => {
   const written: Count[] = [];
   const raise = async <Of extends { token: string; count: number }>(counts: readonly Of[]): Promise<Of[]> => {
