@@ -88,7 +88,7 @@ export const createConversation = ({
       if (recent?.kind === 'whole') return whole(recent);
       if (recent?.kind === 'deep') {
         throw unavailable(
-          'So many messages of this chat are still being stored that a page this deep cannot be counted out; read on from an earlier page by its Link.',
+          'Too many messages of this chat are not stored yet for a page this deep. Follow the Link header of an earlier page instead.',
         );
       }
       const page = await fromBoth(chat, query, recent);

@@ -41,7 +41,7 @@ describe('nothing accepted is lost, no number is given twice', () => {
     },
   );
 
-  test('an audit finds what is lost, changed, and there twice', async () => {
+  test('an audit finds lost, changed and duplicated items', async () => {
     const connection = await createConnection(system.service('mysql').url);
     const change = async (sql: string) => {
       await connection.query(sql);

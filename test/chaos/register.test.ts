@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Register } from './register.ts';
 
-test('the last write that was acknowledged is what is seen', () => {
+test('readers see the last acknowledged write', () => {
   const register = new Register('first', 1);
   register.begin('second', 2).acknowledged(3);
   register.begin('third', 4).acknowledged(5);
@@ -26,7 +26,7 @@ test('a write without an answer may show at any time, and need not', () => {
   ]);
 });
 
-test('a reader may see what was not superseded when it began', () => {
+test('a reader may see a value that no acknowledged write had replaced when it began', () => {
   const register = new Register('first', 1);
   register.begin('second', 5).acknowledged(7);
   expect(register.allows('first', 6, 8)).toBe(true);

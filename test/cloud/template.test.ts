@@ -268,7 +268,7 @@ describe.each(stages)('the template of %s', (stage) => {
     });
   });
 
-  it('gives up what a schedule could not start, since the next run makes up for it', () => {
+  it('drops a run that a schedule could not start, since the next run makes up for it', () => {
     const rules = of('AWS::Events::Rule');
     expect(rules.length).toBeGreaterThanOrEqual(4);
     for (const [id, { Properties }] of rules) {

@@ -325,7 +325,7 @@ it('names every bad field at once', async () => {
   );
 });
 
-it('bounds what page=N may cost, and says so', async () => {
+it('bounds the cost of page=N, and names the bound', async () => {
   const token = samplesOf('path', 'token').good;
   for (const path of [
     '/applications?page=1002&limit=100',

@@ -23,7 +23,7 @@ const bodies: [what: string, body: string, word?: string][] = [
   ['combining marks, not composed', 'e\u0301 Å \u1e9b\u0323', 'e\u0301'],
   ['NUL and other control characters', 'a\u0000b\u0001\u001f\u007f\u2028\u2029\ufeff end', 'end'],
   [
-    'what is code elsewhere',
+    'text that is code elsewhere',
     `'; DROP TABLE messages; -- \\" <script>alert(1)</script> \${x} {{y}} %s \\0 %00`,
     'script',
   ],
@@ -49,10 +49,10 @@ const listed = async () => {
   return items.sort((a, b) => a.messageNumber - b.messageNumber).map(({ body }) => body);
 };
 
-describe('a body comes back exactly as it was sent', () => {
+describe('a body is returned exactly as it was sent', () => {
   const sent = bodies.map(([, body]) => body);
 
-  it('at once, from what was accepted', async () => {
+  it('at once, before it is stored', async () => {
     for (const body of sent) await createMessage(client, token, 1, body);
     expect(await listed()).toEqual(sent);
     for (const [i, body] of sent.entries()) {

@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 
 describe('POST /applications/{token}/chats', () => {
-  it('answers the number alone: 1, 2, 3, … in the application, whoever creates; body and title may be left out', async () => {
+  it('answers only the number: 1, 2, 3, … in the application, for any creator; body and title are optional', async () => {
     const token = await createApplication(client);
     const path = `/applications/${token}/chats`;
     const replies = [

@@ -39,7 +39,7 @@ describe(`${CLIENTS} clients at once`, () => {
     expect(sorted(numbers)).toEqual(upTo(CLIENTS));
   });
 
-  it('send to one chat: numbers exactly 1…n, and each body under the number its sender was told', async () => {
+  it("send to one chat: numbers are exactly 1…n, and each body has the number in its sender's answer", async () => {
     hot = new Map();
     await atOnce(clients, async (client, i) => {
       for (let turn = 0; turn < HOT_MESSAGES / CLIENTS; turn += 1) {

@@ -145,7 +145,7 @@ describe('commands of another program, with the fields of the contract alone', (
     });
   });
 
-  it('end with the newest edit, in whatever order edits come', async () => {
+  it('end with the newest edit, in any order of arrival', async () => {
     await givenChat();
     await publish('create-message', newMessage(1), newMessage(2));
     await publish('update-message', edit(1, 'third', 13), edit(1, 'first', 11), edit(2, 'second', 12));
@@ -214,7 +214,7 @@ describe('a command that can never succeed', () => {
     expect(await bodies()).toEqual(['message 1', 'message 2', 'message 3']);
   });
 
-  it('goes to .dead after a bounded number of attempts when its parent never comes; redriven, it is applied once', async () => {
+  it('goes to .dead after a bounded number of attempts without a parent; a redrive applies it once', async () => {
     await publish('create-message', newMessage(1));
     const [letter] = await eventually(async () => {
       const found = await letters('create-message');
@@ -300,7 +300,7 @@ describe('a command that can never succeed', () => {
   );
 });
 
-it('a barrier of an epoch passes through every queue, and what comes behind it is stored', async () => {
+it('a barrier of an epoch passes through every queue, and later commands are stored', async () => {
   for (const queue of [
     'create-application',
     'update-application',
@@ -320,7 +320,7 @@ it('a barrier of an epoch passes through every queue, and what comes behind it i
   await eventually(async () => expect(await bodies()).toEqual(['message 1']));
 });
 
-it('what was accepted leaves the outbox once it is stored', async () => {
+it('an accepted command leaves the outbox once it is stored', async () => {
   const accepted = await createApplication(user.client);
   await createChat(user.client, accepted);
   const path = messagesPath(accepted, 1);

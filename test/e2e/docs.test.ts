@@ -106,7 +106,7 @@ it('shows that a sign-in was refused, and leaves the asking to its own controls'
   expect(JSON.parse(refused.body)).toMatchObject({ status: 401, title: 'Unauthorized' });
 });
 
-it('comes in one answer that a gateway lets through, may talk to its own server alone, and is sent once', async () => {
+it('fits into one answer of a gateway, may call only its own server, and is sent once', async () => {
   const get = (headers: Record<string, string>) => browser.context.request.get(`${apiUrl}/docs`, { headers });
 
   const plain = await get({ 'accept-encoding': 'identity' });

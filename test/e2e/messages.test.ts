@@ -30,7 +30,7 @@ beforeEach(async () => {
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 describe('POST …/messages', () => {
-  it('answers the number alone: 1, 2, 3, … in the chat, whoever sends', async () => {
+  it('answers only the number: 1, 2, 3, … in the chat, for any sender', async () => {
     expect((await client.post(path, { body: 'one' })).body).toEqual({ messageNumber: 1 });
     expect((await other.post(`${path}/`, { body: 'two' })).body).toEqual({ messageNumber: 2 });
     await createChat(client, token);
@@ -108,7 +108,7 @@ describe.each<
     (messageNumber: number, body: string) => [`${path}/${messageNumber}`, { body }],
   ],
 ])('%s', (_route, request) => {
-  it('edits, with nothing to say; createdAt stays and editedAt comes', async () => {
+  it('answers an edit with an empty object; createdAt stays and editedAt appears', async () => {
     await createMessage(client, token, 1, 'befor', '2024-05-01T12:00:00Z');
     const started = Date.now();
     const reply = await client.put(...request(1, 'before'));
@@ -234,7 +234,7 @@ describe('GET …/messages', () => {
 });
 
 describe('GET …/messages/{messageNumber}', () => {
-  it('answers one message as the list shows it, and 404 for one that is not there', async () => {
+  it('answers one message as the list shows it, and 404 for a missing one', async () => {
     await createMessage(client, token, 1, 'one');
     const [listed] = (await client.get<Listed[]>(path)).body;
     expect((await client.get(`${path}/1`)).body).toEqual(listed);

@@ -14,7 +14,7 @@ beforeAll(async () => {
   ({ client } = await signUp(inject('apiUrl'), 'Grace'));
 });
 
-describe('what a client has a 200 for, it sees in its next request', () => {
+describe('a client sees its accepted write in its next request', () => {
   it('an application, a chat and a message, each made in the one before', async () => {
     const token = await createApplication(client, 'At once');
     const chatNumber = await createChat(client, token, 'The first');

@@ -45,7 +45,7 @@ describe.each([
       `/search?application_token=${token}&chat_number=1&body=${encodeURIComponent(q)}${more}`,
   ],
 ])('%s', (_route, request) => {
-  it('answers number, body and createdAt of what the chat has, best match first', async () => {
+  it('answers number, body and createdAt of the matches in the chat, best match first', async () => {
     const reply = await client.get<Hit[]>(request('fox'));
     expect(reply.status).toBe(200);
     expect(reply.body[0]).toEqual({

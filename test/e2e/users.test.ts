@@ -39,7 +39,7 @@ describe('POST /users', () => {
     expect(row?.password).not.toContain(account.password);
   });
 
-  it('answers 409 for an address that is taken, whatever its case', async () => {
+  it('answers 409 for a taken address, in upper and lower case', async () => {
     const reply = await api.post('/users', { ...account, email: account.email.toUpperCase() });
     expect(reply.status).toBe(409);
     expect(reply.headers.get('content-type')).toBe('application/problem+json');
@@ -111,7 +111,7 @@ describe('POST /users', () => {
     expect(reply.body.errors?.map(({ path }) => path)).toEqual(['email']);
   });
 
-  it('tells what is left of its limit', async () => {
+  it('shows the rest of its limit', async () => {
     const reply = await api.post('/users', {});
     expect(reply.status).toBe(400);
     expect(reply.headers.get('ratelimit-policy')).toBe('"sign-up";q=100000;w=3600');
@@ -176,7 +176,7 @@ describe('POST /users/token', () => {
     expect(reply.status).toBe(401);
   });
 
-  it('answers 429 with Retry-After after repeated failures, also to the right password; others are not held up', async () => {
+  it('answers 429 with Retry-After after repeated failures, also to the right password; others do not wait', async () => {
     const victim = { name: 'V', email: `${randomUUID()}@example.org`, password: 'correct horse' };
     expect((await api.post('/users', victim)).status).toBe(200);
     const wrong = basic({ ...victim, password: 'wrong' });
@@ -225,7 +225,7 @@ describe('an access token', () => {
     iat: Math.floor(Date.now() / 1000),
   });
 
-  it('is taken when all of it is right: what the cases below change is what they are refused for', async () => {
+  it('is accepted when it is complete, so each case below is refused for its change', async () => {
     expect((await new Client(inject('apiUrl'), await encrypt()).get('/applications')).status).toBe(200);
   });
 

@@ -98,8 +98,8 @@ describe('with a key prefix', () => {
   });
 });
 
-describe('what is accepted is persisted', { timeout: 60_000 }, () => {
-  test('when the broker is frozen, and goes on', async () => {
+describe('accepted commands are persisted', { timeout: 60_000 }, () => {
+  test('when the broker is frozen and continues', async () => {
     await begin();
     system.service('rabbitmq').pause();
     try {
@@ -111,7 +111,7 @@ describe('what is accepted is persisted', { timeout: 60_000 }, () => {
     await settledByRelay(5);
   });
 
-  test('when the broker is down, and comes back', async () => {
+  test('when the broker is down and returns', async () => {
     await begin();
     await system.service('rabbitmq').stop();
     try {
@@ -141,7 +141,7 @@ describe('what is accepted is persisted', { timeout: 60_000 }, () => {
     await settledByRelay(5);
   });
 
-  test('when its queue is not there: it is declared anew', async () => {
+  test('when its queue is missing: it is declared again', async () => {
     await begin();
     await withChannel((channel) => channel.deleteQueue('create-message'));
     expect(await system.accept.messages(token, chatNumber, 5)).toEqual(upTo(5));
@@ -162,7 +162,7 @@ describe('what is accepted is persisted', { timeout: 60_000 }, () => {
   });
 });
 
-describe('what is on the way leaves a Redis at its maxmemory', { timeout: 60_000 }, () => {
+describe('pending commands leave a Redis at its maxmemory', { timeout: 60_000 }, () => {
   const withRedis = async (work: (redis: Redis) => Promise<unknown>) => {
     const redis = new Redis(system.stack.urls.REDIS_URL);
     await work(redis).finally(() => redis.disconnect());
@@ -245,7 +245,7 @@ describe('the relay', { timeout: 60_000 }, () => {
     await settled(5);
   });
 
-  test('publishes from MySQL what the index has not confirmed', async () => {
+  test('publishes messages from MySQL that the index has not confirmed', async () => {
     await begin();
     await system.accept.messages(token, chatNumber, 5);
     await consumeCommands();

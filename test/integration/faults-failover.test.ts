@@ -92,7 +92,7 @@ const whole = async (acknowledged: readonly { number: number; body: string }[]) 
 const report = (what: string, sinceMs: number) =>
   console.info(`${what}: writes again after ${((performance.now() - sinceMs) / 1000).toFixed(1)} s`);
 
-test('writes go on over a failover that the primary agrees to', { timeout: 90_000 }, async () => {
+test('writes continue over a planned failover', { timeout: 90_000 }, async () => {
   const writing = startWriting();
   await writing.more(50);
   await promoteReplica(pair);
@@ -104,7 +104,9 @@ test('writes go on over a failover that the primary agrees to', { timeout: 90_00
   await whole(writing.acknowledged);
 });
 
-test('writes go on after the primary was killed and its replica took over', { timeout: 90_000 }, async () => {
+test('writes continue after the primary was killed and its replica took over', {
+  timeout: 90_000,
+}, async () => {
   await untilClustered(pair.servers);
   const { primary, replica } = await pair.roles();
   const writing = startWriting();

@@ -234,7 +234,7 @@ describe('an answer that is about the server, not about the command', { timeout:
     await whole(20);
   });
 
-  test('what is malformed is set aside once, however often its batch comes again', async () => {
+  test('a malformed message becomes one dead letter, however often its batch is redelivered', async () => {
     await begin();
     await admin.query(
       `CREATE TRIGGER trouble BEFORE INSERT ON messages FOR EACH ROW
@@ -317,7 +317,7 @@ describe('a connection that is lost', { timeout: 60_000 }, () => {
 });
 
 describe('the same number from another command', { timeout: 60_000 }, () => {
-  test('is set aside with the reason, whatever it numbers, and what is stored stays', async () => {
+  test('becomes a dead letter with the reason, for every kind of command, and the stored item stays', async () => {
     await begin();
     await system.accept.message(token, chatNumber, 'the first');
     await whole(1);
@@ -353,7 +353,7 @@ describe('the same number from another command', { timeout: 60_000 }, () => {
     expect(rows).toEqual([{ name: 'app', title: null }]);
   });
 
-  test('is told by what it says, where both came without an id and with the same date', async () => {
+  test('is recognized by its content, if both have no id and the same date', async () => {
     await begin();
     const date = '2024-05-01T12:00:00.000Z';
     const by = system.userId;

@@ -131,7 +131,7 @@ const begin = async () => {
 };
 
 describe('after Redis has lost everything', { timeout: 90_000 }, () => {
-  test('numbers go on behind those in the queues: confirmed writes survive', async () => {
+  test('numbers continue after those in the queues: confirmed writes survive', async () => {
     await begin();
     await system.accept.messages(token, chatNumber, 40);
     await loseRedis();
@@ -157,7 +157,7 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
     await eventually(async () => expect(await newest()).toEqual(upTo(41)));
   });
 
-  test('a publish that comes behind the barrier takes no number that was given again', async () => {
+  test('a publish behind the barrier takes no number that another command has', async () => {
     await begin();
     await consumeAll();
     await system.accept.messages(token, chatNumber, 2);
@@ -342,7 +342,7 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
   });
 });
 
-test('a restart without loss goes on where it was', { timeout: 60_000 }, async () => {
+test('a restart without loss continues with the next number', { timeout: 60_000 }, async () => {
   await begin();
   await system.accept.messages(token, chatNumber, 20);
   await restartRedis();
@@ -412,7 +412,7 @@ test('an older copy of Redis gives no number twice and shows nothing stale', {
   expect(JSON.stringify(report)).not.toContain('"id"');
 });
 
-test('a broker that lost what the recovery waits for does not hold it up', { timeout: 60_000 }, async () => {
+test('a broker that lost the barriers does not block the recovery', { timeout: 60_000 }, async () => {
   await begin();
   await consumeAll();
   // Nothing else may be lost with the queue: MySQL has it.
@@ -435,7 +435,7 @@ test('a broker that lost what the recovery waits for does not hold it up', { tim
   expect(await recovery).toMatchObject({ gate: 'open' });
 });
 
-test('what waits for a parent that only an older copy of Redis holds keeps its numbers', {
+test('a command whose parent is only in an older copy of Redis keeps its number', {
   timeout: 90_000,
 }, async ({ skip }) => {
   skip(!isOurProcess(), 'the server is not a process of ours');

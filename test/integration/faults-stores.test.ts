@@ -54,7 +54,7 @@ const whole = (count: number) =>
   });
 
 describe('MySQL', { timeout: 60_000 }, () => {
-  test('locks a row for longer than a statement waits: the batch comes again', async () => {
+  test('locks a row for longer than a statement waits: the batch is redelivered', async () => {
     await begin();
     await system.accept.message(token, chatNumber);
     await stored(1);
@@ -115,7 +115,7 @@ describe('MySQL', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a server that lacks what every command needs: none is set aside for it', {
+describe('a server without a table or permission that every command needs: none becomes a dead letter', {
   timeout: 60_000,
 }, () => {
   /** How often a counter of the server's own moved on since `before`. */
@@ -199,7 +199,7 @@ describe('Redis', { timeout: 60_000 }, () => {
     return page.map(({ messageNumber }) => messageNumber).sort((a, b) => a - b);
   };
 
-  test('is down, and then not trusted: writes are refused, reading and searching go on', async () => {
+  test('is down, and then not trusted: writes are refused, reading and searching continue', async () => {
     await begin();
     await system.accept.messages(token, chatNumber, 5);
     await whole(5);
@@ -255,7 +255,7 @@ describe('OpenSearch', { timeout: 90_000 }, () => {
     await whole(10);
   });
 
-  test('closes the index for a while: what is to be indexed waits, search says so', async () => {
+  test('closes the index for a while: messages wait for indexing, and search fails', async () => {
     await begin();
     await client.indices.close({ index: 'messages' });
     try {
@@ -274,7 +274,7 @@ describe('OpenSearch', { timeout: 90_000 }, () => {
     await whole(10);
   });
 
-  test('has a red shard for a while: what is to be indexed waits', async () => {
+  test('has a red shard for a while: messages wait for indexing', async () => {
     await begin();
     const { body: all } = await client.indices.get({ index: 'messages' });
     const [[healthy = '', like] = []] = Object.entries(all);

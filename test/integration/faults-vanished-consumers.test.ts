@@ -45,7 +45,7 @@ const send = async () => {
 };
 
 test.for<ServerVariable>(['REDIS_URL', 'MYSQL_URL', 'RABBITMQ_URL', 'OPENSEARCH_URL'])(
-  'connections to %s vanish: the next batch comes again once at most',
+  'connections to %s vanish: the next batch is redelivered once at most',
   { timeout: 150_000 },
   async (variable, { skip }) => {
     skip(system.stack.urls[variable] === undefined, 'no such server on this machine');

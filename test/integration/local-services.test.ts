@@ -210,7 +210,7 @@ describe('one server', () => {
   });
 });
 
-describe('what goes wrong', () => {
+describe('faults of the setup', () => {
   it('a second start of the same stack says who runs it', async () => {
     const name = newName();
     await start({ stack: name, only: ['redis'] });
@@ -249,7 +249,7 @@ describe('what goes wrong', () => {
     expect(existsSync(join(folder, 'processes.json'))).toBe(false);
   });
 
-  it('ends what a killed run left, and no other process that has its number now', async () => {
+  it('ends the servers of a killed run, and no other process that has their ids now', async () => {
     const name = newName();
     const first = await start({ stack: name, only: ['redis'], fresh: false });
     await first.stop();
@@ -296,7 +296,7 @@ describe('what goes wrong', () => {
 });
 
 describe('a server that the environment gives', () => {
-  it('is used as it is, and goes on when the stack stops', async () => {
+  it('is used as it is, and keeps running when the stack stops', async () => {
     const owner = await start({ only: ['redis'] });
     const guest = await start({
       only: ['redis'],

@@ -57,7 +57,7 @@ describe('messages in batches', () => {
     ...more,
   });
 
-  test('inserts once, however often it comes', async () => {
+  test('inserts once, however often the command arrives', async () => {
     const chat = await newChat();
     const batch = [message(chat, 1, 11), message(chat, 2, 12), message(chat, 1, 11)];
     const first = await stores.messages.insert(batch);
@@ -94,7 +94,7 @@ describe('messages in batches', () => {
     expect(stored).toMatchObject([{ body: 'edited', version: 20 }]);
   });
 
-  test('keeps the newest edit, in whatever order they come', async () => {
+  test('keeps the newest edit, in any order of arrival', async () => {
     const chat = await newChat();
     const edit = (messageNumber: number, commandId: number) => ({
       ...chat,
@@ -158,7 +158,7 @@ describe('applications and chats in batches', () => {
     expect(placed.deferred.map(({ command }) => command.commandId)).toEqual([7]);
   });
 
-  test('renames by version, and defers what is not there', async () => {
+  test('renames by version, and defers a rename without an application', async () => {
     const rename = (name: string, commandId: number, of = 'renamed') => ({
       token: of,
       name,
@@ -371,7 +371,7 @@ describe('a server in trouble', () => {
     await database.close();
   });
 
-  test('what a command brings along is not taken for an outage', async () => {
+  test("an error about a command's values is no outage", async () => {
     const { chatNumber } = await newChat();
     await expect(stores.database.write(title, ['x'.repeat(201), token, chatNumber])).rejects.toMatchObject({
       code: 'ER_DATA_TOO_LONG',

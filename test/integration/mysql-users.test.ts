@@ -78,7 +78,7 @@ describe('strings that find the same row', () => {
   });
 });
 
-describe('a sign-up that comes again', () => {
+describe('a repeated sign-up', () => {
   const DAY_MS = 24 * 60 * 60 * 1000;
 
   test('with the same key and request gets the first answer, and one row', async () => {
@@ -114,7 +114,7 @@ describe('a sign-up that comes again', () => {
     expect(await create(other, 'another request')).toEqual({ name: user.name, email: other.email });
   });
 
-  test('of a row without a stored request is refused, since nobody can tell whether it is the same', async () => {
+  test('of a row without a stored request is refused, since it cannot be compared', async () => {
     const user = newUser();
     await stores.database.write(
       'INSERT INTO users (name, email, password, sign_up_key, created_at) VALUES (?, ?, ?, ?, NOW(3))',

@@ -54,7 +54,7 @@ afterAll(async () => {
 });
 
 describe('a rebuild', () => {
-  test('loses no write and no edit of those that go on meanwhile', async () => {
+  test('loses no concurrent write and no concurrent edit', async () => {
     /** The rows of a stand-in for MySQL. Each row exists before the index gets it. */
     const rows = new Map<number, IndexableMessage>();
     let version = 0;
@@ -87,7 +87,7 @@ describe('a rebuild', () => {
     expect([...expected].filter(([number, wanted]) => found.get(number) !== wanted)).toEqual([]);
   });
 
-  test('does not show what is not finished, and drops what is no row any more', async () => {
+  test('does not show an unfinished index, and drops documents without a row', async () => {
     await index.write([message(1, 'kept', 1), message(2, 'stale', 1)]);
     const rebuild = await index.beginRebuild();
     await rebuild.write([message(1, 'kept', 1)]);
@@ -117,7 +117,7 @@ describe('a rebuild', () => {
     expect(await indices()).toEqual([`${prefix}messages-000002`]);
   });
 
-  test('can be given up; writers do not notice, and nobody finishes it', async () => {
+  test('can be abandoned; writers do not notice, and no other run can finish it', async () => {
     const rebuild = await index.beginRebuild();
     await other.write([message(1, 'one', 1)]);
     await rebuild.abandon();

@@ -141,7 +141,7 @@ describe('finds', () => {
     ]);
   });
 
-  test('every text that can be sent comes back as it was sent', async () => {
+  test('every valid text is returned as it was sent', async () => {
     const bodies = [
       '\0',
       'a',
@@ -188,7 +188,7 @@ describe('ranks', () => {
     expect(hits.map(({ messageNumber }) => messageNumber)).toEqual([3, 2, 1, 4]);
   });
 
-  test('a text in quotes is found as it stands', async () => {
+  test('a text in quotes matches exactly', async () => {
     const search = await chatOf('the printer is broken', 'broken is the printer', 'a Printer is broken.');
     expect(await search('"printer is broken"')).toEqual(['a Printer is broken.', 'the printer is broken']);
     expect(await search('"printer is broken" the')).toEqual(['the printer is broken']);
@@ -238,7 +238,7 @@ describe('pages', () => {
     expect([...numbers].sort((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, at) => at + 1));
   });
 
-  test('read on behind a hit as by page, whatever arrives', async () => {
+  test('continue after a hit as by page, while new messages arrive', async () => {
     const chatNumber = ++chats;
     const add = (first: number) =>
       index.write(Array.from({ length: 30 }, (_, at) => message(chatNumber, first + at, body(first + at))));

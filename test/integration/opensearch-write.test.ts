@@ -100,7 +100,7 @@ describe('write', () => {
     await expect.poll(() => find(chat, 'hello'), { timeout: 10_000 }).toEqual([1]);
   });
 
-  test('keeps the newest version, in whatever order and how often versions come', async () => {
+  test('keeps the newest version, in any order and with repetitions', async () => {
     const chat = ++chats;
     const edits = [3, 1, 5, 2, 5, 4].map((version) => message(chat, 1, `edit number${version}`, version));
     await index.write(edits.slice(0, 2));
@@ -113,7 +113,7 @@ describe('write', () => {
     );
   });
 
-  test('sets aside what can never be indexed, and writes its batch-mates', async () => {
+  test('returns messages that can never be indexed, and writes the rest of their batch', async () => {
     const chat = ++chats;
     const bad = { ...message(chat, 2, 'bad date', 1), createdAt: 'yesterday' };
     const { refused } = await index.write([message(chat, 1, 'good', 1), bad, message(chat, 3, 'good', 1)]);
@@ -122,7 +122,7 @@ describe('write', () => {
     expect(await find(chat, 'good')).toEqual([3, 1]);
   });
 
-  test('splits what is too big for one request', async () => {
+  test('splits a batch that is too big for one request', async () => {
     const chat = ++chats;
     const long = 'word '.repeat(3_000);
     await index.write(Array.from({ length: 120 }, (_, at) => message(chat, at + 1, long, 1)));
@@ -134,7 +134,7 @@ describe('write', () => {
     expect(await index.write([])).toEqual({ refused: [] });
   });
 
-  test('tries again what was turned away for now, and only that', async () => {
+  test('tries only the temporarily refused messages again', async () => {
     const chat = ++chats;
     let bulks = 0;
     const lines: number[] = [];
@@ -193,8 +193,8 @@ describe('write', () => {
   });
 });
 
-describe('what the index holds', () => {
-  test('can be compared with what it ought to hold', async () => {
+describe('the content of the index', () => {
+  test('can be compared with the expected content', async () => {
     const chat = ++chats;
     await index.write([1, 2, 4].map((number) => message(chat, number, 'x', number * 10)));
     const refs = [1, 2, 3].map((messageNumber) => ({ token, chatNumber: chat, messageNumber }));

@@ -148,7 +148,7 @@ afterAll(async () => {
 });
 
 describe('reindex', { timeout: 90_000 }, () => {
-  test('fills an empty index from MySQL, and goes on where it was stopped', async () => {
+  test('fills an empty index from MySQL, and continues where it was stopped', async () => {
     // Too little time to read anything: the rebuild is begun, and left.
     expect(await reindex({}, 20_000)).toMatchObject({ state: 'stopped', rows: 0, percent: 0 });
     expect((await indexed()).size).toBe(0);
@@ -163,7 +163,7 @@ describe('reindex', { timeout: 90_000 }, () => {
     expect(names).toEqual([`${prefix}messages-000002`]);
   });
 
-  test('loses no write and no edit of those that go on meanwhile', async () => {
+  test('loses no concurrent write and no concurrent edit', async () => {
     let isDone = false;
     const writing = (async () => {
       for (let number = PER_CHAT + 1; !isDone; number += 1) {
@@ -252,7 +252,7 @@ describe('reconcile', { timeout: 60_000 }, () => {
     await expectEqual();
   });
 
-  test('takes a sample, and stops in time and goes on', async () => {
+  test('takes a sample; stops in time and continues', async () => {
     const report = await reconcile({ sample: 250 });
     expect(report).toMatchObject({ state: 'done', missing: 0, older: 0, newer: 0, surplus: 0 });
     expect(report.rows).toBeGreaterThan(0);
@@ -267,7 +267,7 @@ describe('the plain command', { timeout: 180_000 }, () => {
   const root = resolve(import.meta.dirname, '../..');
   const command = ['local/operations.ts', 'reindex'];
 
-  test('killed in the middle of a reindex while writes go on: the next goes on, and misses nothing', async () => {
+  test('killed during a reindex under writes: the next run continues, and misses nothing', async () => {
     for (let from = 0; from < 15_000; from += 1_000)
       await insert(
         'apptwo',

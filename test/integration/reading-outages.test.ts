@@ -126,7 +126,7 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-describe('what asks MySQL nothing', () => {
+describe('reads without a query to MySQL', () => {
   const quietly = async (work: () => Promise<unknown>) => {
     queries = 0;
     await work();
@@ -155,7 +155,7 @@ describe('what asks MySQL nothing', () => {
     await quietly(pages);
   });
 
-  test('what does not exist', async () => {
+  test('items that do not exist', async () => {
     const chat = await newChat();
     const { conversation, chatDirectory, applicationDirectory } = readers();
     await quietly(async () => {
@@ -268,7 +268,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
   ['killed', { lose: () => redis.kill('SIGKILL'), bringBack: () => redis.start() }],
   ['frozen', { lose: () => redis.pause(), bringBack: async () => redis.resume() }],
 ])('with Redis %s', (_how, { lose, bringBack }) => {
-  test('reads go on from MySQL, and from Redis again when its numbers are known', async () => {
+  test('reads come from MySQL, and from Redis again once its counters are recovered', async () => {
     const [chat, other] = [await newChat(), await newChat()];
     await send(chat.chatNumber, size);
     const impatient = createRedisClient(stack.urls.REDIS_URL, { timeoutMs: 400, onError: () => undefined });
@@ -310,7 +310,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
 });
 
 describe('with Redis at its maxmemory', () => {
-  test('no write is taken, nor half of one; reads go on, and what is stored leaves', async () => {
+  test('no write is accepted, not even partly; reads continue, and stored commands leave', async () => {
     const chat = await newChat();
     const accept = () =>
       stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date });

@@ -137,7 +137,7 @@ const scenarios: Record<string, Step[]> = {
     editPersisted,
     finish,
   ],
-  'messages are stored and not settled, and pages are counted out': [create, create, unsettled, lost],
+  'messages are stored and not settled, and pages skip rows': [create, create, unsettled, lost],
   'more is accepted during a rebuild than a window holds': [
     create,
     persisted,
@@ -449,7 +449,7 @@ describe('every page of a chat is the truth', () => {
     for (let salt = 0; salt < 4; salt += 1) await runSteps(steps, salt);
   });
 
-  test('whatever happens to its window, and in whatever order it is stored', async () => {
+  test('after any changes to its window, and in any order of storing', async () => {
     await fc.assert(fc.asyncProperty(steps, fc.nat(), runSteps), {
       numRuns: runs,
       interruptAfterTimeLimit: 300_000,

@@ -67,7 +67,7 @@ afterAll(() => {
 });
 
 describe('accepting', () => {
-  test('numbers 1…n, whoever else writes', async () => {
+  test('numbers 1…n, beside any other writers', async () => {
     const cell = await newCell();
     await application(cell);
     const chats = await Promise.all(oneToN(200).map(() => chat(cell)));
@@ -139,7 +139,7 @@ describe('accepting', () => {
     expect(await everything(cell.keys)).toEqual(before);
   });
 
-  test('refuses what it cannot number, and writes nothing', async () => {
+  test('refuses a write that it cannot number, and changes nothing', async () => {
     const cell = await newCell();
     await application(cell);
     await chat(cell);
@@ -347,7 +347,7 @@ describe('after a loss', () => {
     return (await redis.hget(keys.state, 'verifying')) ?? '';
   };
 
-  test('ids go on above everything that was handled', async () => {
+  test('ids continue above every handled id', async () => {
     const cell = await newCell();
     await application(cell);
     await redis.hdel(cell.keys.state, `run:${(await client.connection()).server}`);
@@ -385,7 +385,7 @@ describe('after a loss', () => {
     expect((await chat(cell, 'new')).result).toBe(1);
   });
 
-  test('what was compared for an earlier loss does not count for a later one', async () => {
+  test('a verification for an earlier loss does not count for a later one', async () => {
     const cell = await newCell();
     await application(cell);
     const first = await lose(cell);
@@ -479,7 +479,7 @@ describe('counts to sync', () => {
     expect(await syncCounts(run, uses(cell))).toMatchObject({ applications: 0, chats: 0 });
   });
 
-  test('a chat that never rests keeps its mark and holds nobody up', async () => {
+  test('a chat that never rests keeps its mark and does not delay others', async () => {
     const cell = await newCell();
     await application(cell);
     for (const _ of oneToN(3)) await chat(cell);
@@ -503,10 +503,10 @@ describe('counts to sync', () => {
   });
 });
 
-describe('settling what another program sent', () => {
+describe('settling commands of another program', () => {
   const named = { commandId: 5, token, creatorId: ana };
 
-  test('counts what is stored, so that its number is not given again', async () => {
+  test('raises the counter to the stored number, so that it is not given again', async () => {
     const cell = await newCell();
     await cell.outbox.settleApplications('create-application', [named], []);
     await cell.outbox.settleChats([{ ...named, chatNumber: 3 }], []);

@@ -78,7 +78,7 @@ describe('over a failover of a cluster', () => {
     expect(new Set([...before, ...after]).size).toBe(2);
   });
 
-  test('a killed primary is replaced, and found again when it comes back', { timeout: 60_000 }, async () => {
+  test('a killed primary is replaced, and found again after its return', { timeout: 60_000 }, async () => {
     const { primary, replica } = await pair.roles();
     await untilClustered(pair.servers);
     // The URL leads to the server that is about to go.

@@ -90,7 +90,7 @@ describe('guesses at an account from everywhere', () => {
     expect(await guess(email, owner)).toEqual({ ...delayed, retryAfterSeconds: seconds });
   });
 
-  test('nine failures hold up nobody', async () => {
+  test('nine failures delay nobody', async () => {
     const email = newAccount();
     await failFromStrangers(email, 9);
     expect(await guess(email, owner)).toBeUndefined();

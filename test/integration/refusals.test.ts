@@ -225,7 +225,7 @@ describe('one line is logged', () => {
 });
 
 describe('a rate limit', () => {
-  test('counts sign-ins of one address, whatever a header says: sixty invented accounts cost six hashes', async () => {
+  test('counts sign-ins of one address and ignores headers: sixty invented accounts cost six hashes', async () => {
     await expectStatuses([...Array(6).fill(401), ...Array(54).fill(429)], (i) =>
       call('createToken', 'POST', '/users/token', {
         source: `2001:db8:1:2::${(i + 1).toString(16)}`,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { createBoundedMap } from '#lib/domain/bounded-map.ts';
 
-it('a bounded map gives what was set, or nothing; never something else', () => {
+it('a bounded map returns the value that was set, or none', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(30), fc.nat(), fc.boolean())), (steps) => {
       const map = createBoundedMap<number, number>(10);
@@ -20,7 +20,7 @@ it('a bounded map gives what was set, or nothing; never something else', () => {
   );
 });
 
-it('a bounded map keeps what is used, and forgets what is not', () => {
+it('a bounded map keeps used entries, and drops unused ones', () => {
   const map = createBoundedMap<number, string>(10);
   map.set(-1, 'used');
   map.set(-2, 'unused');

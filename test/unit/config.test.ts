@@ -19,7 +19,7 @@ const faultOf = (variables: Record<string, string>): string => {
 };
 
 describe('the environment', () => {
-  it('is taken when it is complete; what may be left out has a value', () => {
+  it('is accepted when it is complete; optional settings have defaults', () => {
     expect(readConfig(complete)).toEqual({
       ...complete,
       JWT_SECRET: [complete.JWT_SECRET],

@@ -311,7 +311,7 @@ describe('a barrier', () => {
     expect(world.passed).toEqual([4]);
   });
 
-  it('drops first deliveries of earlier epochs behind it, and nothing else', async () => {
+  it('drops only first deliveries of earlier epochs behind it', async () => {
     const world = createWorld({ passedEpoch: 0 });
     const old = (name: string) => thing(name, { epoch: 3, commandId: 1 });
     const settled = await run(world, [

@@ -95,7 +95,7 @@ it('answers again when S3 is busy', async () => {
   expect(answers).toHaveLength(1);
 });
 
-it('hands other events on, and gives what the operation gives', async () => {
+it('passes other events on, and returns the result of the operation', async () => {
   const handler = asCustomResource(async (event) => ({ event }));
   expect(await handler({ action: 'list' }, contextOf(60_000))).toEqual({ event: { action: 'list' } });
   expect(answers).toEqual([]);

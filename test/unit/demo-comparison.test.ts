@@ -22,7 +22,7 @@ const compare = (found: Kept[]) => {
   return difference;
 };
 
-it('finds no difference in what is the same, in any order and with or without the sender', () => {
+it('finds no difference between equal messages, in any order and with or without the sender', () => {
   const { senderName: _, ...unnamed } = message(2);
   expect(differs(compare([message(3), message(1), unnamed]))).toBe(false);
 });

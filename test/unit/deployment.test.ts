@@ -39,7 +39,7 @@ it('refuses an account that runs ten functions at once, and names the quota to r
   expect(calls).toEqual(['GET /2016-08-19/account-settings']);
 });
 
-it('takes an account that has room for what is reserved and for what Lambda keeps', async () => {
+it("accepts an account with room for all reservations and for Lambda's own share", async () => {
   const { config } = await startAccount({ body: settings(162) });
   expect(await checkQuota(config, 62)).toBeUndefined();
   expect(await checkQuota(config, 63)).toContain('needs 163');

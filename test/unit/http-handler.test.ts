@@ -49,7 +49,7 @@ const context = {
 const bodyOf = ({ body }: { body?: string | undefined }): unknown => JSON.parse(body ?? 'null');
 
 describe('an answer', () => {
-  it('holds what the contract declares: an undeclared field never leaves', async () => {
+  it('contains only the fields of the contract', async () => {
     const handler = httpHandler(open, () => ({ shown: 'yes', id: 42, passwordHash: 'x' }));
     const answer = await handler(apiEvent(open), context);
     expect(answer.statusCode).toBe(200);
@@ -123,7 +123,7 @@ describe('an error', () => {
     },
   );
 
-  it('that nobody knows is logged and answered without a word about it', async () => {
+  it('of an unknown kind is logged, and answered without details', async () => {
     const logged = vi.spyOn(logger, 'error').mockImplementation(() => undefined);
     const error = new Error("ER_PARSE_ERROR near 'SELECT password' at db.internal:3306");
     const answer = await httpHandler(open, () => {
@@ -212,7 +212,7 @@ describe('a request', () => {
     seen: { input: { number: '1', text: 'é' }, caller: { id: 7, name: 'Ada' }, idempotencyKey: 'key' },
   };
 
-  it('comes as one object of validated fields, with who asks', async () => {
+  it('is one object of validated fields, with the caller', async () => {
     const answer = await ask({});
     expect([answer.statusCode, bodyOf(answer)]).toEqual([200, seen]);
   });
@@ -244,7 +244,7 @@ describe('a request', () => {
     expect((await ask({ body: padded })).statusCode).toBe(bytes > limits.requestBytes ? 413 : 200);
   });
 
-  it('to a route with two contracts is held to the one it came by', async () => {
+  it('to a function with two contracts is validated by the contract of its route', async () => {
     const byBody = route({
       ...create,
       path: '/things',

@@ -23,7 +23,7 @@ describe('chooseJava', () => {
     expect(chooseJava(javas)?.major).toBe(21);
   });
 
-  it('takes none rather than one that is too old', () => {
+  it('chooses none rather than a version that is too old', () => {
     expect(chooseJava([{ program: '/17/bin/java', major: 17 }])).toBeUndefined();
   });
 });

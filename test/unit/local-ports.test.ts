@@ -75,7 +75,7 @@ describe('pickPort', () => {
 });
 
 describe('isFree', () => {
-  it('tells a port that is listened on from one that is not', async () => {
+  it('distinguishes a port with a listener from a free one', async () => {
     const server = createServer();
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
     const address = server.address();

@@ -34,7 +34,7 @@ test('a server that is down is said once a minute, however often a client tries'
   expect(reasons()).toHaveLength(2);
 });
 
-test('what else goes wrong in that minute is said as well, also what an error was made of', () => {
+test('logs other errors of that minute too, and the causes of an error', () => {
   const reasons = logged();
   const onError = logClientError('RabbitMQ publish');
   const messages = [

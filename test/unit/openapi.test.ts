@@ -99,7 +99,7 @@ describe('the OpenAPI document', () => {
     expect(checked).toBeGreaterThan(100);
   });
 
-  it.each(contracts)('shows for %s only what its contract takes and gives', (_name, contract) => {
+  it.each(contracts)('shows for %s only the request and the response of its contract', (_name, contract) => {
     const operation = operationOf(contract);
     const { path, query, body } = contract.request;
     const shownIn = (where: string) =>

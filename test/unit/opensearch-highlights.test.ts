@@ -18,7 +18,7 @@ const textOf = (html: string) =>
 const mark = (body: string, word: string) => body.replaceAll(word, `${marks.start}${word}${marks.end}`);
 
 describe('highlights', () => {
-  test('are parts of the message as it was sent, whatever it holds', () => {
+  test('are parts of the message as it was sent, for any text', () => {
     const filler = fc.array(
       fc.oneof(fc.string({ unit: 'grapheme' }), fc.constantFrom('<b>', '&amp;', 'ｶﾞ', ':)', '\u200b')),
     );

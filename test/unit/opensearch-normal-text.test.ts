@@ -46,7 +46,7 @@ describe('normalText', () => {
     );
   });
 
-  test('leaves out what shows nothing', () => {
+  test('leaves out invisible characters', () => {
     fc.assert(
       fc.property(
         fc.stringMatching(/^[a-z]{1,10}$/),

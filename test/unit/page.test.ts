@@ -43,7 +43,7 @@ describe('a page', () => {
 describe('the most that an item takes', () => {
   const widest = (length: number) => ['\u0001', '"', '\u2028', '犬', '😀'].map((sign) => sign.repeat(length));
 
-  test('of a message is what its bound says', () => {
+  test('of a message is at most its bound', () => {
     for (const body of widest(limits.body)) {
       const [senderName = ''] = widest(limits.name);
       const largest = toResponse({

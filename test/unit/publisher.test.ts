@@ -79,7 +79,7 @@ test('a queue that is not there fails its own publications only', async () => {
   expect(answers[1]).toMatchObject({ reason: { code: 'unavailable' } });
 });
 
-test('a channel that closes half way is replaced, and gets only what was not confirmed', async () => {
+test('a channel that closes half way is replaced, and gets only unconfirmed publications', async () => {
   const { publisher, published } = createBroker(
     ({ content }) => (content === 'first' ? null : new Error('channel closed')),
     confirm,
@@ -88,7 +88,7 @@ test('a channel that closes half way is replaced, and gets only what was not con
   expect(published.map(({ content }) => content)).toEqual(['first', 'second', 'third', 'second', 'third']);
 });
 
-test('a broker that refuses fails what it has not confirmed', async () => {
+test('a refusal of the broker fails the unconfirmed publications', async () => {
   const { publisher } = createBroker(({ content }) => (content === 'good' ? null : new Error('nack')));
   const answers = await Promise.allSettled([
     publisher.publish([{ queue: 'q', content: 'good' }]),

@@ -51,7 +51,7 @@ const allKeys = (of: ReturnType<typeof createKeys>, token: string, number: numbe
   [`edits ${number}`, of.pendingEdits(token, number)],
 ];
 
-test('no token and no number makes two keys equal, whatever they are keys of', () => {
+test('no token and no number makes two keys of any kind equal', () => {
   fc.assert(
     fc.property(prefix, token, number, token, number, (prefix, one, oneNumber, other, otherNumber) => {
       const keys = createKeys(prefix);

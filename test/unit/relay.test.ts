@@ -40,7 +40,7 @@ const relayed = async (depth: { ready: number; retry: number }, ages: number[]):
 
 const ages = [10, 40, 600, 1_201, 5_000];
 
-test('publishes again what is overdue', async () => {
+test('publishes overdue commands again', async () => {
   expect(await relayed({ ready: 0, retry: 0 }, ages)).toEqual([40, 600, 1_201, 5_000]);
 });
 
@@ -54,7 +54,7 @@ test('publishes nothing into a queue that its consumer has not worked off', asyn
   expect(await relayed({ ready: 1, retry: 0 }, ages)).toEqual([]);
 });
 
-test('publishes beside deferred commands only what is older than any of them: nothing is held up for ever', async () => {
+test('publishes beside deferred commands only those older than any deferral, so that none waits without end', async () => {
   expect(await relayed({ ready: 0, retry: 3 }, ages)).toEqual([1_201, 5_000]);
 });
 

@@ -58,7 +58,7 @@ describe('a name', () => {
     );
   });
 
-  it('holds no control character and no override of direction, whatever stands beside it', () => {
+  it('contains no control character and no override of direction, in any text', () => {
     fc.assert(
       fc.property(textOf(codePoint), refused, textOf(codePoint), (before, character, after) => {
         expect(faultOfName(before + character + after)).toBeDefined();

@@ -87,7 +87,7 @@ describe('messages of many megabytes', () => {
   });
 });
 
-describe('a delivery limit counts only what the function received', () => {
+describe('a delivery limit counts only messages that the function received', () => {
   const deadQueue = () => `${queue}.dead`;
   const declareWithLimit = async (limit: number) => {
     await channel.assertQueue(deadQueue(), { durable: true });
@@ -210,7 +210,7 @@ it('a priority queue gives its most urgent messages first', async () => {
   expect(events.map(bodiesOf)).toEqual([numbered(20, 20), numbered(20)]);
 });
 
-it('a queue that is bound to exchanges brings what they route to it', async () => {
+it('a queue bound to exchanges delivers the messages that they route to it', async () => {
   const exchange = `${queue}.topic`;
   await channel.assertExchange(exchange, 'topic', { durable: false });
   await declareQueue();

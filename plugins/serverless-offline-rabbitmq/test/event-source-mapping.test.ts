@@ -18,7 +18,7 @@ import {
   virtualHost,
 } from './support.ts';
 
-describe('what the function receives', () => {
+describe('the event of the function', () => {
   it('is the aws:rmq event', async () => {
     await declareQueue({ 'x-queue-type': 'classic' });
     await publish(['{"a":1}'], {
@@ -117,7 +117,7 @@ describe('batches', () => {
 });
 
 describe.each(QUEUE_TYPES)('a batch that failed, of %s', (_, queueArguments) => {
-  it('comes again whole, in order and marked as redelivered, and nothing overtakes it', async () => {
+  it('is delivered again whole, in order and marked as redelivered, before any later message', async () => {
     await declareQueue(queueArguments);
     await publish(numbered(50));
     let failuresLeft = 4;
@@ -261,7 +261,7 @@ describe('stopping', () => {
     await eventually(async () => expect(await readyMessages()).toBe(15));
   });
 
-  it('does not wait for ever', async () => {
+  it('waits for a bounded time', async () => {
     await declareQueue();
     await publish(numbered(5));
     const { events, lines, mapping, stop } = startMapping(() => new Promise(() => {}));

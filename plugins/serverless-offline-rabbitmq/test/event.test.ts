@@ -136,7 +136,7 @@ describe('formatTimestamp', () => {
     expect(formatTimestamp(seconds)).toBe(written);
   });
 
-  it('is null for what is no date', () => {
+  it('is null for a value that is no date', () => {
     expect(formatTimestamp(2 ** 63)).toBeNull();
   });
 });

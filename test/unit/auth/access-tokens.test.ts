@@ -29,7 +29,7 @@ describe('access tokens', () => {
     expect(await tokens.verify(accessToken)).toEqual({ id: Number.MAX_SAFE_INTEGER, name: 'Ada' });
   });
 
-  it('hide what they hold', async () => {
+  it('hide their content', async () => {
     const { accessToken } = await createAccessTokens([current]).issue({ id: 987_654_321, name: 'Ada' });
     const decoded = accessToken.split('.').map((part) => Buffer.from(part, 'base64url').toString('latin1'));
     expect(decoded.join()).not.toMatch(/987654321|Ada/);

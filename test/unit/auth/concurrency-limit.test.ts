@@ -53,7 +53,7 @@ describe('turns', () => {
     expect(await Promise.all([...taken, later])).toEqual([1, 2, 4]);
   });
 
-  it('go on after work that failed', async () => {
+  it('continue after failed work', async () => {
     const limited = createConcurrencyLimit({ parallel: 1, maxWaiting: 1 });
     const failing = limited(() => Promise.reject(new Error('failed')));
     const next = limited(() => Promise.resolve('done'));

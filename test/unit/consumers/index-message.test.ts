@@ -34,7 +34,7 @@ describe('indexing a batch', () => {
     expect(stored.map(({ version }) => version)).toEqual([9, 6]);
   });
 
-  it('makes dead letters of what the index refuses, and of nothing else', async () => {
+  it('makes dead letters only of messages that the index refuses', async () => {
     const uses = {
       messageIndex: {
         write: async <Of extends { messageNumber: number }>(messages: readonly Of[]) => ({

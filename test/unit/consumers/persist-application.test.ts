@@ -25,7 +25,7 @@ const createUses = () => ({
   outbox: { settleApplications: vi.fn(async () => undefined) },
 });
 
-it('reports what MySQL stored and what it refused', async () => {
+it('reports stored and refused commands', async () => {
   expect(await persistApplication.store(createUses(), [good, refused])).toEqual({
     stored: [good],
     deferred: [],

@@ -55,6 +55,6 @@ it.each([undefined, 'Basic', 'Basic ***', basic('no colon'), basic(':no address'
   },
 );
 
-it('asks nobody on a public route', async () => {
+it('requires nothing on a public route', async () => {
   expect(await ask('none', 'Bearer bad')).not.toHaveProperty('caller');
 });

@@ -42,7 +42,7 @@ it.each(['https://evil.example.org', 'null', `${page}.evil.org`, `${page}/`, 'ht
   },
 );
 
-it('answers what a browser asks before it sends a request', () => {
+it('answers the preflight request of a browser', () => {
   const { answer } = ask([page], 'OPTIONS', preflight);
   expect(answer?.statusCode).toBe(204);
   expect(answer?.headers).toMatchObject({

@@ -110,7 +110,7 @@ it('names a field once, however much is wrong with it', async () => {
   expect(signUp.map(({ path }) => path).sort()).toEqual(['email', 'name', 'password']);
 });
 
-it('accuses no field of the fault of another', async () => {
+it('never blames a field for the fault of another', async () => {
   const bad = fc.constantFrom('abc', '0', '-1', '1.5', '', '101', '9'.repeat(30), 'NaN');
   const lists = ['listApplications', 'listChats', 'listMessages', 'searchMessages', 'searchByQuery'];
   const good = { q: 'x', application_token: 't', chat_number: '1', body: 'x' };

@@ -53,7 +53,7 @@ const uses = (secondsBehind: number | undefined, asked: MessageSearch[] = []) =>
 });
 
 describe('Search-Lag', () => {
-  it('says by how many seconds the index is behind', async () => {
+  it('shows the lag of the index in seconds', async () => {
     expect((await searchMessages(request(), uses(8))).headers).toEqual({ 'Search-Lag': '8' });
   });
 
@@ -61,7 +61,7 @@ describe('Search-Lag', () => {
     expect((await searchMessages(request(), uses(seconds))).headers).toEqual({});
   });
 
-  it('is absent where it cannot be told; search goes on', async () => {
+  it('is absent if the lag is unknown; search continues', async () => {
     const outbox = { oldest: () => Promise.reject(unavailable('The numbering service does not answer.')) };
     const { items, headers } = await searchMessages(request(), { ...uses(8), outbox });
     const { position: _position, ...item } = hit;
@@ -70,7 +70,7 @@ describe('Search-Lag', () => {
 });
 
 describe('the next page', () => {
-  it('leaves out what arrived since the first was asked for', async () => {
+  it('leaves out messages that arrived after the first page', async () => {
     const asked: MessageSearch[] = [];
     const first = await searchMessages(request(), uses(undefined, asked));
     expect(first.next).toEqual({ page: 2, upTo: 7 });

@@ -93,7 +93,7 @@ describe('while numbers are recovered', () => {
     expect(uses.deadLetters.redrive).not.toHaveBeenCalled();
   });
 
-  it('goes on where Redis does not answer', async () => {
+  it('continues if Redis does not answer', async () => {
     const gate = { status: () => Promise.reject(unavailable('Redis does not answer.')) };
     expect(await handle({ action: 'list', queue: 'create-chat' }, { ...createUses(), gate })).toHaveProperty(
       'create-chat',

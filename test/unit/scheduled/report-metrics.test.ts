@@ -33,7 +33,7 @@ const report = async (more: Partial<typeof uses> = {}) => {
   return { lines, logged };
 };
 
-it('writes what the whole system and each queue show, in the embedded metric format', async () => {
+it('writes the metrics of the system and of each queue in the embedded metric format', async () => {
   const { lines, logged } = await report();
   expect(logged).toEqual([]);
   expect(lines).toEqual([
@@ -83,7 +83,7 @@ it('writes what the whole system and each queue show, in the embedded metric for
   ]);
 });
 
-it('leaves out what a server that is down would have told, and says so', async () => {
+it('leaves out the metrics of a server that is down, and logs them as unknown', async () => {
   const { lines, logged } = await report({
     publisher: { depth: () => Promise.reject(new Error('down')) },
   });

@@ -48,7 +48,7 @@ it('writes every count that moved, however many batches it takes, before it remo
   expect(marks).toEqual({ applications: [], chats: [] });
 });
 
-it('keeps the marks of chats that are not stored yet, and goes on behind them', async () => {
+it('keeps the marks of chats that are not stored yet, and continues after them', async () => {
   const isStored = ({ chatNumber = 0 }: Count) => chatNumber > 700;
   const { uses, marks } = createUses({ applications: [], chats: chats(1_000) }, isStored);
   expect(await syncCounts(run, uses)).toEqual({ applications: 0, chats: 300, notStoredYet: 700 });
