@@ -24,6 +24,10 @@ const toKey = (secret: string): Key => ({
   key: createSecretKey(deriveKey(secret, 'access-token')),
 });
 
+/** Base64url without unused bits: otherwise several texts would be the same token. */
+const isCanonical = (token: string): boolean =>
+  token.split('.').every((part) => Buffer.from(part, 'base64url').toString('base64url') === part);
+
 /**
  * Access tokens: JWTs encrypted with a shared key (JWE `dir`, A256GCM; RFC 7516).
  * @param secrets the first one encrypts; older ones, from before a rotation, only decrypt
@@ -36,6 +40,7 @@ export const createAccessTokens = (secrets: readonly string[]) => {
   const opened = createBoundedMap<string, Opened>(CACHED_TOKENS);
 
   const open = async (token: string): Promise<Opened> => {
+    if (!isCanonical(token)) throw new Error('The encoding of the access token is invalid');
     const { payload } = await jwtDecrypt(
       token,
       ({ kid }) => {

@@ -9,15 +9,17 @@ const methodsOf = ({ method, alsoHead }: RouteContract): string[] => (alsoHead ?
 
 /** The methods of every path of the API. */
 export const createMethodsOfPath = (routes: readonly RouteContract[]) => {
-  const patterns = routes.map((contract) => ({
-    pattern: patternOf(contract.path),
-    methods: methodsOf(contract),
-  }));
+  const byPath = Map.groupBy(routes, ({ path }) => path);
+  // A path with fewer parameters takes precedence: `/messages/search` names no message.
+  const paths = [...byPath]
+    .map(([path, contracts]) => ({
+      parameters: path.split('{').length,
+      pattern: patternOf(path),
+      methods: [...new Set(contracts.flatMap(methodsOf))].sort(),
+    }))
+    .sort((a, b) => a.parameters - b.parameters);
   /** @returns the methods of a path without a trailing slash; none for an unknown path */
-  return (path: string): string[] => {
-    const methods = patterns.flatMap((route) => (route.pattern.test(path) ? route.methods : []));
-    return [...new Set(methods)].sort();
-  };
+  return (path: string): string[] => paths.find(({ pattern }) => pattern.test(path))?.methods ?? [];
 };
 
 /**

@@ -4,14 +4,19 @@ import { type HttpEvent, type HttpMiddleware, headerOf } from './middleware.ts';
 
 type Body = { body: string; isBase64Encoded: boolean };
 
-const jsonType = /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i;
+/** Parameters do not change the type (RFC 9110, 8.3.1), except for a `charset` that contradicts UTF-8. */
+const isJson = (contentType: string): boolean => {
+  if (!/^application\/json[ \t]*(;[^,]*)?$/i.test(contentType)) return false;
+  const charsets = contentType.matchAll(/;[ \t]*charset[ \t]*=[ \t]*"?([^";]*)/gi);
+  return [...charsets].every(([, charset]) => charset?.trim().toLowerCase() === 'utf-8');
+};
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * @throws KnownError 'not-json' for a body with another Content-Type, without one, or with a Content-Encoding
  */
 const checkDeclared = (event: HttpEvent): void => {
-  if (!jsonType.test(headerOf(event, 'content-type') ?? ''))
+  if (!isJson(headerOf(event, 'content-type') ?? ''))
     throw new KnownError('not-json', 'The body must be JSON: Content-Type: application/json.');
   if (headerOf(event, 'content-encoding') !== undefined)
     throw new KnownError('not-json', 'The body must not be compressed: send no Content-Encoding.');

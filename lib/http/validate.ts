@@ -6,8 +6,11 @@ import type { HttpMiddleware } from './middleware.ts';
 
 const noQuery = z.strictObject({});
 
+/** An empty name is shown in quotes, because an empty path would name nothing. */
+const nameOf = (key: PropertyKey): string => (key === '' ? '""' : String(key));
+
 const pathOf = (keys: readonly PropertyKey[]): string =>
-  [...keys.join('.')].slice(0, limits.errorPath).join('') || 'body';
+  [...keys.map(nameOf).join('.')].slice(0, limits.errorPath).join('') || 'body';
 
 const errorsOf = ({ issues }: z.ZodError): FieldError[] =>
   issues.flatMap(({ path, message, ...issue }): FieldError[] =>
@@ -18,13 +21,28 @@ const errorsOf = ({ issues }: z.ZodError): FieldError[] =>
       : [{ path: pathOf(path), message }],
   );
 
-/** API Gateway joins the values of a repeated parameter with commas, which hides that there were several. */
-const repeatedIn = (query: string): FieldError[] => {
+const isWellEncoded = (text: string): boolean => {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/**
+ * Errors that the decoded parameters hide. API Gateway joins the values of a repeated parameter with commas, and
+ * decoders replace bytes that are not UTF-8.
+ */
+const errorsOfQuery = (query: string): FieldError[] => {
   const known = new Set<string>();
-  return [...new URLSearchParams(query).keys()].flatMap((name): FieldError[] => {
-    if (known.has(name)) return [{ path: pathOf([name]), message: 'Must be given once' }];
+  return query.split('&').flatMap((pair): FieldError[] => {
+    const [name] = new URLSearchParams(`&${pair}`).keys();
+    if (name === undefined) return [];
+    const path = pathOf([name]);
+    if (known.has(name)) return [{ path, message: 'Must be given once' }];
     known.add(name);
-    return [];
+    return isWellEncoded(pair) ? [] : [{ path, message: 'Must be percent-encoded UTF-8' }];
   });
 };
 
@@ -52,7 +70,7 @@ const inputOf = ({ request }: RouteContract, given: Given): Record<string, unkno
   };
   check(request.path, given.path);
   if (request.anyQuery !== true) {
-    if (given.rawQuery !== '') errors.push(...repeatedIn(given.rawQuery));
+    if (given.rawQuery !== '') errors.push(...errorsOfQuery(given.rawQuery));
     check(request.query ?? noQuery, given.query);
   }
   check(request.body, given.body);

@@ -29,25 +29,44 @@ const answerMalformed = (error: Error & { code?: string }, socket: Socket): void
   else socket.end(rawProblemOf(statuses[error.code ?? ''] ?? 400));
 };
 
+/** A request that has not arrived after this time is answered with 408. Node's default is five minutes. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
 /** Errors that Node answers by itself, without a body. */
-const answerNodeErrors = ({ listener }: HapiServer): void => {
+const answerNodeErrors = ({ listener }: HapiServer, requestTimeoutMs: number): void => {
   listener.removeAllListeners('clientError');
   listener.on('clientError', answerMalformed);
   listener.on('checkExpectation', (_request, response) => {
     const { headers, body } = problemOf(417);
     response.writeHead(417, { ...headers, 'Content-Length': Buffer.byteLength(body) }).end(body);
   });
+  // The API is no proxy. Without this listener, Node ends the connection without an answer.
+  listener.on('connect', (_request, socket) => socket.end(rawProblemOf(400)));
   // A request without Host is answered below.
-  Object.assign(listener, { requireHostHeader: false });
+  Object.assign(listener, {
+    requireHostHeader: false,
+    headersTimeout: requestTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+  });
 };
 
+/** hapi builds a URL from the header, and serverless-offline fails with 500 if that is impossible. */
+const isHost = (host: string | undefined): boolean =>
+  host === '' || (host !== undefined && /^[^/?#@\\]+$/.test(host) && URL.canParse(`http://${host}`));
+
 /** @param headPaths of the routes that take HEAD */
-export const prepareApiServer = (server: HapiServer, headPaths: ReadonlySet<string>): void => {
-  answerNodeErrors(server);
+export const prepareApiServer = (
+  server: HapiServer,
+  headPaths: ReadonlySet<string>,
+  requestTimeoutMs = REQUEST_TIMEOUT_MS,
+): void => {
+  answerNodeErrors(server, requestTimeoutMs);
   server.ext('onRequest', (request, toolkit) => {
-    if (request.headers.host === undefined) return respondWith(toolkit, 400);
-    // serverless-offline lets every page read every answer, with credentials. Functions get the header from `rawHeaders`.
+    if (!isHost(request.headers.host)) return respondWith(toolkit, 400);
+    // Functions get both headers from `rawHeaders`. With Origin, serverless-offline would let every page read every
+    // answer, with credentials. hapi would refuse a malformed Content-Type itself.
     delete request.headers.origin;
+    delete request.headers['content-type'];
     if (request.method === 'head' && !headPaths.has(request.path.replace(/(.)\/$/, '$1')))
       request.setMethod(NO_ROUTE);
     return toolkit.continue;

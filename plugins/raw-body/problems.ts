@@ -1,12 +1,15 @@
 import { STATUS_CODES } from 'node:http';
+import { statuses } from '#lib/contracts/statuses.ts';
+
+const titles = new Map(Object.values(statuses).map(({ status, title }) => [status, title]));
+const titleOf = (status: number): string => titles.get(status) ?? STATUS_CODES[status] ?? 'Error';
 
 /** What the emulation can say about an error of its own. */
 const details: Record<number, string> = {
-  400: 'The request is not well-formed HTTP, or its path is not well-formed.',
+  400: 'The request, its path or its Host header is not well-formed.',
   403: 'This port is for local programs, not for web pages.',
   408: 'The request took too long to arrive.',
   413: 'The body is too long.',
-  415: 'The Content-Type header is not well-formed.',
   417: 'The Expect header is not supported.',
   431: 'The headers are too long.',
   503: 'The function did not answer in time.',
@@ -22,7 +25,7 @@ export const problemOf = (status: number): { headers: Record<string, string>; bo
   },
   body: JSON.stringify({
     type: 'about:blank',
-    title: STATUS_CODES[status] ?? 'Error',
+    title: titleOf(status),
     status,
     ...(details[status] === undefined ? {} : { detail: details[status] }),
   }),
@@ -37,7 +40,7 @@ export const rawProblemOf = (status: number): string => {
     Connection: 'close',
   });
   return [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `HTTP/1.1 ${status} ${titleOf(status)}`,
     ...lines.map(([name, value]) => `${name}: ${value}`),
     '',
     body,

@@ -40,9 +40,12 @@ const bodyOf = ({ body }: SentRequest): Pick<APIGatewayProxyEventV2, 'body' | 'i
   return { body: body.toString(isText ? 'utf8' : 'base64'), isBase64Encoded: !isText };
 };
 
+/** The path as it was written, without the origin of a request in absolute form. */
+const pathOf = ({ url }: SentRequest): string => /^(?:[a-z]+:\/\/[^/?#]*)?([^?#]*)/i.exec(url)?.[1] || '/';
+
 /**
  * The event of an HTTP API (payload 2.0) with the parts that serverless-offline changes as API Gateway leaves them: the
- * body's own bytes, the client's own headers and query, the method HEAD, and an id for each request.
+ * body's own bytes, the client's own headers, path and query, the method HEAD, and an id for each request.
  */
 export const asSent = (event: APIGatewayProxyEventV2, sent: SentRequest): APIGatewayProxyEventV2 => {
   const { body: _parsed, ...rest } = event;
@@ -52,6 +55,7 @@ export const asSent = (event: APIGatewayProxyEventV2, sent: SentRequest): APIGat
     ...bodyOf(sent),
     routeKey,
     headers: sent.headers,
+    rawPath: pathOf(sent),
     rawQueryString: /\?([^#]*)/.exec(sent.url)?.[1] ?? '',
     requestContext: {
       ...event.requestContext,

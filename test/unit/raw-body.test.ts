@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -67,6 +71,16 @@ describe('the event of a request', () => {
     ]);
   });
 
+  it.each([
+    ['/health//', '/health//'],
+    ['/a/?b=/c/', '/a/'],
+    ['/a#b', '/a'],
+    ['http://example.org/a%2Fb/?c', '/a%2Fb/'],
+    ['http://example.org', '/'],
+  ])('has the path as it was written: %s', (url, path) => {
+    expect(asSent(emulated(), sentOf({ url })).rawPath).toBe(path);
+  });
+
   it('has the query as it was written, the method HEAD, and an id of its own', () => {
     const get = apiEvent({ method: 'GET', path: '/health' });
     const event = asSent(get, sentOf({ method: 'HEAD', url: '/health?a=%20+&a=%c3%a9' }));
@@ -124,6 +138,50 @@ describe('a function', () => {
       expect(JSON.stringify(answer)).not.toMatch(/SELECT|stack|Lambda/);
     },
   );
+});
+
+describe('the server of the API', () => {
+  const withServer = async (work: (port: number) => Promise<void>) => {
+    const listener = createServer({ connectionsCheckingInterval: 20 }, () => undefined);
+    const server: Pick<HapiServer, 'listener' | 'ext' | 'table' | 'settings'> = {
+      settings: { port: 0 },
+      listener,
+      ext: () => undefined,
+      table: () => [],
+    };
+    prepareApiServer({ ...server, start: async () => undefined }, new Set(), 100);
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    const address = listener.address();
+    try {
+      await work(typeof address === 'object' ? (address?.port ?? 0) : 0);
+    } finally {
+      listener.closeAllConnections();
+      listener.close();
+    }
+  };
+  const expectProblem = async (request: string, status: number) => {
+    await withServer(async (port) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.write(request);
+      const [head = '', body = ''] = (await textOf(socket)).split('\r\n\r\n');
+      expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+      expect(head).toContain('Content-Type: application/problem+json');
+      expect(JSON.parse(body)).toMatchObject({ status });
+    });
+  };
+
+  it.each([
+    ['headers', 'POST /a HTTP/1.1\r\nHost: x\r\n'],
+    ['a body', 'POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{'],
+    ['a chunk', 'POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{'],
+  ])('answers 408 to a request whose end does not arrive: %s', async (_what, request) => {
+    await expectProblem(request, 408);
+  });
+
+  it('is no proxy', async () => {
+    await expectProblem('CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n', 400);
+  });
 });
 
 it('a request that cannot be parsed is answered in well-formed HTTP', () => {

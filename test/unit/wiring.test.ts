@@ -54,12 +54,24 @@ it('has an event for every function, and no other', () => {
   expect(events.sort()).toEqual(functions.map(([key]) => key).sort());
 });
 
-it('leads every route of the contracts to its function, and no other route', () => {
+const contracts = Object.values(routes);
+
+/** Routes that would take a literal part of a path for a parameter, such as `PUT …/messages/search`. */
+const mistakable = contracts.flatMap(({ path }) => {
+  const isTaken = new Set(contracts.filter((other) => other.path === path).map(({ method }) => method));
+  return contracts
+    .filter((other) => other.path !== path && !isTaken.has(other.method))
+    .filter((other) => new RegExp(`^${other.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path))
+    .map(({ method }) => `${method} ${path}`);
+});
+
+it('leads every route of the contracts to its function, and every other route to the one that refuses', () => {
   const wired = eventsOf('httpApi').map(({ key, event }) => `${event} → ${key}`);
-  const contracted = Object.values(routes).flatMap(({ method, alsoHead, path, function: key }) =>
+  const contracted = contracts.flatMap(({ method, alsoHead, path, function: key }) =>
     (alsoHead ? [method, 'HEAD'] : [method]).map((one) => `${one} ${path} → ${key}`),
   );
-  expect(wired.sort()).toEqual([...contracted, `* → ${unknownRoute.function}`].sort());
+  const refused = ['*', ...mistakable].map((route) => `${route} → ${unknownRoute.function}`);
+  expect(wired.sort()).toEqual([...contracted, ...refused].sort());
 });
 
 it('leads every queue to the function of its command, and the call for a recovery to its function', () => {

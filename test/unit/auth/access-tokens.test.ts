@@ -88,13 +88,10 @@ describe('access tokens', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.nat(accessToken.length - 1),
-        fc.constantFrom(...'AZaz09-_.'),
+        fc.constantFrom(...'ABCDZaz09-_.='),
         async (i, character) => {
           const tampered = accessToken.slice(0, i) + character + accessToken.slice(i + 1);
-          // The last character of a part may hold bits that say nothing.
-          const bytes = (token: string) =>
-            token.split('.').map((part) => Buffer.from(part, 'base64url').toString('hex'));
-          fc.pre(bytes(tampered).join() !== bytes(accessToken).join());
+          fc.pre(tampered !== accessToken);
           await expect(tokens.verify(tampered)).rejects.toMatchObject({ code: 'unauthenticated' });
         },
       ),

@@ -55,8 +55,17 @@ describe('a body', () => {
     'text/plain',
     'application/x-www-form-urlencoded',
     'application/json; charset=utf-16',
+    'application/json; charset=utf-8; charset=latin1',
+    'application/json; charset=',
+    'application/json; CHARSET = "iso-8859-1"; x=1',
     'application/jsonp',
+    'application/json x',
     'application/json, text/plain',
+    'application/json; x=1, text/plain',
+    'application/problem+json',
+    '',
+    ';',
+    'json',
   ])('declared as %s is refused', async (type) => {
     expect(await codeOf('{}', { headers: type === undefined ? {} : { 'content-type': type } })).toBe(
       'not-json',
@@ -68,6 +77,9 @@ describe('a body', () => {
     'Application/JSON',
     'application/json;charset=utf-8',
     'application/json ; charset="UTF-8"',
+    'application/json;',
+    'application/json; x=1',
+    'application/json; x="y"; charset=utf-8',
   ])('declared as %s is read', async (type) =>
     expect(await read('{}', { headers: { 'content-type': type } })).toEqual({}),
   );

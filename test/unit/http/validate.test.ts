@@ -80,6 +80,35 @@ it('names each repeated query parameter, whose values API Gateway joins with com
   expect((await before(validate, once)).input).toMatchObject({ q: 'a,b&q=c' });
 });
 
+it('names each query parameter that is not percent-encoded UTF-8, in its name or its value', async () => {
+  const anyQuery = contractOf({ request: { query: z.record(z.string(), z.string()) } });
+  const faultsOfQuery = async (rawQueryString: string) => {
+    const queryStringParameters = Object.fromEntries(new URLSearchParams(rawQueryString));
+    const event = httpEvent(anyQuery, { rawQueryString, queryStringParameters });
+    return before(validate, event).then(
+      () => [],
+      (error) => error.fields.map(({ path }: FieldError) => path),
+    );
+  };
+  const malformed = ['%', '%z', '%zz', 'a%', '%ff', '%c3', '%ED%A0%80', '%c0%ae', '%DCbung'];
+  for (const text of malformed) {
+    expect(await faultsOfQuery(`a=1&b=${text}&c=2`), text).toEqual(['b']);
+    expect(await faultsOfQuery(`a=1&${text}=1`), text).toHaveLength(1);
+  }
+  await fc.assert(
+    fc.asyncProperty(fc.string({ unit: 'grapheme' }), async (text) => {
+      expect(await faultsOfQuery(`a=${encodeURIComponent(text)}&b`)).toEqual([]);
+      expect(await faultsOfQuery(new URLSearchParams({ text }).toString())).toEqual([]);
+    }),
+  );
+});
+
+it('shows an empty name in quotes, in a query and in a body', async () => {
+  expect(await faultsOf(routeOf('listApplications'), { query: { '': '1' } })).toMatchObject([{ path: '""' }]);
+  const body = { name: 'x', '': 1 };
+  expect(await faultsOf(routeOf('createApplication'), { body })).toMatchObject([{ path: '""' }]);
+});
+
 it('takes any query on an unknown route', async () => {
   const event = httpEvent(unknownRoute, {
     pathParameters: { path: '/nowhere' },
