@@ -84,7 +84,8 @@ export const body = text(limits.body).meta({
 export const email = z
   .string()
   .max(limits.email)
-  .meta({ format: 'email', pattern: emailPattern.source, examples: [examples.email] })
+  // Without `format`: the formats of validators differ, for example about dots. The pattern is exact.
+  .meta({ pattern: emailPattern.source, description: 'An e-mail address', examples: [examples.email] })
   .transform((text, context) => {
     const address = parseEmailAddress(text);
     if (address !== undefined) return address;

@@ -81,6 +81,21 @@ describe('a function gets', () => {
   });
 });
 
+describe('a Content-Type', () => {
+  it.each(['application/json; x=1', 'application/json;'])('%s declares JSON', async (type) => {
+    const headers = { 'content-type': type };
+    expect((await client.call('POST', path, { raw: '{"body":"x"}', headers })).status).toBe(200);
+  });
+
+  it.each(['json', '/', ';', 'application/json, application/json', 'multipart/form-data', ''])(
+    '%j is refused by the function, however malformed it is',
+    async (type) => {
+      const headers = { 'content-type': type };
+      expectProblem(await client.call<Problem>('POST', path, { raw: '{"body":"x"}', headers }), 415);
+    },
+  );
+});
+
 describe('an error of the emulation is a problem document:', () => {
   it.each(['/%zz', '/%', '/%c3%28', '/%00'])('a path that ends with %s', async (end) => {
     const reply = await client.get<Problem>(path + end);
@@ -95,6 +110,12 @@ describe('an error of the emulation is a problem document:', () => {
   it.each([
     ['no HTTP', 'hello\r\n\r\n', 400],
     ['no Host', 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    ...['a b', 'x/y', 'user@x', 'x:99999', '%zz'].map((host): [string, string, number] => [
+      `the Host ${host}`,
+      `GET /health HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+      400,
+    ]),
+    ['a proxy', 'CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n', 400],
     ['headers too long', `GET /health HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
     ['an expectation', 'POST /users HTTP/1.1\r\nHost: x\r\nExpect: x\r\nConnection: close\r\n\r\n', 417],
     [
@@ -203,6 +224,12 @@ describe('an access token', () => {
     );
     expect([answer.status, answer.type]).toEqual([401, 'application/problem+json']);
   });
+});
+
+it.each(['%ff', '%zz', '%DCbung', '%ED%A0%80'])('refuses by name the query parameter %s', async (text) => {
+  const reply = await client.get<Problem>(`${path}/search?q=${text}`);
+  expectProblem(reply, 400);
+  expect(reply.body.errors).toEqual([{ path: 'q', message: 'Must be percent-encoded UTF-8' }]);
 });
 
 it('refuses a repeated query parameter by name', async () => {

@@ -41,6 +41,9 @@ it.each([
   ['GET', '/nowhere/'],
   ['DELETE', '/applications/a/b'],
   ['GET', '/users/token/more'],
+  ['GET', '/health//'],
+  ['DELETE', '/applications//'],
+  ['GET', '//health'],
 ])('answers 404 as a problem to a path that is no route: %s %s', async (method, path) => {
   const { client } = await createUser('Ada');
   const reply = await client.call(method, path);
@@ -67,6 +70,9 @@ it.each([
   ['OPTIONS', '/applications/any/chats', 'GET, POST'],
   ['HEAD', '/applications', 'GET, POST, PUT'],
   ['HEAD', '/docs', 'GET'],
+  ['PUT', '/applications/any/chats/1/messages/search', 'GET'],
+  ['PUT', '/applications/any/chats/1/messages/search/', 'GET'],
+  ['DELETE', '/applications/any/chats/1/messages/1', 'GET, PUT'],
   ['POST', '/health', 'GET, HEAD'],
 ])('answers 405 with Allow to a method that a path does not take: %s %s', async (method, path, allow) => {
   const { client } = await createUser('Ada');
@@ -79,6 +85,8 @@ it.each([
 it.each([
   ['GET', '/nowhere'],
   ['DELETE', '/users'],
+  ['GET', '/users'],
+  ['PUT', '/applications/any/chats/1/messages/search'],
   ['HEAD', '/applications'],
   ['OPTIONS', '/applications'],
 ])('asks who calls before it says whether there is such a route: %s %s', async (method, path) => {

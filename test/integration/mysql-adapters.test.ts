@@ -5,6 +5,7 @@ import { createApplications } from '#lib/mysql/applications.ts';
 import { type Database, openDatabase } from '#lib/mysql/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
 import { createMigrations } from '#lib/mysql/migrations.ts';
+import { openRefusingProxy } from '../support/refusing-proxy.ts';
 import { createOwnDatabase, openStores, readMigrations, type Stores } from '../support/stores.ts';
 
 let stores: Stores;
@@ -362,6 +363,23 @@ describe('a server in trouble', () => {
       await stores.database.write('SET GLOBAL read_only = 0', []);
       await database.close();
       await stores.database.write(`DROP USER ${user}`, []);
+    }
+  });
+
+  test('a connection whose session cannot be prepared is closed, and no statement runs on it', async () => {
+    const proxy = await openRefusingProxy(stores.url, 'sql_mode');
+    const database = open({ url: proxy.url });
+    try {
+      await expect(database.select('SELECT 1 AS one', [])).rejects.toMatchObject({ code: 'unavailable' });
+      expect(proxy.refused).toBe(1);
+      await until(async () => proxy.closedByClient === 1);
+      expect(proxy.sentAfterRefusal).toBe('');
+      expect(await database.select('SELECT @@sql_mode AS mode', [])).toEqual([
+        { mode: 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION' },
+      ]);
+    } finally {
+      await database.close();
+      await proxy.close();
     }
   });
 

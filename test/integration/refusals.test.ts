@@ -130,6 +130,15 @@ const bearerOf = async (id: number) => {
   const { accessToken } = await createAccessTokens([secret]).issue({ id, name: 'N' });
   return { authorization: `Bearer ${accessToken}` };
 };
+/** An access token whose lifetime ended a second ago. */
+const expiredToken = async () => {
+  vi.useFakeTimers({ now: Date.now() - 3_601_000, toFake: ['Date'] });
+  try {
+    return await bearerOf(7);
+  } finally {
+    vi.useRealTimers();
+  }
+};
 const accountOf = (email: string) =>
   createHmac('sha256', deriveKey(secret, 'address-hash')).update(email).digest('base64url');
 
@@ -177,6 +186,7 @@ describe('one line is logged', () => {
   test.each([
     ['token-missing', async () => ({})],
     ['token-invalid', async () => ({ authorization: 'Bearer not-a-token' })],
+    ['token-expired', () => expiredToken()],
     [
       'token-invalid',
       async () => ({ authorization: (await bearerOf(7)).authorization.replace(/....$/, 'AAAA') }),
