@@ -15,16 +15,13 @@ const endIdleSockets = ({ freeSockets }: HttpAgent) => {
 
 /**
  * @param onRefused gets the error if the server refuses the user or password of the URL
- * @param ca certificate authorities (PEM) to trust instead of Node's own
  */
 export const connectOpenSearch = (
   node: string,
-  { onRefused, ca }: { onRefused?: (error: Error) => void; ca?: string | undefined } = {},
+  { onRefused }: { onRefused?: (error: Error) => void } = {},
 ): Client => {
   const options = { keepAlive: true, timeout: IDLE_MS, scheduling: 'lifo' as const };
-  const agent = node.startsWith('https:')
-    ? new HttpsAgent({ ...options, ...(ca === undefined ? {} : { ca }) })
-    : new HttpAgent(options);
+  const agent = node.startsWith('https:') ? new HttpsAgent(options) : new HttpAgent(options);
 
   class WatchedConnection extends Connection {
     override request(...[params, callback]: Parameters<Connection['request']>) {
