@@ -63,7 +63,7 @@ export default class LeastPrivilege {
   constructor(serverless: Serverless) {
     this.#serverless = serverless;
     this.hooks = {
-      // Named before osls makes a role for all of them; made once their bundles are there.
+      // osls creates one role for all functions unless each names its own. The roles are created once the bundles exist.
       'before:package:setupProviderConfiguration': () => {
         for (const [key, definition] of this.#functions) definition.role = roleOf(key);
       },
@@ -120,62 +120,68 @@ const environmentOf = (granted: Grant[], secrets: Record<string, string>): Recor
   ...Object.fromEntries(Object.entries(secrets).map(([name, id]) => [`SECRET_ARN_${name}`, { Ref: id }])),
 });
 
+const writeLog = (key: string): Statement => ({
+  Sid: 'WriteLog',
+  Effect: 'Allow',
+  Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+  Resource: getAtt(`${capitalized(key)}LogGroup`, 'Arn'),
+});
+
+/**
+ * Lambda needs the actions, and the function's code does not.
+ * https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-best-practice-security
+ */
+const joinNetwork = (name: string): Statement[] => [
+  { Sid: 'JoinNetwork', Effect: 'Allow', Action: interfaceActions, Resource: '*' },
+  {
+    Sid: 'NotFromCode',
+    Effect: 'Deny',
+    Action: interfaceActions,
+    Resource: '*',
+    Condition: {
+      ArnEquals: {
+        'lambda:SourceFunctionArn': [
+          { 'Fn::Sub': `arn:\${AWS::Partition}:lambda:\${AWS::Region}:\${AWS::AccountId}:function:${name}` },
+        ],
+      },
+    },
+  },
+];
+
+const readSecrets = (ids: string[]): Statement[] => [
+  {
+    Sid: 'ReadSecrets',
+    Effect: 'Allow',
+    Action: ['secretsmanager:GetSecretValue'],
+    Resource: ids.map((id) => ({ Ref: id })),
+  },
+  {
+    Sid: 'DecryptSecrets',
+    Effect: 'Allow',
+    Action: ['kms:Decrypt'],
+    Resource: getAtt('Key', 'Arn'),
+    Condition: {
+      StringEquals: { 'kms:ViaService': { 'Fn::Sub': `secretsmanager.\${AWS::Region}.amazonaws.com` } },
+    },
+  },
+];
+
+const findBroker: Statement = {
+  Sid: 'FindBroker',
+  Effect: 'Allow',
+  Action: ['mq:DescribeBroker'],
+  Resource: getAtt('Broker', 'Arn'),
+};
+
 const roleFor = (key: string, { name, events = [] }: FunctionObject, secrets: string[]): Resource => {
   const isConsumer = events.some(({ rabbitmq }) => rabbitmq !== undefined);
   const readable = [...secrets, ...(isConsumer ? ['RabbitmqUser'] : [])];
   const statements: Statement[] = [
-    {
-      Sid: 'WriteLog',
-      Effect: 'Allow',
-      Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
-      Resource: getAtt(`${capitalized(key)}LogGroup`, 'Arn'),
-    },
-    { Sid: 'JoinNetwork', Effect: 'Allow', Action: interfaceActions, Resource: '*' },
-    {
-      // Lambda needs those rights; the code that runs in the function does not.
-      // https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-best-practice-security
-      Sid: 'NotFromCode',
-      Effect: 'Deny',
-      Action: interfaceActions,
-      Resource: '*',
-      Condition: {
-        ArnEquals: {
-          'lambda:SourceFunctionArn': [
-            {
-              'Fn::Sub': `arn:\${AWS::Partition}:lambda:\${AWS::Region}:\${AWS::AccountId}:function:${name}`,
-            },
-          ],
-        },
-      },
-    },
+    writeLog(key),
+    ...joinNetwork(name),
+    ...(readable.length > 0 ? readSecrets(readable) : []),
+    ...(isConsumer ? [findBroker] : []),
   ];
-  if (readable.length > 0) {
-    statements.push(
-      {
-        Sid: 'ReadSecrets',
-        Effect: 'Allow',
-        Action: ['secretsmanager:GetSecretValue'],
-        Resource: readable.map((id) => ({ Ref: id })),
-      },
-      {
-        Sid: 'DecryptSecrets',
-        Effect: 'Allow',
-        Action: ['kms:Decrypt'],
-        Resource: getAtt('Key', 'Arn'),
-        Condition: {
-          StringEquals: { 'kms:ViaService': { 'Fn::Sub': `secretsmanager.\${AWS::Region}.amazonaws.com` } },
-        },
-      },
-    );
-  }
-  if (isConsumer) {
-    statements.push({
-      Sid: 'FindBroker',
-      Effect: 'Allow',
-      Action: ['mq:DescribeBroker'],
-      Resource: getAtt('Broker', 'Arn'),
-    });
-  }
   return {
     Type: 'AWS::IAM::Role',
     Properties: {
