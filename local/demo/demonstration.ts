@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
-import { runFunction } from '../emulation/run-function.ts';
 import { Failure, messageOf, type Report, type Urls } from '../services/index.ts';
 import { type Account, signUp } from './accounts.ts';
 import { type Api, connectApi } from './api.ts';
-import { compareChat, type Difference, differs, isNumberedInOrder, noDifference } from './comparison.ts';
+import { checkStores, untilStored } from './checks.ts';
+import { differs } from './comparison.ts';
 import { readCorpus } from './corpus.ts';
+import { bar, count, during } from './progress.ts';
 import { type Conversation, createConversation, sendMessages } from './sending.ts';
-import { openMysql, openSearchIndex, type Store } from './stores.ts';
+import { type MysqlStore, openMysql, openSearchIndex, type Store } from './stores.ts';
+import { type Replay, sayChecks, sayRate } from './summary.ts';
 import { showEdit, showPages, showSearches } from './tour.ts';
 
 export type Options = {
@@ -24,35 +25,8 @@ export type Options = {
   report: Report;
 };
 
-/** A store without a new message for this long is considered stalled. */
-const STALLED_MS = 90_000;
 /** Each sign-up costs the server two scrypt hashes. */
 const SIGN_UPS_AT_ONCE = 4;
-
-const count = (value: number) => value.toLocaleString('en');
-const seconds = (ms: number) => (ms < 10_000 ? (ms / 1000).toFixed(1) : Math.round(ms / 1000).toString());
-
-const bar = (done: number, all: number, sinceMs: number) => {
-  const full = Math.floor((24 * done) / all);
-  const rate = Math.round(done / Math.max(0.001, (performance.now() - sinceMs) / 1000));
-  return `${'█'.repeat(full)}${'░'.repeat(24 - full)} ${count(done)} of ${count(all)}, ${count(rate)}/s`;
-};
-
-const during = async <Result>(
-  report: Report,
-  what: string,
-  work: (detail: (text: string) => void) => Promise<{ outcome: string; result: Result }>,
-): Promise<Result> => {
-  const step = report.step(what);
-  try {
-    const { outcome, result } = await work(step.detail);
-    step.done(outcome);
-    return result;
-  } catch (error) {
-    step.failed();
-    throw error;
-  }
-};
 
 const checkApi = async (api: Api, url: URL, services: Urls): Promise<void> => {
   const start = `Start it with npm start, or say where it is: --url http://localhost:3000`;
@@ -99,57 +73,57 @@ const signUpSenders = async (
   });
 };
 
-/** Waits until a store holds the wanted number of messages. @returns the time by performance.now() */
-const untilStored = (store: Store, wanted: number, report: Report): Promise<number> =>
-  during(report, `waiting for ${store.name}`, async (detail) => {
-    const begunAt = performance.now();
-    let last = -1;
-    let movedAt = begunAt;
-    for (;;) {
-      const stored = await store.count();
-      const nowMs = performance.now();
-      if (stored >= wanted) return { outcome: `${store.name} holds all ${count(wanted)}`, result: nowMs };
-      if (stored !== last) movedAt = nowMs;
-      last = stored;
-      if (nowMs - movedAt > STALLED_MS) {
-        throw new Failure(
-          `${store.name} holds ${count(stored)} of ${count(wanted)} messages, and none was added for ${STALLED_MS / 1000} s. Do the consumers run, and is it the ${store.name} that the API uses?`,
-        );
-      }
-      detail(`${count(stored)} of ${count(wanted)}`);
-      await delay(50);
-    }
+const replay = async (
+  conversation: Conversation,
+  run: string,
+  accountOf: (sender: string) => Account,
+  messagesCount: number,
+  { concurrency, report }: Options,
+): Promise<Replay> => {
+  const tookMs = new Float64Array(messagesCount);
+  const begunAt = performance.now();
+  await during(report, 'sending', async (detail) => {
+    let done = 0;
+    await sendMessages(conversation, run, accountOf, concurrency, (ms) => {
+      tookMs[done] = ms;
+      done += 1;
+      detail(bar(done, messagesCount, begunAt));
+    });
+    return { outcome: 'every message was accepted', result: undefined };
   });
-
-/** Compares a store with all accepted messages. Waits up to 30 s for the last edit to arrive. */
-const compare = async (store: Store, { chats }: Conversation): Promise<Difference> => {
-  const deadline = performance.now() + 30_000;
-  for (;;) {
-    const difference = noDifference();
-    for (const { chatNumber, accepted } of chats)
-      compareChat(
-        difference,
-        `${store.name}, chat ${chatNumber}`,
-        accepted,
-        await store.messages(chatNumber),
-      );
-    if (!differs(difference) || performance.now() > deadline) return difference;
-    await delay(1_000);
-  }
+  const acceptedAt = performance.now();
+  return { tookMs: tookMs.sort(), begunAt, acceptedAt };
 };
 
-/** Runs syncCounts once, as its schedule does every minute. */
-const syncCounts = async ({ environment, services }: Options): Promise<void> => {
-  // The configuration requires a secret, but this function issues and reads no token.
-  const secret = randomBytes(32).toString('hex');
-  await runFunction({
-    name: 'scheduled/sync-counts',
-    environment: { ...environment, JWT_SECRET: secret, ...services },
-  });
+/** Shows the API's reads, an edit and the search on the longest chat. */
+const showTour = async (
+  { token, chats }: Conversation,
+  reader: Account,
+  run: string,
+  { services, report: { say } }: Options,
+): Promise<void> => {
+  const [chat] = chats.toSorted((a, b) => b.accepted.length - a.accepted.length);
+  if (chat === undefined) throw new Error('No chat');
+  const tour = { reader, token, chat, say };
+  await showPages(tour);
+  if (services.OPENSEARCH_URL) await showSearches(tour);
+  await showEdit(tour, `quokka${run}`, Boolean(services.OPENSEARCH_URL));
+  say('');
 };
 
-const percentile = (sorted: Float64Array, part: number) =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+/** Opens the stores of an application. The caller closes them, also if one of them cannot be read. */
+const openStores = async (
+  stores: Store[],
+  token: string,
+  { services, environment }: Options,
+): Promise<MysqlStore> => {
+  const mysql = await openMysql(services.MYSQL_URL, token);
+  stores.push(mysql);
+  if (services.OPENSEARCH_URL)
+    stores.push(openSearchIndex(services.OPENSEARCH_URL, environment.OPENSEARCH_INDEX_PREFIX ?? '', token));
+  for (const store of stores) await store.count();
+  return mysql;
+};
 
 /**
  * Replays recorded chat through the API and compares the accepted messages with MySQL and OpenSearch.
@@ -157,102 +131,46 @@ const percentile = (sorted: Float64Array, part: number) =>
  * @throws Failure if the replay cannot continue
  */
 export const demonstrate = async (options: Options): Promise<boolean> => {
-  const { file, url, users, concurrency, services, report } = options;
+  const { file, url, users, services, report } = options;
   const { say } = report;
   const corpus = await readCorpus(file);
+  const { messagesCount } = corpus;
   const run = randomBytes(4).toString('hex');
-  const api = connectApi(url, concurrency);
+  const api = connectApi(url, options.concurrency);
   const stores: Store[] = [];
   try {
     await checkApi(api, url, services);
     say(
-      `\n  ${file}: ${count(corpus.messagesCount)} messages in ${count(corpus.chats.length)} chats by ${count(corpus.senders.length)} senders, to ${url.origin}`,
+      `\n  ${file}: ${count(messagesCount)} messages in ${count(corpus.chats.length)} chats by ${count(corpus.senders.length)} senders, to ${url.origin}`,
     );
     const { first: reader, accountOf } = await signUpSenders(api, run, corpus.senders, report, users);
     const conversation = await during(report, 'creating the chats', async () => {
       const result = await createConversation(reader, run, corpus);
       return { outcome: `created application ${result.token} and its chats`, result };
     });
-    const { token, chats } = conversation;
-    const mysql = await openMysql(services.MYSQL_URL, token);
-    stores.push(mysql);
-    if (services.OPENSEARCH_URL)
-      stores.push(
-        openSearchIndex(services.OPENSEARCH_URL, options.environment.OPENSEARCH_INDEX_PREFIX ?? '', token),
-      );
     // A store that cannot be read fails here, before minutes of sending.
-    for (const store of stores) await store.count();
+    const mysql = await openStores(stores, conversation.token, options);
+    const sent = await replay(conversation, run, accountOf, messagesCount, options);
+    const storedAt = await Promise.all(stores.map((store) => untilStored(store, messagesCount, report)));
+    await showTour(conversation, reader, run, options);
+    const check = await checkStores(conversation, mysql, stores, options, report);
 
-    const tookMs = new Float64Array(corpus.messagesCount);
-    const begunAt = performance.now();
-    await during(report, 'sending', async (detail) => {
-      let done = 0;
-      await sendMessages(conversation, run, accountOf, concurrency, (ms) => {
-        tookMs[done] = ms;
-        done += 1;
-        detail(bar(done, corpus.messagesCount, begunAt));
-      });
-      return { outcome: 'every message was accepted', result: undefined };
-    });
-    const acceptedAt = performance.now();
-    const storedAt = await Promise.all(
-      stores.map((store) => untilStored(store, corpus.messagesCount, report)),
-    );
-
-    const [chat] = chats.toSorted((a, b) => b.accepted.length - a.accepted.length);
-    if (chat === undefined) throw new Error('No chat');
-    const tour = { reader, token, chat, say };
-    await showPages(tour);
-    if (services.OPENSEARCH_URL) await showSearches(tour);
-    await showEdit(tour, `quokka${run}`, Boolean(services.OPENSEARCH_URL));
+    const chats = conversation.chats.length;
     say('');
-
-    await during(report, 'syncing the counts', async () => {
-      await syncCounts(options);
-      return { outcome: 'synced the counts', result: undefined };
-    });
-    const counts = await mysql.counts();
-    const countsAgree =
-      counts.chatsCount === chats.length &&
-      counts.messagesCounts.length === chats.length &&
-      chats.every(({ accepted }, index) => counts.messagesCounts[index] === accepted.length);
-    const numbered = chats.every(({ accepted }) => isNumberedInOrder(accepted));
-    const differences = await Promise.all(
-      stores.map((store) =>
-        during(report, `comparing with ${store.name}`, async () => ({
-          outcome: `compared with ${store.name}, every message`,
-          result: await compare(store, conversation),
-        })),
-      ),
+    sayRate(sent, Math.min(options.concurrency, chats), api.retries(), report);
+    sayChecks(
+      check,
+      stores.map(({ name }, index) => ({ name, allThereMs: (storedAt[index] ?? 0) - sent.acceptedAt })),
+      { chats, messages: messagesCount },
+      report,
     );
-
-    tookMs.sort();
-    const sendingMs = acceptedAt - begunAt;
-    say('');
+    const isGood = check.numbered && check.countsAgree && !check.differences.some(differs);
     say(
-      `  Accepted     ${count(corpus.messagesCount)} messages in ${seconds(sendingMs)} s: ${count(Math.round((corpus.messagesCount / sendingMs) * 1000))}/s, ${Math.min(concurrency, chats.length)} chats at a time; one took ${percentile(tookMs, 0.5).toFixed(0)} ms (p50), ${percentile(tookMs, 0.99).toFixed(0)} ms (p99)${api.retries() > 0 ? `; ${api.retries()} requests were sent again` : ''}`,
-    );
-    say(
-      `  Numbers      ${numbered ? '1…n in the order of the file, in every chat' : 'NOT 1…n in every chat'}`,
-    );
-    say(
-      `  Counts       ${countsAgree ? `${count(chats.length)} chats, ${count(corpus.messagesCount)} messages: as accepted` : `NOT as accepted: ${JSON.stringify(counts)}`}`,
-    );
-    stores.forEach((store, index) => {
-      const { missing, twice, foreign, changed, examples } = differences[index] ?? noDifference();
-      say(
-        `  ${store.name.padEnd(11)}  all there ${seconds((storedAt[index] ?? 0) - acceptedAt)} s after the last was accepted; missing ${missing}, twice ${twice}, foreign ${foreign}, changed ${changed}`,
-      );
-      for (const example of examples) say(`    ${example}`);
-    });
-    if (stores.length === 1) say('  OpenSearch   not available: no search, no comparison');
-    const good = numbered && countsAgree && !differences.some(differs);
-    say(
-      good
+      isGood
         ? '\n  Every message is stored as it was accepted.\n'
         : '\n  NOT every message is stored as it was accepted: see above.\n',
     );
-    return good;
+    return isGood;
   } finally {
     api.close();
     await Promise.allSettled(stores.map((store) => store.close()));

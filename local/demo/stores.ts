@@ -14,6 +14,7 @@ export type Store = {
 };
 
 export type Counts = { chatsCount: number; messagesCounts: number[] };
+export type MysqlStore = Store & { counts: () => Promise<Counts> };
 
 const refused = (what: string, variable: string) => (error: unknown) => {
   throw new Failure(
@@ -22,10 +23,7 @@ const refused = (what: string, variable: string) => (error: unknown) => {
 };
 
 /** @throws Failure if the server does not answer or denies access */
-export const openMysql = async (
-  url: string,
-  token: string,
-): Promise<Store & { counts: () => Promise<Counts> }> => {
+export const openMysql = async (url: string, token: string): Promise<MysqlStore> => {
   const fail = refused('MySQL', 'MYSQL_URL');
   const connection = await createConnection({ uri: url, timezone: 'Z', charset: 'utf8mb4' }).catch(fail);
   const select = async (sql: string, values: (string | number)[]) => {
