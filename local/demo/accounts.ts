@@ -7,18 +7,18 @@ const issued = z.object({ accessToken: z.string(), expiresIn: z.number() });
 /** Tokens are renewed this long before they expire, so that none expires in flight. */
 const renewMs = 60_000;
 
-/** A user of this run. `call` signs in if there is no token yet, or if the token expires soon. */
+/** A user of this replay. `call` signs in if there is no token yet, or if the token expires soon. */
 export type Account = { name: string; call: (wanted: Omit<Call, 'authorization'>) => Promise<Answer> };
 
 /** Signs up a user with an address of its own. @throws Failure */
-export const signUp = async (api: Api, run: string, index: number, sender: string): Promise<Account> => {
+export const signUp = async (api: Api, replayId: string, index: number, sender: string): Promise<Account> => {
   const name = sender.slice(0, limits.name);
-  const email = `sender-${index}.${run}@demo.example`;
+  const email = `sender-${index}.${replayId}@demo.example`;
   const password = randomBytes(18).toString('base64url');
   await api.call({
     method: 'POST',
     path: '/users',
-    idempotencyKey: `${run}-user-${index}`,
+    idempotencyKey: `${replayId}-user-${index}`,
     body: { name, email, password },
   });
 

@@ -42,7 +42,7 @@ const checkApi = async (api: Api, url: URL, services: Urls): Promise<void> => {
 
 const signUpSenders = async (
   api: Api,
-  run: string,
+  replayId: string,
   senders: readonly string[],
   report: Report,
   users: number,
@@ -57,7 +57,7 @@ const signUpSenders = async (
     await Promise.all(
       Array.from({ length: SIGN_UPS_AT_ONCE }, async () => {
         for (const [index, name] of waiting) {
-          accounts[index] = await signUp(api, run, index, name);
+          accounts[index] = await signUp(api, replayId, index, name);
           detail(bar(Object.keys(accounts).length, names.length, begunAt));
         }
       }),
@@ -75,7 +75,7 @@ const signUpSenders = async (
 
 const replay = async (
   conversation: Conversation,
-  run: string,
+  replayId: string,
   accountOf: (sender: string) => Account,
   messagesCount: number,
   { concurrency, report }: Options,
@@ -84,7 +84,7 @@ const replay = async (
   const begunAt = performance.now();
   await during(report, 'sending', async (detail) => {
     let done = 0;
-    await sendMessages(conversation, run, accountOf, concurrency, (ms) => {
+    await sendMessages(conversation, replayId, accountOf, concurrency, (ms) => {
       tookMs[done] = ms;
       done += 1;
       detail(bar(done, messagesCount, begunAt));
@@ -99,7 +99,7 @@ const replay = async (
 const showTour = async (
   { token, chats }: Conversation,
   reader: Account,
-  run: string,
+  replayId: string,
   { services, report: { say } }: Options,
 ): Promise<void> => {
   const [chat] = chats.toSorted((a, b) => b.accepted.length - a.accepted.length);
@@ -107,7 +107,7 @@ const showTour = async (
   const tour = { reader, token, chat, say };
   await showPages(tour);
   if (services.OPENSEARCH_URL) await showSearches(tour);
-  await showEdit(tour, `quokka${run}`, Boolean(services.OPENSEARCH_URL));
+  await showEdit(tour, `quokka${replayId}`, Boolean(services.OPENSEARCH_URL));
   say('');
 };
 
@@ -135,7 +135,7 @@ export const demonstrate = async (options: Options): Promise<boolean> => {
   const { say } = report;
   const corpus = await readCorpus(file);
   const { messagesCount } = corpus;
-  const run = randomBytes(4).toString('hex');
+  const replayId = randomBytes(4).toString('hex');
   const api = connectApi(url, options.concurrency);
   const stores: Store[] = [];
   try {
@@ -143,16 +143,16 @@ export const demonstrate = async (options: Options): Promise<boolean> => {
     say(
       `\n  ${file}: ${count(messagesCount)} messages in ${count(corpus.chats.length)} chats by ${count(corpus.senders.length)} senders, to ${url.origin}`,
     );
-    const { first: reader, accountOf } = await signUpSenders(api, run, corpus.senders, report, users);
+    const { first: reader, accountOf } = await signUpSenders(api, replayId, corpus.senders, report, users);
     const conversation = await during(report, 'creating the chats', async () => {
-      const result = await createConversation(reader, run, corpus);
+      const result = await createConversation(reader, replayId, corpus);
       return { outcome: `created application ${result.token} and its chats`, result };
     });
     // A store that cannot be read fails here, before minutes of sending.
     const mysql = await openStores(stores, conversation.token, options);
-    const sent = await replay(conversation, run, accountOf, messagesCount, options);
+    const sent = await replay(conversation, replayId, accountOf, messagesCount, options);
     const storedAt = await Promise.all(stores.map((store) => untilStored(store, messagesCount, report)));
-    await showTour(conversation, reader, run, options);
+    await showTour(conversation, reader, replayId, options);
     const check = await checkStores(conversation, mysql, stores, options, report);
 
     const chats = conversation.chats.length;

@@ -14,13 +14,13 @@ export type Conversation = { token: string; chats: SentChat[] };
 /** Creates an application, and a chat for each chat of the file. @throws Failure */
 export const createConversation = async (
   owner: Account,
-  run: string,
+  replayId: string,
   corpus: Corpus,
 ): Promise<Conversation> => {
   const post = async (path: string, key: string, body: object): Promise<unknown> =>
-    JSON.parse((await owner.call({ method: 'POST', path, idempotencyKey: `${run}-${key}`, body })).text);
+    JSON.parse((await owner.call({ method: 'POST', path, idempotencyKey: `${replayId}-${key}`, body })).text);
   const { token } = madeApplication.parse(
-    await post('/applications', 'application', { name: `Demonstration ${run}` }),
+    await post('/applications', 'application', { name: `Demonstration ${replayId}` }),
   );
   const chats: SentChat[] = [];
   for (const chat of corpus.chats) {
@@ -38,7 +38,7 @@ export const createConversation = async (
  */
 export const sendMessages = async (
   { token, chats }: Conversation,
-  run: string,
+  replayId: string,
   accountOf: (sender: string) => Account,
   concurrency: number,
   onAccepted: (tookMs: number) => void,
@@ -53,7 +53,7 @@ export const sendMessages = async (
         const { text } = await by.call({
           method: 'POST',
           path: `/applications/${token}/chats/${chat.chatNumber}/messages`,
-          idempotencyKey: `${run}-${chat.chatNumber}-${chat.accepted.length}`,
+          idempotencyKey: `${replayId}-${chat.chatNumber}-${chat.accepted.length}`,
           body: { body, createdAt: new Date(createdAtMs).toISOString() },
         });
         const { messageNumber } = madeMessage.parse(JSON.parse(text));

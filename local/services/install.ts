@@ -23,6 +23,44 @@ const environment = {
   RUNLEVEL: '1',
 };
 
+/** @throws Failure that lists the packages to install, if they cannot be installed here */
+const findAptGet = (missing: readonly Installable[]): string => {
+  const aptGet = findProgram('apt-get');
+  if (aptGet !== undefined && isRoot) return aptGet;
+  const names = missing.map((name) => packages[name].name).join(' ');
+  throw new Failure(
+    [
+      `Not installed: ${missing.join(', ')}.`,
+      aptGet === undefined
+        ? 'Install MariaDB or MySQL, Redis, and RabbitMQ with what your system has for it'
+        : `Install them: sudo apt-get install --no-install-recommends ${names}`,
+      'or start Docker, or give the URLs of servers in MYSQL_URL, REDIS_URL, RABBITMQ_URL.',
+    ].join('\n  '),
+  );
+};
+
+/**
+ * Masks the units that systemd does not have yet, so that their packages do not start them.
+ * @returns a function that unmasks and disables them
+ */
+const maskNewUnits = async (units: readonly string[]): Promise<() => Promise<void>> => {
+  const systemctl = existsSync('/run/systemd/system') ? findProgram('systemctl') : undefined;
+  if (systemctl === undefined) return async () => undefined;
+  const succeeds = (...args: string[]): Promise<boolean> =>
+    run({ file: systemctl, args, cwd: '/' }).then(
+      () => true,
+      () => false,
+    );
+  const added: string[] = [];
+  for (const unit of units) if (!(await succeeds('cat', unit))) added.push(unit);
+  if (added.length === 0) return async () => undefined;
+  await succeeds('mask', '--runtime', ...added);
+  return async () => {
+    await succeeds('unmask', '--runtime', ...added);
+    await succeeds('disable', ...added);
+  };
+};
+
 /**
  * Installs servers from the system's packages without starting them as system services. With systemd, their units are
  * masked during the installation and disabled afterwards. Existing units stay as they are.
@@ -33,20 +71,9 @@ export const installPrograms = async (
   report: Report,
   signal: AbortSignal,
 ): Promise<void> => {
+  const aptGet = findAptGet(missing);
   const wanted: readonly Package[] = missing.map((name) => packages[name]);
   const names = wanted.map(({ name }) => name);
-  const aptGet = findProgram('apt-get');
-  if (aptGet === undefined || !isRoot) {
-    throw new Failure(
-      [
-        `Not installed: ${missing.join(', ')}.`,
-        ...(aptGet === undefined
-          ? ['Install MariaDB or MySQL, Redis, and RabbitMQ with what your system has for it']
-          : [`Install them: sudo apt-get install --no-install-recommends ${names.join(' ')}`]),
-        'or start Docker, or give the URLs of servers in MYSQL_URL, REDIS_URL, RABBITMQ_URL.',
-      ].join('\n  '),
-    );
-  }
   const apt = (...args: string[]) =>
     run(
       {
@@ -57,25 +84,10 @@ export const installPrograms = async (
       },
       { signal },
     );
-  const systemctl = existsSync('/run/systemd/system') ? findProgram('systemctl') : undefined;
-  const control = async (...args: string[]) => {
-    if (systemctl !== undefined) await run({ file: systemctl, args, cwd: '/' }).catch(() => undefined);
-  };
-  const isKnown = async (unit: string) =>
-    systemctl !== undefined &&
-    (await run({ file: systemctl, args: ['cat', unit], cwd: '/' }).then(
-      () => true,
-      () => false,
-    ));
-  const units: string[] = [];
-  for (const unit of wanted.flatMap((one) => one.units)) {
-    if (systemctl !== undefined && !(await isKnown(unit))) units.push(unit);
-  }
-
+  const install = () => apt('install', '--no-install-recommends', ...names);
+  const unmask = await maskNewUnits(wanted.flatMap(({ units }) => units));
   const step = report.step(`installing ${names.join(', ')} (apt-get)`);
   try {
-    if (units.length > 0) await control('mask', '--runtime', ...units);
-    const install = () => apt('install', '--no-install-recommends', ...names);
     try {
       await install();
     } catch {
@@ -93,10 +105,7 @@ export const installPrograms = async (
       `${names.join(', ')} could not be installed: ${messageOf(error)}\n  Install them, or start Docker, or give MYSQL_URL, REDIS_URL, RABBITMQ_URL.`,
     );
   } finally {
-    if (units.length > 0) {
-      await control('unmask', '--runtime', ...units);
-      await control('disable', ...units);
-    }
+    await unmask();
   }
 };
 

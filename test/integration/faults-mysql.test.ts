@@ -3,8 +3,8 @@ import { type AddressInfo, connect as connectTcp, createServer, type Server, typ
 import { connect } from 'amqplib';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { Queue } from '../support/own-system.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
+import type { Queue } from '../support/queue-consumers.ts';
 
 /*
  * The consumer functions on a MySQL in trouble. They come to it as a user who has all rights in the database and none on

@@ -3,13 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import {
-  createBroker,
-  createEventSourceMapping,
-  type EventSourceMapping,
-} from 'serverless-offline-rabbitmq/event-source';
 import { vi } from 'vitest';
 import { commands } from '#lib/contracts/commands.ts';
+import type { Database } from '#lib/mysql/database.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import {
   type RunningService,
@@ -18,29 +14,10 @@ import {
   startServices,
   type Urls,
 } from '../../local/services/index.ts';
+import { createConsumers } from './queue-consumers.ts';
+import { createWrites } from './writes.ts';
 
 const run = promisify(execFile);
-/** One line for each batch that was thrown back. */
-const failures: string[] = [];
-const quiet = {
-  notice: () => undefined,
-  warning: () => undefined,
-  error: (line: string) => {
-    failures.push(line);
-  },
-};
-const consumerFiles = {
-  'create-application': () => import('../../functions/consumers/persist-application.ts'),
-  'update-application': () => import('../../functions/consumers/persist-application-update.ts'),
-  'create-chat': () => import('../../functions/consumers/persist-chat.ts'),
-  'create-message': () => import('../../functions/consumers/persist-message.ts'),
-  'update-message': () => import('../../functions/consumers/persist-message-update.ts'),
-  'index-message': () => import('../../functions/consumers/index-message.ts'),
-  'recover-counters': () => import('../../functions/scheduled/recover-counters.ts'),
-} as const;
-export type Queue = keyof typeof consumerFiles;
-const isQueue = (name: string): name is Queue => name in consumerFiles;
-
 const operations = {
   migrate: () => import('../../functions/operations/migrate.ts'),
   deadLetters: () => import('../../functions/operations/dead-letters.ts'),
@@ -57,9 +34,32 @@ export const eventually = <Result>(
   timeoutMs = 20_000,
 ): Promise<Result> => vi.waitFor(assertion, { timeout: timeoutMs, interval: 50 });
 
+/** Runs RabbitMQ's own command on the broker of a stack. */
+const runRabbitmqctl = async (folder: string, env: NodeJS.ProcessEnv, args: string[]): Promise<void> => {
+  const state: { ports: Record<string, number> } = JSON.parse(
+    await readFile(join(folder, 'state.json'), 'utf8'),
+  );
+  const cookie = await readFile(join(folder, 'rabbitmq/.erlang.cookie'), 'utf8');
+  await run(
+    '/usr/lib/rabbitmq/bin/rabbitmqctl',
+    ['--erlang-cookie', cookie, '-n', 'rabbit@localhost', ...args],
+    { cwd: '/', env: { ...env, HOME: '/', ERL_EPMD_PORT: String(state.ports['rabbitmq-epmd']) } },
+  );
+};
+
+/** @returns the id of a new user */
+const createUser = async (database: Database): Promise<number> => {
+  await database.write(
+    "INSERT INTO users (name, email, password, created_at) VALUES ('Ada', ?, '-', NOW(3))",
+    [`${randomUUID()}@example.org`],
+  );
+  const [user] = await database.select('SELECT MAX(id) AS id FROM users', []);
+  return user?.id ?? 0;
+};
+
 /**
- * Servers of a test file's own, to be ended, frozen and wiped, and the functions on them: the handlers themselves, fed by
- * the project's own event source. One of these a file, since an execution environment has its clients once.
+ * Starts servers for one test file, which may stop, freeze and wipe them, and runs the functions' handlers on them in
+ * this process. One for each file, because an execution environment creates its clients once.
  */
 export const startSystem = async (
   name: string,
@@ -87,6 +87,7 @@ export const startSystem = async (
     ...(typeof environment === 'function' ? await environment(stack.urls) : environment),
   });
   const services = await import('#lib/runtime/services.ts');
+  const consumers = createConsumers(name, stack.urls);
 
   const service = (wanted: ServiceName): RunningService => {
     const found = stack.services[wanted];
@@ -104,107 +105,11 @@ export const startSystem = async (
     return handler(event, createLambdaContext(operation, timeoutMs));
   };
 
-  const vhost = decodeURIComponent(new URL(stack.urls.RABBITMQ_URL).pathname.slice(1)) || '/';
-  const stopping = new Set<() => Promise<void>>();
-  /** Feeds functions from their queues; where none are named, all consumers that have their servers. @returns ends that */
-  const consume = async (...queues: Queue[]): Promise<() => Promise<void>> => {
-    const broker = createBroker({
-      url: new URL(stack.urls.RABBITMQ_URL),
-      virtualHost: vhost,
-      connectionName: name,
-      log: quiet,
-    });
-    const served = commands
-      .map(({ queue }) => queue)
-      .filter(isQueue)
-      .filter((queue) => queue !== 'index-message' || stack.urls.OPENSEARCH_URL !== undefined);
-    const wanted = queues.length > 0 ? queues : served;
-    const mappings: EventSourceMapping[] = [];
-    for (const queue of wanted) {
-      const { handler } = await consumerFiles[queue]();
-      const settings = {
-        functionKey: queue,
-        queue,
-        virtualHost: vhost,
-        eventSourceArn: 'arn:aws:mq:local:000000000000:broker:chat:b-0',
-        batchSize: 1_000,
-        batchingWindowMs: 0,
-        consumerTag: queue,
-      };
-      const mapping = createEventSourceMapping(
-        settings,
-        broker,
-        async (event) => {
-          await handler(event, createLambdaContext(queue, 60_000));
-        },
-        quiet,
-        { firstMs: 100, lastMs: 500 },
-      );
-      mapping.start();
-      mappings.push(mapping);
-    }
-    const stop = async () => {
-      stopping.delete(stop);
-      await Promise.all(mappings.map((mapping) => mapping.stop(5_000)));
-      await broker.close();
-    };
-    stopping.add(stop);
-    return stop;
-  };
-
-  /** Runs RabbitMQ's own command on the broker of this system. */
-  const rabbitmqctl = async (...args: string[]): Promise<void> => {
-    const state: { ports: Record<string, number> } = JSON.parse(
-      await readFile(join(stack.folder, 'state.json'), 'utf8'),
-    );
-    const cookie = await readFile(join(stack.folder, 'rabbitmq/.erlang.cookie'), 'utf8');
-    await run(
-      '/usr/lib/rabbitmq/bin/rabbitmqctl',
-      ['--erlang-cookie', cookie, '-n', 'rabbit@localhost', ...args],
-      {
-        cwd: '/',
-        env: { ...machine, HOME: '/', ERL_EPMD_PORT: String(state.ports['rabbitmq-epmd']) },
-      },
-    );
-  };
+  const rabbitmqctl = (...args: string[]) => runRabbitmqctl(stack.folder, machine, args);
 
   await invoke('migrate');
   const database = services.database();
-  await database.write(
-    "INSERT INTO users (name, email, password, created_at) VALUES ('Ada', ?, '-', NOW(3))",
-    [`${randomUUID()}@example.org`],
-  );
-  const [user] = await database.select('SELECT MAX(id) AS id FROM users', []);
-  const userId: number = user?.id ?? 0;
-
-  let sequence = 0;
-  /** Writes as the HTTP functions accept them, all by one user. */
-  const accept = {
-    application: (name = 'app'): Promise<string> =>
-      services.submit().application({ name, creatorId: userId }),
-    chat: (token: string): Promise<number> => services.submit().chat({ token, creatorId: userId }),
-    message: (token: string, chatNumber: number, body = `message ${++sequence}`): Promise<number> =>
-      services.submit().message({
-        token,
-        chatNumber,
-        senderId: userId,
-        senderName: 'Ada',
-        body,
-        createdAtMs: Date.now(),
-      }),
-    messages: async (token: string, chatNumber: number, count: number): Promise<number[]> => {
-      const numbers: number[] = [];
-      // Not more at once than one environment's clients take within their time.
-      for (let left = count; left > 0; left -= 250) {
-        numbers.push(
-          ...(await Promise.all(
-            Array.from({ length: Math.min(250, left) }, () => accept.message(token, chatNumber)),
-          )),
-        );
-      }
-      return numbers;
-    },
-  };
+  const userId = await createUser(database);
 
   const stored = async (token: string, chatNumber: number): Promise<number[]> => {
     const rows = await database.select(
@@ -220,19 +125,17 @@ export const startSystem = async (
     service,
     services,
     userId,
-    accept,
-    consume,
-    invoke,
     rabbitmqctl,
-    /** How many batches of the queue were thrown back. */
-    failures: (queue: Queue): number =>
-      failures.filter((line) => line.startsWith(`${queue}::`) && line.includes('requeued')).length,
+    accept: createWrites(services.submit, userId),
+    consume: consumers.consume,
+    failures: consumers.failures,
+    invoke,
     /** Numbers of a chat's messages that MySQL has. */
     stored,
     /** What the outbox still holds, by queue. */
     depths,
     stop: async (): Promise<void> => {
-      await Promise.allSettled([...stopping].map((stop) => stop()));
+      await consumers.stopAll();
       await stack.stop();
     },
   };
