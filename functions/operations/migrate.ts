@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import type { FirstGate } from '#lib/chat/recovery.ts';
+import type { FirstGate } from '#lib/chat/first-gate.ts';
 import type { Job } from '#lib/domain/job.ts';
 import { asCustomResource } from '#lib/job/custom-resource.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';

@@ -8,19 +8,19 @@ const root = resolve(import.meta.dirname, '../..');
 
 /** Three functions called again and again. Each asks another server first: MySQL, Redis, RabbitMQ. */
 const SCRIPT = `
+const { createLambdaContext } = await import('./local/emulation/lambda-context.ts');
 const { handler: persistMessage } = await import('./functions/consumers/persist-message.ts');
 const { handler: syncCounts } = await import('./functions/scheduled/sync-counts.ts');
 const { handler: relayOutbox } = await import('./functions/scheduled/relay-outbox.ts');
-const context = { functionName: 'f', awsRequestId: 'r', getRemainingTimeInMillis: () => 60_000 };
 const command = { token: 't', chatNumber: 1, messageNumber: 1, senderId: 1, body: 'b', date: '2026-01-01T00:00:00.000Z' };
 const data = Buffer.from(JSON.stringify(command)).toString('base64');
 const record = { basicProperties: {}, redelivered: false, data };
 const batch = { eventSource: 'aws:rmq', eventSourceArn: 'a', rmqMessagesByQueue: { 'create-message::/': [record] } };
 const mustThrow = (work) => work.then(() => { throw new Error('did not throw'); }, () => undefined);
 for (;;) {
-  await mustThrow(persistMessage(batch, context));
-  await mustThrow(syncCounts({}, context));
-  await mustThrow(relayOutbox({}, context));
+  await mustThrow(persistMessage(batch, createLambdaContext('persistMessage')));
+  await mustThrow(syncCounts({}, createLambdaContext('syncCounts')));
+  await mustThrow(relayOutbox({}, createLambdaContext('relayOutbox')));
   await new Promise((done) => setTimeout(done, 10));
 }
 `;

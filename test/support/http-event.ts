@@ -1,7 +1,8 @@
-import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import * as z from 'zod';
 import type { RouteContract } from '#lib/contracts/route.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from '#lib/http/middleware.ts';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 
 /** An event of the HTTP API (payload 2.0) for a route, as API Gateway sends it. */
 export const apiEvent = (
@@ -35,7 +36,7 @@ export const httpEvent = (
   { contract: _own, ...more }: Partial<HttpEvent> = {},
 ): HttpEvent => ({ answerHeaders: {}, ...apiEvent(contract, more), ...more, contract });
 
-const context = { functionName: 'test', awsRequestId: 'request' } as Context;
+const context = createLambdaContext('test');
 
 /** Runs the `before` step of one middleware. @returns the event as the next middleware finds it */
 export const before = async (middleware: HttpMiddleware, event: HttpEvent): Promise<HttpEvent> => {

@@ -1,8 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Context } from 'aws-lambda';
+
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { asCustomResource } from '#lib/job/custom-resource.ts';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 
 let server: Server;
 let answers: { method: string; contentType: string | undefined; body: unknown }[];
@@ -33,7 +34,7 @@ afterEach(() => {
   server.close();
 });
 
-const contextOf = (remainingMs: number) => ({ getRemainingTimeInMillis: () => remainingMs }) as Context;
+const contextOf = (remainingMs: number) => createLambdaContext('migrate', remainingMs);
 const requestOf = (type: 'Create' | 'Update' | 'Delete') => ({
   RequestType: type,
   ResponseURL: url,

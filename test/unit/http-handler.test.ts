@@ -1,4 +1,4 @@
-import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
+import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
 import { createAccessTokens } from '#lib/auth/access-tokens.ts';
@@ -8,6 +8,7 @@ import { type ErrorCode, KnownError } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { httpHandler } from '#lib/http/http-handler.ts';
 import { logger } from '#lib/runtime/logger.ts';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import { apiEvent } from '../support/http-event.ts';
 
 const secret = 'secret of the unit tests, said twice '.replaceAll(',', '');
@@ -40,11 +41,7 @@ const open = route({
   response: z.object({ shown: z.string() }),
 });
 
-const context = {
-  functionName: 'test',
-  awsRequestId: 'request',
-  getRemainingTimeInMillis: () => 1_000,
-} as Context;
+const context = createLambdaContext('test', 15 * 60_000);
 
 const bodyOf = ({ body }: { body?: string | undefined }): unknown => JSON.parse(body ?? 'null');
 

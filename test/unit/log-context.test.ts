@@ -8,6 +8,7 @@ import { httpHandler } from '#lib/http/http-handler.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logClientError, logger } from '#lib/runtime/logger.ts';
+import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import { apiEvent } from '../support/http-event.ts';
 
 type Line = { message: string; function?: string; requestId?: string };
@@ -26,7 +27,10 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const named = (functionName: string, awsRequestId: string) => ({ functionName, awsRequestId }) as Context;
+const named = (functionName: string, awsRequestId: string): Context => ({
+  ...createLambdaContext(functionName),
+  awsRequestId,
+});
 
 test('lines of requests that run at the same time each carry their own context', async () => {
   const contract = route({

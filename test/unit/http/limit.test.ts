@@ -7,6 +7,7 @@ import type { RouteContract } from '#lib/contracts/route.ts';
 import type { CountedRequest, Quota, RateLimiter } from '#lib/domain/rate-limit.ts';
 import { limit } from '#lib/http/limit.ts';
 import type { HttpEvent, HttpResult } from '#lib/http/middleware.ts';
+import { createLambdaContext } from '../../../local/emulation/lambda-context.ts';
 
 const plenty: Quota = { remaining: 4, resetSeconds: 30, exceeded: false };
 const nothing: Quota = { remaining: 0, resetSeconds: 30, exceeded: true };
@@ -50,7 +51,7 @@ const ask = async (
       ran = true;
       if (fails) throw new Error('failed');
       return { statusCode: 200, headers: { 'Content-Type': 'application/json' } };
-    })(event, {} as Context);
+    })(event, createLambdaContext('test'));
   return { takes, ran, result, error };
 };
 
