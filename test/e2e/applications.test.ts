@@ -1,16 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Client, createApplication, createChat, nextPath, readAll } from '../support/client.ts';
-import { createUsers } from '../support/servers.ts';
+import { createUser } from '../support/servers.ts';
 
 type Application = { token: string; name: string; chatsCount: number };
 
 let client: Client;
 let other: Client;
 beforeAll(async () => {
-  const [first, second] = await createUsers('Ada', 'Grace');
-  if (first === undefined || second === undefined) throw new Error('No users');
-  [client, other] = [first.client, second.client];
+  ({ client } = await createUser('Ada'));
+  ({ client: other } = await createUser('Grace'));
 });
 
 const problem = (status: number, title: string) => ({
@@ -125,8 +124,7 @@ describe('GET /applications/{token}', () => {
 
 describe('GET /applications', () => {
   it('answers the caller’s own, newest first, by pages that link to the next', async () => {
-    const [user] = await createUsers('Barbara');
-    if (user === undefined) throw new Error('No user');
+    const user = await createUser('Barbara');
     expect((await user.client.get('/applications')).body).toEqual([]);
     const tokens: string[] = [];
     for (let i = 1; i <= 25; i += 1) tokens.push(await createApplication(user.client, `Number ${i}`));

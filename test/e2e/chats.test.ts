@@ -8,16 +8,15 @@ import {
   nextPath,
   readAll,
 } from '../support/client.ts';
-import { createUsers } from '../support/servers.ts';
+import { createUser } from '../support/servers.ts';
 
 type Chat = { chatNumber: number; title?: string; messagesCount: number };
 
 let client: Client;
 let other: Client;
 beforeAll(async () => {
-  const [first, second] = await createUsers('Ada', 'Grace');
-  if (first === undefined || second === undefined) throw new Error('No users');
-  [client, other] = [first.client, second.client];
+  ({ client } = await createUser('Ada'));
+  ({ client: other } = await createUser('Grace'));
 });
 
 describe('POST /applications/{token}/chats', () => {

@@ -27,7 +27,7 @@ describe(`${CLIENTS} clients at once`, () => {
   let hot: Map<number, string>;
 
   beforeAll(async () => {
-    const users = await createUsers(...upTo(CLIENTS).map((i) => `User ${i}`));
+    const users = await createUsers(upTo(CLIENTS).map((i) => `User ${i}`));
     clients = users.map(({ client }) => client);
     const [first] = clients;
     if (first === undefined) throw new Error('No clients');

@@ -10,16 +10,15 @@ import {
   nextPath,
   readAll,
 } from '../support/client.ts';
-import { createUsers, eventually, query, withRedis } from '../support/servers.ts';
+import { createUser, eventually, query, withRedis } from '../support/servers.ts';
 
 let client: Client;
 let other: Client;
 let token: string;
 let path: string;
 beforeAll(async () => {
-  const [first, second] = await createUsers('Ada', 'Grace');
-  if (first === undefined || second === undefined) throw new Error('No users');
-  [client, other] = [first.client, second.client];
+  ({ client } = await createUser('Ada'));
+  ({ client: other } = await createUser('Grace'));
 });
 beforeEach(async () => {
   token = await createApplication(client);

@@ -139,19 +139,9 @@ const thrownBack = async (queue: Queue, times: number, work: () => Promise<unkno
   await work();
   await eventually(() => expect(system.failures(queue) - before).toBeGreaterThanOrEqual(times), 45_000);
 };
-const rename = (name: string) =>
-  system.services
-    .submit()
-    .applicationUpdate({ token, name, callerId: system.userId, creatorId: system.userId });
+const rename = (name: string) => system.accept.rename(token, name);
 const edit = (messageNumber: number, body: string) =>
-  system.services.submit().messageUpdate({
-    token,
-    chatNumber,
-    messageNumber,
-    body,
-    callerId: system.userId,
-    senderId: system.userId,
-  });
+  system.accept.edit(token, chatNumber, messageNumber, body);
 
 describe('a server that was demoted', { timeout: 60_000 }, () => {
   test('read-only for all: every kind of command is thrown back, and applied once afterwards', async () => {

@@ -95,14 +95,7 @@ const copyRedis = async (): Promise<() => Promise<void>> => {
 };
 const isOurProcess = () => system.service('redis').dataFolder !== undefined;
 const edit = (messageNumber: number, body: string) =>
-  system.services.submit().messageUpdate({
-    token,
-    chatNumber,
-    messageNumber,
-    body,
-    callerId: system.userId,
-    senderId: system.userId,
-  });
+  system.accept.edit(token, chatNumber, messageNumber, body);
 const refused = () =>
   eventually(() =>
     expect(system.accept.message(token, chatNumber)).rejects.toMatchObject({

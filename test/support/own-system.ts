@@ -57,19 +57,13 @@ const createUser = async (database: Database): Promise<number> => {
   return user?.id ?? 0;
 };
 
-/**
- * Starts servers for one test file, which may stop, freeze and wipe them, and runs the functions' handlers on them in
- * this process. One for each file, because an execution environment creates its clients once.
- */
-export const startSystem = async (
+type Environment = Record<string, string> | ((urls: Urls) => Promise<Record<string, string>>);
+
+/** Starts the servers, and sets the environment of the functions. `machine`: the environment without URLs. */
+const startStack = async (
   name: string,
-  {
-    only,
-    environment = {},
-  }: {
-    only?: readonly ServiceName[];
-    environment?: Record<string, string> | ((urls: Urls) => Promise<Record<string, string>>);
-  } = {},
+  only: readonly ServiceName[] | undefined,
+  environment: Environment,
 ) => {
   const { MYSQL_URL, REDIS_URL, RABBITMQ_URL, OPENSEARCH_URL, ...machine } = process.env;
   const stack = await startServices({
@@ -86,6 +80,24 @@ export const startSystem = async (
     POWERTOOLS_LOG_LEVEL: 'SILENT',
     ...(typeof environment === 'function' ? await environment(stack.urls) : environment),
   });
+  return { stack, machine };
+};
+
+/**
+ * Starts servers for one test file, which may stop, freeze and wipe them, and runs the functions' handlers on them in
+ * this process. One for each file, because an execution environment creates its clients once.
+ */
+export const startSystem = async (
+  name: string,
+  {
+    only,
+    environment = {},
+  }: {
+    only?: readonly ServiceName[];
+    environment?: Environment;
+  } = {},
+) => {
+  const { stack, machine } = await startStack(name, only, environment);
   const services = await import('#lib/runtime/services.ts');
   const consumers = createConsumers(name, stack.urls);
 

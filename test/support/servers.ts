@@ -27,17 +27,17 @@ export const query = async <Row>(sql: string, values: unknown[] = []): Promise<R
   }
 };
 
+export type User = { id: number; name: string; client: Client };
+
 /**
- * Users that are in MySQL and hold access tokens of the API's own kind, without the slow work of sign-up.
- * @returns one for each name, with the id that commands name it by
+ * Creates users in MySQL, with access tokens of the API's own kind, without the slow work of sign-up.
+ * @returns one for each name
  */
-export const createUsers = async (
-  ...names: string[]
-): Promise<{ id: number; name: string; client: Client }[]> => {
+export const createUsers = async (names: readonly string[]): Promise<User[]> => {
   const connection = await createConnection(inject('urls').MYSQL_URL);
   try {
     const tokens = createAccessTokens([inject('functionEnvironment').JWT_SECRET ?? '']);
-    const users = [];
+    const users: User[] = [];
     for (const name of names) {
       const [{ insertId: id }] = await connection.query<ResultSetHeader>(
         'INSERT INTO users (name, email, password, created_at) VALUES (?, ?, ?, NOW(3))',
@@ -52,10 +52,9 @@ export const createUsers = async (
   }
 };
 
-/** {@link createUsers}, for one. */
-export const createUser = async (name: string): Promise<{ id: number; name: string; client: Client }> => {
-  const [user] = await createUsers(name);
-  if (user === undefined) throw new Error('No user was made');
+export const createUser = async (name: string): Promise<User> => {
+  const [user] = await createUsers([name]);
+  if (user === undefined) throw new Error('No user was created');
   return user;
 };
 

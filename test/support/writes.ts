@@ -19,6 +19,17 @@ export const createWrites = (submit: () => Submit, userId: number) => {
     application: (name = 'app'): Promise<string> => submit().application({ name, creatorId: userId }),
     chat: (token: string): Promise<number> => submit().chat({ token, creatorId: userId }),
     message,
+    rename: (token: string, name: string): Promise<boolean> =>
+      submit().applicationUpdate({ token, name, callerId: userId, creatorId: userId }),
+    edit: (token: string, chatNumber: number, messageNumber: number, body: string): Promise<boolean> =>
+      submit().messageUpdate({
+        token,
+        chatNumber,
+        messageNumber,
+        body,
+        callerId: userId,
+        senderId: userId,
+      }),
     messages: async (token: string, chatNumber: number, count: number): Promise<number[]> => {
       const numbers: number[] = [];
       for (let left = count; left > 0; left -= AT_ONCE) {
