@@ -1,5 +1,6 @@
 import type { Context } from 'aws-lambda';
 import * as z from 'zod';
+import { within } from '#lib/domain/within.ts';
 import { logger } from '#lib/runtime/logger.ts';
 
 /**
@@ -56,18 +57,12 @@ const reasonOf = (error: unknown): string => {
 };
 
 const outcomeWithin = async (timeoutMs: number, work: () => Promise<unknown>): Promise<Outcome> => {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('The function ran out of time.')), Math.max(0, timeoutMs));
-  });
   try {
-    await Promise.race([work(), tooLate]);
+    await within(Math.max(0, timeoutMs), work(), () => new Error('The function ran out of time.'));
     return { Status: 'SUCCESS' };
   } catch (error) {
     logger.error('The custom resource failed', { code: 'custom-resource-failed', error });
     return { Status: 'FAILED', Reason: reasonOf(error) };
-  } finally {
-    clearTimeout(timer);
   }
 };
 

@@ -1,4 +1,5 @@
 import type { Connection, Pool, PoolConnection } from 'mysql2/promise';
+import { within } from '#lib/domain/within.ts';
 
 /** A connection that was idle for longer may have vanished, so it is checked before its next use. */
 const IDLE_MS = 1_000;
@@ -13,24 +14,17 @@ const PREPARATION = `SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_
 
 /** @throws an Error with the code `POOL_WAIT_TIMEOUT` when no connection is free in time */
 export const fromPool = async (pool: Pool, timeoutMs: number): Promise<PoolConnection> => {
-  let timer: NodeJS.Timeout | undefined;
   const waiting = pool.getConnection();
-  const tooLong = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(Object.assign(new Error('No free connection'), { code: 'POOL_WAIT_TIMEOUT' })),
-      timeoutMs,
-    );
-  });
   try {
-    return await Promise.race([waiting, tooLong]);
+    return await within(timeoutMs, waiting, () =>
+      Object.assign(new Error('No free connection'), { code: 'POOL_WAIT_TIMEOUT' }),
+    );
   } catch (error) {
     waiting.then(
       (late) => late.release(),
       () => undefined,
     );
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 };
 

@@ -1,5 +1,6 @@
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { unavailable } from '#lib/domain/errors.ts';
+import { within } from '#lib/domain/within.ts';
 
 export type BrokerOptions = {
   /** The time limit for connecting, and the default for each piece of work. */
@@ -24,17 +25,8 @@ const SILENT_MS = 10_000;
 /** The longest wait for the broker to confirm the end of a connection. */
 const CLOSE_MS = 1_000;
 
-const within = async <Result>(timeoutMs: number, work: Promise<Result>): Promise<Result> => {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`RabbitMQ did not answer in ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, tooLong]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
+const answerWithin = <Result>(timeoutMs: number, work: Promise<Result>): Promise<Result> =>
+  within(timeoutMs, work, () => new Error(`RabbitMQ did not answer in ${timeoutMs} ms`));
 
 /**
  * Settles when the channel is closed. If the connection ends first, amqplib never settles `close`, but it always emits
@@ -67,7 +59,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
     connection.on('close', onClose);
     let channel: ConfirmChannel;
     try {
-      channel = await within(timeoutMs, connection.createConfirmChannel());
+      channel = await answerWithin(timeoutMs, connection.createConfirmChannel());
     } catch (error) {
       connection.close().catch(() => undefined);
       throw error;
@@ -123,14 +115,14 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
     const deadline = Date.now() + waitMs;
     const leftMs = () => Math.max(deadline - Date.now(), 1);
     for (let isFirst = true; ; isFirst = false) {
-      const opened = await within(leftMs(), get());
+      const opened = await answerWithin(leftMs(), get());
       if (opened.blocked !== undefined) throw new Error(`RabbitMQ blocks publishers: ${opened.blocked}`);
       const isSilent = Date.now() - opened.answeredAtMs > SILENT_MS;
       // Half of the time is kept for a new connection, in case this one is dead.
       const patienceMs = isFirst && isSilent ? Math.ceil(leftMs() / 2) : leftMs();
       const begunAtMs = Date.now();
       try {
-        const result = await within(patienceMs, work(opened));
+        const result = await answerWithin(patienceMs, work(opened));
         opened.answeredAtMs = Date.now();
         return result;
       } catch (error) {
@@ -186,7 +178,8 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
       opening = undefined;
       if (opened !== undefined) opened.isClosed = true;
       // If the connection ends first, amqplib never settles `close`.
-      if (opened !== undefined) await within(CLOSE_MS, opened.connection.close()).catch(() => undefined);
+      if (opened !== undefined)
+        await answerWithin(CLOSE_MS, opened.connection.close()).catch(() => undefined);
     },
   };
 };

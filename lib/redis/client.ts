@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { within } from '#lib/domain/within.ts';
 import { addressOf, type NodeOptions, type RedisNode, readInfo } from './node.ts';
 import { openPrimary, RedisConfigurationError } from './primary.ts';
 import { createRoutes } from './routes.ts';
@@ -34,17 +35,8 @@ const IDLE_MS = 5_000;
 /** The time limit of such a check, and of a call shortly after an outage. */
 const GLANCE_MS = 500;
 
-const within = async <Result>(timeoutMs: number, what: string, work: Promise<Result>): Promise<Result> => {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took longer than ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, tooLong]);
-  } finally {
-    clearTimeout(timer);
-  }
-};
+const tooLate = (what: string, timeoutMs: number) => () =>
+  new Error(`${what} to Redis took longer than ${timeoutMs} ms`);
 
 const runOf = (info: ReadonlyMap<string, string>): string | undefined => {
   const run = info.get('run_id');
@@ -105,7 +97,9 @@ export const createRedisClient = (
 
   /** Checks an idle socket: it may have vanished, or its server may have lost and regained its role. */
   const confirmed = async (known: RedisNode, connection: Connection): Promise<Connection> => {
-    const info = await within(glanceMs, 'Redis: INFO', readInfo(known.redis)).catch(() => undefined);
+    const info = await within(glanceMs, readInfo(known.redis), tooLate('INFO', glanceMs)).catch(
+      () => undefined,
+    );
     if (info !== undefined && connection.isOpen && runOf(info) === runOf(known.info)) return connection;
     known.redis.disconnect();
     return open();
@@ -131,7 +125,8 @@ export const createRedisClient = (
     const isIdle = held?.connection.isOpen && idleMs >= IDLE_MS;
     const wanted = opening ?? begin(isIdle && node && held ? confirmed(node, held.connection) : open());
     const failedLately = failed !== undefined && Date.now() - failed.atMs < IDLE_MS;
-    return within(failedLately ? glanceMs : timeoutMs, 'Connecting to Redis', wanted);
+    const limitMs = failedLately ? glanceMs : timeoutMs;
+    return within(limitMs, wanted, tooLate('A connection', limitMs));
   };
 
   const connection = (): Promise<Connection> => {

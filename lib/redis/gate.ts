@@ -87,6 +87,26 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
 
   const readEpoch = async (): Promise<string | undefined> =>
     (await guarded(client, ({ redis, server }) => redis.hget(state, `run:${server}`))) ?? undefined;
+  const raise = (
+    counts: readonly (CounterOf & { count: number | undefined })[],
+    lost: string,
+    mark: '1' | '',
+  ): Promise<string[]> => {
+    const { dirtyApplications, dirtyChats } = keys;
+    const items = counts.map((of) => ({
+      counter: keyOf(of),
+      member: memberOf(of),
+      count: of.count ?? '',
+    }));
+    return guarded(client, ({ redis, server }) =>
+      runScript(
+        { redis },
+        raiseCounters,
+        { state, verified, dirtyApplications, dirtyChats, server, lost, mark },
+        items,
+      ),
+    );
+  };
   let nextAnswer: Promise<string | undefined> | undefined;
 
   return {
@@ -140,22 +160,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       count: number | undefined,
       lost: string,
     ): Promise<'verified' | 'missing' | 'closed'> => {
-      const [answer] = await guarded(client, (connection) =>
-        runScript(
-          connection,
-          raiseCounters,
-          {
-            state,
-            verified,
-            dirtyApplications: keys.dirtyApplications,
-            dirtyChats: keys.dirtyChats,
-            server: connection.server,
-            lost,
-            mark: '1',
-          },
-          [{ counter: keyOf(of), member: memberOf(of), count: count ?? '' }],
-        ),
-      );
+      const [answer] = await raise([{ ...of, count }], lost, '1');
       return answer === 'missing' || answer === 'closed' ? answer : 'verified';
     },
 
@@ -165,22 +170,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       lost: string,
     ): Promise<number | undefined> => {
       if (counts.length === 0) return 0;
-      const answers = await guarded(client, (connection) =>
-        runScript(
-          connection,
-          raiseCounters,
-          {
-            state,
-            verified,
-            dirtyApplications: keys.dirtyApplications,
-            dirtyChats: keys.dirtyChats,
-            server: connection.server,
-            lost,
-            mark: '',
-          },
-          counts.map((of) => ({ counter: keyOf(of), member: memberOf(of), count: of.count })),
-        ),
-      );
+      const answers = await raise(counts, lost, '');
       return answers[0] === 'closed' ? undefined : answers.filter((answer) => answer === 'raised').length;
     },
 

@@ -1,6 +1,7 @@
 import { connect as connectRabbit } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
+import { within } from '#lib/domain/within.ts';
 import { Failure, messageOf } from './failure.ts';
 import { type ServiceName, urlVariables } from './types.ts';
 
@@ -126,13 +127,5 @@ const versionIn = (about: unknown): string => {
  * @throws the client's error, or an error if there is no answer within a few seconds
  */
 export const probe = async (name: ServiceName, url: string): Promise<string> => {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer')), 2 * timeoutMs);
-  });
-  try {
-    return await Promise.race([probes[name](new URL(url)), timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return within(2 * timeoutMs, probes[name](new URL(url)), () => new Error('no answer'));
 };
