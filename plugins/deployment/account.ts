@@ -1,12 +1,12 @@
 import { CreateServiceLinkedRoleCommand, IAMClient } from '@aws-sdk/client-iam';
 import { GetAccountSettingsCommand, LambdaClient } from '@aws-sdk/client-lambda';
 
-/** Lambda keeps so many for functions without a reservation. */
+/** Lambda keeps this concurrency for functions without a reservation. */
 const UNRESERVED = 100;
 
 /**
  * @param reserved the sum of all functions' reserved concurrency
- * @returns why the account cannot hold the functions, or undefined when it can
+ * @returns the reason why the account has no room for the functions; undefined if it has
  */
 export const checkQuota = async (config: object, reserved: number): Promise<string | undefined> => {
   const { AccountLimit } = await new LambdaClient(config).send(new GetAccountSettingsCommand({}));
@@ -20,7 +20,7 @@ export const checkQuota = async (config: object, reserved: number): Promise<stri
   ].join('\n');
 };
 
-/** A domain inside a VPC wants a role that an account gets once. Other services make theirs by themselves. */
+/** A search domain in a VPC needs a service-linked role, once in an account. Other services create theirs themselves. */
 export const createServiceLinkedRoles = async (config: object): Promise<void> => {
   try {
     await new IAMClient(config).send(

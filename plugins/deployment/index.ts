@@ -6,7 +6,7 @@ type Resource = {
   DeletionPolicy?: string;
   Properties: Record<string, unknown>;
 };
-/** What this reads and sets of osls. */
+/** The parts of osls that this plugin reads and sets. */
 type Serverless = {
   service: {
     functions: Record<string, { reservedConcurrency?: number }>;
@@ -51,19 +51,19 @@ export default class Deployment {
     const migration = resources[MIGRATION];
     const migrate = resources.MigrateLambdaFunction;
     if (migration === undefined || migrate === undefined) return;
-    // Different at each deploy, so that CloudFormation runs it at each.
+    // The value changes at each deploy, so CloudFormation runs the migration each time.
     migration.Properties.Deployment = new Date().toISOString();
     for (const [, resource] of Object.entries(resources).filter(isOf('AWS::Lambda::Function'))) {
       if (resource !== migrate) addDependency(resource, MIGRATION);
     }
     for (const [, mapping] of Object.entries(resources).filter(isOf('AWS::Lambda::EventSourceMapping'))) {
       addDependency(mapping, MIGRATION);
-      // osls takes no reference to an ARN for a broker, and leaves a window of 0 out, whose default is 500 ms.
+      // osls accepts no reference as a broker's ARN. It also drops a window of 0, and the default is 500 ms.
       mapping.Properties.EventSourceArn = { 'Fn::GetAtt': ['Broker', 'Arn'] };
       mapping.Properties.MaximumBatchingWindowInSeconds ??= 0;
     }
     for (const [, rule] of Object.entries(resources).filter(isOf('AWS::Events::Rule'))) {
-      // A run that could not start is made up for by the next one.
+      // The next run makes up for one that could not start.
       const targets = rule.Properties.Targets;
       if (!Array.isArray(targets)) continue;
       for (const target of targets) {
@@ -76,7 +76,7 @@ export default class Deployment {
     this.#dropImpliedDependencies();
   }
 
-  /** CloudFormation waits for what a resource refers to, without being told; cfn-lint warns about the repetition. */
+  /** A reference already makes CloudFormation wait, and cfn-lint warns about a repeated dependency. */
   #dropImpliedDependencies(): void {
     for (const resource of Object.values(this.#resources)) {
       if (resource.DependsOn === undefined) continue;

@@ -1,6 +1,6 @@
 import { secretOf, urlsOf } from '../../local/services/index.ts';
 
-/** What this reads and sets of osls. */
+/** The parts of osls that this plugin reads and sets. */
 type Serverless = { classes: { Error: new (message: string, code: string) => Error } };
 type Options = { data?: unknown };
 
@@ -8,9 +8,8 @@ const stack = 'start';
 const variables = ['MYSQL_URL', 'REDIS_URL', 'RABBITMQ_URL', 'OPENSEARCH_URL', 'JWT_SECRET'] as const;
 
 /**
- * For `sls invoke local`: what the environment does not give, the function finds at the services of a running
- * `npm start`; and `${NAME}` in an event stands for the variable NAME, so that an event file can be kept without an
- * access token in it.
+ * For `sls invoke local`: a function uses the servers of a running `npm start`, unless the environment names others.
+ * `${NAME}` in an event stands for the variable NAME, so that event files contain no access token.
  */
 export default class InvokeLocal {
   readonly hooks: Record<string, () => void>;
@@ -24,16 +23,16 @@ export default class InvokeLocal {
         this.#completeEnvironment(given);
         options.data = this.#fill(options.data);
       },
-      // The function's clients stay open, as they do in the cloud between two events.
+      // The function's clients stay open, as in the cloud between two events, so the process must be ended.
       'after:invoke:local:invoke': () => {
         process.stdout.write('', () => process.exit());
       },
     };
-    // osls looks for credentials, which no function here wants, and waits long where no instance of EC2 answers.
+    // osls looks for credentials, which no function here needs, and waits long for an answer of EC2.
     if (process.argv.includes('invoke')) process.env.AWS_EC2_METADATA_DISABLED ??= 'true';
   }
 
-  /** Sets what the environment does not give to the services of a running `npm start`. */
+  /** Sets missing variables to the services of a running `npm start`. */
   #completeEnvironment(given: ReadonlySet<string>): void {
     const missing = variables.filter((name) => !given.has(name));
     if (missing.length === 0) return;

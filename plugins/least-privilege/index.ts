@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a function may use once its bundle holds code of a module; see `custom.grants` in serverless.yml. */
+/** The permissions of a function whose bundle contains a module; see `custom.grants` in serverless.yml. */
 type Grant = {
   /** Logical ids of secrets, by the settings that they hold. */
   secrets?: Record<string, string>;
@@ -18,7 +18,7 @@ type FunctionObject = {
   vpc?: { securityGroupIds: object[]; subnetIds: object[] };
 };
 type Resource = { Type: string; Properties: Record<string, unknown> };
-/** What this reads and sets of osls. */
+/** The parts of osls that this plugin reads and sets. */
 type Serverless = {
   serviceDir: string;
   service: {
@@ -40,7 +40,7 @@ const getAtt = (resource: string, attribute: string) => ({ 'Fn::GetAtt': [resour
 const capitalized = (key: string) => `${key.charAt(0).toUpperCase()}${key.slice(1)}`;
 const roleOf = (key: string) => `${capitalized(key)}Role`;
 
-/** Lambda makes a function's network interfaces with the function's role. None of these names a resource. */
+/** Lambda creates network interfaces with the function's role. These actions cannot name a resource. */
 const interfaceActions = [
   'ec2:CreateNetworkInterface',
   'ec2:DeleteNetworkInterface',
@@ -51,10 +51,10 @@ const interfaceActions = [
 ];
 
 /**
- * Gives each function a role, an environment and security groups of its own, derived from its bundle: the grants of the
- * modules of which it holds code, and nothing else.
+ * Gives each function its own role, environment and security groups. They contain the grants of the modules in its
+ * bundle, and nothing else.
  *
- * @throws Error when a grant names a module that no bundle holds: it was moved, and its functions would lose their rights
+ * @throws Error if no bundle contains the module of a grant. After a move, its functions would lose their permissions.
  */
 export default class LeastPrivilege {
   readonly hooks: Record<string, () => void>;

@@ -1,4 +1,4 @@
-/** What this reads and sets of osls. */
+/** The parts of osls that this plugin reads and sets. */
 type Event = { schedule?: string | { rate: string[] } };
 type Serverless = {
   service: {
@@ -15,8 +15,8 @@ const isSetting = (name: string) =>
   );
 
 /**
- * Gives locally emulated functions the settings of the process that emulates them. serverless.yml never reads that
- * environment, so that nothing in it can reach a template: it is added here, and only for commands that deploy nothing.
+ * Gives locally emulated functions the settings of the emulating process. serverless.yml never reads its environment, so
+ * no setting can reach a template. This plugin adds the settings only for commands that deploy nothing.
  */
 export default class LocalEnvironment {
   readonly hooks: Record<string, () => void>;

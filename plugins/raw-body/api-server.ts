@@ -18,7 +18,7 @@ export const respondWith = (toolkit: Toolkit, status: number): Problem => {
   return response.takeover();
 };
 
-/** A request so malformed that Node gave up on it. */
+/** Answers a request that Node could not parse. */
 const answerMalformed = (error: Error & { code?: string }, socket: Socket): void => {
   const statuses: Record<string, number> = {
     HPE_HEADER_OVERFLOW: 431,
@@ -32,7 +32,7 @@ const answerMalformed = (error: Error & { code?: string }, socket: Socket): void
 /** A request that has not arrived after this time is answered with 408. Node's default is five minutes. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** Errors that Node answers by itself, without a body. */
+/** Gives a body to errors that Node answers by itself. */
 const answerNodeErrors = ({ listener }: HapiServer, requestTimeoutMs: number): void => {
   listener.removeAllListeners('clientError');
   listener.on('clientError', answerMalformed);
@@ -54,7 +54,7 @@ const answerNodeErrors = ({ listener }: HapiServer, requestTimeoutMs: number): v
 const isHost = (host: string | undefined): boolean =>
   host === '' || (host !== undefined && /^[^/?#@\\]+$/.test(host) && URL.canParse(`http://${host}`));
 
-/** @param headPaths of the routes that take HEAD */
+/** @param headPaths the paths of the routes that accept HEAD */
 export const prepareApiServer = (
   server: HapiServer,
   headPaths: ReadonlySet<string>,
@@ -78,7 +78,7 @@ export const prepareApiServer = (
     const { handler } = settings;
     settings.handler = (request: HapiRequest, toolkit) =>
       current.run(sentRequestOf(request), () => handler(request, toolkit));
-    // An HTTP API sends no part of an answer.
+    // An HTTP API never sends a partial answer.
     settings.response = { ...settings.response, ranges: false };
   }
 };
@@ -87,7 +87,7 @@ export const prepareApiServer = (
 const statusOf = (error: unknown): number =>
   error instanceof Error && error.message.startsWith('[504]') ? 503 : 500;
 
-/** Gives functions the event as API Gateway would, and answers for those that fail. */
+/** Gives functions the event in the form of API Gateway, and answers for functions that fail. */
 export const prepareFunctions = (
   pool: LambdaPool,
   logError: (functionKey: string, error: unknown) => void,

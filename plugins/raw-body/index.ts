@@ -15,9 +15,9 @@ type Log = { error(message: string): void };
 const DEFAULT_HTTP_PORT = 3000;
 
 /**
- * Makes serverless-offline as strict as API Gateway. Functions get the client's own bytes and headers, each error of the
- * emulation is a problem document, and no web page may call the ports beside the API. serverless-offline has no setting
- * for any of this, so that its servers are prepared right before they start.
+ * Makes serverless-offline as strict as API Gateway. Functions get the client's own bytes and headers. Each error of the
+ * emulation is a problem document. Web pages cannot call the other ports. serverless-offline has no setting for any of
+ * this, so the plugin prepares its servers right before they start.
  */
 export default class RawBody {
   readonly hooks: Record<string, () => Promise<void>>;
@@ -55,7 +55,7 @@ export default class RawBody {
     else closeToPages(server);
   }
 
-  /** serverless-offline leaves routes of HEAD out, and sends every HEAD to the route of GET. */
+  /** serverless-offline ignores routes for HEAD, and sends every HEAD request to the route for GET. */
   #headPaths(): Set<string> {
     const events = Object.values(this.#serverless.service.functions).flatMap(({ events = [] }) => events);
     return new Set(

@@ -3,13 +3,13 @@ import type { HapiRequest, HapiServer } from './serverless-offline.ts';
 
 const isLocal = (host: string): boolean => /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host);
 
-/** Browsers send one of these with every request of a page that may change something. */
+/** Browsers send one of these headers with every request of a page that may change data. */
 const isOfPage = ({ headers }: HapiRequest): boolean =>
   headers.origin !== undefined || headers['sec-fetch-site'] !== undefined || headers.referer !== undefined;
 
 /**
- * Closes a port to web pages: it runs any function with any event. Local programs go on using it. A foreign `Host` is a
- * page whose name was pointed to this machine (DNS rebinding).
+ * Closes a port to web pages, because it runs any function with any event. Local programs can still use it. A foreign
+ * `Host` belongs to a page whose name was pointed to this machine (DNS rebinding).
  */
 export const closeToPages = (server: HapiServer): void =>
   server.ext('onRequest', (request, toolkit) =>

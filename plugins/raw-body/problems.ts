@@ -4,7 +4,7 @@ import { statuses } from '#lib/contracts/statuses.ts';
 const titles = new Map(Object.values(statuses).map(({ status, title }) => [status, title]));
 const titleOf = (status: number): string => titles.get(status) ?? STATUS_CODES[status] ?? 'Error';
 
-/** What the emulation can say about an error of its own. */
+/** The details of the emulation's own errors. */
 const details: Record<number, string> = {
   400: 'The request, its path or its Host header is not well-formed.',
   403: 'This port is for local programs, not for web pages.',
@@ -15,7 +15,7 @@ const details: Record<number, string> = {
   503: 'The function did not answer in time.',
 };
 
-/** RFC 9457, as the functions themselves answer errors. */
+/** A problem document (RFC 9457), like the errors of the functions themselves. */
 export const problemOf = (status: number): { headers: Record<string, string>; body: string } => ({
   headers: {
     'Content-Type': 'application/problem+json',
@@ -31,7 +31,7 @@ export const problemOf = (status: number): { headers: Record<string, string>; bo
   }),
 });
 
-/** The same as the bytes of an HTTP/1.1 response, for a request that no server could parse. */
+/** The same as the bytes of an HTTP/1.1 response, for a request that the server could not parse. */
 export const rawProblemOf = (status: number): string => {
   const { headers, body } = problemOf(status);
   const lines = Object.entries({

@@ -12,7 +12,7 @@ export type SentRequest = {
   body: Buffer | undefined;
 };
 
-/** As API Gateway does: names in lower case, the values of a repeated header with commas between them. */
+/** Joins headers as API Gateway does: names in lower case, the values of a repeated header separated by commas. */
 const joinHeaders = (rawHeaders: readonly string[]): Record<string, string> => {
   const headers = new Map<string, string>();
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {

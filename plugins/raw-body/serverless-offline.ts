@@ -32,13 +32,13 @@ export type HapiServer = {
 type LambdaFunction = { setEvent(event: unknown): void; runHandler(): Promise<unknown> };
 export type LambdaPool = { get(functionKey: string): LambdaFunction };
 
-/** The class of hapi's servers, as serverless-offline loads it: every server that it starts is one of these. */
+/** The class of hapi's servers that serverless-offline loads. Every server that it starts is an instance. */
 export const hapiServers = (): HapiServer => {
   const { Server } = createRequire(import.meta.resolve('serverless-offline'))('@hapi/hapi');
   return Object.getPrototypeOf(new Server());
 };
 
-/** The class that finds an idle instance of a function for each of its calls. */
+/** The class that finds an idle instance of a function for each call. */
 export const lambdaPools = async (): Promise<LambdaPool> => {
   const { default: Lambda } = await import(import.meta.resolve('serverless-offline/lambda'));
   return Lambda.prototype;

@@ -30,7 +30,7 @@ const sources = () =>
 const isCurrent = () => existsSync(output) && Math.max(...sources()) < changedAt(output);
 
 const build = async () => {
-  // Built beside, and moved at the end: another process may be running the last build.
+  // The build goes to another folder and is moved at the end, because another process may run the last build.
   const fresh = join(folder, `dist-${process.pid}`);
   const { build: bundle } = await import('esbuild');
   const shared = {
@@ -53,7 +53,7 @@ const build = async () => {
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
   const declarations = ['-p', join(folder, 'tsconfig.build.json'), '--outDir', join(fresh, 'esm')];
   execFileSync(process.execPath, [tsc, ...declarations], { stdio: 'inherit' });
-  // TypeScript leaves the extensions in declarations as they are in the sources.
+  // TypeScript keeps the extensions of the sources in declarations.
   for (const name of readdirSync(join(fresh, 'esm')).filter((file) => file.endsWith('.d.ts'))) {
     const file = join(fresh, 'esm', name);
     writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/(?<=from '\.\/[\w-]+)\.ts(?=')/g, '.js'));

@@ -5,23 +5,23 @@ import { basicPropertiesOf, recordBytesOf } from './event.ts';
 import type { BasicProperties } from './event-types.ts';
 import { type Lane, openLane } from './lane.ts';
 
-/** A message that waits for the function or that the function received. Its body is held once, as it came. */
+/** A message that waits for the function or that the function received. Its body is kept once, as it arrived. */
 export type Delivery = {
   lane: Lane;
   message: ConsumeMessage;
   basicProperties: BasicProperties;
-  /** What its record takes in the payload. */
+  /** The size of its record in the payload. */
   bytes: number;
 };
 
 export type BatchSource = {
   /**
    * The next batch in the queue's order; undefined once the source has ended.
-   * After `giveBack` it is the batch that was given back.
+   * After `giveBack` it is the returned batch.
    */
   next(): Promise<Delivery[] | undefined>;
   acknowledge(batch: readonly Delivery[]): void;
-  /** Returns a batch to the queue, and nothing else: other deliveries stay here. */
+  /** Returns only this batch to the queue. Other deliveries stay here. */
   giveBack(batch: readonly Delivery[]): Promise<void>;
   /** Hands out no further batch. A batch that was handed out can still be acknowledged. */
   stop(): void;
@@ -40,24 +40,24 @@ type BatchSourceOptions = {
   onOversized: (message: ConsumeMessage) => void;
 };
 
-/** How fast the estimate of a message's size follows smaller messages. */
+/** The share by which a smaller message lowers the estimated message size. */
 const SIZE_WEIGHT = 1 / 8;
 /** After this time without a delivery, messages that are ready in the queue belong to another consumer. */
 const DELIVERY_GRACE_MS = 2_000;
-/** How long a message that was given back may take to become ready; after this time it is gone. */
+/** The longest time until a returned message is ready again. After it, the message is gone. */
 const RETURN_GRACE_MS = 250;
 const POLL_MS = 2;
 /**
- * A function that runs for longer has its next batch fetched meanwhile, through a second lane. For a quicker one, its
- * own lane fills sooner than another would open.
+ * While a function runs for longer than this, a second lane fetches its next batch. For a quicker function, its own lane
+ * fills before another one would open.
  */
 const PREFETCH_DELAY_MS = 10;
 
 /**
- * Takes messages from one queue, in its order, in batches that are full while the queue has a backlog: the next batch
- * is fetched while the function runs. At most one lane can receive at any time, which keeps the order.
+ * Takes messages from one queue in its order. It fetches the next batch while the function runs, so batches are full
+ * while the queue has a backlog. At most one lane can receive at any time, which preserves the order.
  *
- * @throws Error of amqplib when the queue cannot be consumed
+ * @throws Error of amqplib if the queue cannot be consumed
  */
 export const createBatchSource = async (options: BatchSourceOptions): Promise<BatchSource> => {
   const { limits } = options;
@@ -67,7 +67,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
   /** The lane that receives, or received last. */
   let tail: Lane | undefined;
   let opening: Promise<void> | undefined;
-  /** Messages of the batch that was given back and did not come again yet. */
+  /** The number of returned messages that have not been delivered again. */
   let returned = 0;
   let prefetching: NodeJS.Timeout | undefined;
   let cancelled = false;
@@ -101,7 +101,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
     return lane.close();
   };
 
-  /** Sees to it that one lane can receive while a batch has room. */
+  /** Ensures that one lane can receive while a batch has room. */
   const extend = (): Promise<void> => {
     if (opening === undefined && returned === 0 && tail?.canReceive() !== true && !window.isFull()) {
       opening = receiveMore().finally(() => {
@@ -112,7 +112,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
   };
   const receiveMore = async () => {
     const missing = sizes.fitting(window.room());
-    // The batch that fills has the tail's messages already, and nothing else is on its channel.
+    // The open batch already has the tail's messages, and nothing else is on its channel.
     if (tail !== undefined && window.size() > 0 && !tail.isSealed()) {
       if (missing > 0) return tail.extend(missing);
       // A queue with a single active consumer delivers to the next one after this one has ended.
@@ -128,7 +128,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
     if (!delivery.lane.canReceive()) extendInBackground();
   };
 
-  /** From here on nothing arrives until `extend`. */
+  /** After this, no message arrives until `extend`. */
   const sealTail = async () => {
     await opening?.catch(() => undefined);
     if (tail?.canReceive() !== true) return;
@@ -136,17 +136,17 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
     if (tail.outstanding() === 0) await close(tail);
   };
 
-  /** Whether ready messages are still on their way to the lane. */
+  /** True if ready messages are still in transit to the lane. */
   const isFilling = async (lane: Lane | undefined): Promise<boolean> => {
     if (lane?.canReceive() !== true || quietMs() > DELIVERY_GRACE_MS) return false;
     const ready = await lane.countReady();
     return ready !== undefined && ready > 0;
   };
 
-  /** The batch that was given back, as far as it comes again. */
+  /** The messages of the returned batch that are delivered again. */
   const takeReturned = async (): Promise<Delivery[]> => {
     const again = createBatchingWindow<Delivery>(limits);
-    // A message that is delivered for the first time is newer than everything that waits here.
+    // A message of a first delivery is newer than all waiting ones.
     const lane = await open(returned, (delivery) =>
       (delivery.message.fields.redelivered ? again : window).add(delivery, delivery.bytes),
     );
@@ -185,7 +185,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
         const again = returned > 0 ? await takeReturned() : [];
         return again.length > 0 ? again : await takeNext();
       } catch {
-        // The channel or the queue was lost; whoever subscribes next learns the reason.
+        // The channel or the queue was lost. The next subscription reports the reason.
         return undefined;
       }
     },
@@ -194,7 +194,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
       for (const { lane, last, count } of byLane(batch)) {
         const isNeeded = opening === undefined && tail?.canReceive() !== true;
         const isReusable = lane.outstanding() === count && lane.prefetch() === sizes.fitting();
-        // Before the acknowledgement, which would let it receive beside the tail.
+        // This comes before the acknowledgement, which would let the lane receive beside the tail.
         if (!(isNeeded && isReusable)) void lane.seal();
         lane.acknowledge(last, count);
         if (lane.canReceive()) tail = lane;
@@ -227,7 +227,7 @@ export const createBatchSource = async (options: BatchSourceOptions): Promise<Ba
 
 /** Follows the size of messages, to fetch no more than a batch can hold. It rises at once and falls slowly. */
 const createSizeEstimate = ({ maxItems, maxBytes }: BatchLimits) => {
-  // Before the first message there is nothing to go by: one is fetched.
+  // Without an earlier message the estimate is the maximum, so one message is fetched.
   let estimate = maxBytes;
   let isFirst = true;
   return {

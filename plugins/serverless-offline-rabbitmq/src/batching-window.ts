@@ -8,7 +8,7 @@ export type BatchLimits = {
   windowMs: number;
 };
 
-/** Why a batch can be taken: it has all it can hold, its window has passed, or nothing comes any more. */
+/** The reason why a batch is ready: it is full, its window has passed, or no more items will arrive. */
 type Ready = 'full' | 'due' | 'closed';
 
 type Waiting<Item> = {
@@ -25,11 +25,11 @@ export type BatchingWindow<Item> = {
   addFirst(items: readonly { item: Item; bytes: number }[]): void;
   /** Resolves when a batch is full or due, or the window is closed. One call at a time. */
   ready(): Promise<Ready>;
-  /** Removes and returns the next batch; fewer items than the limits allow when fewer wait. */
+  /** Removes and returns the next batch. It is smaller than the limits if fewer items wait. */
   take(): Item[];
-  /** True when a batch has all that it can hold. */
+  /** True if a batch is full. */
   isFull(): boolean;
-  /** How many items wait. */
+  /** The number of waiting items. */
   size(): number;
   /** The remaining room of the batch that is being filled. */
   room(): { items: number; bytes: number };
@@ -37,7 +37,7 @@ export type BatchingWindow<Item> = {
   close(): void;
 };
 
-/** Collects items into batches, in the order in which they came. */
+/** Collects items into batches, in the order of arrival. */
 export const createBatchingWindow = <Item>({
   maxItems,
   maxBytes,

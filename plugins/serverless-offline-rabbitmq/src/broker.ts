@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ChannelModel, connect } from 'amqplib';
 
-/** Where lines for the developer go; the log that the framework hands to a plugin has this shape. */
+/** The log for the developer, in the shape that the framework passes to a plugin. */
 export type Log = {
   notice(message: string): void;
   warning(message: string): void;
@@ -11,12 +11,12 @@ export type Log = {
 
 export type Broker = {
   /**
-   * The open connection. Waits as long as it takes for a broker that cannot be reached.
+   * The open connection. Waits without limit for an unreachable broker.
    *
    * @throws Error after `close`
    */
   connection(): Promise<ChannelModel>;
-  /** Closes the connection, or gives up waiting for one. Unacknowledged messages go back to their queues. */
+  /** Closes the connection, or stops waiting for one. Unacknowledged messages return to their queues. */
   close(): Promise<void>;
 };
 
@@ -29,18 +29,18 @@ type BrokerOptions = {
   log: Log;
 };
 
-/** Reconnecting: the first delay, doubled each time, up to the last. In milliseconds. */
+/** The delays between connection attempts: the first one, doubled each time, up to the last. */
 const FIRST_DELAY_MS = 100;
 const LAST_DELAY_MS = 3000;
 const CONNECT_TIMEOUT_MS = 10_000;
-/** How long a broker may take to agree to the end of a connection; one that hangs never does. */
+/** The longest wait for the broker to confirm the end of a connection. A hanging broker never does. */
 const CLOSE_TIMEOUT_MS = 2000;
-/** A connection that the network swallows is found after two of these, unless the URL names its own. In seconds. */
+/** Two missed heartbeats reveal a vanished connection. A heartbeat in the URL takes precedence. In seconds. */
 const HEARTBEAT_S = 10;
 
 /**
- * One connection to one virtual host of a broker, shared by all mappings there. It is made at the first use and again
- * after it was lost. An outage is logged once, when it begins and when it ends.
+ * One connection to one virtual host of a broker, shared by all its mappings. It opens at the first use, and again after
+ * a loss. The log has one line for the start of an outage, and one for its end.
  */
 export const createBroker = ({ url, virtualHost, connectionName, log }: BrokerOptions): Broker => {
   /** Host, port and virtual host; never the password. */

@@ -5,12 +5,12 @@ import { buildEvent, buildRecord } from './event.ts';
 import type { RabbitmqEvent } from './event-types.ts';
 import type { MappingSettings } from './settings.ts';
 
-/** The largest payload that Lambda takes in a synchronous invocation. */
+/** The largest payload that Lambda accepts in a synchronous invocation. */
 export const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
 
-/** With a window of 0 a batch still takes what arrives within this time, in milliseconds. */
+/** Even with a window of 0, a batch collects messages for this time, in milliseconds. */
 const SHORTEST_WINDOW_MS = 5;
-/** How soon a queue that does not exist is looked for again. */
+/** The interval between attempts to consume a missing queue. */
 const ABSENT_QUEUE_DELAY_MS = 1000;
 
 /** The delay before a failed batch is delivered again: the first, doubled with each failure, up to the last. */
@@ -25,18 +25,18 @@ const RETRY_DELAYS: RetryDelays = { firstMs: 200, lastMs: 10_000 };
 export type Invoke = (event: RabbitmqEvent) => Promise<void>;
 
 export type EventSourceMapping = {
-  /** Begins to consume, as soon as the broker and the queue are there. */
+  /** Begins to consume as soon as the broker and the queue exist. */
   start(): void;
   /**
-   * Takes no further batch and waits for the one that runs, at most `graceMs`; after that it counts as failed and
-   * will be delivered again. Messages that wait for a batch go back to the queue when the broker is closed.
+   * Takes no further batch, and waits at most `graceMs` for the running one. After that it counts as failed and will be
+   * delivered again. Messages that wait for a batch return to the queue when the broker is closed.
    */
   stop(graceMs: number): Promise<void>;
 };
 
 /**
- * Feeds one function from one queue as an Amazon MQ event source mapping does: one batch at a time, in the queue's
- * order. A batch is acknowledged when the function returns, and goes back to the queue whole when it throws.
+ * Feeds one function from one queue like an Amazon MQ event source mapping: one batch at a time, in the queue's order. If
+ * the function returns, the batch is acknowledged. If it throws, the whole batch returns to the queue.
  */
 export const createEventSourceMapping = (
   settings: MappingSettings,
@@ -68,7 +68,7 @@ export const createEventSourceMapping = (
     }
   };
 
-  /** Undefined when the queue cannot be consumed now, which is logged once. */
+  /** Undefined if the queue cannot be consumed now; this is logged once. */
   const subscribe = async (): Promise<BatchSource | undefined> => {
     try {
       const subscribed = await createBatchSource({
@@ -80,7 +80,7 @@ export const createEventSourceMapping = (
           maxBytes: MAX_PAYLOAD_BYTES - Buffer.byteLength(JSON.stringify(buildEvent(settings, []))),
           windowMs: Math.max(settings.batchingWindowMs, SHORTEST_WINDOW_MS),
         },
-        // AWS drops a record over the limit. Rejected, it at least reaches the queue's dead-letter exchange.
+        // AWS drops a record over the limit. A rejection at least sends it to the queue's dead-letter exchange.
         onOversized: ({ content }) =>
           log.error(
             `${name}: a message of ${content.length} bytes does not fit into Lambda's payload of ` +
@@ -114,7 +114,7 @@ export const createEventSourceMapping = (
     }
   };
 
-  /** @returns why the batch failed; undefined when the function returned */
+  /** @returns the reason why the batch failed; undefined if the function returned */
   const runFunction = async (batch: readonly Delivery[]): Promise<string | undefined> => {
     isInvoking = true;
     try {

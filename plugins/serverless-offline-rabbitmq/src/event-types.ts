@@ -11,7 +11,7 @@ export type HeaderValue =
   | HeaderValue[]
   | { [key: string]: HeaderValue };
 
-/** The AMQP properties of a message; null for each that the publisher left out. */
+/** The AMQP properties of a message; null for each absent one. */
 export type BasicProperties = {
   contentType: string | null;
   contentEncoding: string | null;
@@ -40,7 +40,7 @@ export type RabbitmqRecord = {
   data: string;
 };
 
-/** What the function receives: one batch of one queue. */
+/** The event of the function: one batch of one queue. */
 export type RabbitmqEvent = {
   eventSource: 'aws:rmq';
   eventSourceArn: string;

@@ -8,7 +8,7 @@
 import type { Message } from 'amqplib';
 import type { BasicProperties, HeaderValue, RabbitmqEvent, RabbitmqRecord } from './event-types.ts';
 
-/** Where a batch comes from. */
+/** The origin of a batch. */
 interface EventOrigin {
   eventSourceArn: string;
   queue: string;
@@ -51,7 +51,7 @@ export const buildRecord = (
   data: content.toString('base64'),
 });
 
-/** Bytes that a record takes in the payload, with the comma behind it; the body, long and ASCII, is only counted. */
+/** The bytes of a record in the payload, with its comma. The long body is ASCII, so it is only counted. */
 export const recordBytesOf = ({ content, fields }: Message, basicProperties: BasicProperties): number =>
   Buffer.byteLength(JSON.stringify({ basicProperties, redelivered: fields.redelivered, data: '' })) +
   Math.ceil(content.length / 3) * 4 +
@@ -60,11 +60,11 @@ export const recordBytesOf = ({ content, fields }: Message, basicProperties: Bas
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 /**
- * A date as Java's medium English format has it, in UTC: `Jan 1, 1970, 12:33:41 AM`.
- * Written by hand: newer ICU data, and so `Intl`, puts a narrow no-break space before AM and PM.
+ * A date in Java's medium English format, in UTC: `Jan 1, 1970, 12:33:41 AM`.
+ * It does not use `Intl`, because newer ICU data puts a narrow no-break space before AM and PM.
  *
  * @param seconds since the epoch, as AMQP counts
- * @returns null where no date can be made of it
+ * @returns null for a number that is no date
  */
 export const formatTimestamp = (seconds: number): string | null => {
   const date = new Date(seconds * 1000);
@@ -102,7 +102,7 @@ const headerValueOf = (value: unknown): HeaderValue => {
   }
 };
 
-/** amqplib gives timestamps and decimals, which JavaScript has no type for, as `{'!': type, value}`. */
+/** amqplib returns timestamps and decimals as `{'!': type, value}`, because JavaScript has no type for them. */
 const taggedValueOf = (tagged: object): HeaderValue => {
   const { '!': type, value } = tagged as { '!': unknown; value?: unknown };
   if (type === 'timestamp' && typeof value === 'number') return formatTimestamp(value);

@@ -1,14 +1,14 @@
 /**
- * Runs a function's handler inside serverless-offline's runner, in a worker thread or in process, and answers for what
- * the runner does not: in a worker thread the runner takes a thrown value that is no Error for a result, and a value
- * that cannot be cloned ends the whole process (https://github.com/dherault/serverless-offline/issues/1896 and
- * `workerThreadHelper.js`). Lambda turns results into JSON and anything thrown into an error, and so does this module.
+ * Runs a function's handler inside serverless-offline's runner, in a worker thread or in process. It prevents two faults
+ * of the runner in a worker thread. A thrown value that is no Error counts as a result, and a value that cannot be cloned
+ * ends the whole process (https://github.com/dherault/serverless-offline/issues/1896 and `workerThreadHelper.js`). Like
+ * Lambda, this module turns results into JSON and every thrown value into an error.
  */
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { workerData } from 'node:worker_threads';
 
-/** What the runner hands to `handler` instead of the event. */
+/** The value that the runner passes to `handler` instead of the event. */
 export type Envelope = {
   /** The function's own handler, such as `functions/consume.handler`. */
   handler: string;
@@ -55,7 +55,7 @@ const settle = (run: Handler, event: unknown, context: object): Promise<unknown>
 const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 
-/** An Error that every thread can clone, with nothing but the message and the stack of the reason. */
+/** An Error that every thread can clone, with only the message and the stack of the reason. */
 const errorOf = (reason: unknown): Error => {
   if (!(reason instanceof Error)) return new Error(`the handler threw ${inspect(reason)}`);
   const error = new Error(String(reason.message));

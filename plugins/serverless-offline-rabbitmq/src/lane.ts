@@ -2,17 +2,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
 
 /**
- * A channel of its own for the messages of one batch. RabbitMQ counts a delivery for every message that a channel gives
- * back, so messages that the function received share no channel with messages that only wait, as far as sizes allow.
+ * A separate channel for the messages of one batch. RabbitMQ counts a delivery for every message that a channel returns.
+ * So messages that the function received share no channel with waiting messages, as far as sizes allow.
  */
 export type Lane = {
-  /** How many messages it receives when all before are acknowledged. */
+  /** The number of messages that it receives after all earlier ones are acknowledged. */
   prefetch(): number;
   /** True while the broker may deliver more. */
   canReceive(): boolean;
-  /** Deliveries that are neither acknowledged nor given back. */
+  /** Deliveries that are neither acknowledged nor returned. */
   outstanding(): number;
-  /** Receives `prefetch` messages more. Only for a lane that is not sealed and has received all that it could. */
+  /** Receives `prefetch` more messages. Only for an unsealed lane that has received its earlier prefetch. */
   extend(prefetch: number): Promise<void>;
   isSealed(): boolean;
   /** Ends the consumer; resolves when nothing more arrives. Deliveries stay unacknowledged. */
@@ -21,11 +21,11 @@ export type Lane = {
   countReady(): Promise<number | undefined>;
   /** Acknowledges `count` deliveries, the oldest first; `last` is the last of them. */
   acknowledge(last: ConsumeMessage, count: number): void;
-  /** Gives `count` deliveries back to the queue, the oldest first; `last` is the last of them. */
+  /** Returns `count` deliveries to the queue, the oldest first; `last` is the last of them. */
   requeue(last: ConsumeMessage, count: number): void;
   /** Drops one message; the queue's dead-letter exchange takes it, if there is one. */
   reject(message: ConsumeMessage): void;
-  /** Closes the channel; every outstanding delivery goes back to its own place in the queue. */
+  /** Closes the channel. Every outstanding delivery returns to its own place in the queue. */
   close(): Promise<void>;
 };
 
@@ -50,7 +50,7 @@ export const openLane = async (options: LaneOptions): Promise<Lane> => {
   const { unlessLost } = state;
   const counts = { outstanding: 0, credit: 0, prefetch: 0, consumers: 0 };
   let sealing: Promise<void> | undefined;
-  // A queue gives back the messages of a lost channel in the order of its consumers' tags.
+  // A queue returns the messages of a lost channel in the order of its consumers' tags.
   const tag = () => `${options.consumerTag}/${String(counts.consumers).padStart(3, '0')}`;
   const settle = (count: number, send: () => void) => {
     if (!state.isOpen()) return;
@@ -100,7 +100,7 @@ export const openLane = async (options: LaneOptions): Promise<Lane> => {
   return lane;
 };
 
-/** Calls on a channel that may be lost at any moment: amqplib never settles a call that the connection's end overtakes. */
+/** Calls on a channel that may end at any moment. If the connection ends first, amqplib never settles a call. */
 const createChannelState = (channel: Channel, onLost: () => void) => {
   let isOpen = true;
   let isExpected = false;
@@ -124,10 +124,10 @@ const createChannelState = (channel: Channel, onLost: () => void) => {
   };
   return {
     isOpen: () => isOpen,
-    /** Undefined where the call failed or the channel was lost. */
+    /** Undefined if the call failed or the channel was lost. */
     unlessLost,
     orReject,
-    /** A call whose failure closes the channel, which is no loss of a channel that was in use. */
+    /** A call that opens the channel. Its failure closes the channel, but does not count as a loss. */
     opening: async (call: () => Promise<void>) => {
       isExpected = true;
       await orReject(call);
