@@ -1,5 +1,5 @@
-// npm run bench:cold: what a first call costs in a fresh Node process, each packaged function on servers of its own, over a
-// function that does nothing. Wall and processor time in milliseconds, memory in MB. `--json` prints JSON besides.
+// npm run bench:cold: the cost of a first call in a fresh Node process, for each packaged function, over an empty function.
+// Wall and processor time in milliseconds, memory in MB. `--json` also prints JSON.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ const measureNothing = async (folder: string): Promise<Row> => {
   return measure('nothing', () => startLambda({ archive, handler: 'nothing.handler', environment: {} }), {});
 };
 
-/** Fills the servers with what the events refer to. @returns the events' values */
+/** Creates the items that the events refer to. @returns the events' values */
 const prepare = async (cell: Cell): Promise<Record<string, string>> => {
   const call = async (key: string, values: Record<string, string> = {}) => {
     const lambda = await cell.start(key);

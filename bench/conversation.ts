@@ -7,7 +7,7 @@ import { Failure } from '../local/services/index.ts';
 const syllables = ['ka', 'lo', 'mi', 'ter', 'pan', 'du', 'ser', 'vi', 'nor', 'bel', 'cha', 'gu', 'res', 'to'];
 const VOCABULARY = 5_000;
 
-/** The made-up word of a rank in the vocabulary, from 1: the lower, the more often it is said. */
+/** The made-up word of a rank in the vocabulary, from 1. Words of a low rank are frequent. */
 export const wordOf = (rank: number): string => {
   let word = '';
   for (let rest = rank; rest > 0; rest = Math.floor(rest / syllables.length))
@@ -15,7 +15,7 @@ export const wordOf = (rank: number): string => {
   return word;
 };
 
-/** Made-up text of a chat message's length, its words as unequally frequent as in speech; the same for the same index. */
+/** Made-up text with the length of a chat message and the word frequencies of speech. It depends only on the index. */
 export const bodyOf = (index: number): string => {
   // Lehmer's generator. The first values of neighbouring seeds are similar, so they are discarded.
   let state = (index + 1) * 48_271;

@@ -3,7 +3,7 @@ import { messageIndex } from '#lib/runtime/services.ts';
 import { bodyOf, type Chat } from './conversation.ts';
 
 const BATCH = 2_000;
-/** Far below the ids that Redis gives: the time in microseconds. */
+/** Far below the ids that Redis assigns, which are the time in microseconds. */
 const FIRST_ID = 1_000_000;
 export const RARE_WORD = 'quixotry';
 const RARE_MATCHES = 20;

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Failure } from '../local/services/index.ts';
 
 export type Unit = '/s' | 'µs' | 'ms' | 's' | 'MB' | '';
-/** For the ratio where the row has one, for our value otherwise. */
+/** The goal of the ratio if the row has one, else of our value. */
 export type Goal = { of: 'ratio' | 'ours' } & ({ atLeast: number } | { atMost: number });
 
 export type Row = {

@@ -19,7 +19,7 @@ const checkout = resolve(import.meta.dirname, '..');
 /** The route of the function that does nothing, by GET and POST. */
 export const emptyPath = '/bench/empty';
 
-/** serverless.yml with one function more, in a file of its own: osls wants it in the service's folder. */
+/** serverless.yml with one more function, in a separate file. osls requires it in the service's folder. */
 const writeConfig = (): string => {
   const service = parse(readFileSync(join(checkout, 'serverless.yml'), 'utf8'));
   service.functions.answerNothing = {
@@ -68,7 +68,7 @@ const onStack = async (
 ): Promise<void> => {
   Object.assign(process.env, { OPENSEARCH_URL: '' }, stack.urls, {
     JWT_SECRET: stack.secret('jwt'),
-    // One user does the work of many. The limiter counts each request all the same.
+    // One user does the work of many. The limiter still counts each request.
     LIMIT_READS: '100000000/60',
     LIMIT_WRITES: '100000000/60',
   });

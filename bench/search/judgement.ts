@@ -4,19 +4,19 @@ import type { BenchMessage } from './messages.ts';
 export type Grade = 1 | 2 | 3;
 
 export type BenchQuery = {
-  /** What the query tries, such as `typos`; results are given for each kind. */
+  /** The kind of the query, such as `typos`. Each kind has its own results. */
   kind: string;
   chat: string;
   text: string;
-  /** The messages that ought to be found, one by one. */
+  /** The expected messages, one by one. */
   relevant?: { createdAt: string; sender: string; grade: Grade }[];
-  /** Or the rule: regular expressions (case aside) on the text as sent; a message has the grade of the first that fits. */
+  /** Or rules: case-insensitive regular expressions on the sent text. A message has the grade of the first match. */
   rules?: { grade: Grade; pattern: string }[];
 };
 
 /**
  * The grade of each relevant message of the query's chat, by number.
- * @throws Error when no message is relevant: then the query, or the corpus, is another one
+ * @throws Error if no message is relevant, because the query does not fit the corpus
  */
 export const judge = (query: BenchQuery, chat: readonly BenchMessage[]): Map<number, Grade> => {
   const grades = new Map<number, Grade>();
@@ -37,7 +37,7 @@ export type Quality = { recall: number; reciprocalRank: number; ndcg: number };
 
 const depth = 10;
 
-/** What counts as found for recall and reciprocal rank. */
+/** The lowest grade that counts as found for recall and reciprocal rank. */
 const found: Grade = 2;
 
 /**

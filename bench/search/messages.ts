@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 /** A message to be searched; its number is its place in its chat, from 1. */
 export type BenchMessage = { chat: string; sender: string; body: string; createdAt: string; number: number };
 
-/** The chat of the bench's own messages: scripts and signs of which the corpus has little. */
+/** The chat of the bench's own messages, with scripts and characters that are rare in the corpus. */
 export const ownChat = 'own';
 
 type Line = Omit<BenchMessage, 'number' | 'chat'> & { chat?: string };
@@ -17,7 +17,7 @@ export const readCorpus = async (path: string): Promise<BenchMessage[]> => {
 export const readOwnMessages = async (): Promise<BenchMessage[]> =>
   numbered(JSON.parse(await readFile(new URL('own-messages.json', import.meta.url), 'utf8')) as Line[]);
 
-/** Text without meaning, the same in every run, for the own messages to be found in. */
+/** Meaningless text, the same in every run, as background for the bench's own messages. */
 export const madeUpMessages = (count: number): BenchMessage[] => {
   let state = 42;
   const random = (below: number) => {

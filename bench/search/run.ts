@@ -1,10 +1,10 @@
 /**
- * How good search is: runs judged queries on our search and on two baselines, and prints how much each found.
+ * Measures the quality of search: runs judged queries on our search and on two baselines, and prints their results.
  *
  *   npm run bench:search -- [corpus.ndjson [queries.json]]
  *
- * The servers of MYSQL_URL and OPENSEARCH_URL are used where set, in a database and indices of the run's own;
- * the others are started. Without a corpus, only the queries on the bench's own messages are run, among made-up text.
+ * It uses the servers of MYSQL_URL and OPENSEARCH_URL if they are set, in a database and indexes of its own, and starts
+ * missing ones. Without a corpus, it runs only the queries on the bench's own messages, among made-up text.
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';

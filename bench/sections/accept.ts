@@ -14,7 +14,7 @@ import type { Section } from '../section.ts';
 import { during } from '../stack.ts';
 
 const IN_FLIGHT = [1, 10, 50, 200];
-/** Goals of issue 10 hold from here. */
+/** The goals apply from this number of concurrent requests on. */
 const BUSY = 50;
 const TURN_MS = 800;
 const ROUNDS = 5;
@@ -105,7 +105,7 @@ const rowBehindServer = async (nextCall: () => Call): Promise<Row> => {
   }
 };
 
-/** The parts of an accept that a user never sees by themselves. */
+/** The parts of an accept that no user sees separately. */
 const rowsOfParts = async ({ user }: Chat, secret: string): Promise<Row[]> => {
   const { accessToken } = await accessTokens().issue(user);
   const issued = await Promise.all(Array.from({ length: UNCACHED_TOKENS }, () => accessTokens().issue(user)));

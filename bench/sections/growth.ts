@@ -87,7 +87,7 @@ export const growth: Section = async ({ stack, api, report, options: { grownTo }
   const chat = await createChat();
   await fillChat(chat, 1);
   const http = connectApi(api, 1);
-  /** @returns what everything takes once MySQL, the index and Redis have grown */
+  /** @returns the times of all work after MySQL, the index and Redis have grown */
   const grow = async (firstChat: number, firstMessage: number, to: number): Promise<Times> => {
     await during(report, `loading up to ${to.toLocaleString('en')} chats`, () =>
       loadChats(chat, { from: firstChat, to }),

@@ -68,7 +68,7 @@ const fillQueue = async ({ token, chatNumber, user }: Chat, count: number): Prom
   }
 };
 
-/** How soon writes are taken after Redis lost everything, and after it was killed and kept everything. */
+/** The time until writes are accepted after Redis lost everything, and after a kill without a loss. */
 export const heal: Section = async ({ stack, api, report, options: { chats } }) => {
   const chat = await createChat();
   await fillChat(chat, 100);

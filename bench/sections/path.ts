@@ -20,10 +20,10 @@ const COMPARED_MS = 5_000;
 const ARRIVAL_RATE = 200;
 const ARRIVAL_SECONDS = 8;
 const PROBE_MS = 50;
-/** Garbage collection moves memory by so much. */
+/** Garbage collection changes memory by up to this factor. */
 const MEMORY_SLACK = 1.1;
 
-/** Accepts messages at a steady rate, whether earlier ones were answered or not. */
+/** Accepts messages at a steady rate, without waiting for earlier answers. */
 const sendSteadily = async (
   { token, chatNumber, user }: Chat,
   { perSecond, count }: { perSecond: number; count: number },
@@ -161,7 +161,7 @@ const steadyRows = async (stack: Stack, perSecond: number, seconds: number): Pro
   ];
 };
 
-/** From the acceptance to the index: the limit, the lag, and what steady load leaves behind. */
+/** From the acceptance to the index: the limit, the lag, and the backlog of a steady load. */
 export const path: Section = async ({ stack, report, options }) => {
   await during(report, 'warming the servers up', async () => fillChat(await createChat(), WARM_UP));
   const chat = await createChat();

@@ -44,8 +44,8 @@ const bodyOf = ({ body }: SentRequest): Pick<APIGatewayProxyEventV2, 'body' | 'i
 const pathOf = ({ url }: SentRequest): string => /^(?:[a-z]+:\/\/[^/?#]*)?([^?#]*)/i.exec(url)?.[1] || '/';
 
 /**
- * The event of an HTTP API (payload 2.0) with the parts that serverless-offline changes as API Gateway leaves them: the
- * body's own bytes, the client's own headers, path and query, the method HEAD, and an id for each request.
+ * The event of an HTTP API (payload 2.0). It restores the parts that serverless-offline changes and API Gateway does not:
+ * the bytes of the body, the client's headers, path and query, the method HEAD, and an id for each request.
  */
 export const asSent = (event: APIGatewayProxyEventV2, sent: SentRequest): APIGatewayProxyEventV2 => {
   const { body: _parsed, ...rest } = event;

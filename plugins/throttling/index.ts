@@ -1,7 +1,7 @@
-/** Requests a second, and how many more at once. */
+/** `rate`: requests a second. `burst`: the requests that may come at once. */
 type Throttle = { rate: number; burst: number };
 type Resource = { Type: string; DependsOn?: string | string[]; Properties: Record<string, unknown> };
-/** What this reads and sets of osls. */
+/** The parts of osls that this plugin reads and sets. */
 type Serverless = {
   service: {
     custom: { throttling: { default: Throttle; routes: Record<string, Throttle> } };
@@ -17,10 +17,10 @@ const settingsOf = ({ rate, burst }: Throttle) => ({
 });
 
 /**
- * Throttles the HTTP API: by default, and by route where `custom.throttling.routes` says so. A route counts together with
- * none of its twins, so a trailing slash has the same settings.
+ * Throttles the HTTP API: all routes by a default, and some by `custom.throttling.routes`. API Gateway counts a path and
+ * its twin with a trailing slash separately, so both get the same settings.
  *
- * @throws Error when a route of the settings is not in the template
+ * @throws Error if the template lacks a route of the settings
  */
 export default class Throttling {
   readonly hooks: Record<string, () => void>;

@@ -1,4 +1,4 @@
-/** What this reads and sets of osls. */
+/** The parts of osls that this plugin reads and sets. */
 type Resource = { Type: string; Properties?: { RouteKey?: string } };
 type Serverless = {
   service: {
@@ -7,8 +7,8 @@ type Serverless = {
 };
 
 /**
- * Accepts a trailing slash on every route in the cloud, where an HTTP API takes `/users` and `/users/` for two routes:
- * each route of the compiled template gets a twin with the same target. Local emulation takes both for one by itself.
+ * Accepts a trailing slash on every route in the cloud, where `/users` and `/users/` are two routes of an HTTP API. Each
+ * route of the compiled template gets a twin with the same target. Local emulation already treats both as one.
  */
 export default class TrailingSlash {
   readonly hooks: Record<string, () => void>;

@@ -9,7 +9,7 @@ import { type Api, fieldOf } from './client.ts';
 import { type ApplicationRecord, type ChatRecord, type Creation, type Ledger, tagOf } from './ledger.ts';
 
 export const kinds = ['lost', 'twice', 'gaps', 'wrong', 'stuck'] as const;
-/** What contradicts what the clients were told, in words, by kind; all empty when all is well. */
+/** The contradictions to the answers that clients got, in words, by kind. All are empty if the system is correct. */
 export type Findings = Record<(typeof kinds)[number], string[]>;
 
 export const noFindings = (): Findings => ({ lost: [], twice: [], gaps: [], wrong: [], stuck: [] });
@@ -19,7 +19,7 @@ type Urls = { MYSQL_URL: string; REDIS_URL: string; RABBITMQ_URL: string; OPENSE
 
 const keys = createKeys();
 const commandQueues = queueNames.filter((queue) => queue !== 'index-message');
-/** Poison that a fault publishes says so in its id. */
+/** The id of poison that a fault publishes begins with this mark. */
 export const poisonMark = 'poison';
 
 const withRedis = async <Result>(url: string, work: (redis: Redis) => Promise<Result>): Promise<Result> => {
@@ -71,7 +71,7 @@ export const findUnrest = async (urls: Urls): Promise<string[]> => {
   return unrest;
 };
 
-/** Takes all dead letters out. Poison was expected, and a batch that comes again sets it aside again. */
+/** Removes all dead letters. Poison is expected, and a redelivered batch makes it a dead letter again. */
 export const drainDeadLetters = async (url: string): Promise<{ poison: string[]; others: string[] }> => {
   const connection = await connect(url, { timeout: 3_000 });
   connection.on('error', () => undefined);
@@ -127,7 +127,7 @@ const readIndex = async (url: string, chats: readonly string[]): Promise<Map<str
   return found;
 };
 
-/** Creations of which there is more than one, or which nobody sent. */
+/** Items that exist twice, or that no client created. */
 const auditTags = (
   what: string,
   seen: readonly string[],
@@ -181,9 +181,9 @@ export type AuditOptions = {
 };
 
 /**
- * Compares what clients were told with Redis, MySQL, the index, and what the API now shows.
- * To be run when the system is at rest.
- * @returns findings, and how many creations were repeated because Redis had lost their keys
+ * Compares the answers that clients got with Redis, MySQL, the index, and the pages of the API. Run it when the system is
+ * at rest.
+ * @returns findings, and the number of creations that ran twice because Redis had lost their keys
  */
 export const audit = async (options: AuditOptions): Promise<{ findings: Findings; repeated: number }> => {
   const { urls, api, accessToken, ledger, applications, mayRepeat } = options;
@@ -238,7 +238,7 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
   findings.stuck.push(...leftovers);
 
   const rowOfToken = new Map(applicationRows.map((row) => [row.token, row]));
-  // A renamed one no longer shows its tag; it is in the ledger by its token.
+  // A renamed application no longer shows its tag. The ledger knows it by its token.
   repeated += auditTags(
     'applications',
     applicationRows.map((row) => ledger.applications.get(row.token)?.tag ?? tagOf(row.name)),

@@ -7,7 +7,7 @@ import { shortPace } from './pace.ts';
 import { Arena } from './round.ts';
 import { System } from './system.ts';
 
-/* A short round of each fault, all on one system: what an earlier fault has broken, a later round may still find. */
+/* A short round of each fault, all on one system, so that a later round may still find the damage of an earlier fault. */
 
 const seed = Date.now() % 1_000_000;
 let system: System;

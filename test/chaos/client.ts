@@ -31,14 +31,14 @@ export const createApi =
       const text = await response.text();
       const answer: unknown = text === '' ? undefined : JSON.parse(text);
       return {
-        // What serverless-offline says with a 200 of a function that ran out of time is a 504 in the cloud.
+        // If a function times out, serverless-offline answers 200 with an error. The cloud answers 504.
         status: fieldOf(answer, 'errorType') === undefined ? response.status : 504,
         body: answer,
         link: response.headers.get('link') ?? undefined,
         retryAfter: response.headers.get('retry-after') ?? undefined,
       };
     } catch {
-      // Refused, reset, cut off or timed out: nobody knows what became of it.
+      // Refused, reset, cut off or timed out: the request may or may not have had an effect.
       return { status: 'none' };
     }
   };

@@ -15,12 +15,12 @@ type Attack = {
   pace: Pace;
   random: Random;
   sleep: (ms: number) => Promise<unknown>;
-  /** From now on readers may be shown less than was accepted. */
+  /** From now on readers may miss accepted writes. */
   redisGoes: () => void;
-  /** So many commands were published that can never succeed. */
+  /** Reports the number of published commands that can never succeed. */
   expectDead: (count: number) => void;
   found: (kind: keyof Findings, what: string) => void;
-  /** A kill of the functions fell there. */
+  /** Reports the moment in which a kill of the functions fell. */
   fell: (where: Landing) => void;
 };
 
@@ -30,11 +30,11 @@ export type Fault = {
   what: string;
   /** Servers it needs. */
   needs?: readonly ServiceName[];
-  /** Nothing is hurt: the long run shows it beside the others, and no test needs it. */
+  /** Causes no fault. The long run shows it for comparison, and no test needs it. */
   isBaseline?: boolean;
   /** Redis loses the idempotency keys of requests during the fault. */
   losesKeys?: boolean;
-  /** Hurts and heals, under the writes of the clients; settles when the servers run again. */
+  /** Causes and ends the fault while clients write. Settles when the servers run again. */
   inject: (attack: Attack) => Promise<void>;
 };
 
@@ -244,7 +244,7 @@ export const faults: readonly Fault[] = [
       const folder = server.dataFolder;
       if (folder === undefined) throw new Error('Redis has no data folder of ours.');
       const copy = `${folder}.copy`;
-      // Requests of after the copy are those whose keys will be forgotten.
+      // Redis will lose the keys of requests after the copy.
       redisGoes();
       await system.copyOwned(folder, copy);
       const rollBack = async () => {
@@ -256,7 +256,7 @@ export const faults: readonly Fault[] = [
         await server.start();
       };
       await sleep(1_000);
-      // Half of the times with commands on the way.
+      // In half of the rounds, commands are pending.
       if (random.next() < 0.5) await whileMysqlHangs({ system, sleep }, 1_000, rollBack);
       else {
         await sleep(Math.min(pace.outageMs, 4_000) / 2);
@@ -387,7 +387,7 @@ export const faults: readonly Fault[] = [
       system.clearWeather();
     },
   },
-  // Behind the proxies that the slow network has left.
+  // These come last, because they use the proxies of the slow network.
   swallow('mysql'),
   swallow('redis'),
   swallow('rabbitmq'),

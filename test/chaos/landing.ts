@@ -29,8 +29,8 @@ const idsIn = async (channel: Channel): Promise<string[]> => {
 };
 
 /**
- * What a kill has left half done, seen while no function runs: a kill by the clock is worth something only if it now and
- * then falls where it hurts.
+ * Finds half-finished work after a kill, while no function runs. Kills at random moments prove something only if some of
+ * them fall between two steps.
  */
 export const findLandings = async (urls: {
   mysql: string;

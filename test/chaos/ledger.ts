@@ -29,7 +29,7 @@ export type ApplicationRecord = {
   sent: Map<string, Creation>;
 };
 
-/** Values carry the tag of who wrote them as their first word. */
+/** The first word of a value is the tag of its writer. */
 export const tagOf = (text: string): string => text.split(' ', 1)[0] ?? '';
 
 /**
@@ -39,7 +39,7 @@ export const tagOf = (text: string): string => text.split(' ', 1)[0] ?? '';
 export class Ledger {
   readonly applications = new Map<string, ApplicationRecord>();
   readonly sentApplications = new Map<string, Creation>();
-  /** Contradictions that show in the answers alone. */
+  /** Contradictions among the answers themselves. */
   readonly contradictions: { kind: 'twice' | 'wrong'; what: string }[] = [];
   accepted = 0;
   refused = 0;

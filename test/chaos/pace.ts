@@ -1,14 +1,14 @@
-/** Which length a round has. */
+/** The lengths of the parts of a round. */
 export type Pace = {
   /** Undisturbed writes before the fault. */
   beforeMs: number;
-  /** How long a fault lasts that has no time of its own. */
+  /** The default duration of a fault. */
   outageMs: number;
   /** How long a server is frozen: longer than a request waits for any, in long rounds longer than a consumer may run. */
   pauseMs: number;
   /** How long MySQL and OpenSearch are both down. */
   downMs: number;
-  /** Writers go on for so long after the fault. */
+  /** Writers continue for this time after the fault. */
   afterMs: number;
   /** How often the functions are killed in a round. */
   kills: number;

@@ -1,4 +1,4 @@
-/** Repeatable: the same seed, the same choices (the servers' timing is their own). mulberry32. */
+/** Repeatable random choices (mulberry32): the same seed gives the same choices, but not the same timing of servers. */
 export type Random = {
   next: () => number;
   below: (n: number) => number;

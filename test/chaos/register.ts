@@ -1,18 +1,18 @@
 /**
- * What one value may be, by what its writers were told. A write that was never answered, or refused with an error that
- * leaves it open, may take effect at any time after it began: it is concurrent with all that follows it.
+ * The values that a reader may see, by the answers to the writers. A write without an answer, or with a 503, may take
+ * effect at any time after it began, so it is concurrent with all later writes.
  */
 export type Write = { value: string; beganAt: number; endedAt: number };
 
 export class Register {
   readonly #writes: Write[];
 
-  /** @param initial the value as it was created; `at` when its creator was told */
+  /** @param initial the value at its creation; `at`: the time of the creator's answer */
   constructor(initial: string, at: number) {
     this.#writes = [{ value: initial, beganAt: at, endedAt: at }];
   }
 
-  /** Notes a write that was sent; call the answer with the time at which it was acknowledged. */
+  /** Notes a sent write. Call `acknowledged` of the result with the time of the answer. */
   begin(value: string, beganAt: number): { acknowledged: (at: number) => void } {
     const write: Write = { value, beganAt, endedAt: Number.POSITIVE_INFINITY };
     this.#writes.push(write);
@@ -23,7 +23,7 @@ export class Register {
     };
   }
 
-  /** Whether somebody who reads from `from` to `to` may see this value. */
+  /** True if a read that lasts from `from` to `to` may return this value. */
   allows(value: string, from = Number.POSITIVE_INFINITY, to = Number.POSITIVE_INFINITY): boolean {
     return this.#writes.some(
       (write) =>

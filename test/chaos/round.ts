@@ -17,7 +17,7 @@ export type RoundResult = {
   unanswered: number;
   /** Creations that ran twice because Redis had lost their idempotency keys. */
   repeated: number;
-  /** From the end of the fault until an audit found nothing; undefined when none did in time. */
+  /** From the end of the fault until an audit found nothing; undefined if none succeeded in time. */
   secondsUntilWhole: number | undefined;
   findings: Findings;
   /** Where kills of the functions fell. */
@@ -27,7 +27,7 @@ export type RoundResult = {
 const WRITERS = 6;
 const SIGN_IN_EVERY_MS = 20 * 60_000;
 
-/** One system, attacked round after round; what its clients were told is kept over all rounds. */
+/** One system that is attacked in rounds. The ledger keeps the answers of all rounds. */
 export class Arena {
   readonly #system: System;
   readonly #api: Api;
@@ -115,7 +115,7 @@ export class Arena {
     };
   }
 
-  /** All that was ever written here, while the system is at rest. */
+  /** Audits the writes of all rounds while the system is at rest. */
   async audit(): Promise<Findings> {
     const { findings } = await audit({
       urls: this.#urls(),
@@ -143,7 +143,7 @@ export class Arena {
     return { MYSQL_URL, REDIS_URL, RABBITMQ_URL, OPENSEARCH_URL };
   }
 
-  /** Waits until all is at rest and an audit finds nothing; what the last one found where the time is over. */
+  /** Waits until the system is at rest and an audit finds nothing. After the time limit, returns the last findings. */
   async #settle(
     round: number,
     { poison, pace }: { poison: number; pace: Pace },

@@ -16,11 +16,11 @@ const { values: options } = parseArgs({
     fault: { type: 'string' },
     rounds: { type: 'string', default: '1' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    /** Rounds as `npm test` runs them: shorter outages, no waiting for requests that cannot be. */
+    /** Runs the rounds of `npm test`, with shorter outages. */
     short: { type: 'boolean', default: false },
-    /** Begins no further round after so many minutes. */
+    /** Begins no further round after this number of minutes. */
     minutes: { type: 'string', default: '1000000' },
-    /** Where the table goes besides the terminal. */
+    /** A file for the table, in addition to the terminal. */
     table: { type: 'string' },
   },
 });

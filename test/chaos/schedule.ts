@@ -3,7 +3,7 @@ import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 
 type Handler = (event: object, context: object) => Promise<unknown>;
 
-/** What a schedule would run once a minute, run again and again with a pause of a second. */
+/** The pause between runs of each scheduled function, which a real schedule runs once a minute. */
 const PAUSE_MS = 1_000;
 const RUN_MS = 30_000;
 
@@ -14,7 +14,7 @@ export class Schedule {
   readonly #stopped = new AbortController();
   #loops: Promise<void>[] = [];
 
-  /** @param environment what the functions read; it becomes this process's own */
+  /** @param environment the variables of the functions; they become those of this process */
   async start(environment: Record<string, string>): Promise<void> {
     Object.assign(process.env, environment, { POWERTOOLS_LOG_LEVEL: 'SILENT' });
     const [relay, recover, sync] = await Promise.all([

@@ -38,7 +38,7 @@ export class System {
   readonly #stack: Stack;
   readonly #ports: { http: number; lambda: number };
   #api: SlsOffline | undefined;
-  /** Between the functions and the servers, where a fault has put them. */
+  /** The proxies that a fault has put between the functions and the servers. */
   readonly #proxies = new Map<ServiceName, TcpProxy>();
 
   private constructor(stack: Stack, ports: { http: number; lambda: number }) {
@@ -61,7 +61,7 @@ export class System {
   }
 
   /**
-   * Starts servers as child processes, with data that are thrown away: never a server that the environment names.
+   * Starts servers as child processes with temporary data. It never uses a server that the environment names.
    * @throws Failure
    */
   static async start(report: Report, signal?: AbortSignal): Promise<System> {
@@ -87,7 +87,7 @@ export class System {
     return system;
   }
 
-  /** @throws Failure where this machine has none (OpenSearch only) */
+  /** @throws Failure if this machine has no such server (OpenSearch only) */
   service(name: ServiceName): RunningService {
     const service = this.#stack.services[name];
     if (service === undefined) throw new Failure(`There is no ${name} on this machine.`);
@@ -113,7 +113,7 @@ export class System {
     });
   }
 
-  /** kill -9; what stood between it and the servers goes as well. */
+  /** kill -9. Also removes the proxies between the functions and the servers. */
   async killApi(): Promise<void> {
     await this.#api?.kill();
     this.#api = undefined;
@@ -121,7 +121,7 @@ export class System {
     this.#proxies.clear();
   }
 
-  /** Restarts the functions with a network of such weather between them and every server. */
+  /** Restarts the functions behind proxies with this weather. */
   async startApiBehind(weather: Weather, random: () => number): Promise<void> {
     const environment = { ...this.environment };
     for (const name of serviceNames) {

@@ -1,12 +1,12 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { Transform } from 'node:stream';
 
-/** What the network between functions and a server is like; all zero: as if there were none. */
+/** The faults of the network between functions and a server. With zeros it works perfectly. */
 export type Weather = {
-  /** Each piece takes so long, and up to so much longer. */
+  /** The delay of each piece, and the most that chance adds to it. */
   latencyMs: number;
   jitterMs: number;
-  /** The chance that a piece waits for `stallMs` besides, and all behind it. */
+  /** The chance that a piece, and all later ones, wait for `stallMs`. */
   stallChance: number;
   stallMs: number;
   /** The chance that a piece cuts the connection. */
@@ -21,7 +21,7 @@ export const fairWeather: Weather = {
   resetChance: 0,
 };
 
-/** A TCP proxy on 127.0.0.1 whose network is as bad as told. */
+/** A TCP proxy on 127.0.0.1 with the faults of its weather. */
 export class TcpProxy {
   weather: Weather = fairWeather;
   readonly #server: Server;
@@ -72,8 +72,9 @@ export class TcpProxy {
   }
 
   /**
-   * Every connection of now vanishes: nothing passes through it any more, nor its end. New ones are as the weather is.
-   * @returns how many there were
+   * Makes every current connection vanish: no data pass through it any more, and its end does not either. New connections
+   * follow the weather.
+   * @returns the number of vanished connections
    */
   swallow(): number {
     const vanishing = [...this.#vanish.values()];

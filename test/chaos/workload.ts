@@ -7,7 +7,7 @@ export type User = { index: number; email: string; password: string; token: stri
 
 const PASSWORD = 'a password of the chaos run';
 const WORDS = 'the quick brown fox jumps over the lazy dog while seven zebras yawn'.split(' ');
-/** A client that has no answer asks again, so often and with such pauses. */
+/** The attempts of a client without an answer, and the pauses between them. */
 const TRIES = 4;
 const RETRY_PAUSE_MS = 250;
 
@@ -30,7 +30,7 @@ export const signUp = async (api: Api, index: number): Promise<User> => {
   return { index, email, password: PASSWORD, token: await signIn(api, email) };
 };
 
-/** A 503 says when to come again; 502 and 504 are the gateway's, for a function that had no time left. */
+/** A 503 has `Retry-After`. The gateway answers 502 or 504 for a function that ran out of time. */
 const isRefusal = (answer: Answer): boolean =>
   answer.status === 502 || answer.status === 504 || (answer.status === 503 && Number(answer.retryAfter) > 0);
 
@@ -40,7 +40,7 @@ export type WorkloadOptions = {
   users: readonly User[];
   random: Random;
   round: number;
-  /** Chats that everybody writes to, in every round. */
+  /** The hot chats, to which all users write in every round. */
   standing: readonly ChatRecord[];
   /** True while readers may miss accepted writes: Redis is down, or has lost its state. */
   mayLag: () => boolean;
@@ -72,7 +72,7 @@ export class Workload {
     }
   }
 
-  /** Settles when the last answer is in, or given up: no request of ours runs in any function any more. */
+  /** Settles when every request has its answer or has timed out, so that no function still runs one. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     await Promise.all(this.#loops);
@@ -95,11 +95,11 @@ export class Workload {
     if (answer.status === 200) ledger.accepted += 1;
     else if (answer.status === 'none') ledger.unanswered += 1;
     else if (isRefusal(answer)) ledger.refused += 1;
-    // Everything that is asked for here was accepted before: no client fault is possible.
+    // All items in these requests were accepted before, so a 4xx is wrong.
     else ledger.contradict('wrong', `${what} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
   }
 
-  /** Sends until there is a 200, under one key. @returns the field of the answer, undefined when it never came */
+  /** Sends until the answer is 200, under one key. @returns the field of the answer; undefined without an answer */
   async #create(
     user: User,
     path: string,
@@ -237,7 +237,7 @@ export class Workload {
     if (answer.status === 200) write.acknowledged(performance.now());
   }
 
-  /** A message that was accepted is seen, in a state it may have. */
+  /** Checks that readers see an accepted message, with a value that it may have. */
   async #read(user: User): Promise<void> {
     const { api, ledger, mayLag, random } = this.#options;
     const chat = this.#someChat();

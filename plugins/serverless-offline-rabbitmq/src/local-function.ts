@@ -11,9 +11,9 @@ import type { FunctionDefinition, Serverless } from './serverless.ts';
 
 /** One function in serverless-offline's Lambda machinery, with one execution environment. */
 export type LocalFunction = {
-  /** Runs the function once; rejects when it throws, times out or ends its execution environment. */
+  /** Runs the function once. Rejects if it throws, times out or ends its execution environment. */
   invoke(event: RabbitmqEvent): Promise<void>;
-  /** The next run uses the function's code as it is then. */
+  /** Makes the next run load the function's current code. */
   reload(): void;
   end(): Promise<void>;
 };
@@ -50,7 +50,7 @@ export const createLocalFunction = async (given: LocalFunctionOptions): Promise<
     isStale = false;
   };
 
-  /** A worker thread that ends is the end of the batch it runs, not of the process. */
+  /** A worker thread that ends fails its batch, and must not end the process. */
   const adopt = (worker: Worker) => {
     environment = worker;
     const onEnd = (reason: Error) => {
@@ -89,20 +89,20 @@ export const createLocalFunction = async (given: LocalFunctionOptions): Promise<
   };
 };
 
-/** Who wants to hear of a worker thread that serverless-offline, which shows none, makes in this context. */
+/** Receives each worker thread that serverless-offline creates in this context, because it exposes none. */
 const workerOwner = new AsyncLocalStorage<(worker: Worker) => void>();
 process.on('worker', (worker: Worker) => workerOwner.getStore()?.(worker));
 
 const sibling = (name: string) => join(dirname(fileURLToPath(import.meta.url)), name);
 
-/** The module with which serverless-offline loads handlers; undefined when this version keeps it elsewhere. */
+/** The module with which serverless-offline loads handlers; undefined if this version keeps it elsewhere. */
 const findLoader = (): string | undefined => {
   const lambda = createRequire(import.meta.url).resolve('serverless-offline/lambda');
   const file = join(dirname(lambda), 'handler-runner/in-process-runner/aws-lambda-ric/UserFunction.js');
   return existsSync(file) ? pathToFileURL(file).href : undefined;
 };
 
-/** The definition that runs a Node.js function through `function-host`; undefined where that is not possible. */
+/** The definition that runs a Node.js function through `function-host`; undefined if that is not possible. */
 const hostOf = (
   { config, service }: Serverless,
   { useInProcess, useDocker, location }: Record<string, unknown>,
@@ -117,7 +117,7 @@ const hostOf = (
   if (artifact !== undefined && !isInThread) return undefined;
 
   const serviceFolder = resolve(config.servicePath, typeof location === 'string' ? location : '');
-  // An artifact is unpacked into a folder of a random name: only its depth matters for a relative path.
+  // An artifact is unpacked into a folder with a random name. Only its depth matters for a relative path.
   const unpacked = ['.serverless-offline', 'services', service.service ?? '', functionKey, 'uuid', 'code'];
   const codeFolder = artifact === undefined ? serviceFolder : join(serviceFolder, ...unpacked);
   const { handler } = definition;

@@ -5,10 +5,10 @@ import { isServerlessOffline, type Serverless } from './serverless.ts';
 import { findBrokenRelease } from './serverless-offline-release.ts';
 import { type MappingSettings, readMappings, readSection } from './settings.ts';
 
-/** How long a running batch may take to finish after Ctrl-C, in milliseconds. */
+/** The longest wait for a running batch after Ctrl-C, in milliseconds. */
 const STOP_GRACE_MS = 10_000;
 
-/** What serverless-offline's runners read of its options, with its own defaults. */
+/** The options that serverless-offline's runners read, with its own defaults. */
 const LAMBDA_DEFAULTS = {
   dockerHost: 'localhost',
   dockerHostServicePath: null,
@@ -32,7 +32,7 @@ export class ServerlessOfflineRabbitmq {
   readonly hooks = {
     'before:offline:start': () => this.#checkOrder(),
     'before:offline:start:init': () => this.#checkOrder(),
-    // Bundlers work in `before:offline:start`: by now there is something to run.
+    // Bundlers run in `before:offline:start`, so the code exists now.
     'offline:start': () => this.#start(),
     'offline:start:init': () => this.#start(),
     'before:offline:start:end': () => this.#stop(),
@@ -47,7 +47,7 @@ export class ServerlessOfflineRabbitmq {
     this.#log = log;
   }
 
-  /** `offline:start` of serverless-offline only returns when all is over. */
+  /** `offline:start` of serverless-offline returns only at the end, so this plugin must come before it. */
   #checkOrder(): void {
     const { plugins } = this.#serverless.pluginManager;
     const offline = plugins.findIndex(isServerlessOffline);
@@ -74,7 +74,7 @@ export class ServerlessOfflineRabbitmq {
     this.#stopBeforeExit();
   }
 
-  /** Without a URL when nothing can or shall be consumed, which is logged once. */
+  /** Without a URL if no event can or should be consumed; this is logged once. */
   #readSettings(): { url?: URL; settings: MappingSettings[] } {
     const { service } = this.#serverless;
     const functions = Object.fromEntries(
@@ -122,8 +122,8 @@ export class ServerlessOfflineRabbitmq {
   }
 
   /**
-   * Under `sls offline`, serverless-offline ends the process itself on a signal, and no hook comes before: its `end`
-   * is wrapped. (`sls offline start` has a hook.)
+   * Under `sls offline`, serverless-offline ends the process itself on a signal, without a hook before it. So its `end` is
+   * wrapped. (`sls offline start` has a hook.)
    */
   #stopBeforeExit(): void {
     const offline = this.#serverless.pluginManager.plugins.find(isServerlessOffline);

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 
-/** Before this release a batch that timed out left a dead worker thread, which every later batch waited for. */
+/** Before this release a timed-out batch left a dead worker thread, and every later batch waited for it. */
 const FIRST_RELEASE = [14, 7, 4] as const;
 const ISSUE = 'https://github.com/dherault/serverless-offline/issues/1896';
 
-/** A warning when the installed serverless-offline cannot run batches; none otherwise. */
+/** A warning if the installed serverless-offline cannot run batches; otherwise none. */
 export const findBrokenRelease = (): string[] => {
   const lambda = createRequire(import.meta.url).resolve('serverless-offline/lambda');
   const { version }: { version?: string } = JSON.parse(

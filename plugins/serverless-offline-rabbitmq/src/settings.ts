@@ -17,7 +17,7 @@ export type MappingSettings = {
 
 type Mappings = {
   mappings: MappingSettings[];
-  /** What differs from the cloud, or keeps a mapping from running; a sentence each. */
+  /** Differences from the cloud, and reasons why a mapping does not run, one sentence for each. */
   warnings: string[];
 };
 
@@ -26,9 +26,9 @@ type Service = {
   functions: Record<string, FunctionDefinition>;
   /** The broker's; its virtual host, if it has one, replaces those of the events. */
   url: URL;
-  /** For the made-up ARN where the event's is left to CloudFormation. */
+  /** The region of the made-up ARN, if only CloudFormation resolves the event's own. */
   region?: string | undefined;
-  /** Of functions that set none, in seconds. */
+  /** The default time-out of functions, in seconds. */
   timeout?: number | undefined;
   /** The program and where it runs, for the consumer tag. */
   owner: string;
@@ -42,9 +42,9 @@ const MAX_BATCHING_WINDOW_S = 300;
 const MAX_TIMEOUT_S = 840;
 
 /**
- * Every enabled `rabbitmq` event.
+ * Reads every enabled `rabbitmq` event.
  *
- * @throws RangeError that names every value that Amazon MQ refuses, a line each
+ * @throws RangeError that names every value that Amazon MQ refuses, one on each line
  */
 export const readMappings = (service: Service): Mappings => {
   const events = Object.entries(service.functions).flatMap(([functionKey, definition]) =>
@@ -84,7 +84,7 @@ export const readMappings = (service: Service): Mappings => {
 
 type RabbitmqEventSettings = Record<string, unknown>;
 
-/** What one URL for all events changes; at most one sentence for virtual hosts and one for brokers. */
+/** The effects of one URL for all events: at most one sentence about virtual hosts, and one about brokers. */
 const differences = (events: { event: RabbitmqEventSettings }[], urlVirtualHost: string): string[] => {
   const virtualHosts = new Set(events.map(({ event }) => virtualHostOf(event)));
   const brokers = new Set(events.map(({ event }) => JSON.stringify(event.arn ?? null)));
@@ -131,13 +131,13 @@ const rabbitmqEventsOf = (events: unknown): RabbitmqEventSettings[] =>
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null;
 
-/** `custom.serverless-offline-rabbitmq`, as far as it is there. */
+/** The settings of `custom.serverless-offline-rabbitmq`, or the reason why they switch the plugin off. */
 export type Section = { url: URL } | { off: string };
 
 /**
  * @param section `custom.serverless-offline-rabbitmq`
- * @returns the broker's URL, or why no events are consumed
- * @throws RangeError when the URL is not an AMQP URL
+ * @returns the broker's URL, or the reason why no events are consumed
+ * @throws RangeError if the URL is not an AMQP URL
  */
 export const readSection = (section: unknown): Section => {
   if (!isRecord(section)) {
