@@ -233,6 +233,12 @@ describe.each(withBasic.map((contract) => [`${contract.method} ${contract.path}`
       expectProblem('__proto__', await send(contract, values, { raw }), 400, '__proto__');
     });
 
+    it('takes a trailing slash', async () => {
+      const values = replaced(goodRequest(contract), 'query', 'nope', '1');
+      const reply = await send({ ...contract, path: `${contract.path}/` }, values);
+      expectProblem('with a slash', reply, 400, 'nope');
+    });
+
     const { query } = contract.request;
     itIf(query !== undefined)('does not guess which of two values of a field is meant', async () => {
       const values = goodRequest(contract);

@@ -1,4 +1,4 @@
-import { expect, inject, it } from 'vitest';
+import { describe, expect, inject, it } from 'vitest';
 import { routes } from '#lib/contracts/index.ts';
 import { Client, type Problem, type Reply } from '../support/client.ts';
 import { createUser } from '../support/servers.ts';
@@ -95,9 +95,34 @@ it.each([
   if (method !== 'HEAD') expectProblem(reply, 401);
 });
 
-it('answers 405 on a public path to anybody', async () => {
-  const reply = await api.call<Problem>('DELETE', '/docs');
-  expectProblem(reply, 405);
+const paths = Map.groupBy(Object.values(routes), ({ path }) => path);
+
+describe.each([...paths])('the other methods of %s', (path, contracts) => {
+  const target = path.replaceAll('{token}', 'any').replaceAll(/\{\w+\}/g, '1');
+  const taken = contracts.flatMap(({ method, alsoHead }) => (alsoHead ? [method, 'HEAD'] : [method])).sort();
+  const others = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'TRACE'].filter(
+    (method) => !taken.includes(method),
+  );
+  const isPublic = contracts.some(
+    ({ method, authentication }) => method === 'GET' && authentication === 'none',
+  );
+
+  it('are answered 405, and Allow names its own', async () => {
+    const { client } = await createUser('Ada');
+    for (const method of others) {
+      const reply = await client.call<Problem>(method, target);
+      expect([method, reply.status, reply.headers.get('allow')]).toEqual([method, 405, taken.join(', ')]);
+      if (method !== 'HEAD') expectProblem(reply, 405);
+    }
+  });
+
+  it(`are answered ${isPublic ? 405 : 401} without a token`, async () => {
+    for (const method of others) {
+      const reply = await api.call<Problem>(method, target);
+      expect([method, reply.status]).toEqual([method, isPublic ? 405 : 401]);
+      if (method !== 'HEAD') expectProblem(reply, isPublic ? 405 : 401);
+    }
+  });
 });
 
 it('HEAD /health answers as GET, without a body', async () => {

@@ -1,10 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { during, runBench } from '../../bench/stack.ts';
-import { Failure, type Report } from '../../local/services/index.ts';
+import { routes } from '#lib/contracts/index.ts';
+import { runBench } from '../../bench/stack.ts';
+import { Failure } from '../../local/services/index.ts';
 import { signUp } from '../support/client.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
@@ -81,19 +82,22 @@ const configuration = (): string => {
   ].join('\n');
 };
 
-/** Makes the virtual environment once, and again when the pinned version changes. */
+/**
+ * Makes the virtual environment once, and again when a pinned version changes.
+ * @throws an Error without Python 3 or its package index
+ */
 const install = async (): Promise<void> => {
-  const pinned = readFileSync(requirements, 'utf8').trim();
-  if (existsSync(program)) {
-    const { stdout } = await run(program, ['--version']);
-    if (pinned.endsWith(`==${stdout.trim().split(' ').at(-1)}`)) return;
-  }
+  const installed = join(folder, 'requirements.txt');
+  const isSame =
+    existsSync(installed) && readFileSync(installed, 'utf8') === readFileSync(requirements, 'utf8');
+  if (isSame && existsSync(program)) return;
   mkdirSync(folder, { recursive: true });
   await run('python3', ['-m', 'venv', '--clear', join(folder, 'venv')]);
   await run(join(folder, 'venv/bin/pip'), [
     ...['install', '--quiet', '--disable-pip-version-check', '--retries', '10'],
     ...['--requirement', requirements],
   ]);
+  copyFileSync(requirements, installed);
 };
 
 /** The part of the report that is counted. */
@@ -129,24 +133,35 @@ const test = async (api: URL, name: string, headers: string[]): Promise<Count> =
   return { passed: operations.selected - failed, failed };
 };
 
-const testBoth = async (api: URL, report: Report): Promise<void> => {
-  await during(report, 'installing Schemathesis', install);
+/** Prints the sum, and writes it in the form of vitest's JSON report if SCHEMATHESIS_RESULTS names a file. */
+const tell = ({ passed, failed, skipped }: Count & { skipped: number }): void => {
+  const results = process.env.SCHEMATHESIS_RESULTS;
+  const counts = { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped };
+  if (results) writeFileSync(results, JSON.stringify(counts));
+  const sum = `${passed} passed, ${failed} failed, ${skipped} skipped`;
+  process.stdout.write(`Schemathesis: operations with and without a token: ${sum}\n`);
+};
+
+const testBoth = async (api: URL): Promise<void> => {
   const { client } = await signUp(api.origin, 'Schemathesis');
   writeFileSync(configFile, configuration());
   for (const { check, reason, operations } of exclusions)
     process.stdout.write(`Excluded: ${check} for ${operations.join(', ')}. ${reason}\n`);
   const withToken = await test(api, 'with a token', [`Authorization: Bearer ${client.accessToken}`]);
   const without = await test(api, 'without a token', []);
-  const passed = withToken.passed + without.passed;
   const failed = withToken.failed + without.failed;
-  const results = process.env.SCHEMATHESIS_RESULTS;
-  if (results) writeFileSync(results, JSON.stringify({ numPassedTests: passed, numFailedTests: failed }));
-  process.stdout.write(
-    `Schemathesis: operations with and without a token: ${passed} passed, ${failed} failed\n`,
-  );
+  tell({ passed: withToken.passed + without.passed, failed, skipped: 0 });
   if (failed > 0) throw new Failure('Schemathesis has findings.');
 };
 
+try {
+  await install();
+} catch (error) {
+  // This is no finding of ours. The sum shows that nothing was tested.
+  console.error('Schemathesis cannot be installed on this machine:', error);
+  tell({ passed: 0, failed: 0, skipped: 2 * Object.keys(routes).length });
+  process.exit(0);
+}
 // The limits of one client are tested elsewhere, and would end these runs early.
 for (const name of ['LIMIT_SIGN_UP', 'LIMIT_SIGN_IN', 'LIMIT_READS', 'LIMIT_WRITES']) process.env[name] = '0';
-await runBench({ withApi: true }, ({ api, report }) => testBoth(api, report));
+await runBench({ withApi: true }, ({ api }) => testBoth(api));
