@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** Projects run one after the other: the servers of one are quiet while another has the machine. */
+/** Projects run one after another, so that the servers of one do not slow down another. */
 let order = 0;
 const project = (
   name: string,
@@ -55,7 +55,7 @@ export default defineConfig({
         timeoutMs: 30_000,
       }),
       project('integration', { globalSetup: ['test/support/services.ts'], timeoutMs: 30_000 }),
-      // What talks to Redis, once more against a clustered one.
+      // Runs the tests of Redis again, against a clustered server.
       project('redis-cluster', {
         globalSetup: ['test/support/redis-cluster.ts'],
         include: ['test/integration/redis-*.test.ts', 'test/integration/reading-property.test.ts'],

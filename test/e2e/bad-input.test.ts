@@ -19,7 +19,7 @@ type Place = 'path' | 'query' | 'body';
 
 const notTextOrNull = [1, true, ['text'], { text: 'text' }];
 const notText = [null, ...notTextOrNull];
-/** Nothing of them can be seen, or they change how the text around them is shown. */
+/** Invisible names, and names that change the display of the text around them. */
 const notNames = ['', '  ', '\n', '\u200b', '\u2800\u3164\u115f', 'Ada\u202egnp', 'a\u0000b', 'a\u2028b'];
 const notNumberInUrl = [
   '0',
@@ -129,7 +129,7 @@ const samplesOf = (place: Place, name: string): Samples => {
 
 type Values = Record<string, unknown>;
 
-/** What a route takes: all its fields, with good values. */
+/** A valid request of a route, with all its fields. */
 const goodRequest = ({ request }: RouteContract): Record<Place, Values> => {
   const good = (place: Place, all: boolean): Values => {
     const { names, required } = fieldsOf(request[place]);
@@ -177,7 +177,7 @@ const expectProblem = (what: string, reply: Reply<Problem>, status: number, path
     detail: expect.any(String),
   });
   if (path === undefined) return;
-  // The field alone, and once: one fault accuses no other field.
+  // The error names only this field, and names it once.
   expect(
     reply.body.errors?.map((error) => error.path),
     what,

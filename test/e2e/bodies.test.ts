@@ -11,7 +11,7 @@ import {
 } from '../support/client.ts';
 import { createUser, eventually, query, withRedis } from '../support/servers.ts';
 
-/** A word that search finds, where the body itself has none, goes with it. */
+/** Bodies without a searchable word have an additional one. */
 const bodies: [what: string, body: string, word?: string][] = [
   ['one character', 'x', 'x'],
   ['one character beyond the basic plane', '𝒳'],

@@ -58,7 +58,7 @@ const letters = async (queue: string): Promise<DeadLetter[]> => {
   return (shown[queue]?.letters ?? []).filter(({ command }) => JSON.stringify(command).includes(token));
 };
 
-/** Drops what this test has set aside: other tests look at the same queues. */
+/** Discards the dead letters of this test, because other tests read the same queues. */
 const discard = async (queue: string) => {
   const ids = (await letters(queue)).map(({ id }) => id);
   await invoke('deadLetters', { action: 'discard', queue, ids });
@@ -279,7 +279,7 @@ describe('a command that can never succeed', () => {
       return found;
     });
     await eventually(async () => expect(await bytes()).toBe(1));
-    // Redriven it is refused again, with the same bytes.
+    // The redriven letter is refused again, with the same bytes.
     await eventually(async () =>
       expect(
         await invoke('deadLetters', { action: 'redrive', queue: 'update-message', ids: [letter?.id] }),

@@ -4,7 +4,7 @@ import { routes } from '#lib/contracts/index.ts';
 import { type Account, basic, Client, messagesPath, nextPath, type Reply } from '../support/client.ts';
 import { eventually, query } from '../support/servers.ts';
 
-/** Ids of their own in each table, so that none is a number that a client may well read. */
+/** Each table has ids of its own range, so that no id equals a number that clients may read. */
 const firstIds = { users: 71_234_567, applications: 72_345_678, chats: 73_456_789, messages: 74_567_891 };
 
 const account: Account = { name: 'Ada', email: `${randomUUID()}@example.org`, password: 'correct horse' };

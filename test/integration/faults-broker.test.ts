@@ -17,7 +17,7 @@ let token: string;
 let chatNumber: number;
 let stopConsuming: (() => Promise<void>) | undefined;
 
-/** Without consumers a step would be waited for: the function has little time here. */
+/** Without consumers, the relay would wait for its step, so it gets little time here. */
 const relay = (event: object = relayAll) => system.invoke('relayOutbox', event, 3_000);
 
 /** With a channel of the test's own. */
@@ -41,7 +41,7 @@ const consumeCommands = async () => {
   stopConsuming = await system.consume();
 };
 
-/** All is in MySQL, and no outbox holds a command any more. */
+/** Waits until MySQL has all messages, and every outbox is empty. */
 const settled = (count: number, timeoutMs?: number) =>
   eventually(async () => {
     expect(await system.stored(token, chatNumber)).toEqual(upTo(count));
@@ -49,7 +49,7 @@ const settled = (count: number, timeoutMs?: number) =>
     expect(Object.values(depths).every((depth) => depth === 0)).toBe(true);
   }, timeoutMs);
 
-/** Relays as often as it takes, as the schedule does: what the broker took in after all must be consumed first. */
+/** Relays repeatedly, as the schedule does, because late publishes must be consumed first. */
 const settledByRelay = (count: number) =>
   eventually(async () => {
     await relay();
@@ -66,7 +66,7 @@ beforeAll(async () => {
 afterEach(async () => {
   await stopConsuming?.();
   stopConsuming = undefined;
-  // What a test left must not meet the next one.
+  // Messages of one test must not reach the next test.
   await withChannel(async (channel) => {
     for (const queue of queueNames) {
       for (const name of [queue, `${queue}.retry`, `${queue}.dead`]) await channel.purgeQueue(name);
@@ -329,7 +329,7 @@ describe('dead letters', () => {
 
   test('are listed, shown, redriven and discarded by the plain command', async () => {
     chatNumber = await orphan();
-    /** What `npm run dead-letters` runs, on the servers that the environment names. */
+    /** Runs the program of `npm run dead-letters` on the servers that the environment names. */
     const command = (...args: string[]) =>
       promisify(execFile)(process.execPath, ['local/operations.ts', 'dead-letters', ...args], { cwd: root });
     const report = async (...args: string[]) => JSON.parse((await command(...args)).stdout)['create-message'];

@@ -7,8 +7,8 @@ import { eventually, type System, startSystem, upTo } from '../support/own-syste
 import type { Queue } from '../support/queue-consumers.ts';
 
 /*
- * The consumer functions on a MySQL in trouble. They come to it as a user who has all rights in the database and none on
- * the server, and by way of a proxy that can cut a connection at the worst moment.
+ * The consumer functions on a MySQL with faults. They use an account that has all rights in the database and none on the
+ * server. A proxy in between can cut a connection at the worst moment.
  */
 
 let system: System;
@@ -18,7 +18,7 @@ let token: string;
 let chatNumber: number;
 let stopConsuming: (() => Promise<void>) | undefined;
 let connections = 0;
-/** What becomes of the next `INSERT INTO messages`, once: it is lost, or the answer to its commit is. */
+/** The fault of the next `INSERT INTO messages`: the statement is lost, or the answer to its commit is lost. */
 let cut: 'before it arrives' | 'before its answer' | undefined;
 const held: Socket[] = [];
 
@@ -114,7 +114,7 @@ const dead = async (queue: Queue) => {
   const shown = (await system.invoke('deadLetters', { action: 'show', queue })) as Letters;
   return shown[queue]?.letters ?? [];
 };
-/** In MySQL once each, in no outbox, and nothing set aside. */
+/** Waits until MySQL has each message once, every outbox is empty, and there are no dead letters. */
 const whole = (count: number) =>
   eventually(async () => {
     expect(await numbersStored()).toEqual(upTo(count));
@@ -133,7 +133,7 @@ const whole = (count: number) =>
       ),
     );
   }, 30_000);
-/** Runs `work`, and waits until the queue's batch has been thrown back `times` times since. */
+/** Runs `work`, and waits until the queue's batch has returned `times` times since. */
 const thrownBack = async (queue: Queue, times: number, work: () => Promise<unknown>) => {
   const before = system.failures(queue);
   await work();
@@ -179,7 +179,7 @@ describe('a server that was demoted', { timeout: 60_000 }, () => {
     const [[variable]] = await admin.query<RowDataPacket[]>(
       "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('tx_read_only', 'transaction_read_only')",
     );
-    // Holds for sessions that begin from here on, as long as they last: they are those to the demoted server.
+    // Affects only sessions that begin after this point. They are the sessions to the demoted server.
     const setReadOnly = (on: 0 | 1) => admin.query(`SET GLOBAL ${variable?.Variable_name} = ${on}`);
     await setReadOnly(1);
     try {
@@ -276,7 +276,7 @@ describe('an answer that is about the command', { timeout: 60_000 }, () => {
           .page({ token, chatNumber }, { skip: 0, count: 100 });
         expect(page.map(({ messageNumber }) => messageNumber).sort((a, b) => a - b)).toEqual(others);
       });
-      // Redriven while it is still refused, it comes back; once it is possible, it is applied once.
+      // A redrive brings the command back while MySQL refuses it. Later, a redrive applies it once.
       await system.invoke('deadLetters', { action: 'redrive', queue: 'create-message' });
       await eventually(async () => expect(await dead('create-message')).toHaveLength(1));
       expect(await numbersStored()).toEqual(others);

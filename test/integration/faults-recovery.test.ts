@@ -28,8 +28,8 @@ const recovered = () =>
   eventually(async () => {
     expect(await system.invoke('recoverCounters')).toMatchObject({ gate: 'open' });
   });
-/** @returns what a recovery reports that has too little time for barriers that nobody takes */
-const recoverInVain = () => system.invoke('recoverCounters', {}, 3_500);
+/** Runs a recovery without consumers, which ends before its barriers arrive. @returns its report */
+const recoverWithoutConsumers = () => system.invoke('recoverCounters', {}, 3_500);
 const withRedis = async <Result>(work: (redis: Redis) => Promise<Result>): Promise<Result> => {
   const redis = new Redis(system.stack.urls.REDIS_URL, { maxRetriesPerRequest: 3 });
   redis.on('error', () => undefined);
@@ -39,7 +39,7 @@ const withRedis = async <Result>(work: (redis: Redis) => Promise<Result>): Promi
     redis.disconnect();
   }
 };
-/** The accepting step alone: a handler that ended, or was held up, before it published. */
+/** Runs only the accepting step, like a handler that ended or was delayed before it published. */
 const acceptOnly = async <Result>(
   work: (accepting: ReturnType<typeof acceptingOn>) => Promise<Result>,
 ): Promise<Result> => {
@@ -132,8 +132,8 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
     // A 503 means that the item may exist. Stored items stay readable.
     await expect(system.accept.message('nosuchtoken', 1)).rejects.toMatchObject({ code: 'unavailable' });
 
-    // Nobody takes the barriers: the gate stays closed.
-    expect(await recoverInVain()).toEqual({ gate: 'closed', raised: 0 });
+    // No consumer takes the barriers, so the gate stays closed.
+    expect(await recoverWithoutConsumers()).toEqual({ gate: 'closed', raised: 0 });
     await refused();
 
     await consumeAll();
@@ -251,7 +251,7 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
       expect(report).toMatchObject({ 'create-message': { held: 1 } });
     });
     await loseRedis();
-    // Whoever looks at them meanwhile would hide their numbers.
+    // Reading the letters meanwhile would hide their numbers, so the operation is refused.
     await refused();
     await expect(system.invoke('deadLetters')).rejects.toMatchObject({ code: 'unavailable' });
     await recovered();
@@ -388,7 +388,7 @@ test('an older copy of Redis gives no number twice and shows nothing stale', {
   expect(await system.services.applicationDirectory().get(token)).toMatchObject({ name: 'newest' });
   expect(await system.accept.message(token, chatNumber)).toBe(10);
   expect(await system.accept.chat(token)).toBe(3);
-  // What the older copy's outbox holds was done long ago: relayed, it changes nothing.
+  // The commands in the older copy's outbox were stored long ago, so relaying them changes nothing.
   await system.invoke('relayOutbox', { olderThanSeconds: 0 }, 10_000);
   await stored(10);
   await eventually(async () => {
@@ -555,7 +555,7 @@ test('an edit in its queue is shown as soon as writes are taken again', { timeou
     'create-message',
   );
   await refused();
-  expect(await recoverInVain()).toMatchObject({ gate: 'closed' });
+  expect(await recoverWithoutConsumers()).toMatchObject({ gate: 'closed' });
   await stopConsuming();
   await consumeAll();
   await recovered();

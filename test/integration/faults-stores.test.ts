@@ -44,7 +44,7 @@ const indexed = async (): Promise<number[]> => {
     .listVersions({ token, chatNumber, afterNumber: 0, limit: 1_000 });
   return found.map(({ messageNumber }) => messageNumber);
 };
-/** In MySQL, in the index, in no outbox, and nothing set aside. */
+/** Waits until MySQL and the index have all messages, every outbox is empty, and there are no dead letters. */
 const whole = (count: number) =>
   eventually(async () => {
     expect(await system.stored(token, chatNumber)).toEqual(upTo(count));
@@ -71,7 +71,7 @@ describe('MySQL', { timeout: 60_000 }, () => {
         );
         return rows[0]?.count;
       };
-      // InnoDB brings this table up to date only for a reader who has let it rest for 0.1 s.
+      // InnoDB refreshes this table only for a reader that has waited for 0.1 s.
       await expect.poll(waiting, { interval: 300, timeout: 30_000 }).toBeGreaterThanOrEqual(1);
       // Three tries of five seconds each.
       await eventually(() => expect(system.failures('create-message')).toBeGreaterThan(before), 30_000);
@@ -118,7 +118,7 @@ describe('MySQL', { timeout: 60_000 }, () => {
 describe('a server without a table or permission that every command needs: none becomes a dead letter', {
   timeout: 60_000,
 }, () => {
-  /** How often a counter of the server's own moved on since `before`. */
+  /** Waits until a counter of the server has increased enough since `before`. */
   const movesOn = (count: () => Promise<number>, before: number) =>
     eventually(async () => expect(await count()).toBeGreaterThan(before + 10));
 

@@ -35,7 +35,7 @@ const find = async (chatNumber: number, text: string) => {
   return hits.map(({ messageNumber }) => messageNumber);
 };
 
-/** The index as seen through a server that answers as told instead of OpenSearch, or ahead of it. */
+/** Servers that give prepared answers instead of OpenSearch, or before it. */
 const servers: Server[] = [];
 const through = async (listener: RequestListener, writeTimeoutMs = 1_000) => {
   const server = createServer(listener).listen(0, '127.0.0.1');

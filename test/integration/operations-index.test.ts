@@ -35,7 +35,7 @@ const reconcile = async (event: object = {}, timeoutMs = 300_000) =>
     createLambdaContext(name, timeoutMs),
   );
 
-/** What the index holds, by message, with its version. */
+/** The version of each message in the index. */
 const indexed = async (): Promise<Map<string, number>> => {
   await services.messageIndex().refresh();
   const found = new Map<string, number>();
@@ -57,7 +57,7 @@ const rows = async (): Promise<Map<string, number>> => {
 const sorted = (map: Map<string, number>) => [...map].sort(([one], [other]) => (one < other ? -1 : 1));
 const expectEqual = async () => expect(sorted(await indexed())).toEqual(sorted(await rows()));
 
-/** Does what the consumer of `index-message` does with everything of ours that waits there. @returns how many */
+/** Indexes this file's messages in the queue `index-message`, as the consumer does. @returns their number */
 const index = async (): Promise<number> => {
   const { connect } = await import('amqplib');
   const connection = await connect(urls.RABBITMQ_URL);

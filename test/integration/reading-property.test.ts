@@ -20,8 +20,8 @@ import { updateMessage } from '../../functions/http/messages/update-message.ts';
 import { openGateOf, openStores, type Stores } from '../support/stores.ts';
 
 /*
- * A chat is a set of messages; everything else (windows, outboxes, rows, the order in which they agree) is how. So the
- * model is a plain map, and whatever happens to the parts, every page must be the model's.
+ * A chat is a set of messages. Windows, outboxes, rows and their order are implementation. So the model is a plain map,
+ * and every page must equal the model's page after any event.
  */
 
 const NAMES = ['ana', 'bo'];
@@ -106,7 +106,7 @@ const lost: Step = { do: 'lose window' };
 const begin: Step = { do: 'begin rebuild' };
 const rows: Step = { do: 'read rows' };
 const finish: Step = { do: 'finish rebuild' };
-/** What chance meets seldom. */
+/** Sequences that random choices rarely produce. */
 const scenarios: Record<string, Step[]> = {
   'another program edits what the rebuild has read': [
     create,
@@ -209,14 +209,14 @@ const createRun = async () => {
     now: Date.now,
   });
   const conversation = createConversation({ recentMessages, messages, chats });
-  /** Looks without building a window, so that looking changes nothing. */
+  /** Reads without building a window, so that reading changes nothing. */
   const onlooker = createConversation({
     recentMessages: { ...recentMessages, beginWindow: async () => false },
     messages,
     chats,
   });
 
-  /** Mostly of a message that is there. */
+  /** The number of a message, which usually exists. */
   const numberOf = (which: number) => 1 + (which % (truth.size + 1));
   const applyToTruth = (edit: UpdateMessage) => {
     const message = truth.get(edit.messageNumber);
@@ -419,7 +419,7 @@ const createRun = async () => {
     }
   };
 
-  /** As the next run finds it: open, and all counters compared. */
+  /** Restores the state for the next run: the gate is open, and all counters are verified. */
   const tidy = async () => {
     await reopen();
     const { verifying } = await gate.status();

@@ -188,8 +188,8 @@ describe('accepting', () => {
 
 describe('a connection that dies before the answer, or leads to the wrong server', () => {
   /**
-   * Hands everything on; once `cut` is set, the next answer is lost with its connection. A connection that is `demoted`
-   * leads to a server that is a replica now.
+   * A proxy. Once `cut` is set, the next answer is lost together with its connection. A `demoted` connection leads to a
+   * server that has become a replica.
    */
   const unreliable = async () => {
     const target = new URL(url);
@@ -340,7 +340,7 @@ describe('the gate', () => {
 });
 
 describe('after a loss', () => {
-  /** Redis has an older copy, or nothing: consumers have handled a command that it does not know. */
+  /** Simulates an older copy of Redis, or an empty one: consumers have handled a command that it does not know. */
   const lose = async ({ gate, keys }: Cell): Promise<string> => {
     await redis.hdel(keys.state, `run:${(await client.connection()).server}`);
     await openGateOf(gate, Number((await redis.hget(keys.state, 'clock')) ?? 0) + 1);
@@ -374,7 +374,7 @@ describe('after a loss', () => {
     expect(await cell.counters.read([{ token }, { token, chatNumber: 9 }])).toEqual(['unknown', 'unknown']);
     expect(await cell.gate.verify({ token, chatNumber: 1 }, 5, lost)).toBe('verified');
     expect((await message(cell)).result).toBe(6);
-    // MySQL knows nothing of it, and Redis has it: it is on its way.
+    // MySQL does not know the application, but Redis does, so it is pending.
     expect(await cell.gate.verify({ token }, undefined, lost)).toBe('verified');
     expect((await chat(cell)).result).toBe(2);
     expect((await message(cell, 2)).result).toBe(1);

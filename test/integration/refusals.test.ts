@@ -57,7 +57,7 @@ beforeEach(() => {
   lines.length = 0;
 });
 
-/** Not the word of a client about its server, which a busy machine may bring forth. */
+/** Excludes lines of a client about its server, which appear on a busy machine. */
 const isRefusal = (line: string) => line.startsWith('{') && !line.includes('is out of reach');
 
 let addresses = 0;

@@ -10,8 +10,8 @@ const findChromium = () =>
   findProgram('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable');
 
 /**
- * Where Chromium is; installs Debian's where it is missing and we may.
- * @throws Failure that says what to install where this cannot
+ * @returns the path of Chromium. Installs Debian's package if it is missing and the user is root.
+ * @throws Failure that names the program to install
  */
 export const chromiumPath = async (report: Report = terminalReport(process.stderr)): Promise<string> => {
   const found = findChromium();

@@ -5,13 +5,13 @@ import { text as textOf } from 'node:stream/consumers';
 export interface Reply<Body = unknown> {
   status: number;
   headers: Headers;
-  /** The answer's body as it came. */
+  /** The body of the answer, unchanged. */
   text: string;
-  /** The same, parsed where it is JSON; the type is the caller's word, for the test to check. */
+  /** The parsed body, if it is JSON. The caller chooses the type, and the test must check it. */
   body: Body;
 }
 
-/** What an error answers (RFC 9457). */
+/** A problem document (RFC 9457). */
 export interface Problem {
   type: string;
   title: string;
@@ -39,8 +39,8 @@ type Call = {
 const isJson = (headers: Headers) => /\bjson\b/.test(headers.get('content-type') ?? '');
 
 /**
- * One request on a connection of its own: one that the server is closing just now would fail a request that nobody may
- * repeat. (`fetch` of Node 24 trips over a large answer on a connection that closes after it.)
+ * Sends one request on a new connection, because a kept one may be closing, and the request must not be repeated.
+ * (`fetch` of Node 24 fails for a large answer on a connection that closes after it.)
  */
 const exchange = (
   url: string,
@@ -179,11 +179,11 @@ export const createMessage = async (
   return taken(`POST ${path}`, await client.post<{ messageNumber: number }>(path, message)).messageNumber;
 };
 
-/** Where a list goes on, by its `Link` header (RFC 8288); undefined on the last page. */
+/** The next page of a list, from its `Link` header (RFC 8288); undefined on the last page. */
 export const nextPath = ({ headers }: Reply): string | undefined =>
   /<([^>]+)>;\s*rel="next"/.exec(headers.get('link') ?? '')?.[1];
 
-/** All items of a list, read on by its links. `pages`: how many answers it took. */
+/** All items of a list, by its links. `pages`: the number of answers. */
 export const readAll = async <Item>(
   client: Client,
   path: string,

@@ -70,7 +70,7 @@ export const startLambda = async ({
   try {
     const { usage } = await nextMessage(child, readyWithinMs);
     return {
-      /** What loading cost. */
+      /** The resource usage of loading. */
       loaded: usage,
       /** All that the function wrote. */
       output: () => output,

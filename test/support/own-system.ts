@@ -144,7 +144,7 @@ export const startSystem = async (
     invoke,
     /** Numbers of a chat's messages that MySQL has. */
     stored,
-    /** What the outbox still holds, by queue. */
+    /** The number of pending commands, by queue. */
     depths,
     stop: async (): Promise<void> => {
       await consumers.stopAll();

@@ -44,7 +44,7 @@ export default async function setup(): Promise<void> {
         ],
         {
           cwd: checkout,
-          // An exported URL must not reach a template: this one would show.
+          // An exported URL must not reach a template. This one would be visible there.
           env: {
             PATH: process.env.PATH,
             HOME: home,

@@ -2,7 +2,7 @@ import type { TestProject } from 'vitest/node';
 import { removeAbandonedStacks, startServices, terminalReport } from '../../local/services/index.ts';
 import { startRedisCluster } from './redis-nodes.ts';
 
-/** For a vitest project: MySQL as elsewhere, and a clustered Redis, whose keys need a prefix with a hash tag. */
+/** For a vitest project: the usual MySQL, and a clustered Redis, whose keys need a prefix with a hash tag. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await removeAbandonedStacks('test-');
   const { REDIS_URL, ...environment } = process.env;

@@ -79,7 +79,7 @@ const programOf = (server: string, mode: Mode): Program => ({
   url: (place) => `redis://:${password}@127.0.0.1:${place.port('redis')}`,
 });
 
-/** One server, and a connection for what a test asks of it. */
+/** One server, and a connection for the test's own commands. */
 export type RedisServer = {
   process: ServerProcess;
   url: string;
@@ -120,7 +120,7 @@ const isPrimary = async ({ redis }: RedisServer) => (await redis.info('replicati
 /** A primary and a replica that has all its data. */
 export type RedisPair = {
   servers: readonly [RedisServer, RedisServer];
-  /** Who takes writes now, and who does not. */
+  /** The server that accepts writes now, and the other one. */
   roles: () => Promise<{ primary: RedisServer; replica: RedisServer }>;
   stop: () => Promise<void>;
 };
@@ -144,7 +144,7 @@ export const untilCopied = async (primary: RedisServer, replica: RedisServer): P
   });
 };
 
-/** Until every server knows who has the slots, and who would take them over. */
+/** Waits until every server knows the primary of the slots, and its replica. */
 export const untilClustered = async (servers: readonly RedisServer[]): Promise<void> => {
   for (const { redis } of servers) {
     await until(async () => {
@@ -216,7 +216,7 @@ export const promoteReplica = async (pair: RedisPair): Promise<RedisServer> => {
   const promoted = async () => {
     if ((await pair.roles()).primary !== replica) throw new Error('The replica was not promoted');
   };
-  // The servers give up a failover that takes longer than 5 s, without a word.
+  // The servers silently abandon a failover that takes longer than 5 s.
   await until(async () => {
     await replica.redis.cluster('FAILOVER');
     await until(promoted, 6_000);

@@ -95,7 +95,7 @@ export const withChannel = async <Result>(
   }
 };
 
-/** Publishes contents to a queue as another program would: JSON (text and bytes as they are), persistent, nothing else. */
+/** Publishes persistent messages like another program. Contents become JSON; text and bytes stay unchanged. */
 export const publish = (queue: string, ...contents: unknown[]): Promise<void> =>
   withChannel(async (channel) => {
     for (const content of contents) {

@@ -10,7 +10,7 @@ import {
   type Urls,
 } from '../../local/services/index.ts';
 
-/** What keeps a run apart on servers that are given by URL; empty on servers of the run's own. */
+/** Names that separate runs on servers that are given by URL; empty on servers of the run's own. */
 export interface Names {
   /** Before every Redis key. */
   keyPrefix: string;
@@ -61,7 +61,7 @@ const removeIndices = async (url: string, prefix: string) => {
   await fetch(new URL(`/${prefix}*?expand_wildcards=all`, base), { method: 'DELETE', headers });
 };
 
-/** A vhost cannot be made over AMQP, and the default one is another's. */
+/** AMQP cannot create a virtual host, and the default one may belong to another program. */
 const checkVhost = (url: string) => {
   if (['', '/', '/%2F', '/%2f'].includes(new URL(url).pathname)) {
     throw new Failure(

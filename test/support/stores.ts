@@ -44,7 +44,7 @@ export const createOwnDatabase = async (url: string, name: string) => {
 
 let epochs = 0;
 
-/** Opens the gate as a recovery does that found nothing lost, or that the witness lies ahead of Redis. */
+/** Opens the gate like a recovery that found no loss; with a higher `witness`, like one that found a loss. */
 export const openGateOf = async (gate: Gate, witness = 0): Promise<void> => {
   const attempt = await gate.attempt();
   epochs += 1;
@@ -88,7 +88,7 @@ export const openStores = async (
     ...own,
     database,
     client,
-    /** For what the test itself looks at. */
+    /** For the test's own queries. */
     redis,
     keys,
     counters: createCounters({ client, keys }),

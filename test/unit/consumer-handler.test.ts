@@ -65,7 +65,7 @@ const createWorld = ({ passedEpoch = 0, maxDeferrals = 3 } = {}) => {
 
 type World = ReturnType<typeof createWorld>;
 
-/** A consumer whose commands say what becomes of them. */
+/** A consumer whose commands choose their own outcome. */
 const run = async (
   world: World,
   messages: Published[],

@@ -8,7 +8,7 @@ afterEach(() => {
   server?.close();
 });
 
-/** An account of AWS: answers every call so. @returns the configuration of a client that leads there */
+/** An AWS account that gives this answer to every call. @returns the configuration of a client for it */
 const startAccount = async (answer: { status?: number; body: string }) => {
   const calls: string[] = [];
   const started = createServer((request, response) => {

@@ -14,7 +14,7 @@ import { apiEvent } from '../support/http-event.ts';
 const secret = 'secret of the unit tests, said twice '.replaceAll(',', '');
 
 beforeAll(() => {
-  // Read when the first access token comes; nothing is connected to.
+  // The functions read these with the first access token, and connect to no server.
   Object.assign(process.env, {
     MYSQL_URL: 'mysql://127.0.0.1:1/none',
     REDIS_URL: 'redis://127.0.0.1:1',

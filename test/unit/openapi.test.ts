@@ -31,7 +31,7 @@ const walk = function* (value: unknown, pointer = '#'): Generator<[string, Json]
   }
 };
 
-/** What a pointer of this document leads to. */
+/** The value at a JSON pointer of this document. */
 const resolve = (pointer: string): Json => {
   const keys = pointer.slice(2).split('/');
   const found = at(document, ...keys.map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~')));

@@ -14,7 +14,7 @@ const entities: Record<string, string> = {
 const textOf = (html: string) =>
   html.replaceAll(/<\/?em>/g, '').replaceAll(/&[a-zA-Z#0-9]+;/g, (entity) => entities[entity] ?? entity);
 
-/** What the server answers: the text with each of the words marked. */
+/** The answer of the server: the text with each occurrence of the word marked. */
 const mark = (body: string, word: string) => body.replaceAll(word, `${marks.start}${word}${marks.end}`);
 
 describe('highlights', () => {

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { faultOfName, lengthOf, namePattern } from '#lib/domain/text.ts';
 
 const codePoint = fc.string({ unit: 'binary', minLength: 1, maxLength: 1 });
-/** Of each kind that shows nothing. */
+/** Examples of each kind of invisible character. */
 const blank = fc.constantFrom(
   ...' \u00a0\u1680\u2003\u202f\u205f\u3000', // blanks
   ...'\u200b\u2060\ufeff\u00ad\u034f\u180e\u{e0020}\ufe0f', // ignorable by default

@@ -26,7 +26,7 @@ const command = (messageNumber: number): CreateMessage => ({
   version: messageNumber,
 });
 
-/** What the function asks of Redis and the broker, in memory. */
+/** Records the function's calls to Redis and the broker in memory. */
 const createUses = ({ failAt = Number.POSITIVE_INFINITY } = {}) => {
   const settled = new Map<number, number | undefined>();
   const handedOn: number[] = [];

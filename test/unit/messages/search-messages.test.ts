@@ -36,7 +36,7 @@ const request = (
   clientAddress: '127.0.0.1',
 });
 
-/** A chat of seven messages, whose oldest write on the way was accepted so many seconds ago. */
+/** A chat of seven messages, whose oldest pending write was accepted this number of seconds ago. */
 const uses = (secondsBehind: number | undefined, asked: MessageSearch[] = []) => ({
   messageIndex: {
     search: async (wanted: MessageSearch) => {

@@ -12,7 +12,7 @@ const createUses = () => {
   const same: boolean[] = [];
   return {
     stored,
-    /** Whether each sign-up after the first one was taken for the first one's request. */
+    /** For each later sign-up, whether it counted as a repetition of the first request. */
     same,
     uses: {
       users: {
