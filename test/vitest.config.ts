@@ -10,6 +10,7 @@ const project = (
     exclude?: string[];
     globalSetup?: string[];
     timeoutMs?: number;
+    fileParallelism?: boolean;
   } = {},
 ) => {
   order += 1;
@@ -22,6 +23,7 @@ const project = (
       globalSetup: more.globalSetup ?? [],
       testTimeout: more.timeoutMs ?? 5_000,
       hookTimeout: 120_000,
+      fileParallelism: more.fileParallelism ?? true,
       sequence: { groupOrder: order },
     },
   };
@@ -30,8 +32,9 @@ const project = (
 const eventSource = 'plugins/serverless-offline-rabbitmq/test';
 
 /**
- * Named commands run these two: `npm test -- --project chaos` (a short round of each fault) and `npm run cloud:check`.
- * With them `npm test` would take longer than ten minutes on two processors.
+ * Named commands run these: `npm test -- --project chaos` (a short round of each fault), `npm run cloud:check`, and
+ * `npm run test:compose`, which needs a Docker engine. With them `npm test` would take longer than ten minutes on two
+ * processors.
  */
 const namedOnly = [
   project('cloud', {
@@ -39,6 +42,7 @@ const namedOnly = [
     timeoutMs: 60_000,
   }),
   project('chaos', { timeoutMs: 300_000 }),
+  project('compose', { timeoutMs: 300_000, fileParallelism: false }),
 ];
 const isNamed = process.argv.some((argument) => argument.startsWith('--project'));
 

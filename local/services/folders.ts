@@ -56,6 +56,8 @@ export const writePrivate = (path: string, content: string, user: User | undefin
 interface State {
   ports: Record<string, number>;
   secrets: Record<string, string>;
+  /** Whether the stack has, or had, a Compose project. */
+  usesCompose?: boolean;
 }
 
 /** The folder of one stack. Its owner locks it; its ports and secrets outlive a run. */
@@ -79,6 +81,17 @@ export class StackFolder {
   rememberPort(name: string, port: number): void {
     if (this.#state.ports[name] === port) return;
     this.#state.ports[name] = port;
+    this.#save();
+  }
+
+  get usesCompose(): boolean {
+    return this.#state.usesCompose === true;
+  }
+
+  /** Records that the stack has a Compose project, which outlives a killed owner. */
+  rememberCompose(): void {
+    if (this.usesCompose) return;
+    this.#state.usesCompose = true;
     this.#save();
   }
 

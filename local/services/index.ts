@@ -1,3 +1,4 @@
+export { findDocker } from './docker.ts';
 export { Failure, messageOf } from './failure.ts';
 export { ownerOf, secretOf, urlsOf } from './folders.ts';
 export { isFree, pickPort, releasePort } from './ports.ts';

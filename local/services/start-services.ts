@@ -1,4 +1,4 @@
-import { composeServices, findDocker } from './docker.ts';
+import { composeServices, findDocker, removeComposeProject } from './docker.ts';
 import { Failure, messageOf, Unavailable } from './failure.ts';
 import { findAbandonedStacks, StackFolder } from './folders.ts';
 import { givenService } from './given.ts';
@@ -143,7 +143,15 @@ const startContainers = async (
   names: readonly ServiceName[],
 ): Promise<void> => {
   const { options, folder, signal } = startup;
-  const compose = await composeServices(docker, names, options.stack, folder, options.report, signal);
+  const compose = await composeServices({
+    docker,
+    names,
+    stackName: options.stack,
+    stack: folder,
+    fresh: options.fresh === true,
+    report: options.report,
+    signal,
+  });
   startup.down = compose.down;
   for (const service of compose.services) startup.services[service.name] = service;
 };
@@ -255,6 +263,8 @@ export const removeAbandonedStacks = async (prefix: string): Promise<void> => {
       continue;
     }
     await new ProcessRecord(folder.path).endAll();
-    folder.remove();
+    // Without an engine the record stays, for a later run that has one.
+    if (folder.usesCompose && !(await removeComposeProject(name))) folder.unlock();
+    else folder.remove();
   }
 };

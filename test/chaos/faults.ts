@@ -226,6 +226,20 @@ export const faults: readonly Fault[] = [
       }),
   },
   {
+    name: 'wipe-opensearch',
+    what: 'disk of OpenSearch wiped; `migrate` and `reindex` rebuild the index',
+    needs: ['opensearch'],
+    inject: async ({ system }) => {
+      const server = system.service('opensearch');
+      server.kill('SIGKILL');
+      await server.stop();
+      await server.wipe();
+      await server.start();
+      await system.operate('operations/migrate');
+      await system.operate('operations/reindex', { action: 'continue' });
+    },
+  },
+  {
     name: 'flush-redis',
     what: 'FLUSHALL on Redis, with commands on the way',
     losesKeys: true,

@@ -50,7 +50,7 @@ const main = async (): Promise<void> => {
   const seed = numberOf('seed');
   const until = performance.now() + numberOf('minutes') * 60_000;
   const pace = options.short ? shortPace : longPace;
-  system = await System.start(report, stopped.signal);
+  system = await System.start(report, { signal: stopped.signal });
   const arena = new Arena(system, { seed, say: report.say });
   report.say(`  seed ${seed}; the functions log to ${system.logFile}`);
   const running = system;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,6 +16,7 @@ import {
   type Stack,
   startServices,
 } from '../../local/services/index.ts';
+import { rabbitmqctl } from '../support/rabbitmqctl.ts';
 import { Schedule } from './schedule.ts';
 import { fairWeather, TcpProxy, type Weather } from './tcp-proxy.ts';
 
@@ -61,12 +62,16 @@ export class System {
   }
 
   /**
-   * Starts servers as child processes with temporary data. It never uses a server that the environment names.
+   * Starts servers with temporary data. It never uses a server that the environment names.
+   * @param way child processes, or containers of docker-compose.yml
    * @throws Failure
    */
-  static async start(report: Report, signal?: AbortSignal): Promise<System> {
+  static async start(
+    report: Report,
+    { way = 'process', signal }: { way?: 'process' | 'docker'; signal?: AbortSignal } = {},
+  ): Promise<System> {
     await removeAbandonedStacks('chaos-');
-    const environment: NodeJS.ProcessEnv = { ...process.env, LOCAL_SERVICES: 'process' };
+    const environment: NodeJS.ProcessEnv = { ...process.env, LOCAL_SERVICES: way };
     for (const name of serviceNames) delete environment[urlVariableOf[name]];
     const stack = await startServices({
       stack: `chaos-${process.pid}`,
@@ -77,7 +82,7 @@ export class System {
     });
     const system = new System(stack, { http: await pickPort(undefined), lambda: await pickPort(undefined) });
     try {
-      await system.#migrate();
+      await system.operate('operations/migrate');
       await system.startApi();
       await system.schedule.start(system.environment);
     } catch (error) {
@@ -148,28 +153,9 @@ export class System {
     return this.#proxies.get(name)?.swallow() ?? 0;
   }
 
-  /** RabbitMQ's own command line, on the node of this stack. */
-  async rabbitmqctl(...args: string[]): Promise<string> {
-    const folder = join(this.#stack.folder, 'rabbitmq');
-    const state: { ports: Record<string, number> } = JSON.parse(
-      readFileSync(join(this.#stack.folder, 'state.json'), 'utf8'),
-    );
-    const { stdout } = await promisify(execFile)(
-      '/usr/lib/rabbitmq/bin/rabbitmqctl',
-      ['-n', 'rabbit@localhost', ...args],
-      {
-        cwd: folder,
-        timeout: 60_000,
-        env: {
-          PATH: process.env.PATH,
-          LANG: 'C.UTF-8',
-          HOME: folder,
-          ERL_EPMD_PORT: String(state.ports['rabbitmq-epmd']),
-          RABBITMQ_CONF_ENV_FILE: join(folder, 'environment'),
-        },
-      },
-    );
-    return stdout;
+  /** Runs RabbitMQ's own command on the broker of this stack. */
+  async rabbitmqctl(...args: string[]): Promise<void> {
+    await rabbitmqctl(this.#stack, ...args);
   }
 
   /** Copies a folder with its owners and modes: a server's data, whose user is not ours. */
@@ -177,17 +163,15 @@ export class System {
     await promisify(execFile)('cp', ['-a', from, to]);
   }
 
+  /** Runs an operation as an operator would, by its path below `functions/`. */
+  async operate(name: string, event: object = {}): Promise<void> {
+    await runFunction({ name, event, environment: { ...process.env, ...this.environment } });
+  }
+
   async stop({ keepLog = false } = {}): Promise<void> {
     await this.schedule.stop();
     await this.killApi();
     await this.#stack.stop();
     if (!keepLog) rmSync(dirname(this.logFile), { recursive: true, force: true });
-  }
-
-  async #migrate(): Promise<void> {
-    await runFunction({
-      name: 'operations/migrate',
-      environment: { ...process.env, ...this.environment },
-    });
   }
 }

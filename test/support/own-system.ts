@@ -1,8 +1,4 @@
-import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { vi } from 'vitest';
 import { commands } from '#lib/contracts/commands.ts';
 import type { Database } from '#lib/mysql/database.ts';
@@ -15,9 +11,9 @@ import {
   type Urls,
 } from '../../local/services/index.ts';
 import { createConsumers } from './queue-consumers.ts';
+import { rabbitmqctl } from './rabbitmqctl.ts';
 import { createWrites } from './writes.ts';
 
-const run = promisify(execFile);
 const operations = {
   migrate: () => import('../../functions/operations/migrate.ts'),
   deadLetters: () => import('../../functions/operations/dead-letters.ts'),
@@ -34,19 +30,6 @@ export const eventually = <Result>(
   timeoutMs = 20_000,
 ): Promise<Result> => vi.waitFor(assertion, { timeout: timeoutMs, interval: 50 });
 
-/** Runs RabbitMQ's own command on the broker of a stack. */
-const runRabbitmqctl = async (folder: string, env: NodeJS.ProcessEnv, args: string[]): Promise<void> => {
-  const state: { ports: Record<string, number> } = JSON.parse(
-    await readFile(join(folder, 'state.json'), 'utf8'),
-  );
-  const cookie = await readFile(join(folder, 'rabbitmq/.erlang.cookie'), 'utf8');
-  await run(
-    '/usr/lib/rabbitmq/bin/rabbitmqctl',
-    ['--erlang-cookie', cookie, '-n', 'rabbit@localhost', ...args],
-    { cwd: '/', env: { ...env, HOME: '/', ERL_EPMD_PORT: String(state.ports['rabbitmq-epmd']) } },
-  );
-};
-
 /** @returns the id of a new user */
 const createUser = async (database: Database): Promise<number> => {
   await database.write(
@@ -59,7 +42,7 @@ const createUser = async (database: Database): Promise<number> => {
 
 type Environment = Record<string, string> | ((urls: Urls) => Promise<Record<string, string>>);
 
-/** Starts the servers, and sets the environment of the functions. `machine`: the environment without URLs. */
+/** Starts the servers, and sets the environment of the functions. */
 const startStack = async (
   name: string,
   only: readonly ServiceName[] | undefined,
@@ -80,7 +63,7 @@ const startStack = async (
     POWERTOOLS_LOG_LEVEL: 'SILENT',
     ...(typeof environment === 'function' ? await environment(stack.urls) : environment),
   });
-  return { stack, machine };
+  return stack;
 };
 
 /**
@@ -97,7 +80,7 @@ export const startSystem = async (
     environment?: Environment;
   } = {},
 ) => {
-  const { stack, machine } = await startStack(name, only, environment);
+  const stack = await startStack(name, only, environment);
   const services = await import('#lib/runtime/services.ts');
   const consumers = createConsumers(name, stack.urls);
 
@@ -117,8 +100,6 @@ export const startSystem = async (
     return handler(event, createLambdaContext(operation, timeoutMs));
   };
 
-  const rabbitmqctl = (...args: string[]) => runRabbitmqctl(stack.folder, machine, args);
-
   await invoke('migrate');
   const database = services.database();
   const userId = await createUser(database);
@@ -137,7 +118,8 @@ export const startSystem = async (
     service,
     services,
     userId,
-    rabbitmqctl,
+    /** Runs RabbitMQ's own command on the broker of this system. */
+    rabbitmqctl: (...args: string[]) => rabbitmqctl(stack, ...args),
     accept: createWrites(services.submit, userId),
     consume: consumers.consume,
     failures: consumers.failures,
