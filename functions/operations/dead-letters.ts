@@ -15,7 +15,7 @@ type Uses = {
 };
 
 const schema = z
-  .object({
+  .strictObject({
     action: z.enum(['list', 'show', 'redrive', 'discard']).default('list'),
     /** Default: all queues. `show` and `discard` require a queue. */
     queue: z.enum(queueNames).optional(),

@@ -5,7 +5,7 @@ import { reconcile } from '#lib/runtime/services.ts';
 
 type Uses = { reconcile: Reconcile };
 
-const schema = z.object({
+const schema = z.strictObject({
   /** The approximate number of messages in a random sample, or 'whole' for all. */
   sample: z.union([z.int().min(1).max(1_000_000), z.literal('whole')]).default(1_000),
   /** The `cursor` from the report of a stopped run; only with 'whole'. */

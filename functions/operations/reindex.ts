@@ -5,7 +5,7 @@ import { reindex } from '#lib/runtime/services.ts';
 
 type Uses = { reindex: Reindex };
 
-const schema = z.object({
+const schema = z.strictObject({
   /** Continue or begin a rebuild; drop an unfinished one and begin again; or only drop it. */
   action: z.enum(['continue', 'restart', 'abandon']).default('continue'),
 });
