@@ -93,6 +93,22 @@ describe('the event of a request', () => {
   });
 });
 
+const request: HapiRequest = {
+  method: 'post',
+  path: '/things',
+  headers: {},
+  payload: null,
+  raw: { req: { method: 'POST', url: '/things', headers: {}, rawHeaders: [] } },
+  response: {},
+  setMethod: () => undefined,
+};
+const toolkit: Toolkit = {
+  continue: Symbol('continue'),
+  response: () => {
+    throw new Error('The server answered in place of the function');
+  },
+};
+
 /** Calls a function of the pool as serverless-offline's handler does, on a server that this plugin prepared. */
 const answerOf = async (run: () => Promise<unknown>): Promise<unknown> => {
   const pool: LambdaPool = { get: () => ({ setEvent: () => undefined, runHandler: run }) };
@@ -107,16 +123,16 @@ const answerOf = async (run: () => Promise<unknown>): Promise<unknown> => {
       },
     },
   };
-  const listener = { removeAllListeners: () => undefined, on: () => undefined };
-  prepareApiServer(
-    { settings: { port: 1 }, listener, ext: () => undefined, table: () => [route] } as unknown as HapiServer,
-    new Set(),
-  );
+  const server: HapiServer = {
+    settings: { port: 1 },
+    listener: createServer(),
+    ext: () => undefined,
+    table: () => [route],
+    start: async () => undefined,
+  };
+  prepareApiServer(server, new Set());
   const handle: (request: HapiRequest, toolkit: Toolkit) => Promise<unknown> = route.settings.handler;
-  return handle(
-    { raw: { req: { ...sentOf({}), rawHeaders: [] } }, payload: null } as unknown as HapiRequest,
-    {} as Toolkit,
-  );
+  return handle(request, toolkit);
 };
 
 describe('a function', () => {
