@@ -44,7 +44,7 @@ export const secondsUntilWritable = async (http: Api, { token, chatNumber, autho
   return ((firstAt ?? Number.NaN) - startedAt) / 1_000;
 };
 
-/** Empties Redis. Every counter is then read from MySQL again. @returns seconds until writes are taken */
+/** Empties Redis. Every counter is then read from MySQL again. @returns seconds until writes are accepted */
 export const flushRedis = async (url: string, http: Api, chat: Chat): Promise<number> => {
   const redis = new Redis(url);
   await redis.flushall();
@@ -97,10 +97,11 @@ export const heal: Section = async ({ stack, api, report, options: { chats } }) 
     const last = await fillQueue(chat, BACKLOG);
     const startedAt = performance.now();
     const stored = untilStored(last).then(() => (performance.now() - startedAt) / 1_000);
-    return { writableS: await fault(), storedS: await stored };
+    const [writableS, storedS] = await Promise.all([fault(), stored]);
+    return { writableS, storedS };
   };
   const row = (fault: string, writableS: number, atMost: number): Row => ({
-    name: `${fault}, ${chatsText}, until writes are taken`,
+    name: `${fault}, ${chatsText}, until writes are accepted`,
     unit: 's',
     ours: writableS,
     goal: { of: 'ours', atMost },

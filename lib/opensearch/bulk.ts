@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@opensearch-project/opensearch';
 import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { type IndexedMessage, toDocument } from './document.ts';
@@ -111,7 +112,7 @@ export const createBulkWriter = (options: {
         if (attempt === attempts || Date.now() + pauseMs > deadline) {
           throw new IndexRetryLater(`${left.length} of ${all.length} not written to the index: ${reason}`);
         }
-        await pause(pauseMs);
+        await delay(pauseMs);
       }
     }
     return refused;
@@ -194,5 +195,3 @@ const slices = function* <Source>(operations: Operation<Source>[]) {
   }
   if (slice.length > 0) yield slice;
 };
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@opensearch-project/opensearch';
 import { errors } from '@opensearch-project/opensearch';
 import type { BulkResult, BulkWriter } from './bulk.ts';
@@ -100,7 +101,7 @@ export const createRebuilds = (options: {
     // A rebuild of an older release would be outdated at once.
     if (left && left.meta.schema !== body.mappings._meta.schema) await drop(left.index);
     await createIndex(next, buildingAlias);
-    await new Promise((resolve) => setTimeout(resolve, writeTimeoutMs + 500));
+    await delay(writeTimeoutMs + 500);
     const building = await behind(buildingAlias);
     if (!building)
       throw new SearchUnavailable(`The rebuild into "${next}" ended while it was being picked up`);

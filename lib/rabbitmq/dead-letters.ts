@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ConfirmChannel, GetMessage } from 'amqplib';
 import { deadQueue } from '#lib/contracts/queues.ts';
 import type { Broker } from './connection.ts';
@@ -109,7 +110,7 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
     while (Date.now() < deadline) {
       const { messageCount } = await broker.withOwnChannel((channel) => channel.checkQueue(deadQueue(queue)));
       if (messageCount >= expected) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await delay(50);
     }
   };
 

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 const forgetters = new Set<() => void>();
 
 /**
@@ -29,7 +31,7 @@ export const lazy = <Service>(
 const CLOSE_AFTER_MS = 30_000;
 
 const closeLater = async (close: () => Promise<void> | void): Promise<void> => {
-  await new Promise((resolve) => setTimeout(resolve, CLOSE_AFTER_MS).unref());
+  await delay(CLOSE_AFTER_MS, undefined, { ref: false });
   try {
     await close();
   } catch {

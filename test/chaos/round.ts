@@ -166,7 +166,7 @@ export class Arena {
         for (const messageId of drained.poison) dead.poison.add(messageId);
         dead.others.push(...drained.others);
         if (dead.poison.size < poison)
-          unrest.push(`${dead.poison.size} of ${poison} poisoned commands are set aside`);
+          unrest.push(`${dead.poison.size} of ${poison} poisoned commands are dead letters`);
         if (unrest.length === 0) {
           // Waiting does not change its findings.
           const { findings: settled, repeated } = await audit({
@@ -177,7 +177,7 @@ export class Arena {
             applications,
             mayRepeat: (creation) => this.#mayRepeat(creation),
           });
-          settled.stuck.push(...dead.others.map((letter) => `set aside: ${letter}`));
+          settled.stuck.push(...dead.others.map((letter) => `dead letter: ${letter}`));
           return { settled, repeated };
         }
       } catch (error) {

@@ -14,19 +14,13 @@ import {
   removeAbandonedStacks,
   type ServiceName,
   type Stack,
+  serviceNames,
   startServices,
+  urlVariables,
 } from '../../local/services/index.ts';
 import { rabbitmqctl } from '../support/rabbitmqctl.ts';
 import { Schedule } from './schedule.ts';
 import { fairWeather, TcpProxy, type Weather } from './tcp-proxy.ts';
-
-const serviceNames = ['mysql', 'redis', 'rabbitmq', 'opensearch'] as const;
-const urlVariableOf = {
-  mysql: 'MYSQL_URL',
-  redis: 'REDIS_URL',
-  rabbitmq: 'RABBITMQ_URL',
-  opensearch: 'OPENSEARCH_URL',
-} as const;
 
 type FunctionEnvironment = Record<string, string>;
 
@@ -72,7 +66,7 @@ export class System {
   ): Promise<System> {
     await removeAbandonedStacks('chaos-');
     const environment: NodeJS.ProcessEnv = { ...process.env, LOCAL_SERVICES: way };
-    for (const name of serviceNames) delete environment[urlVariableOf[name]];
+    for (const name of serviceNames) delete environment[urlVariables[name]];
     const stack = await startServices({
       stack: `chaos-${process.pid}`,
       environment,
@@ -130,10 +124,10 @@ export class System {
   async startApiBehind(weather: Weather, random: () => number): Promise<void> {
     const environment = { ...this.environment };
     for (const name of serviceNames) {
-      const url = environment[urlVariableOf[name]];
+      const url = environment[urlVariables[name]];
       if (!url) continue;
       const through = await TcpProxy.listen(url, await pickPort(undefined), random);
-      environment[urlVariableOf[name]] = through.url;
+      environment[urlVariables[name]] = through.url;
       through.proxy.weather = weather;
       this.#proxies.set(name, through.proxy);
     }

@@ -1,13 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { probe } from '../../local/services/probes.ts';
-import type { ServiceName } from '../../local/services/types.ts';
-import { containersOf, projectByHand, remainsOf } from '../support/docker.ts';
+import { probe, type ServiceName, serviceNames } from '../../local/services/index.ts';
+import { containersOf, projectByHand, remainsOf, withRedis } from '../support/docker.ts';
 
 /* docker-compose.yml without this project's commands: `docker compose up --wait`, with the default passwords. */
 
-const names = ['mysql', 'redis', 'rabbitmq', 'opensearch'] as const;
 const project = `chat-compose-${process.pid}-${randomBytes(4).toString('hex')}`;
 type ByHand = Awaited<ReturnType<typeof projectByHand>>;
 let one: ByHand;
@@ -20,17 +18,11 @@ const urlOf: Record<ServiceName, (port: number) => string> = {
   opensearch: (port) => `http://127.0.0.1:${port}`,
 };
 
-const withRedis = async <Result>(work: (redis: Redis) => Promise<Result>): Promise<Result> => {
-  const redis = new Redis(urlOf.redis(one.port('redis')));
-  try {
-    return await work(redis);
-  } finally {
-    redis.disconnect();
-  }
-};
+const inRedis = <Result>(work: (redis: Redis) => Promise<Result>): Promise<Result> =>
+  withRedis(urlOf.redis(one.port('redis')), work);
 
 beforeAll(async () => {
-  one = await projectByHand(project, names);
+  one = await projectByHand(project, serviceNames);
   other = await projectByHand(`${project}-other`, ['redis']);
 });
 afterAll(async () => {
@@ -43,21 +35,21 @@ describe('docker compose by hand', () => {
   it('up --wait returns when every service is healthy and answers with the default passwords', async () => {
     await one.compose('up', '--detach', '--wait');
     const containers = await containersOf(project);
-    expect(Object.values(containers).map(({ health }) => health)).toEqual(names.map(() => 'healthy'));
-    const versions = await Promise.all(names.map((name) => probe(name, urlOf[name](one.port(name)))));
-    for (const name of names) {
+    expect(Object.values(containers).map(({ health }) => health)).toEqual(serviceNames.map(() => 'healthy'));
+    const versions = await Promise.all(serviceNames.map((name) => probe(name, urlOf[name](one.port(name)))));
+    for (const name of serviceNames) {
       expect(containers[name]?.image).toMatch(/^[a-z/]+:\d+\.\d+\.\d+$/);
     }
     console.info(`up by hand: ${versions.join(', ')}`);
   });
 
   it('a second project runs beside it, and its end leaves the first one alone', async () => {
-    await withRedis((redis) => redis.set('mark', 'kept'));
+    await inRedis((redis) => redis.set('mark', 'kept'));
     await other.compose('up', '--detach', '--wait', 'redis');
     expect(await probe('redis', urlOf.redis(other.port('redis')))).toMatch(/^Redis /);
     await other.compose('down', '--volumes');
     expect(await remainsOf(`${project}-other`)).toEqual({ containers: [], networks: [], volumes: [] });
-    expect(await withRedis((redis) => redis.get('mark'))).toBe('kept');
+    expect(await inRedis((redis) => redis.get('mark'))).toBe('kept');
   });
 
   it('down keeps the volumes, and the next up has their data', async () => {
@@ -65,10 +57,10 @@ describe('docker compose by hand', () => {
     expect(await remainsOf(project)).toEqual({
       containers: [],
       networks: [],
-      volumes: names.map((name) => `${project}_${name}`).sort(),
+      volumes: serviceNames.map((name) => `${project}_${name}`).sort(),
     });
     await one.compose('up', '--detach', '--wait', 'redis');
-    expect(await withRedis((redis) => redis.get('mark'))).toBe('kept');
+    expect(await inRedis((redis) => redis.get('mark'))).toBe('kept');
   });
 
   it('down --volumes leaves nothing', async () => {

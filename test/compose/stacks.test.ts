@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
+  probe,
   type RunningService,
   removeAbandonedStacks,
   type Stack,
   silentReport,
   startServices,
 } from '../../local/services/index.ts';
-import { probe } from '../../local/services/probes.ts';
-import { projectIn, remainsOf } from '../support/docker.ts';
+import { projectIn, remainsOf, withRedis } from '../support/docker.ts';
 import { eventually } from '../support/servers.ts';
 
 /* Stacks on Docker as tests start them: with data of their own, which nobody finds afterwards. */
@@ -65,10 +65,12 @@ describe('a stack on Docker', () => {
     const first = await start('restart', false);
     const { url } = redisOf(first);
     const project = projectIn(redisOf(first).where);
+    await withRedis(url, (redis) => redis.set('mark', 'kept'));
     await first.stop();
     expect(await remainsOf(project)).toEqual({ ...nothing, volumes: [`${project}_redis`] });
     const second = await start('restart', true);
     expect(redisOf(second).url).toBe(url);
+    expect(await withRedis(url, (redis) => redis.get('mark'))).toBe('kept');
     await second.stop();
     expect(await remainsOf(project)).toEqual(nothing);
   });

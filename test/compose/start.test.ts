@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { pickPort, releasePort } from '../../local/services/index.ts';
+import { pickPort, releasePort, serviceNames } from '../../local/services/index.ts';
 import {
   type Account,
   Client,
@@ -26,7 +26,6 @@ import { eventually } from '../support/servers.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
 const START_MS = 300_000;
-const serviceNames = ['mysql', 'redis', 'rabbitmq', 'opensearch'];
 const copied = [
   ...['functions', 'lib', 'plugins', 'local', 'infrastructure', 'migrations'],
   ...['package.json', 'serverless.yml', 'docker-compose.yml'],
@@ -64,8 +63,8 @@ const npmStart = async (): Promise<void> => {
     });
   }
   await eventually(() => {
-    if (child.exitCode === null) expect(output).toContain('The API is at');
-  }, START_MS);
+    if (child.exitCode === null) expect(output, output).toContain('The API is at');
+  }, START_MS - 20_000);
   expect(child.exitCode, output).toBeNull();
   project = projectIn(output);
 };
@@ -74,7 +73,8 @@ const npmStart = async (): Promise<void> => {
 const interrupt = async (): Promise<number | null> => {
   const child = start;
   if (child?.pid === undefined) return null;
-  const exited = child.exitCode === null ? once(child, 'exit') : undefined;
+  const isRunning = child.exitCode === null && child.signalCode === null;
+  const exited = isRunning ? once(child, 'exit') : undefined;
   process.kill(-child.pid, 'SIGINT');
   await exited;
   start = undefined;

@@ -115,7 +115,7 @@ describe(`${CLIENTS} clients at once`, () => {
     );
   });
 
-  it('nothing of it is left on the way, or was set aside', async () => {
+  it('no command of it is left in a queue, and none became a dead letter', async () => {
     const letters = await invoke('deadLetters', { action: 'list' });
     expect(JSON.stringify(letters)).not.toContain(token);
     await withRedis(async (redis, key) => {

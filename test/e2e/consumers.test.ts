@@ -291,7 +291,7 @@ describe('a command that can never succeed', () => {
   });
 
   it.each(['create-application', 'update-application', 'create-chat', 'update-message', 'index-message'])(
-    'is set aside in every queue: %s',
+    'becomes a dead letter in every queue: %s',
     async (queue) => {
       await publish(queue, { token, nonsense: randomUUID() });
       await eventually(async () => expect((await letters(queue))[0]?.reason).toMatch(/malformed/));

@@ -134,7 +134,7 @@ const whole = (count: number) =>
     );
   }, 30_000);
 /** Runs `work`, and waits until the queue's batch has returned `times` times since. */
-const thrownBack = async (queue: Queue, times: number, work: () => Promise<unknown>) => {
+const returned = async (queue: Queue, times: number, work: () => Promise<unknown>) => {
   const before = system.failures(queue);
   await work();
   await eventually(() => expect(system.failures(queue) - before).toBeGreaterThanOrEqual(times), 45_000);
@@ -144,20 +144,20 @@ const edit = (messageNumber: number, body: string) =>
   system.accept.edit(token, chatNumber, messageNumber, body);
 
 describe('a server that was demoted', { timeout: 60_000 }, () => {
-  test('read-only for all: every kind of command is thrown back, and applied once afterwards', async () => {
+  test('read-only for all: every kind of command returns to its queue, and is applied once afterwards', async () => {
     await begin();
     await system.accept.messages(token, chatNumber, 5);
     await whole(5);
     await admin.query('SET GLOBAL read_only = 1');
     let other = '';
     try {
-      await thrownBack('create-message', 3, () => system.accept.messages(token, chatNumber, 20));
-      await thrownBack('create-application', 1, async () => {
+      await returned('create-message', 3, () => system.accept.messages(token, chatNumber, 20));
+      await returned('create-application', 1, async () => {
         other = await system.accept.application();
       });
-      await thrownBack('update-application', 1, () => rename('renamed meanwhile'));
-      await thrownBack('create-chat', 1, () => system.accept.chat(token));
-      await thrownBack('update-message', 1, () => edit(1, 'edited meanwhile'));
+      await returned('update-application', 1, () => rename('renamed meanwhile'));
+      await returned('create-chat', 1, () => system.accept.chat(token));
+      await returned('update-message', 1, () => edit(1, 'edited meanwhile'));
       expect(await numbersStored()).toEqual(upTo(5));
     } finally {
       await admin.query('SET GLOBAL read_only = 0');
@@ -187,7 +187,7 @@ describe('a server that was demoted', { timeout: 60_000 }, () => {
         "SELECT id FROM information_schema.processlist WHERE user = 'persister'",
       );
       for (const { id } of sessions) await admin.query(`KILL ${id}`).catch(() => undefined);
-      await thrownBack('create-message', 2, () => system.accept.messages(token, chatNumber, 20));
+      await returned('create-message', 2, () => system.accept.messages(token, chatNumber, 20));
     } finally {
       await setReadOnly(0);
     }
@@ -209,20 +209,23 @@ describe('an answer that is about the server, not about the command', { timeout:
     ['a statement that was ended', '70100', 1969],
     ['a deadlock, again and again', '40001', 1213],
     ['an error that no one has heard of', 'HY000', 9999],
-  ])('%s: the whole batch comes again, nothing is set aside', async (_what, state, code) => {
-    await begin();
-    await admin.query(
-      `CREATE TRIGGER trouble BEFORE INSERT ON messages FOR EACH ROW
+  ])(
+    '%s: the whole batch is redelivered, and no command becomes a dead letter',
+    async (_what, state, code) => {
+      await begin();
+      await admin.query(
+        `CREATE TRIGGER trouble BEFORE INSERT ON messages FOR EACH ROW
        SIGNAL SQLSTATE '${state}' SET MYSQL_ERRNO = ${code}, MESSAGE_TEXT = 'trouble'`,
-    );
-    try {
-      await thrownBack('create-message', 2, () => system.accept.messages(token, chatNumber, 20));
-      expect(await dead('create-message')).toEqual([]);
-    } finally {
-      await admin.query('DROP TRIGGER trouble');
-    }
-    await whole(20);
-  });
+      );
+      try {
+        await returned('create-message', 2, () => system.accept.messages(token, chatNumber, 20));
+        expect(await dead('create-message')).toEqual([]);
+      } finally {
+        await admin.query('DROP TRIGGER trouble');
+      }
+      await whole(20);
+    },
+  );
 
   test('a malformed message becomes one dead letter, however often its batch is redelivered', async () => {
     await begin();
@@ -232,7 +235,7 @@ describe('an answer that is about the server, not about the command', { timeout:
     );
     try {
       await system.accept.messages(token, chatNumber, 5);
-      await thrownBack('create-message', 4, () => publish('create-message', '{"not": "a command"}'));
+      await returned('create-message', 4, () => publish('create-message', '{"not": "a command"}'));
     } finally {
       await admin.query('DROP TRIGGER trouble');
     }
@@ -248,7 +251,7 @@ describe('an answer that is about the command', { timeout: 60_000 }, () => {
     ['a character that its column cannot hold', 'HY000', 1366],
     ['a constraint', '23000', 1452],
     ['a trigger of the operator', '45000', 1644],
-  ])('%s: it alone is set aside with the reason', async (_what, state, code) => {
+  ])('%s: only this command becomes a dead letter, with the reason', async (_what, state, code) => {
     await begin();
     await admin.query(
       `CREATE TRIGGER trouble BEFORE INSERT ON messages FOR EACH ROW

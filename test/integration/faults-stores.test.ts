@@ -330,7 +330,7 @@ describe('OpenSearch', { timeout: 90_000 }, () => {
     await whole(10);
   });
 
-  test('refuses one message of a batch: that one is set aside, its batch-mates are found', async () => {
+  test('refuses one message of a batch: it becomes a dead letter, and the others are found', async () => {
     await begin();
     const message = {
       token,
@@ -371,7 +371,7 @@ describe('OpenSearch', { timeout: 90_000 }, () => {
     await system.invoke('deadLetters', { action: 'discard', queue: 'index-message' });
   });
 
-  test("is sent what no command is: that is set aside once, and in nobody's way", async () => {
+  test('is sent an invalid command: it becomes one dead letter and delays no other command', async () => {
     await begin();
     const redis = new Redis(system.stack.urls.REDIS_URL);
     const connection = await connect(system.stack.urls.RABBITMQ_URL);

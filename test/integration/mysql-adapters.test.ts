@@ -134,7 +134,7 @@ describe('messages in batches', () => {
 });
 
 describe('applications and chats in batches', () => {
-  test('insert once, defer the orphan, bury the collision', async () => {
+  test('insert once, defer the orphan, dead-letter the collision', async () => {
     const application = { name: 'a', creatorId: ana, dateMs };
     const { stored, dead } = await stores.applications.insert([
       { ...application, token: 'one', commandId: 1 },

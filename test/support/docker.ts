@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { Redis } from 'ioredis';
 import { pickPort, releasePort, type ServiceName } from '../../local/services/index.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
@@ -63,7 +64,7 @@ export const projectIn = (text: string): string => {
 };
 
 /**
- * A Compose project by hand, as the head of docker-compose.yml tells it: its commands, on claimed ports.
+ * A Compose project by hand, as the comment at the top of docker-compose.yml describes: its commands, on claimed ports.
  * `release` returns the ports.
  */
 export const projectByHand = async (project: string, names: readonly ServiceName[]) => {
@@ -80,4 +81,17 @@ export const projectByHand = async (project: string, names: readonly ServiceName
       for (const port of ports.values()) releasePort(port);
     },
   };
+};
+
+/** Works on a connection of its own, and closes it. */
+export const withRedis = async <Result>(
+  url: string,
+  work: (redis: Redis) => Promise<Result>,
+): Promise<Result> => {
+  const redis = new Redis(url);
+  try {
+    return await work(redis);
+  } finally {
+    redis.disconnect();
+  }
 };

@@ -121,7 +121,7 @@ describe('a batch', () => {
     expect(world.steps).toEqual([]);
   });
 
-  it('is thrown back when a server cannot do its work, and nothing is published', async () => {
+  it('is redelivered when a server cannot do its work, and nothing is published', async () => {
     const world = createWorld();
     const down = () => {
       throw unavailable('down');

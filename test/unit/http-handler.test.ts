@@ -78,7 +78,7 @@ describe('an answer', () => {
     logged.mockRestore();
   });
 
-  it('links to the next page with all that was asked besides', async () => {
+  it('links to the next page with all other parameters of the request', async () => {
     const list = route({
       ...open,
       response: z.array(z.string()),
@@ -166,9 +166,8 @@ describe('a slow request', () => {
       during = timers();
       return { shown: 'yes' };
     });
-    const before = timers();
     expect((await handler(apiEvent(open), withRemainingMs(10_000))).statusCode).toBe(200);
-    expect([during, timers()]).toEqual([before + 1, before]);
+    expect(timers()).toBe(during - 1);
   });
 });
 
