@@ -1,14 +1,14 @@
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { Gate } from '#lib/redis/gate.ts';
 
-/** The interval of requests of one process, however many writes find the gate closed. */
+/** The shortest interval between requests of one process, however many writes find the gate closed. */
 const INTERVAL_MS = 500;
 /** The longest wait for the broker's confirm. */
 const PUBLISH_WAIT_MS = 1_000;
 
 /**
- * Returns a function that asks `recoverCounters` to run and does not wait for it. All processes together ask at
- * most once per interval.
+ * Returns a function that asks `recoverCounters` to run and does not wait for it. The gate admits one
+ * request of all processes a second.
  */
 export const createRecoveryRequest = ({
   gate,

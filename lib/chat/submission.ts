@@ -1,7 +1,7 @@
 import { notFound, unavailable } from '#lib/domain/errors.ts';
 import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
-import type { Outcome } from '#lib/redis/commands/accept.ts';
+import type { Outcome } from '#lib/redis/commands/accepting-script.ts';
 import type { CounterOf, Gate } from '#lib/redis/gate.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Accept } from '#lib/redis/accept.ts';
-import type { Idempotency } from '#lib/redis/commands/accept.ts';
+import type { Idempotency } from '#lib/redis/commands/accepting-script.ts';
 import { createSubmission, type SubmissionUses, type Write } from './submission.ts';
 
 type Uses = SubmissionUses & { accept: Accept; now: () => number };

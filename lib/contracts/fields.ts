@@ -47,6 +47,7 @@ export const examples = {
   editedAt: '2026-03-01T09:31:12.480Z',
 } as const;
 
+const MAX_DIGITS = 15;
 /**
  * A whole number in a path or a query, without sign, leading zero or fraction. The OpenAPI document shows an
  * integer.
@@ -55,7 +56,10 @@ export const examples = {
 const digits = (maximum: number, initial?: number) =>
   z
     .string()
-    .regex(/^[1-9]\d{0,14}$/, { error: 'Must be a whole number, 1 or more', abort: true })
+    .regex(new RegExp(`^[1-9]\\d{0,${MAX_DIGITS - 1}}$`), {
+      error: 'Must be a whole number, 1 or more',
+      abort: true,
+    })
     .meta({
       type: 'integer',
       minimum: 1,
@@ -116,8 +120,8 @@ export const searchText = text(limits.query)
   .regex(/\S/, { error: 'Must not be blank' })
   .meta({ description: 'Words to find; "quoted words" must occur as a phrase', examples: ['hello'] });
 
-/** The longest number that {@link digits} takes. */
-const MAX_PAGE = 999_999_999_999_999;
+/** The largest number that {@link digits} takes. */
+const MAX_PAGE = 10 ** MAX_DIGITS - 1;
 const limit = digits(limits.pageSize, 10).default(10).describe(`Items a page, 1 to ${limits.pageSize}`);
 const depth = `\`page\` and \`limit\` together skip at most ${limits.skippedRows} items`;
 

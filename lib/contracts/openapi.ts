@@ -69,7 +69,7 @@ const responsesOf = (contract: RouteContract, { schemaOf, contentOf }: DocumentS
 
 const operationOf = (name: string, contract: RouteContract, schemas: DocumentSchemas) => {
   const { tag, summary, description, authentication } = contract;
-  const parameters = parametersOf(contract, schemas);
+  const taken = parametersOf(contract, schemas);
   const requestBody = requestBodyOf(contract, schemas);
   return {
     operationId: name,
@@ -77,7 +77,7 @@ const operationOf = (name: string, contract: RouteContract, schemas: DocumentSch
     summary,
     ...(description === undefined ? {} : { description }),
     security: authentication === 'none' ? [] : [{ [authentication]: [] }],
-    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(taken.length === 0 ? {} : { parameters: taken }),
     ...(requestBody === undefined ? {} : { requestBody }),
     responses: responsesOf(contract, schemas),
   };

@@ -1,4 +1,4 @@
-/** What a running job may ask of its environment: a scheduled function or an operation. */
+/** The remaining time and the log of a running scheduled function or operation. */
 export type Job = {
   /** Milliseconds until the function must return, less a margin for work that is under way. */
   remainingMs: () => number;

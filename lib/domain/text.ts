@@ -20,8 +20,8 @@ const tagCharacters = `${String.fromCodePoint(0xe0000)}-${String.fromCodePoint(0
 const blank = `\\s\\u00AD\\u034F\\u0600-\\u0605\\u061C\\u06DD\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u200B-\\u200F\\u2060-\\u206F\\u2800\\u3164\\uFDD0-\\uFDEF\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\uFFFE\\uFFFF${tagCharacters}`;
 
 /**
- * The rule for names in the OpenAPI document: a regular expression without `\p`, which every dialect reads. It matches
- * each valid name. It refuses most names without a visible character; `faultOfName` refuses all of them.
+ * The rule for names in the OpenAPI document: a regular expression without `\p`, for dialects that read code
+ * points (JavaScript: flag `u`, as JSON Schema recommends). It matches each valid name. It refuses most names without a visible character; `faultOfName` refuses all of them.
  */
 export const namePattern = `^[^${refused}]*[^${refused}${blank}][^${refused}]*$`;
 

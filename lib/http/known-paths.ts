@@ -13,7 +13,7 @@ export const createMethodsOfPath = (routes: readonly RouteContract[]) => {
   // A path with fewer parameters takes precedence: `/messages/search` names no message.
   const paths = [...byPath]
     .map(([path, contracts]) => ({
-      parameters: path.split('{').length,
+      parameters: path.split('{').length - 1,
       pattern: patternOf(path),
       methods: [...new Set(contracts.flatMap(methodsOf))].sort(),
     }))

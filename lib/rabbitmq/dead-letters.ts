@@ -21,7 +21,7 @@ export type DeadLetter = {
 export type Selection = { ids?: readonly string[] | undefined; limit: number };
 
 /** Numbers of messages: in the queue (`held`), read (`looked`), and selected letters (`acted`). */
-export type Handled = { held: number; looked: number; acted: number };
+export type LetterCounts = { held: number; looked: number; acted: number };
 
 /** Messages stay in memory until the end of the walk. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
@@ -87,7 +87,7 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
     queue: string,
     selection: Selection,
     act?: (found: Found[]) => Promise<void>,
-  ): Promise<Handled & { letters: DeadLetter[] }> => {
+  ): Promise<LetterCounts & { letters: DeadLetter[] }> => {
     const { removed, ...handled } = await broker.withOwnChannel(async (channel) => {
       // Letters that arrive during the walk are ignored. Otherwise a redriven command that fails again would circulate.
       const { messageCount: held } = await channel.checkQueue(deadQueue(queue));
@@ -114,7 +114,7 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
     }
   };
 
-  const counts = ({ held, looked, acted }: Handled): Handled => ({ held, looked, acted });
+  const countsOf = ({ held, looked, acted }: LetterCounts): LetterCounts => ({ held, looked, acted });
 
   return {
     /** Reads letters, oldest first. @throws unavailable */
@@ -127,8 +127,8 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
      * the confirm. Of several copies only one is published.
      * @throws unavailable; then all letters are still here. Some may also be in their queue, which does no harm.
      */
-    redrive: async (queue: string, selection: Selection): Promise<Handled> =>
-      counts(
+    redrive: async (queue: string, selection: Selection): Promise<LetterCounts> =>
+      countsOf(
         await walk(queue, selection, (found) =>
           publisher.publish(
             found.map(
@@ -147,8 +147,8 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
       queue: string,
       selection: Selection,
       before: (letters: DeadLetter[]) => Promise<void> = async () => undefined,
-    ): Promise<Handled> =>
-      counts(await walk(queue, selection, (found) => before(found.map(({ letter }) => letter)))),
+    ): Promise<LetterCounts> =>
+      countsOf(await walk(queue, selection, (found) => before(found.map(({ letter }) => letter)))),
   };
 };
 

@@ -1,4 +1,4 @@
-import type { Cell, Idempotency, Outcome } from './commands/accept.ts';
+import type { Cell, Idempotency, Outcome } from './commands/accepting-script.ts';
 import { acceptApplication, type CreateApplication } from './commands/create-application.ts';
 import { acceptChat, type CreateChat } from './commands/create-chat.ts';
 import { acceptMessage, type CreateMessage } from './commands/create-message.ts';

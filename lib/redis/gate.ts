@@ -87,7 +87,8 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
 
   const readEpoch = async (): Promise<string | undefined> =>
     (await guarded(client, ({ redis, server }) => redis.hget(state, `run:${server}`))) ?? undefined;
-  const raise = (
+  /** Raises counters, and marks them as verified if `mark` is '1'. @returns an answer for each, or only 'closed' */
+  const raiseAll = (
     counts: readonly (CounterOf & { count: number | undefined })[],
     lost: string,
     mark: '1' | '',
@@ -160,7 +161,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       count: number | undefined,
       lost: string,
     ): Promise<'verified' | 'missing' | 'closed'> => {
-      const [answer] = await raise([{ ...of, count }], lost, '1');
+      const [answer] = await raiseAll([{ ...of, count }], lost, '1');
       return answer === 'missing' || answer === 'closed' ? answer : 'verified';
     },
 
@@ -170,7 +171,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       lost: string,
     ): Promise<number | undefined> => {
       if (counts.length === 0) return 0;
-      const answers = await raise(counts, lost, '');
+      const answers = await raiseAll(counts, lost, '');
       return answers[0] === 'closed' ? undefined : answers.filter((answer) => answer === 'raised').length;
     },
 

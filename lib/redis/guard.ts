@@ -16,18 +16,30 @@ const isEnded = ({ isOpen }: Connection, error: unknown): boolean =>
 type Work<Result> = (connection: Connection) => Promise<Result>;
 type Connecting = Pick<RedisClient, 'connection'>;
 
-const attempt = async <Result>(client: Connecting, work: Work<Result>, tries: number): Promise<Result> => {
+/**
+ * The second try begins within this time, because a generated idempotency key expires 20 s after the first. It is time of
+ * the clock: an execution environment may be frozen between the two.
+ */
+const RETRY_WITHIN_MS = 15_000;
+
+const attempt = async <Result>(
+  client: Connecting,
+  work: Work<Result>,
+  tries: number,
+  untilMs: number,
+): Promise<Result> => {
   const connection = await client.connection();
   try {
     return await work(connection);
   } catch (error) {
-    if (tries > 1 && isEnded(connection, error)) return attempt(client, work, tries - 1);
+    if (tries > 1 && Date.now() < untilMs && isEnded(connection, error))
+      return attempt(client, work, tries - 1, untilMs);
     throw error;
   }
 };
 
 /**
- * Runs calls to Redis, and once more on a new connection if the first one ends during them. `work` may
+ * Runs calls to Redis, and once more on a new connection if the first one ends during them within 15 s. `work` may
  * therefore take effect twice, unless `tries` is 1. Throws 'unavailable' if the server cannot work now (no
  * connection, time-out, loading, out of memory, read only, a refused password or permission). Programming
  * errors are thrown unchanged.
@@ -38,7 +50,7 @@ export const guarded = async <Result>(
   { tries = 2 }: { tries?: number } = {},
 ): Promise<Result> => {
   try {
-    return await attempt(client, work, tries);
+    return await attempt(client, work, tries, Date.now() + RETRY_WITHIN_MS);
   } catch (error) {
     if (isKnownError(error) || error instanceof RedisConfigurationError) throw error;
     if (

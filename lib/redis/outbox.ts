@@ -1,4 +1,4 @@
-import type { Cell } from './commands/accept.ts';
+import type { Cell } from './commands/accepting-script.ts';
 import { chunks } from './commands/chunks.ts';
 import { type SettledChat, settleChats } from './commands/create-chat.ts';
 import { type SettledMessage, settleMessages } from './commands/create-message.ts';

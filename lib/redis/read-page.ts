@@ -31,7 +31,7 @@ end
  *
  * - missing: the chat does not exist
  * - window: the whole page, as message, its edit or '', …
- * - authoritative or unverified (whether the counter can be trusted): pending messages; [number, id of its newest
+ * - authoritative or provisional (MySQL may have newer or further messages): pending messages; [number, id of its newest
  *   pending edit, …] or false if there are too many; '1' if the chat has no window
  * - deep: more messages are pending above the page than one read may skip
  */
@@ -99,18 +99,18 @@ repeat
   pending, gone = pendingMessages(pendingOrder, pendingIds, creates, members)
 until gone == 0
 local edits = redis.call('HLEN', pendingEdits) <= ${MAX_PENDING} and redis.call('HGETALL', pendingEdits)
-return { isAuthoritative and 'authoritative' or 'unverified', pending, edits, epoch and not floor and '1' or '' }
+return { isAuthoritative and 'authoritative' or 'provisional', pending, edits, epoch and not floor and '1' or '' }
 `,
   expecting<
     | ['missing' | 'deep']
     | ['window', string[]]
-    | ['authoritative' | 'unverified', pending: string[], edits: string[] | null, cold: '1' | '']
+    | ['authoritative' | 'provisional', pending: string[], edits: string[] | null, cold: '1' | '']
   >,
 );
 
 /**
- * Reads one message, as far as Redis has it. Returns missing, or authoritative or unverified with the message
- * or '' and its edit or ''. Unverified: MySQL may have a newer version, or a message that Redis lacks.
+ * Reads one message, as far as Redis has it. Returns missing, or authoritative or provisional with the message
+ * or '' and its edit or ''. Provisional: MySQL may have a newer version, or a message that Redis lacks.
  */
 export const readMessage = defineScript(
   {
@@ -141,7 +141,7 @@ if not edit then
   local id = redis.call('HGET', pendingEdits, number)
   edit = id and fromOutbox(updates, id)
 end
-return { isAuthoritative and 'authoritative' or 'unverified', message or '', edit or '' }
+return { isAuthoritative and 'authoritative' or 'provisional', message or '', edit or '' }
 `,
-  expecting<['missing'] | ['authoritative' | 'unverified', message: string, edit: string]>,
+  expecting<['missing'] | ['authoritative' | 'provisional', message: string, edit: string]>,
 );

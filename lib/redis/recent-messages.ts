@@ -62,8 +62,8 @@ export type PageQuery = { before?: Position | undefined; skip: number; count: nu
 /**
  * The result of reading a page from Redis. 'whole': the complete page. 'part': the pending messages, to merge
  * with MySQL's page. `edits` maps a message's number to the version of its newest pending edit; it is
- * undefined if there are too many, and `pendingEdits` then reads some. `isAuthoritative`: the chat's counter can be
- * trusted. `cold`: a window should be built.
+ * undefined if there are too many, and `pendingEdits` then reads some. `isAuthoritative` is false if MySQL may have
+ * newer or further messages. `cold`: a window should be built.
  * 'deep': more messages are pending above the page than one read may skip; use a cursor.
  */
 export type RecentPage =

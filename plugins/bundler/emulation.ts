@@ -48,7 +48,7 @@ const writeFiles = async (files: readonly OutputFile[]): Promise<void> => {
   }
 };
 
-const load = (serviceDir: string, path: string): Promise<{ renewServices?: () => void }> =>
+const load = (serviceDir: string, path: string): Promise<{ renewServices: () => void }> =>
   import(pathToFileURL(join(serviceDir, path)).href);
 
 /** Replaces bundles by newer ones. The old ones serve requests until all the new ones are loaded. */
@@ -61,7 +61,7 @@ const replaceBundles = async (
   await announce();
   for (const { before } of changed) {
     const { renewServices } = await load(serviceDir, before);
-    renewServices?.();
+    renewServices();
   }
 };
 

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import type { Plugin } from 'esbuild';
@@ -19,8 +18,8 @@ const isOwner = (data: unknown): data is Owner =>
  * Lets functions share packages, contracts and the domain in one process, and gives each function its own copy of all
  * other modules. Clients, time limits and pools stay those of one function, as in an execution environment of its own.
  *
- * An entry point exports `handler`. In a service with lib/runtime/lazy.ts it also exports `renewServices`, which closes
- * the function's clients after a reload.
+ * An entry point exports `handler`, and `renewServices` of lib/runtime/lazy.ts, which closes the function's clients after a
+ * reload.
  */
 export const separateEnvironments = (serviceDir: string): Plugin => ({
   name: 'separate-environments',
@@ -28,16 +27,12 @@ export const separateEnvironments = (serviceDir: string): Plugin => ({
     const isShared = (file: string) =>
       sharedFolders.some((folder) => file.startsWith(join(serviceDir, 'lib', folder) + sep));
 
-    const renewal = existsSync(join(serviceDir, 'lib/runtime/lazy.ts'))
-      ? `export { renewServices } from '#lib/runtime/lazy.ts';`
-      : '';
-
     onResolve({ filter: /^function:/ }, ({ path }) => ({
       namespace: 'function',
       path: path.slice(PREFIX.length),
     }));
     onLoad({ filter: /.*/, namespace: 'function' }, ({ path }) => ({
-      contents: `export { handler } from './${path}'; ${renewal}`,
+      contents: `export { handler } from './${path}'; export { renewServices } from '#lib/runtime/lazy.ts';`,
       resolveDir: serviceDir,
       pluginData: { owner: path } satisfies Owner,
     }));

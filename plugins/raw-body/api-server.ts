@@ -41,7 +41,11 @@ const answerNodeErrors = ({ listener }: HapiServer, requestTimeoutMs: number): v
     response.writeHead(417, { ...headers, 'Content-Length': Buffer.byteLength(body) }).end(body);
   });
   // The API is no proxy. Without this listener, Node ends the connection without an answer.
-  listener.on('connect', (_request, socket) => socket.end(rawProblemOf(400)));
+  // Node has removed its own listeners from the socket, and its time limits no longer apply.
+  listener.on('connect', (_request, socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.end(rawProblemOf(400), () => socket.destroy());
+  });
   // A request without Host is answered below.
   Object.assign(listener, {
     requireHostHeader: false,

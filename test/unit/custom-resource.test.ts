@@ -3,7 +3,11 @@ import type { AddressInfo } from 'node:net';
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { asCustomResource } from '#lib/job/custom-resource.ts';
+import { logger } from '#lib/runtime/logger.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
+
+// These tests provoke errors.
+logger.setLogLevel('SILENT');
 
 let server: Server;
 let answers: { method: string; contentType: string | undefined; body: unknown }[];

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import { checkQuota, createServiceLinkedRoles } from '../../plugins/deployment/account.ts';
+import Deployment from '../../plugins/deployment/index.ts';
 
 let server: Server | undefined;
 afterEach(() => {
@@ -60,4 +61,34 @@ it('fails when the account may not make the role', async () => {
     body: '<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>',
   });
   await expect(createServiceLinkedRoles(config)).rejects.toThrow('no');
+});
+
+/** The plugin in a service of two functions that reserve 62 environments. */
+const deploymentOf = (config: object) => {
+  const notices: string[] = [];
+  const plugin = new Deployment(
+    {
+      service: {
+        functions: { createChat: { reservedConcurrency: 50 }, listChats: { reservedConcurrency: 12 } },
+        provider: { compiledCloudFormationTemplate: { Resources: {} } },
+      },
+      getProvider: () => ({ getAwsSdkV3Config: async () => config, getStage: () => 'dev' }),
+      classes: { Error: class extends Error {} },
+    },
+    {},
+    { log: { notice: (text) => notices.push(text) } },
+  );
+  return { notices, run: async (hook: string) => plugin.hooks[hook]?.() };
+};
+
+it('stops a deploy in such an account before it creates anything', async () => {
+  const { config, calls } = await startAccount({ body: settings(10) });
+  await expect(deploymentOf(config).run('before:deploy:deploy')).rejects.toThrow('this stage needs 162');
+  expect(calls).toEqual(['GET /2016-08-19/account-settings']);
+});
+
+it.each(['before:remove:remove', 'after:remove:remove'])('says at %s which data are kept', async (hook) => {
+  const { notices, run } = deploymentOf({});
+  await run(hook);
+  expect(notices).toEqual([expect.stringMatching(/keeps its data: final snapshots .* Stage: dev\.$/)]);
 });

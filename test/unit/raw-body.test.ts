@@ -195,6 +195,19 @@ describe('the server of the API', () => {
     await expectProblem(request, 408);
   });
 
+  it('survives a CONNECT whose client resets the connection', async () => {
+    await withServer(async (port) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.write('CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n', () =>
+        socket.resetAndDestroy(),
+      );
+      await once(socket, 'close');
+      const next = connect(port, '127.0.0.1', () => next.write('x\r\n\r\n'));
+      expect(await textOf(next)).toContain('HTTP/1.1 400');
+    });
+  });
+
   it('is no proxy', async () => {
     await expectProblem('CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n', 400);
   });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createSubmit } from '#lib/chat/submit.ts';
 import { unavailable } from '#lib/domain/errors.ts';
-import type { Outcome } from '#lib/redis/commands/accept.ts';
+import type { Outcome } from '#lib/redis/commands/accepting-script.ts';
 
 const accepted = (answer: string): Outcome => ({
   kind: 'accepted',

@@ -8,7 +8,7 @@ import {
   type Outcome,
   outcomeOf,
   repeatable,
-} from './accept.ts';
+} from './accepting-script.ts';
 
 const QUEUE = 'create-application';
 

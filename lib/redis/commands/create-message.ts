@@ -11,7 +11,7 @@ import {
   type Outcome,
   outcomeOf,
   repeatable,
-} from './accept.ts';
+} from './accepting-script.ts';
 import { chunks } from './chunks.ts';
 
 const QUEUE = 'create-message';

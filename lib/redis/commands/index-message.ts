@@ -1,7 +1,7 @@
 import { guarded } from '../guard.ts';
 import { chatMember } from '../keys.ts';
 import { defineScript, runScript } from '../script.ts';
-import type { Cell } from './accept.ts';
+import type { Cell } from './accepting-script.ts';
 import { chunks } from './chunks.ts';
 
 /** The index has this version: the message leaves the outbox unless a newer version waits there. */

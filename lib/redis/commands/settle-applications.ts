@@ -1,7 +1,7 @@
 import { gateLua, raiseLua } from '../gate.lua.ts';
 import { guarded } from '../guard.ts';
 import { defineScript, runScript } from '../script.ts';
-import type { Cell } from './accept.ts';
+import type { Cell } from './accepting-script.ts';
 import { chunks } from './chunks.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { guarded } from '../guard.ts';
 import { defineScript, expecting, runScript } from '../script.ts';
-import { type AcceptReply, acceptLua, type Cell, type Outcome, outcomeOf } from './accept.ts';
+import { type AcceptReply, acceptLua, type Cell, type Outcome, outcomeOf } from './accepting-script.ts';
 
 const QUEUE = 'update-application';
 

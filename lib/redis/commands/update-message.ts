@@ -3,7 +3,7 @@ import { guarded } from '../guard.ts';
 import { chatMember } from '../keys.ts';
 import { defineScript, expecting, runScript } from '../script.ts';
 import { windowLua } from '../window.lua.ts';
-import { type AcceptReply, acceptLua, type Cell, type Outcome, outcomeOf } from './accept.ts';
+import { type AcceptReply, acceptLua, type Cell, type Outcome, outcomeOf } from './accepting-script.ts';
 import { chunks } from './chunks.ts';
 
 const QUEUE = 'update-message';

@@ -68,9 +68,15 @@ beforeEach(async () => {
   queue = `offline-${randomUUID()}`;
   folder = await mkdtemp(join(tmpdir(), 'rabbitmq-event-source-'));
   await mkdir(join(folder, 'functions'));
+  await mkdir(join(folder, 'lib/runtime'), { recursive: true });
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
   await symlink(join(root, 'plugins/bundler'), join(folder, 'bundler'));
-  await writeFile(join(folder, 'package.json'), '{"name":"fixture","type":"module","private":true}');
+  await writeFile(
+    join(folder, 'package.json'),
+    '{"name":"fixture","type":"module","private":true,"imports":{"#lib/*":"./lib/*"}}',
+  );
+  // The bundler renews the services of an edited function.
+  await writeFile(join(folder, 'lib/runtime/lazy.ts'), 'export const renewServices = () => {};\n');
   await writeFile(join(folder, 'functions/consume.ts'), HANDLER);
 });
 afterEach(async () => {

@@ -48,6 +48,13 @@ it('fails when MySQL fails, before it declares a queue', async () => {
   expect(uses.publisher.declare).not.toHaveBeenCalled();
 });
 
+it('fails for a Redis that cannot be used as it is configured, before it changes anything', async () => {
+  const uses = createUses();
+  const redisClient = { inspect: () => Promise.reject(new Error('REDIS_KEY_PREFIX needs a hash tag')) };
+  await expect(migrate({ log }, { ...uses, redisClient })).rejects.toThrow('REDIS_KEY_PREFIX');
+  expect(uses.migrations.apply).not.toHaveBeenCalled();
+});
+
 it.each([
   ['not identified', 'redis-not-identified'],
   ['no answer', 'redis-not-checked'],

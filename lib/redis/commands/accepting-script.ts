@@ -35,7 +35,7 @@ export type AcceptReply =
 const DAY_SECONDS = 24 * 60 * 60;
 /**
  * Expiry of generated keys. Without a key of the client, only a second try of the same call, on another
- * connection, is a repetition. A call lasts 10 s at most.
+ * connection, is a repetition, and it begins within 15 s (guard.ts).
  */
 const RETRY_SECONDS = 20;
 
