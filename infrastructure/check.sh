@@ -18,7 +18,7 @@ fi
 node local/install.mjs
 reporters=()
 [ -z "${VITEST_RESULTS:-}" ] || reporters=(--reporter=default --reporter=json --outputFile.json="$VITEST_RESULTS")
-vitest run --config test/vitest.config.ts --project cloud "${reporters[@]}"
+vitest run --project cloud "${reporters[@]}"
 
 for stage in dev prod; do
   template=.data/cloud/$stage/cloudformation-template-update-stack.json

@@ -145,7 +145,7 @@ export const createConsumerHandlers = ({
   ) => {
     type Command = Received<z.output<Schema>>;
     allowLongCalls();
-    const logOutage = logClientError(`What ${contract.queue} needs`);
+    const logOutage = logClientError(`A server of ${contract.queue}`);
     const { dropStragglers, record, deadLetter, forget, defer, pass } = forQueue(contract);
 
     const store = async (uses: Uses, commands: readonly Command[]): Promise<Outcome<Command, Stored>> =>

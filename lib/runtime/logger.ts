@@ -38,10 +38,11 @@ export const logClientError =
   (error: Error): void => {
     // Clients may read the text of an 'unavailable' error, so its cause says more.
     const cause = isKnownError(error) && error.cause instanceof Error ? error.cause : error;
-    const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
-    const key = `${client}:${code}:${cause.message.replaceAll(/\d+/g, '#')}`;
+    const kind = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
+    const key = `${client}:${kind}:${cause.message.replaceAll(/\d+/g, '#')}`;
     const now = Date.now();
     if (now - (loggedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
     loggedAtMs.set(key, now);
-    logContext.exit(() => logger.warn(`${client} is out of reach`, { code, reason: cause.message }));
+    const facts = { code: 'server-unreachable', kind, reason: cause.message };
+    logContext.exit(() => logger.warn(`${client} is out of reach`, facts));
   };

@@ -74,11 +74,11 @@ test('an unreachable server is logged once, however often clients try it', {
     .split('\n')
     .filter((line) => line.includes('is out of reach'))
     .map((line) => JSON.parse(line))
-    .map(({ message, code, reason }) => `${message}: ${code} ${reason.replaceAll(/\d+/g, '#')}`);
+    .map(({ message, kind, reason }) => `${message}: ${kind} ${reason.replaceAll(/\d+/g, '#')}`);
   expect(said.some((line) => line.startsWith('Redis '))).toBe(true);
   expect(said.some((line) => line.startsWith('RabbitMQ '))).toBe(true);
   // The reason of a returned batch, in the server's words.
-  expect(said.some((line) => /^What create-message needs .*ECONNRESET/.test(line))).toBe(true);
+  expect(said.some((line) => /^A server of create-message .*ECONNRESET/.test(line))).toBe(true);
   expect(said).toEqual([...new Set(said)]);
   expect(output.split('\n').filter((line) => line !== '' && !line.includes('is out of reach'))).toEqual([]);
 });

@@ -35,7 +35,7 @@ describe('a log line', () => {
   );
 
   it.each(calls)('of $path has a code or passes the facts of a job on', ({ call }) => {
-    expect(call).toMatch(/\bcode\b|\(message, facts\)/);
+    expect(call).toMatch(/\bcode: |, facts\)/);
   });
 
   it('is found by this test', () => {
@@ -48,6 +48,19 @@ it.each(['docs/operations.md', 'docs/security.md'])('every code in %s is in the 
   const missing = [...named].filter((code) => !sources.some(({ text }) => text.includes(`'${code}'`)));
   expect(named).toContain(page === 'docs/security.md' ? 'sign-in-refused' : 'unexpected-error');
   expect(missing).toEqual([]);
+});
+
+it.each([
+  'server errors',
+  'consumer errors',
+  'schedule errors',
+  'dead letters',
+  'oldest command',
+  'gate',
+  'index lag',
+])('the section of the alarm "%s" names the code of a log line', (name) => {
+  const [, section = ''] = read('docs/operations.md').split(`### Alarm: ${name}\n`);
+  expect(section.split('\n### ')[0]).toMatch(/`[a-z]+(?:-[a-z]+)+`/);
 });
 
 it('reportMetrics writes every metric of the service that an alarm watches', async () => {

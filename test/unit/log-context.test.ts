@@ -89,6 +89,8 @@ test('an error of a client that outlives the request which opened it names no re
   const closed = new Promise((resolve) => socket.on('close', resolve));
   logContext.run({ function: 'second', requestId: 'second' }, () => socket.destroy(new Error('gone')));
   await closed;
-  expect(lines).toEqual([expect.objectContaining({ message: 'Redis of this test is out of reach' })]);
+  expect(lines).toEqual([
+    expect.objectContaining({ message: 'Redis of this test is out of reach', code: 'server-unreachable' }),
+  ]);
   expect(lines[0]).not.toHaveProperty('requestId');
 });

@@ -47,7 +47,6 @@ const namedOnly = [
 const isNamed = process.argv.some((argument) => argument.startsWith('--project'));
 
 export default defineConfig({
-  root: new URL('..', import.meta.url).pathname,
   test: {
     // Two processors serve the tests and four servers: more files at once would only wait for each other.
     maxWorkers: 2,
