@@ -327,7 +327,8 @@ describe('dead letters', () => {
     expect(await system.stored(token, missing)).toEqual([]);
   });
 
-  test('are listed, shown, redriven and discarded by the plain command', async () => {
+  // Eight processes start one after the other.
+  test('are listed, shown, redriven and discarded by the plain command', { timeout: 90_000 }, async () => {
     chatNumber = await orphan();
     /** Runs the program of `npm run dead-letters` on the servers that the environment names. */
     const command = (...args: string[]) =>
@@ -363,5 +364,14 @@ describe('dead letters', () => {
     expect(await report('redrive')).toMatchObject({ acted: 2 });
     await eventually(async () => expect(await system.stored(token, chatNumber)).toEqual([2, 3]));
     expect((await command('list')).stdout).toBe('No dead letters.\n');
+  });
+
+  test('are counted by npm run status, beside the gate', async () => {
+    chatNumber = await orphan();
+    const { stdout } = await promisify(execFile)(process.execPath, ['local/status.ts'], { cwd: root });
+    expect(stdout).toMatch(/^ ok {2}numbering +open$/m);
+    // Waiting, deferred, dead.
+    expect(stdout).toMatch(/^ !! {2}create-message +\d+ +\d+ +3$/m);
+    expect(stdout).toMatch(/^ ok {2}create-application +\d+ +\d+ +0$/m);
   });
 });

@@ -19,7 +19,8 @@ export const findBrokenRelease = (): string[] => {
       ];
 };
 
-const isOlder = (version: string): boolean => {
+/** Whether a release, such as 14.7.3, came before the first that works. */
+export const isOlder = (version: string): boolean => {
   const parts = version.split(/[.-]/, 3).map(Number);
   const at = FIRST_RELEASE.findIndex((wanted, index) => parts[index] !== wanted);
   return at !== -1 && (parts[at] ?? 0) < (FIRST_RELEASE[at] ?? 0);
