@@ -1,5 +1,7 @@
+import { Writable } from 'node:stream';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { unavailable } from '#lib/domain/errors.ts';
+import { joinWrites } from '#lib/domain/join-writes.ts';
 import { within } from '#lib/domain/within.ts';
 
 export type BrokerOptions = {
@@ -48,6 +50,8 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
 
   const open = async (): Promise<Open> => {
     const connection = await connect(url, { timeout: timeoutMs, noDelay: true });
+    const internals: object = connection.connection;
+    if ('stream' in internals && internals.stream instanceof Writable) joinWrites(internals.stream);
     // 'close' follows every error; without a listener an error would end the process.
     connection.on('error', onError);
     let opened: Open | undefined;

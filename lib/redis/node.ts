@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { joinWrites } from '#lib/domain/join-writes.ts';
 
 export type Address = { host: string; port: number };
 
@@ -88,6 +89,7 @@ export const openNode = async (options: NodeOptions, address: Address): Promise<
   try {
     await redis.connect();
     const info = await readInfo(redis);
+    joinWrites(redis.stream);
     redis.on('error', options.onError);
     return {
       redis,
