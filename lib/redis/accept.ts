@@ -1,7 +1,7 @@
 import type { Cell, Idempotency, Outcome } from './commands/accepting-script.ts';
 import { acceptApplication, type CreateApplication } from './commands/create-application.ts';
 import { acceptChat, type CreateChat } from './commands/create-chat.ts';
-import { acceptMessage, type CreateMessage } from './commands/create-message.ts';
+import { createMessageAcceptance } from './commands/create-message.ts';
 import { acceptApplicationUpdate, type UpdateApplication } from './commands/update-application.ts';
 import { acceptMessageUpdate, type UpdateMessage } from './commands/update-message.ts';
 
@@ -13,8 +13,7 @@ export const createAccept = (cell: Cell) => ({
     acceptApplicationUpdate(cell, command, callerId, creatorId),
   chat: (command: CreateChat, idempotency?: Idempotency): Promise<Outcome> =>
     acceptChat(cell, command, idempotency),
-  message: (command: CreateMessage, createdAtMs: number, idempotency?: Idempotency): Promise<Outcome> =>
-    acceptMessage(cell, command, createdAtMs, idempotency),
+  message: createMessageAcceptance(cell),
   messageUpdate: (command: UpdateMessage, callerId: number, senderId?: number): Promise<Outcome> =>
     acceptMessageUpdate(cell, command, callerId, senderId),
 });

@@ -13,7 +13,7 @@
  * - `wants:<server>`: a connection to a server without a run id found the gate closed
  */
 export const gateLua = /* lua */ `
-local function text(number) return string.format('%.0f', number) end
+local function text(number) return string.format('%d', number) end
 local function nowMicros()
   local t = redis.call('TIME')
   return t[1] * 1000000 + t[2]

@@ -70,7 +70,7 @@ end
 local function addToWindow(order, entries, bytes, score, number, json)
   redis.call('ZADD', order, score, member(number))
   bytes = bytes + #json
-  redis.call('HSET', entries, number, json, 'bytes', bytes)
+  redis.call('HSET', entries, number, json, 'bytes', text(bytes))
   if bytes > MAX_BYTES or number % ${COUNT_EVERY} == 0 then trimWindow(order, entries, bytes) end
 end
 local function setEdit(order, entries, bytes, number, json)

@@ -104,6 +104,41 @@ describe('accepting', () => {
     );
   });
 
+  test('a message that makes the script fail takes no other of its turn with it', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    await chat(cell);
+    // The script finds another type here after it has numbered the message.
+    await redis.set(cell.keys.pendingOrder(token, 2), 'not a sorted set');
+    const accepted = await Promise.all([message(cell, 1), message(cell, 2), message(cell, 1)]);
+    expect(accepted.map(({ result }) => result)).toEqual([1, 1, 2]);
+    const kept = await cell.outbox.commands('create-message', { after: 0, olderThan: 9e15, count: 100 });
+    expect(kept.map(({ command }) => command).sort()).toEqual(
+      accepted.map(({ command }) => command ?? '').sort(),
+    );
+  });
+
+  test('refuses each message of a turn for its own reason', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    await chat(cell);
+    await redis.set(cell.keys.chatCounter(token, 2), limits.number - 1);
+    const outcomes = await Promise.allSettled([
+      message(cell, 3),
+      message(cell, 1, 'key', 'one'),
+      message(cell, 2),
+      message(cell, 1, 'key', 'another'),
+      message(cell, 1),
+    ]);
+    expect(
+      outcomes.map((outcome) =>
+        outcome.status === 'fulfilled' ? outcome.value.result : outcome.reason.code,
+      ),
+    ).toEqual(['not-found', 1, 'conflict', 'unprocessable', 2]);
+  });
+
   test('answers a repeated key with the first answer, and with the command while it is on its way', async () => {
     const cell = await newCell();
     const first = await application(cell, 'one', 'key');

@@ -1,3 +1,5 @@
+import { isKnownError } from '#lib/domain/errors.ts';
+import { gather } from '#lib/domain/gather.ts';
 import { gateLua, raiseLua } from '../gate.lua.ts';
 import { guarded } from '../guard.ts';
 import { chatMember } from '../keys.ts';
@@ -17,56 +19,56 @@ import { chunks } from './chunks.ts';
 const QUEUE = 'create-message';
 
 /**
- * Numbers the message, puts the command into the outbox, and makes the message visible: among the pending
- * messages (`pendingOrder`, `pendingIds`), and in the chat's window if it is above the window's floor.
+ * Numbers each message, puts its command into the outbox, and makes it visible: among the pending messages
+ * (`pendingOrder`, `pendingIds`), and in the chat's window if it is above the window's floor. Returns an answer
+ * for each.
  */
 const accept = defineScript(
   {
-    keys: [
-      'state',
-      'verified',
-      'idempotency',
-      'counter',
-      'outbox',
-      'order',
-      'entries',
-      'pendingOrder',
-      'pendingIds',
-      'dirty',
-    ],
-    args: ['server', 'command', 'chat', 'fingerprint', 'seconds', 'createdAtMs'],
+    keys: ['state', 'verified', 'outbox', 'dirty'],
+    args: ['server'],
+    each: {
+      keys: ['idempotency', 'counter', 'order', 'entries', 'pendingOrder', 'pendingIds'],
+      args: ['command', 'chat', 'fingerprint', 'seconds', 'createdAtMs'],
+    },
   },
-  /* lua */ `
+  {
+    before: /* lua */ `
 ${acceptLua}
 ${windowLua}
 local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying'))
-if not epoch then return closed(state, server) end
-local count, first = unpack(redis.call('MGET', counter, idempotency))
-if first then return repeated(first, fingerprint, outbox, epoch) end
-if not isVerified(verifying, verified, chat) then return { 'unverified', lost } end
-if not count then return { 'missing' } end
-if tonumber(count) >= MAX_NUMBER then return { 'full' } end
-local number = text(count + 1)
-local id = nextId(clock)
-command = keep(state, outbox, command, id, epoch, ',"messageNumber":' .. number)
-redis.call('SET', counter, number)
-remember(idempotency, seconds, fingerprint, number, id)
-redis.call('ZADD', pendingOrder, createdAtMs, member(number))
-redis.call('HSET', pendingIds, number, id)
-redis.call('ZADD', dirty, id, chat)
-local floor, bytes = windowOf(lost, entries)
-if number == '1' then
-  dropWindow(order, entries)
-  redis.call('HSET', entries, 'epoch', lost or '0', 'floor', '-')
-  floor, bytes = '-', 0
-end
-if floor and isAbove(tonumber(createdAtMs), member(number), floor) then
-  addToWindow(order, entries, bytes, createdAtMs, number, command)
-  if number == '1' then touchWindow(order, entries) end
-end
-return { 'accepted', number, id, epoch }
 `,
-  expecting<AcceptReply>,
+    each: /* lua */ `
+  if not epoch then return closed(state, server) end
+  local count, first = unpack(redis.call('MGET', counter, idempotency))
+  if first then return repeated(first, fingerprint, outbox, epoch) end
+  if not isVerified(verifying, verified, chat) then return { 'unverified', lost } end
+  if not count then return { 'missing' } end
+  if tonumber(count) >= MAX_NUMBER then return { 'full' } end
+  local number = text(count + 1)
+  local id = nextId(clock)
+  clock = id
+  command = keep(state, outbox, command, id, epoch, ',"messageNumber":' .. number)
+  redis.call('SET', counter, number)
+  remember(idempotency, seconds, fingerprint, number, id)
+  local m = member(number)
+  redis.call('ZADD', pendingOrder, createdAtMs, m)
+  redis.call('HSET', pendingIds, number, id)
+  redis.call('ZADD', dirty, id, chat)
+  local floor, bytes = windowOf(lost, entries)
+  if number == '1' then
+    dropWindow(order, entries)
+    redis.call('HSET', entries, 'epoch', lost or '0', 'floor', '-')
+    floor, bytes = '-', 0
+  end
+  if floor and isAbove(tonumber(createdAtMs), m, floor) then
+    addToWindow(order, entries, bytes, createdAtMs, number, command)
+    if number == '1' then touchWindow(order, entries) end
+  end
+  return { 'accepted', number, id, epoch }
+`,
+  },
+  expecting<AcceptReply[]>,
 );
 
 /**
@@ -158,42 +160,62 @@ export type CreateMessage = {
   date: string;
 };
 
-/**
- * @returns the message's number as the answer
- * @throws not-found (no such chat), unprocessable, conflict, unavailable
- */
-export const acceptMessage = (
-  cell: Cell,
-  command: CreateMessage,
-  createdAtMs: number,
-  idempotency: Idempotency,
-): Promise<Outcome> => {
-  const { client, keys } = cell;
+/** Messages per call of the script. A larger call would let Redis and the broker wait for each other. */
+const TOGETHER = 32;
+
+const acceptItem = (cell: Cell, command: CreateMessage, createdAtMs: number, idempotency: Idempotency) => {
+  const { keys } = cell;
   const { token, chatNumber, senderId } = command;
-  const json = JSON.stringify(command);
-  const values = {
-    state: keys.state,
-    verified: keys.verified,
+  return {
     counter: keys.chatCounter(token, chatNumber),
-    outbox: keys.outbox(QUEUE),
     order: keys.windowOrder(token, chatNumber),
     entries: keys.windowEntries(token, chatNumber),
     pendingOrder: keys.pendingOrder(token, chatNumber),
     pendingIds: keys.pendingIds(token, chatNumber),
-    dirty: keys.dirtyChats,
-    command: json,
+    command: JSON.stringify(command),
     chat: chatMember(token, chatNumber),
     createdAtMs,
     ...repeatable(cell, senderId, idempotency),
   };
-  return guarded(client, async (connection) =>
-    outcomeOf(
-      'chat',
-      await runScript(connection, accept, { ...values, server: connection.server }),
-      json,
-      (number) => `,"messageNumber":${number}`,
-    ),
+};
+
+/**
+ * Returns a function that accepts a message. Messages of one turn of the event loop share a call.
+ * The function returns the message's number as the answer, and throws not-found (no such chat), unprocessable,
+ * conflict and unavailable.
+ */
+export const createMessageAcceptance = (cell: Cell) => {
+  const { client, keys } = cell;
+  const { state, verified, dirtyChats: dirty } = keys;
+  const outbox = keys.outbox(QUEUE);
+
+  const acceptAll = (items: readonly ReturnType<typeof acceptItem>[]): Promise<AcceptReply[]> =>
+    guarded(client, (connection) =>
+      runScript(connection, accept, { state, verified, outbox, dirty, server: connection.server }, items),
+    );
+  const acceptAlone = async (item: ReturnType<typeof acceptItem>): Promise<AcceptReply> => {
+    const [reply] = await acceptAll([item]);
+    if (reply === undefined) throw new Error('The script gave no answer');
+    return reply;
+  };
+  const acceptTogether = gather(
+    async (items: readonly ReturnType<typeof acceptItem>[]) => {
+      try {
+        return await acceptAll(items);
+      } catch (error) {
+        // One message may make the script fail. Its neighbours that were accepted already are repetitions now.
+        if (isKnownError(error) || items.length === 1) throw error;
+        return items.map(acceptAlone);
+      }
+    },
+    { size: TOGETHER },
   );
+
+  return async (command: CreateMessage, createdAtMs: number, idempotency?: Idempotency): Promise<Outcome> => {
+    const item = acceptItem(cell, command, createdAtMs, idempotency);
+    const reply = await acceptTogether(item);
+    return outcomeOf('chat', reply, item.command, (number) => `,"messageNumber":${number}`);
+  };
 };
 
 /** `version` is the version of the stored row, for the index; absent for a dead command. */
