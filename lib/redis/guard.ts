@@ -17,29 +17,28 @@ type Work<Result> = (connection: Connection) => Promise<Result>;
 type Connecting = Pick<RedisClient, 'connection'>;
 
 /**
- * The second try begins within this time, because a generated idempotency key expires 20 s after the first. It is time of
- * the clock: an execution environment may be frozen between the two.
+ * The second try is sent within this time, because a generated idempotency key expires 12 s after the first. It is time
+ * of the clock: an execution environment may be frozen between the two.
  */
-const RETRY_WITHIN_MS = 15_000;
+const RETRY_WITHIN_MS = 6_000;
 
-const attempt = async <Result>(
-  client: Connecting,
-  work: Work<Result>,
-  tries: number,
-  untilMs: number,
-): Promise<Result> => {
-  const connection = await client.connection();
-  try {
-    return await work(connection);
-  } catch (error) {
-    if (tries > 1 && Date.now() < untilMs && isEnded(connection, error))
-      return attempt(client, work, tries - 1, untilMs);
-    throw error;
+const attempt = async <Result>(client: Connecting, work: Work<Result>, tries: number): Promise<Result> => {
+  const untilMs = Date.now() + RETRY_WITHIN_MS;
+  let ended: { error: unknown } | undefined;
+  for (let left = tries; ; left -= 1) {
+    const connection = await client.connection();
+    if (ended !== undefined && Date.now() >= untilMs) throw ended.error;
+    try {
+      return await work(connection);
+    } catch (error) {
+      if (left <= 1 || !isEnded(connection, error)) throw error;
+      ended = { error };
+    }
   }
 };
 
 /**
- * Runs calls to Redis, and once more on a new connection if the first one ends during them within 15 s. `work` may
+ * Runs calls to Redis, and once more on a new connection if the first one ends during them within 6 s. `work` may
  * therefore take effect twice, unless `tries` is 1. Throws 'unavailable' if the server cannot work now (no
  * connection, time-out, loading, out of memory, read only, a refused password or permission). Programming
  * errors are thrown unchanged.
@@ -50,7 +49,7 @@ export const guarded = async <Result>(
   { tries = 2 }: { tries?: number } = {},
 ): Promise<Result> => {
   try {
-    return await attempt(client, work, tries, Date.now() + RETRY_WITHIN_MS);
+    return await attempt(client, work, tries);
   } catch (error) {
     if (isKnownError(error) || error instanceof RedisConfigurationError) throw error;
     if (
