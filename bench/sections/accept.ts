@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import { accessTokens, rateLimits } from '#lib/runtime/services.ts';
 import { handler } from '../../functions/http/messages/create-message.ts';
-import { connectApi } from '../../local/demo/api.ts';
 import { bodyOf, type Chat, createChat } from '../conversation.ts';
 import { openRawAccept } from '../fixtures/raw-accept.ts';
 import { type Call, callFunction, pathOf } from '../function-call.ts';
+import { openHttpClient } from '../http-client.ts';
 import { compare, takeTurn } from '../measure.ts';
 import type { Row } from '../row.ts';
 import type { Section } from '../section.ts';
@@ -79,14 +79,14 @@ const rowsInProcess = async (nextCall: () => Call, urls: { redis: string; rabbit
 
 const rowBehindServer = async (nextCall: () => Call): Promise<Row> => {
   const { url, child } = await startBareServer();
-  const http = connectApi(url, BUSY);
+  const http = await openHttpClient(url, BUSY);
   try {
     const of = await compare(
       {
         handler: () => callFunction(handler, nextCall()),
         server: () => {
-          const { body = {}, authorization, ...call } = nextCall();
-          return http.call({ method: 'POST', path: pathOf({ ...call, authorization }), authorization, body });
+          const call = nextCall();
+          return http.post({ path: pathOf(call), authorization: call.authorization, body: call.body ?? {} });
         },
       },
       { inFlight: BUSY, turnMs: TURN_MS, rounds: ROUNDS },

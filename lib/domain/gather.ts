@@ -36,7 +36,7 @@ export const gather = <Item, Result>(
 
   return (item) =>
     new Promise((resolve, reject) => {
-      if (waiting.length === 0) process.nextTick(sendAll);
+      if (waiting.length === 0) setImmediate(sendAll);
       waiting.push({ item, resolve, reject });
     });
 };
