@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Failure } from '../local/services/index.ts';
 
-export type Sent = { path: string; authorization: string; body: object };
+export type Sent = { method: 'GET' | 'POST'; path: string; authorization: string; body?: object };
 
 /** One connection: `onAnswer` gets the answer to the request on it. */
 type Line = { socket: Socket; received: string; onAnswer: (answer: string) => void };
@@ -11,6 +11,15 @@ const isWhole = (answer: string): boolean => {
   const end = answer.indexOf('\r\n\r\n');
   const [, length] = /\r\ncontent-length: (\d+)\r\n/i.exec(answer) ?? [];
   return end >= 0 && length !== undefined && answer.length >= end + 4 + Number(length);
+};
+
+const textOf = (url: URL, { method, path, authorization, body }: Sent): string => {
+  const content = body === undefined ? '' : JSON.stringify(body);
+  const ofContent =
+    body === undefined
+      ? ''
+      : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(content)}\r\n`;
+  return `${method} ${path} HTTP/1.1\r\nHost: ${url.host}\r\nAuthorization: ${authorization}\r\n${ofContent}\r\n${content}`;
 };
 
 const openLine = async (url: URL): Promise<Line> => {
@@ -37,18 +46,15 @@ export const openHttpClient = async (url: URL, connections: number) => {
   const free = [...lines];
   return {
     /** Sends on a free connection; at most as many at once as there are. @throws Failure unless the answer is 200 */
-    post: async ({ path, authorization, body }: Sent): Promise<void> => {
+    call: async (sent: Sent): Promise<void> => {
       const line = free.pop();
       if (line === undefined) throw new Failure(`More than ${connections} requests at once`);
-      const content = JSON.stringify(body);
       const answer = await new Promise<string>((resolve) => {
         line.onAnswer = resolve;
-        line.socket.write(
-          `POST ${path} HTTP/1.1\r\nHost: ${url.host}\r\nAuthorization: ${authorization}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(content)}\r\n\r\n${content}`,
-        );
+        line.socket.write(textOf(url, sent));
       });
       free.push(line);
-      if (!answer.startsWith('HTTP/1.1 200 ')) throw new Failure(`POST ${path}: ${answer}`);
+      if (!answer.startsWith('HTTP/1.1 200 ')) throw new Failure(`${sent.method} ${sent.path}: ${answer}`);
     },
     close: (): void => {
       for (const { socket } of lines) socket.destroy();

@@ -86,7 +86,7 @@ const rowBehindServer = async (nextCall: () => Call): Promise<Row> => {
         handler: () => callFunction(handler, nextCall()),
         server: () => {
           const call = nextCall();
-          return http.post({ path: pathOf(call), authorization: call.authorization, body: call.body ?? {} });
+          return http.call({ ...call, path: pathOf(call) });
         },
       },
       { inFlight: BUSY, turnMs: TURN_MS, rounds: ROUNDS },
