@@ -9,8 +9,8 @@ type Uses = { applications: Pick<Applications, 'update'>; outbox: Pick<Outbox, '
 /** Stores new names of applications. */
 export const persistApplicationUpdate: Consumer<UpdateApplication, Uses> = {
   store: ({ applications }, commands) => applications.update(commands),
-  settle: ({ outbox }, { stored, dead }) =>
-    outbox.settleApplications(updateApplicationCommand.queue, stored, dead),
+  settle: ({ outbox }, outcome) =>
+    outbox.settleApplications({ queue: updateApplicationCommand.queue, ...outcome }),
 };
 
 export const handler = consumerHandler(updateApplicationCommand, persistApplicationUpdate, {

@@ -9,8 +9,8 @@ type Uses = { applications: Pick<Applications, 'insert'>; outbox: Pick<Outbox, '
 /** Stores new applications. */
 export const persistApplication: Consumer<CreateApplication, Uses> = {
   store: ({ applications }, commands) => applications.insert(commands),
-  settle: ({ outbox }, { stored, dead }) =>
-    outbox.settleApplications(createApplicationCommand.queue, stored, dead),
+  settle: ({ outbox }, outcome) =>
+    outbox.settleApplications({ queue: createApplicationCommand.queue, ...outcome }),
 };
 
 export const handler = consumerHandler(createApplicationCommand, persistApplication, {

@@ -9,7 +9,7 @@ type Uses = { chats: Pick<Chats, 'insert'>; outbox: Pick<Outbox, 'settleChats'> 
 /** Stores new chats. */
 export const persistChat: Consumer<CreateChat, Uses> = {
   store: ({ chats }, commands) => chats.insert(commands),
-  settle: ({ outbox }, { stored, dead }) => outbox.settleChats(stored, dead),
+  settle: ({ outbox }, outcome) => outbox.settleChats(outcome),
 };
 
 export const handler = consumerHandler(createChatCommand, persistChat, { chats, outbox });

@@ -1,9 +1,9 @@
 import type { Cell } from './commands/accepting-script.ts';
 import { chunks } from './commands/chunks.ts';
-import { type SettledChat, settleChats } from './commands/create-chat.ts';
+import { type SettledChats, settleChats } from './commands/create-chat.ts';
 import { type SettledMessage, settleMessages } from './commands/create-message.ts';
 import { type Indexed, settleIndexed } from './commands/index-message.ts';
-import { type SettledApplication, settleApplications } from './commands/settle-applications.ts';
+import { type SettledApplications, settleApplications } from './commands/settle-applications.ts';
 import { type SettledEdit, settleMessageUpdates } from './commands/update-message.ts';
 import { guarded } from './guard.ts';
 
@@ -28,13 +28,8 @@ export const createOutbox = (cell: Cell) => {
     });
 
   return {
-    settleApplications: (
-      queue: string,
-      stored: readonly SettledApplication[],
-      dead: readonly SettledApplication[],
-    ): Promise<void> => settleApplications(cell, queue, stored, dead),
-    settleChats: (stored: readonly SettledChat[], dead: readonly SettledChat[]): Promise<void> =>
-      settleChats(cell, stored, dead),
+    settleApplications: (settled: SettledApplications): Promise<void> => settleApplications(cell, settled),
+    settleChats: (settled: SettledChats): Promise<void> => settleChats(cell, settled),
     settleMessages: (settled: readonly SettledMessage[]): Promise<void> => settleMessages(cell, settled),
     settleMessageUpdates: (settled: readonly SettledEdit[]): Promise<void> =>
       settleMessageUpdates(cell, settled),

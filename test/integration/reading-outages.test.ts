@@ -72,7 +72,7 @@ const newChat = async () => {
   const { result, command } = await stores.accept.chat({ token, creatorId: ana, title: 'title', date });
   const chat = createChatCommand.schema.parse(JSON.parse(command ?? ''));
   await stores.chats.insert([chat]);
-  await stores.outbox.settleChats([chat], []);
+  await stores.outbox.settleChats({ stored: [chat], dead: [] });
   return { token, chatNumber: result };
 };
 const numbersOf = async (page: Promise<{ messageNumber: number }[]>) =>

@@ -543,8 +543,8 @@ describe('settling commands of another program', () => {
 
   test('raises the counter to the stored number, so that it is not given again', async () => {
     const cell = await newCell();
-    await cell.outbox.settleApplications('create-application', [named], []);
-    await cell.outbox.settleChats([{ ...named, chatNumber: 3 }], []);
+    await cell.outbox.settleApplications({ queue: 'create-application', stored: [named], dead: [] });
+    await cell.outbox.settleChats({ stored: [{ ...named, chatNumber: 3 }], dead: [] });
     const at = { ...named, chatNumber: 3, messageNumber: 8, createdAtMs: 0 };
     await cell.outbox.settleMessages([{ ...at, version: 5 }]);
     expect((await chat(cell)).result).toBe(4);
@@ -555,8 +555,8 @@ describe('settling commands of another program', () => {
 
   test('makes no parent of a dead command', async () => {
     const cell = await newCell();
-    await cell.outbox.settleApplications('create-application', [], [named]);
-    await cell.outbox.settleChats([], [{ ...named, chatNumber: 3 }]);
+    await cell.outbox.settleApplications({ queue: 'create-application', stored: [], dead: [named] });
+    await cell.outbox.settleChats({ stored: [], dead: [{ ...named, chatNumber: 3 }] });
     await cell.outbox.settleMessages([{ ...named, chatNumber: 3, messageNumber: 8, createdAtMs: 0 }]);
     expect(await cell.counters.read([{ token }, { token, chatNumber: 3 }])).toEqual(['missing', 'missing']);
   });

@@ -102,13 +102,10 @@ export const acceptChat = (cell: Cell, command: CreateChat, idempotency: Idempot
 };
 
 export type SettledChat = { commandId: number; token: string; chatNumber: number };
+export type SettledChats = { stored: readonly SettledChat[]; dead: readonly SettledChat[] };
 
 /** @throws unavailable; then settle the commands again */
-export const settleChats = async (
-  { client, keys }: Cell,
-  stored: readonly SettledChat[],
-  dead: readonly SettledChat[],
-): Promise<void> => {
+export const settleChats = async ({ client, keys }: Cell, { stored, dead }: SettledChats): Promise<void> => {
   const item =
     (isStored: '1' | '') =>
     ({ commandId, token, chatNumber }: SettledChat) => ({

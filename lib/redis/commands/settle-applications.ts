@@ -33,12 +33,17 @@ const settle = defineScript(
 
 export type SettledApplication = { commandId: number; token: string; creatorId?: number };
 
-/** @param queue the queue of the commands. @throws unavailable; then settle the commands again */
+/** Stored and dead commands of a queue. */
+export type SettledApplications = {
+  queue: string;
+  stored: readonly SettledApplication[];
+  dead: readonly SettledApplication[];
+};
+
+/** @throws unavailable; then settle the commands again */
 export const settleApplications = async (
   { client, keys }: Cell,
-  queue: string,
-  stored: readonly SettledApplication[],
-  dead: readonly SettledApplication[],
+  { queue, stored, dead }: SettledApplications,
 ): Promise<void> => {
   const item =
     (isStored: '1' | '') =>

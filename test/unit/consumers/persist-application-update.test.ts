@@ -33,9 +33,9 @@ it('defers an edit of an application that is not stored yet', async () => {
 it('takes stored and dead edits, and no creations, out of the outbox', async () => {
   const uses = createUses();
   await persistApplicationUpdate.settle(uses, { stored: [first], dead: [second] });
-  expect(uses.outbox.settleApplications).toHaveBeenCalledExactlyOnceWith(
-    'update-application',
-    [first],
-    [second],
-  );
+  expect(uses.outbox.settleApplications).toHaveBeenCalledExactlyOnceWith({
+    queue: 'update-application',
+    stored: [first],
+    dead: [second],
+  });
 });

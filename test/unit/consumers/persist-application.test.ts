@@ -36,9 +36,9 @@ it('reports stored and refused commands', async () => {
 it('takes stored and dead creations, and no edits, out of the outbox', async () => {
   const uses = createUses();
   await persistApplication.settle(uses, { stored: [good], dead: [refused] });
-  expect(uses.outbox.settleApplications).toHaveBeenCalledExactlyOnceWith(
-    'create-application',
-    [good],
-    [refused],
-  );
+  expect(uses.outbox.settleApplications).toHaveBeenCalledExactlyOnceWith({
+    queue: 'create-application',
+    stored: [good],
+    dead: [refused],
+  });
 });

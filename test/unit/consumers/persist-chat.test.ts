@@ -37,5 +37,5 @@ it('reports which chats are stored and which have to wait for their application'
 it('takes stored and dead chats out of the outbox', async () => {
   const uses = createUses();
   await persistChat.settle(uses, { stored: [first], dead: [second] });
-  expect(uses.outbox.settleChats).toHaveBeenCalledExactlyOnceWith([first], [second]);
+  expect(uses.outbox.settleChats).toHaveBeenCalledExactlyOnceWith({ stored: [first], dead: [second] });
 });
