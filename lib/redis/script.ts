@@ -23,6 +23,9 @@ export type Script<Of extends Shape, Answer> = {
   decode: (reply: unknown) => Answer;
 };
 
+/** An item of the list of a script with `each`. */
+export type ItemOf<Of> = Of extends Script<infer Parameters, unknown> ? Item<Parameters> : never;
+
 /** Declares the type of a script's reply, which Redis does not define. */
 export const expecting = <Answer>(reply: unknown): Answer => reply as Answer;
 

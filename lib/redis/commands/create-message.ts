@@ -2,8 +2,8 @@ import { isKnownError } from '#lib/domain/errors.ts';
 import { gather } from '#lib/domain/gather.ts';
 import { gateLua, raiseLua } from '../gate.lua.ts';
 import { guarded } from '../guard.ts';
-import { chatMember } from '../keys.ts';
-import { defineScript, expecting, runScript } from '../script.ts';
+import { chatMember, type Keys } from '../keys.ts';
+import { defineScript, expecting, type ItemOf, runScript } from '../script.ts';
 import { windowLua } from '../window.lua.ts';
 import {
   type AcceptReply,
@@ -73,16 +73,16 @@ local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .
 
 /**
  * Removes the state that `accept` created, and adds stored messages to the outbox of the index. A message is
- * always in one of the two outboxes until MySQL and the index have it. `version` is empty for a dead message.
- * The script works chat by chat, so that a batch of one chat needs few calls. May run again for the same
- * commands.
+ * always in one of the two outboxes until MySQL and the index have it. An item is a chat with its messages:
+ * `<id> <number> <createdAtMs> <version>;` for each, without a version for a dead one. May run again for the
+ * same commands.
  */
 const settle = defineScript(
   {
     keys: ['state', 'outbox', 'indexOutbox', 'dirty'],
     each: {
       keys: ['order', 'entries', 'pendingOrder', 'pendingIds', 'counter'],
-      args: ['id', 'number', 'createdAtMs', 'version', 'chat'],
+      args: ['chat', 'messages'],
     },
   },
   {
@@ -94,23 +94,22 @@ local lost = redis.call('HGET', state, 'lost')
 local chats, ids, indexed = {}, {}, {}
 `,
     each: /* lua */ `
-  ids[#ids + 1] = id .. '-0'
-  local of = chats[chat]
-  if not of then
-    of = { order = order, entries = entries, pendingOrder = pendingOrder, pendingIds = pendingIds, counter = counter,
-      highest = -1, numbers = {}, ids = {}, hasDead = false, stored = {} }
-    chats[chat] = of
+  local of = { chat = chat, order = order, entries = entries, pendingOrder = pendingOrder, pendingIds = pendingIds,
+    counter = counter, highest = -1, numbers = {}, members = {}, ids = {}, scores = {}, hasDead = false }
+  for id, number, score, version in string.gmatch(messages, '(%d+) (%d+) (%-?%d+) (%d*);') do
+    local i = #of.numbers + 1
+    of.numbers[i], of.members[i], of.ids[i] = number, member(number), id
+    ids[#ids + 1] = id .. '-0'
+    if version == '' then
+      of.hasDead = true
+    else
+      of.scores[i] = tonumber(score)
+      of.highest = math.max(of.highest, tonumber(number))
+      indexed[#indexed + 1] = version
+      indexed[#indexed + 1] = chat .. ':' .. number
+    end
   end
-  of.numbers[#of.numbers + 1] = number
-  of.ids[#of.ids + 1] = id
-  if version == '' then
-    of.hasDead = true
-  else
-    of.highest = math.max(of.highest, tonumber(number))
-    of.stored[#of.stored + 1] = { number, tonumber(createdAtMs) }
-    indexed[#indexed + 1] = version
-    indexed[#indexed + 1] = chat .. ':' .. number
-  end
+  chats[#chats + 1] = of
 `,
     after: /* lua */ `
 local function forgetPending(of)
@@ -118,7 +117,7 @@ local function forgetPending(of)
   for i, id in ipairs(of.ids) do
     if pending[i] == id then
       numbers[#numbers + 1] = of.numbers[i]
-      members[#members + 1] = member(of.numbers[i])
+      members[#members + 1] = of.members[i]
     end
   end
   if #numbers == 0 then return end
@@ -131,8 +130,8 @@ local function isWrong(of)
   local floor = windowOf(lost, of.entries)
   if not floor then return false end
   if of.hasDead or floor == '+' then return true end
-  for _, message in ipairs(of.stored) do
-    if isAbove(message[2], member(message[1]), floor) and redis.call('HEXISTS', of.entries, message[1]) == 0 then
+  for i, number in ipairs(of.numbers) do
+    if isAbove(of.scores[i], of.members[i], floor) and redis.call('HEXISTS', of.entries, number) == 0 then
       return true
     end
   end
@@ -140,8 +139,8 @@ local function isWrong(of)
 end
 redis.call('XDEL', outbox, unpack(ids))
 if #indexed > 0 then redis.call('ZADD', indexOutbox, 'GT', unpack(indexed)) end
-for chat, of in pairs(chats) do
-  if of.highest >= 0 then raise(of.counter, text(of.highest), dirty, chat) end
+for _, of in ipairs(chats) do
+  if of.highest >= 0 then raise(of.counter, text(of.highest), dirty, of.chat) end
   forgetPending(of)
   if isWrong(of) then dropWindow(of.order, of.entries) end
 end
@@ -228,6 +227,30 @@ export type SettledMessage = {
   version?: number;
 };
 
+/** A batch has few chats, so the script's keys are named once for each. */
+const byChat = (keys: Keys, settled: readonly SettledMessage[]) => {
+  const chats = new Map<string, ItemOf<typeof settle>>();
+  for (const { token, chatNumber, messageNumber, commandId, createdAtMs, version = '' } of settled) {
+    const chat = chatMember(token, chatNumber);
+    const message = `${commandId} ${messageNumber} ${createdAtMs} ${version};`;
+    const known = chats.get(chat);
+    if (known !== undefined) {
+      known.messages += message;
+      continue;
+    }
+    chats.set(chat, {
+      order: keys.windowOrder(token, chatNumber),
+      entries: keys.windowEntries(token, chatNumber),
+      pendingOrder: keys.pendingOrder(token, chatNumber),
+      pendingIds: keys.pendingIds(token, chatNumber),
+      counter: keys.chatCounter(token, chatNumber),
+      chat,
+      messages: message,
+    });
+  }
+  return [...chats.values()];
+};
+
 /** @throws unavailable; then settle the commands again */
 export const settleMessages = async (
   { client, keys }: Cell,
@@ -239,19 +262,8 @@ export const settleMessages = async (
     indexOutbox: keys.indexOutbox,
     dirty: keys.dirtyChats,
   };
-  const items = settled.map(({ token, chatNumber, messageNumber, commandId, createdAtMs, version }) => ({
-    order: keys.windowOrder(token, chatNumber),
-    entries: keys.windowEntries(token, chatNumber),
-    pendingOrder: keys.pendingOrder(token, chatNumber),
-    pendingIds: keys.pendingIds(token, chatNumber),
-    counter: keys.chatCounter(token, chatNumber),
-    id: commandId,
-    number: messageNumber,
-    createdAtMs,
-    version: version ?? '',
-    chat: chatMember(token, chatNumber),
-  }));
-  for (const chunk of chunks(items)) {
-    await guarded(client, (connection) => runScript(connection, settle, values, chunk));
+  for (const chunk of chunks(settled)) {
+    const chats = byChat(keys, chunk);
+    await guarded(client, (connection) => runScript(connection, settle, values, chats));
   }
 };
