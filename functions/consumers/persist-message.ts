@@ -11,9 +11,6 @@ type Uses = {
   indexing: Indexing;
 };
 
-/** Redis settles one part of a batch while the broker takes the part before it. */
-const PART = 250;
-
 /** Stores new messages and hands them on to the index. */
 export const persistMessage: Consumer<CreateMessage, Uses, SettledMessage> = {
   store: ({ messages }, commands) => messages.insert(commands),
@@ -25,14 +22,11 @@ export const persistMessage: Consumer<CreateMessage, Uses, SettledMessage> = {
     // Settling moves a message from the outbox of MySQL to the outbox of the index in one step, so that one
     // of them always has it. The publish to the index comes after it, because `indexMessage` removes the
     // message from that outbox.
-    let settled: readonly SettledMessage[] = [];
-    for (let from = 0; from < stored.length; from += PART) {
-      const part = stored.slice(from, from + PART);
-      await Promise.all([outbox.settleMessages(part), indexing.handOn(settled)]);
-      settled = part;
-    }
-    await Promise.all([outbox.settleMessages(withoutVersion), indexing.handOn(settled)]);
+    await outbox.settleMessages([...stored, ...withoutVersion]);
+    await indexing.handOn(stored);
   },
+  // Half of a full batch. Each part has a commit and a confirm of its own, so smaller parts cost more than they overlap.
+  partSize: 500,
 };
 
 export const handler = consumerHandler(createMessageCommand, persistMessage, { messages, outbox, indexing });

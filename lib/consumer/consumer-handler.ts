@@ -20,9 +20,11 @@ import {
   publisher,
   recoveryState,
 } from '#lib/runtime/services.ts';
+import { createStragglerFilter } from './drop-stragglers.ts';
 import { isolatePoison } from './isolate-poison.ts';
 import { createUnstoredPublisher, type Unstored } from './publish-unstored.ts';
-import { type Barrier, type Item, type Malformed, type Received, readBatch } from './read-batch.ts';
+import { type Barrier, type Malformed, messagesOf, type Received, readMessages } from './read-batch.ts';
+import { storeInParts } from './store-in-parts.ts';
 
 /**
  * The two steps of a consumer function. Each command passes them at least once, so both must be repeatable.
@@ -34,8 +36,13 @@ export type Consumer<Command, Uses, Stored = Command> = {
    * other error to a command.
    */
   store: <Of extends Command>(uses: Uses, commands: readonly Of[]) => Promise<Outcome<Of, Stored>>;
-  /** Updates Redis and the index's queue for the stored and dead commands. @throws unavailable */
+  /**
+   * Updates Redis and the index's queue for the stored and dead commands. Runs for several parts of a batch at once.
+   * @throws unavailable
+   */
   settle: (uses: Uses, outcome: { stored: readonly Stored[]; dead: readonly Command[] }) => Promise<void>;
+  /** A larger batch is stored in parts of this size, and a part is settled while the next is stored. */
+  partSize?: number;
 };
 
 type Services = Providers<{
@@ -57,35 +64,17 @@ const accepted = z.object({
 const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).slice(0, 500);
 
 /**
- * The commands without stragglers: first deliveries from an epoch before a barrier that this queue has
- * already passed.
- */
-const withoutStragglers = <Command extends object>(items: readonly Item<Command>[], passedEpoch: number) => {
-  let passed = passedEpoch;
-  return items.flatMap((item) => {
-    if (item.kind === 'barrier') {
-      passed = Math.max(passed, item.barrier.epoch);
-      return [];
-    }
-    const { command } = item;
-    const isStraggler = command.delivery.isFirst && (epochOf(command) ?? passed) < passed;
-    return isStraggler ? [] : [command];
-  });
-};
-
-const epochOf = (command: object): number | undefined =>
-  'epoch' in command && typeof command.epoch === 'number' ? command.epoch : undefined;
-
-/**
  * Returns a factory of handlers for the Amazon MQ event source. A return acknowledges the batch and a throw
  * returns all of it to the queue, so only an outage of a server throws. The steps of a batch:
  *
- * 1. Read: commands, barriers, malformed messages. Stragglers are dropped; see docs/design.md, "Recovery".
+ * 1. Read: commands, barriers, malformed messages. Stragglers are dropped.
  * 2. Store the commands. A command that MySQL or the index refuses on its own is dead.
- * 3. Publish dead letters, each once.
- * 4. Settle stored and dead commands.
+ * 3. Settle the stored commands.
+ * 4. Publish dead letters, each once, and settle the dead commands.
  * 5. Publish deferred commands. This comes last: if a later step failed, each redelivery would double them.
  * 6. Pass barriers: everything before them is stored, dead, or deferred with its number reserved.
+ *
+ * Steps 1 to 3 may run part by part, in the order of the queue. The other steps follow once for the whole batch.
  */
 export const createConsumerHandlers = ({
   recoveryState,
@@ -96,22 +85,6 @@ export const createConsumerHandlers = ({
 }: Services) => {
   const forQueue = ({ queue, isCreation }: Pick<CommandContract, 'queue' | 'isCreation'>) => {
     const unstored = createUnstoredPublisher(queue, { publisher, letterNotes });
-
-    const dropStragglers = async <Command extends object>(items: readonly Item<Command>[]) => {
-      const isOfAnEpoch = items.some(
-        (item) => item.kind === 'command' && epochOf(item.command) !== undefined,
-      );
-      const commands = withoutStragglers(items, isOfAnEpoch ? await recoveryState().passedEpoch(queue) : 0);
-      const dropped = items.filter(({ kind }) => kind === 'command').length - commands.length;
-      if (dropped > 0) {
-        logger.warn('Commands of an earlier epoch were dropped; the relay publishes accepted ones again', {
-          code: 'stragglers-dropped',
-          queue,
-          count: dropped,
-        });
-      }
-      return commands;
-    };
 
     /** Reserves the numbers of commands that `store` did not record. */
     const record = async (contents: readonly unknown[]): Promise<void> => {
@@ -135,7 +108,7 @@ export const createConsumerHandlers = ({
 
     const pass = ({ epoch }: Barrier): Promise<void> => recoveryState().passBarrier(queue, epoch);
 
-    return { dropStragglers, record, deadLetter: unstored.deadLetter, forget, defer: unstored.defer, pass };
+    return { record, deadLetter: unstored.deadLetter, forget, defer: unstored.defer, pass };
   };
 
   return <Schema extends z.ZodType<object>, Uses extends object, Stored>(
@@ -146,7 +119,7 @@ export const createConsumerHandlers = ({
     type Command = Received<z.output<Schema>>;
     allowLongCalls();
     const logOutage = logClientError(`A server of ${contract.queue}`);
-    const { dropStragglers, record, deadLetter, forget, defer, pass } = forQueue(contract);
+    const { record, deadLetter, forget, defer, pass } = forQueue(contract);
 
     const store = async (uses: Uses, commands: readonly Command[]): Promise<Outcome<Command, Stored>> =>
       mergeOutcomes(
@@ -170,7 +143,10 @@ export const createConsumerHandlers = ({
       return { later, never: never.map((one) => ({ ...one, reason: reasonFor(one) })) };
     };
 
-    const settle = async (uses: Uses, stored: readonly Stored[], dead: readonly Command[]): Promise<void> => {
+    const settle = async (
+      uses: Uses,
+      { stored, dead }: { stored: readonly Stored[]; dead: readonly Command[] },
+    ): Promise<void> => {
       const all = [
         ...stored.map((one) => ({ stored: [one], dead: [] })),
         ...dead.map((one) => ({ stored: [], dead: [one] })),
@@ -194,21 +170,41 @@ export const createConsumerHandlers = ({
       );
     };
 
+    /** Reads and stores the commands of a batch, and settles the stored ones. */
+    const persist = async (uses: Uses, event: unknown) => {
+      const dropStragglers = createStragglerFilter(contract.queue, () =>
+        recoveryState().passedEpoch(contract.queue),
+      );
+      const parts = await storeInParts(
+        partsOf(messagesOf(event), consumer.partSize),
+        async (messages) => {
+          const { items, malformed } = readMessages(messages, contract.schema, {
+            maxAttempts: maxDeferrals(),
+          });
+          const outcome = await store(uses, await dropStragglers(items));
+          return { items, malformed, outcome };
+        },
+        ({ outcome }) => settle(uses, { stored: outcome.stored, dead: [] }),
+      );
+      return {
+        ...mergeOutcomes(parts.map(({ outcome }) => outcome)),
+        malformed: parts.flatMap(({ malformed }) => malformed),
+        barriers: parts.flatMap(({ items }) =>
+          items.flatMap((item) => (item.kind === 'barrier' ? [item.barrier] : [])),
+        ),
+      };
+    };
+
     const consume = async (event: unknown, uses: Uses): Promise<void> => {
-      const { items, malformed } = readBatch(event, contract.schema, { maxAttempts: maxDeferrals() });
-      const outcome = await store(uses, await dropStragglers(items));
-      const { later, never } = expire(outcome.deferred);
-      const dead = [...outcome.dead, ...never];
+      const { deferred, dead: refused, malformed, barriers } = await persist(uses, event);
+      const { later, never } = expire(deferred);
+      const dead = [...refused, ...never];
       await record(malformed.map(({ content }) => content));
       await deadLetter([...dead.map(toUnstored), ...malformed]);
-      await settle(
-        uses,
-        outcome.stored,
-        dead.map(({ command }) => command),
-      );
+      await settle(uses, { stored: [], dead: dead.map(({ command }) => command) });
       await forget(malformed);
       await defer(later.map(toUnstored));
-      for (const item of items) if (item.kind === 'barrier') await pass(item.barrier);
+      for (const barrier of barriers) await pass(barrier);
     };
 
     const handle = middy<unknown, void, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
@@ -230,6 +226,14 @@ export const createConsumerHandlers = ({
       );
   };
 };
+
+const partsOf = <Message>(
+  messages: readonly Message[],
+  size = Math.max(messages.length, 1),
+): (readonly Message[])[] =>
+  Array.from({ length: Math.ceil(messages.length / size) }, (_, part) =>
+    messages.slice(part * size, (part + 1) * size),
+  );
 
 const toUnstored = <Command>({
   command,

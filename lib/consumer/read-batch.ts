@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import * as z from 'zod';
 import { type Delivery, toDelivery } from './delivery.ts';
-import { rabbitmqEvent } from './rabbitmq-event.ts';
+import { type RabbitMqMessage, rabbitmqEvent } from './rabbitmq-event.ts';
 
 /** A valid command and the message that brought it. */
 export type Received<Command> = Command & { delivery: Delivery };
@@ -30,17 +30,21 @@ const parse = (content: Buffer): { content: unknown } | { reason: string } => {
 };
 
 /**
- * Splits the messages of an event into commands, barriers and malformed messages.
+ * The messages of an event, in the order of the queue.
  * @throws ZodError when the event is not one of Amazon MQ for RabbitMQ
  */
-export const readBatch = <Schema extends z.ZodType<object>>(
-  event: unknown,
+export const messagesOf = (event: unknown): RabbitMqMessage[] =>
+  Object.values(rabbitmqEvent.parse(event).rmqMessagesByQueue).flat();
+
+/** Splits messages into commands, barriers and malformed messages. */
+export const readMessages = <Schema extends z.ZodType<object>>(
+  messages: readonly RabbitMqMessage[],
   schema: Schema,
   { maxAttempts }: { maxAttempts: number },
 ): Batch<z.output<Schema>> => {
   const items: Item<z.output<Schema>>[] = [];
   const malformed: Malformed[] = [];
-  for (const message of Object.values(rabbitmqEvent.parse(event).rmqMessagesByQueue).flat()) {
+  for (const message of messages) {
     const delivery = toDelivery(message, maxAttempts);
     const parsed = parse(delivery.content);
     if ('reason' in parsed) {

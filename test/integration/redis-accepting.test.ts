@@ -538,6 +538,38 @@ describe('counts to sync', () => {
   });
 });
 
+test('settling messages of several chats in one call empties the outbox, and hands on all but the dead one', async () => {
+  const cell = await newCell();
+  await application(cell);
+  await chat(cell);
+  await chat(cell);
+  const accepted = [
+    await message(cell, 1),
+    await message(cell, 2),
+    await message(cell, 1),
+    await message(cell, 2),
+  ];
+  const settled = accepted.map(({ command }, at) => {
+    const { chatNumber, messageNumber, commandId } = JSON.parse(command ?? '');
+    const one = { token, chatNumber, messageNumber, commandId, createdAtMs: Date.parse(date) };
+    return at === 2 ? one : { ...one, version: commandId };
+  });
+  await cell.outbox.settleMessages(settled);
+  expect(await cell.outbox.depths(['create-message'])).toMatchObject({ 'create-message': 0 });
+  const waiting = await cell.outbox.unindexed({ after: 0, olderThan: 9e15, count: 10 });
+  expect(waiting.map(({ chatNumber, messageNumber }) => `${chatNumber}:${messageNumber}`)).toEqual([
+    '1:1',
+    '2:1',
+    '2:2',
+  ]);
+  const { pendingOrder, pendingIds, windowEntries } = cell.keys;
+  const pending = [1, 2].flatMap((number) => [pendingOrder(token, number), pendingIds(token, number)]);
+  expect(await redis.exists(pending)).toBe(0);
+  // A window that shows a dead message ends.
+  expect(await redis.exists(windowEntries(token, 1))).toBe(0);
+  expect(await redis.exists(windowEntries(token, 2))).toBe(1);
+});
+
 describe('settling commands of another program', () => {
   const named = { commandId: 5, token, creatorId: ana };
 

@@ -72,9 +72,11 @@ const run = async (
   {
     store,
     settle = async () => undefined,
+    partSize,
   }: {
     store?: (names: string[]) => void;
     settle?: (settled: { stored: readonly Thing[]; dead: readonly Thing[] }) => Promise<void>;
+    partSize?: number;
   } = {},
 ) => {
   const settled = { stored: [] as string[], dead: [] as string[] };
@@ -98,6 +100,7 @@ const run = async (
         settled.stored.push(...outcome.stored.map(({ name }) => name));
         settled.dead.push(...outcome.dead.map(({ name }) => name));
       },
+      ...(partSize === undefined ? {} : { partSize }),
     },
     {},
   );
@@ -107,11 +110,19 @@ const run = async (
 
 const thing = (name: string, more: object = {}): Published => ({ content: { name, ...more } });
 
+const barrier = (epoch: number): Published => ({ content: { barrier: { id: 'b', epoch } } });
+
 describe('a batch', () => {
-  it('is stored, its dead letters published, settled, and its deferred commands published, in this order', async () => {
+  it('is stored and settled, then its dead letters are published and settled, then its deferred commands published', async () => {
     const world = createWorld();
     const settled = await run(world, [thing('early'), thing('fine'), thing('dead')]);
-    expect(world.steps).toEqual(['store', `publish ${queue}.dead`, 'settle', `publish ${queue}.retry`]);
+    expect(world.steps).toEqual([
+      'store',
+      'settle',
+      `publish ${queue}.dead`,
+      'settle',
+      `publish ${queue}.retry`,
+    ]);
     expect(settled).toEqual({ stored: ['fine'], dead: ['dead'] });
   });
 
@@ -140,6 +151,160 @@ describe('a batch', () => {
       await expect(run(world, batch, { settle: failing })).rejects.toThrow('Redis is down');
     await run(world, batch);
     expect(world.published).toHaveLength(1);
+  });
+});
+
+describe('a batch in parts', () => {
+  const partSize = 2;
+
+  it('is stored in order, and a part is settled while the next is stored', async () => {
+    const world = createWorld();
+    const lastIsStored = Promise.withResolvers<void>();
+    const parts: string[][] = [];
+    const settled = await run(
+      world,
+      ['one', 'two', 'three', 'four', 'five'].map((name) => thing(name)),
+      {
+        partSize,
+        store: (names) => {
+          parts.push(names);
+          if (names.includes('five')) lastIsStored.resolve();
+        },
+        settle: () => lastIsStored.promise,
+      },
+    );
+    expect(parts).toEqual([['one', 'two'], ['three', 'four'], ['five']]);
+    expect(settled.stored).toEqual(['one', 'two', 'three', 'four', 'five']);
+  });
+
+  it('publishes dead letters, deferred commands and barriers of all parts at the end', async () => {
+    const world = createWorld();
+    const batch = [
+      thing('early'),
+      thing('dead'),
+      thing('fine'),
+      barrier(4),
+      thing('dead too'),
+      thing('fine too'),
+    ];
+    await run(world, batch, { partSize });
+    const [dead, retry] = [`publish ${queue}.dead`, `publish ${queue}.retry`];
+    const ofParts = world.steps.slice(0, -5);
+    expect(ofParts.filter((step) => step === 'store')).toHaveLength(3);
+    expect(ofParts.filter((step) => step === 'settle')).toHaveLength(2);
+    expect(world.steps.slice(-5)).toEqual([dead, dead, 'settle', retry, 'pass']);
+  });
+
+  it('whose second part fails after the first is settled is redelivered, and doubles nothing', async () => {
+    const world = createWorld();
+    const batch = [thing('early'), thing('one'), thing('dead'), thing('two'), barrier(4)];
+    const firstIsSettled = Promise.withResolvers<void>();
+    const settledFirst: string[] = [];
+    const failing = run(world, batch, {
+      partSize,
+      store: (names) => {
+        if (names.includes('two')) throw unavailable('MySQL is down');
+      },
+      settle: async ({ stored }) => {
+        settledFirst.push(...stored.map(({ name }) => name));
+        firstIsSettled.resolve();
+      },
+    });
+    await expect(failing).rejects.toThrow('MySQL is down');
+    await firstIsSettled.promise;
+    expect(settledFirst).toEqual(['one']);
+    expect(world.published).toEqual([]);
+    expect(world.passed).toEqual([]);
+
+    const settled = await run(world, batch, { partSize });
+    expect(settled).toEqual({ stored: ['one', 'two'], dead: ['dead'] });
+    expect(world.published.map(({ queue }) => queue)).toEqual([`${queue}.dead`, `${queue}.retry`]);
+    expect(world.passed).toEqual([4]);
+  });
+
+  it('stores nothing behind a part that was not stored', async () => {
+    const world = createWorld();
+    const tried: string[] = [];
+    const failing = run(
+      world,
+      ['one', 'two', 'three', 'four'].map((name) => thing(name)),
+      {
+        partSize,
+        store: (names) => {
+          tried.push(...names);
+          throw unavailable('MySQL is down');
+        },
+      },
+    );
+    await expect(failing).rejects.toThrow('MySQL is down');
+    expect(tried).toEqual(['one', 'two']);
+  });
+
+  it('throws only after everything in progress has ended', async () => {
+    const world = createWorld();
+    const secondHasFailed = Promise.withResolvers<void>();
+    const failing = run(
+      world,
+      ['one', 'two', 'three', 'four'].map((name) => thing(name)),
+      {
+        partSize,
+        store: (names) => {
+          if (!names.includes('three')) return;
+          secondHasFailed.resolve();
+          throw unavailable('MySQL is down');
+        },
+        settle: () => secondHasFailed.promise,
+      },
+    );
+    await expect(failing).rejects.toThrow('MySQL is down');
+    expect(world.steps).toEqual(['store', 'settle']);
+  });
+
+  it('passes no barrier and publishes nothing when the first part cannot be settled', async () => {
+    const world = createWorld();
+    const batch = [thing('one'), thing('early'), thing('dead'), barrier(4)];
+    const failing = run(world, batch, {
+      partSize,
+      settle: async () => {
+        throw unavailable('Redis is down');
+      },
+    });
+    await expect(failing).rejects.toThrow('Redis is down');
+    expect(world.published).toEqual([]);
+    expect(world.passed).toEqual([]);
+  });
+
+  it('with poison in one part stores and settles all others', async () => {
+    const world = createWorld();
+    const names = ['one', 'two', 'poison', 'three', 'four', 'five'];
+    const settled = await run(
+      world,
+      names.map((name) => thing(name)),
+      {
+        partSize,
+        store: (some) => {
+          if (some.includes('poison')) throw new Error('not this one');
+        },
+      },
+    );
+    expect(settled.stored.toSorted()).toEqual(['five', 'four', 'one', 'three', 'two']);
+    expect(settled.dead).toEqual(['poison']);
+  });
+
+  it('drops stragglers behind a barrier of an earlier part', async () => {
+    const world = createWorld({ passedEpoch: 2 });
+    const of = (name: string, epoch: number) => thing(name, { epoch, commandId: 1 });
+    const batch = [
+      of('before', 3),
+      barrier(4),
+      of('straggler', 3),
+      of('newer', 4),
+      of('late', 2),
+      thing('other'),
+    ];
+    const settled = await run(world, batch, { partSize });
+    expect(settled.stored).toEqual(['before', 'newer', 'other']);
+    expect(world.passed).toEqual([4]);
   });
 });
 
@@ -302,8 +467,6 @@ describe('properties of any value', () => {
 });
 
 describe('a barrier', () => {
-  const barrier = (epoch: number): Published => ({ content: { barrier: { id: 'b', epoch } } });
-
   it('passes after everything before it is stored, dead or deferred', async () => {
     const world = createWorld();
     await run(world, [thing('early'), thing('dead'), barrier(4)]);
