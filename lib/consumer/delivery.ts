@@ -22,8 +22,10 @@ const MAX_ID_BYTES = 255;
 const REPLACEMENT = '\ufffd';
 const MAX_REDRIVES = 1_000_000;
 
-const fieldsOf = (value: unknown): Record<string, unknown> =>
-  typeof value === 'object' && value !== null ? { ...value } : {};
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
+const nothing: Record<string, unknown> = {};
+const fieldsOf = (value: unknown): Record<string, unknown> => (isRecord(value) ? value : nothing);
 
 const toMessageId = (value: unknown): string | undefined =>
   typeof value === 'string' &&
@@ -47,6 +49,6 @@ export const toDelivery = ({ basicProperties, data }: RabbitMqMessage, maxAttemp
     messageId: toMessageId(messageId),
     attempts: toCount(attempts, maxAttempts),
     redriven: toCount(redriven, MAX_REDRIVES),
-    isFirst: ![attempts, redriven, relayed].some(isPresent),
+    isFirst: !(isPresent(attempts) || isPresent(redriven) || isPresent(relayed)),
   };
 };

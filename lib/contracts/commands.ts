@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
-import { body, instant, name, title, token } from './fields.ts';
+import { body, instantMs, name, title, token } from './fields.ts';
 
 /** The largest accepted difference between the clocks of two machines. */
 const SKEW_MS = 5 * 60 * 1000;
@@ -22,11 +22,9 @@ const senderName = z
   .refine((text) => text.isWellFormed(), { error: 'Must be well-formed Unicode (no lone surrogate)' });
 
 /** The bounds of a request's `createdAt`. */
-const date = instant
-  .transform((text) => Date.parse(text))
-  .refine((ms) => ms >= 0 && ms <= Date.now() + limits.futureMs + SKEW_MS, {
-    error: 'Must be between 1970 and a day from now',
-  });
+const date = instantMs.refine((ms) => ms >= 0 && ms <= Date.now() + limits.futureMs + SKEW_MS, {
+  error: 'Must be between 1970 and a day from now',
+});
 
 /**
  * `commandId`: microseconds since 1970, increasing with every command that the API accepts. It identifies the

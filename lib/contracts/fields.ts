@@ -103,19 +103,18 @@ export const password = z
   .max(limits.password)
   .refine(wellFormed, notWellFormed)
   .meta({ format: 'password', examples: ['correct horse battery staple'] });
-/**
- * Any RFC 3339 date and time, also with an offset without a colon. Returns the instant in UTC with
- * milliseconds.
- */
-export const instant = z
+/** Any RFC 3339 date and time, also with an offset without a colon. Returns milliseconds since 1970. */
+export const instantMs = z
   .string()
   .meta({ format: 'date-time', examples: [examples.createdAt] })
   .transform((value, context) => {
-    const instantMs = parseInstant(value);
-    if (instantMs !== undefined) return new Date(instantMs).toISOString();
+    const parsed = parseInstant(value);
+    if (parsed !== undefined) return parsed;
     context.addIssue('Must be a date and time with an offset (RFC 3339)');
     return z.NEVER;
   });
+/** {@link instantMs} in UTC with milliseconds. */
+export const instant = instantMs.transform((ms) => new Date(ms).toISOString());
 export const searchText = text(limits.query)
   .regex(/\S/, { error: 'Must not be blank' })
   .meta({ description: 'Words to find; "quoted words" must occur as a phrase', examples: ['hello'] });

@@ -13,13 +13,22 @@ export type Publication = {
   headers?: Record<string, string | number>;
 };
 
-/** A publication, and the caller that waits for its confirm. */
-type Waiting = {
-  publication: Publication;
-  messageId: string;
-  isDone: boolean;
-  confirm: () => void;
-  fail: (error: unknown) => void;
+/** Ends with the confirm of its last publication, or with the first failure. */
+type Call = { left: number; resolve: () => void; reject: (error: unknown) => void };
+
+/** A publication, and the call that waits for its confirm. */
+type Waiting = { publication: Publication; messageId: string; isDone: boolean; call: Call };
+
+const confirm = (waiting: Waiting): void => {
+  if (waiting.isDone) return;
+  waiting.isDone = true;
+  waiting.call.left -= 1;
+  if (waiting.call.left === 0) waiting.call.resolve();
+};
+
+const fail = (waiting: Waiting, error: unknown): void => {
+  waiting.isDone = true;
+  waiting.call.reject(error);
 };
 
 const optionsOf = ({ publication: { headers }, messageId }: Waiting): Options.Publish => ({
@@ -72,7 +81,8 @@ const publishAll = (channel: ConfirmChannel, batch: readonly Waiting[]): Promise
         if (error) {
           refusal = error;
         } else if (returns.delete(returnKey(queue, waiting.messageId))) {
-          waiting.fail(
+          fail(
+            waiting,
             unavailable(
               'The message broker does not answer.',
               new Error(
@@ -81,7 +91,7 @@ const publishAll = (channel: ConfirmChannel, batch: readonly Waiting[]): Promise
             ),
           );
         } else {
-          waiting.confirm();
+          confirm(waiting);
         }
         answered();
       });
@@ -104,39 +114,34 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
       try {
         await broker.withChannel((channel) => publishAll(channel, chunk), waitMs);
       } catch (error) {
-        for (const waiting of chunk) waiting.fail(error);
+        for (const waiting of chunk) if (!waiting.isDone) fail(waiting, error);
       }
     }
   };
 
   /** Publications of one tick share a write, a timer and a check of the connection. */
-  const publishOne = (publication: Publication, waitMs: number | undefined): Promise<void> =>
+  const join = (waiting: readonly Waiting[], waitMs: number | undefined): void => {
+    const batch = batches.get(waitMs);
+    if (batch !== undefined) {
+      batch.push(...waiting);
+      return;
+    }
+    batches.set(waitMs, [...waiting]);
+    process.nextTick(() => void flush(waitMs));
+  };
+
+  const publish = (publications: readonly Publication[], waitMs?: number): Promise<void> =>
     new Promise((resolve, reject) => {
-      const waiting: Waiting = {
+      if (publications.length === 0) return resolve();
+      const call: Call = { left: publications.length, resolve, reject };
+      const waiting = publications.map((publication) => ({
         publication,
         messageId: publication.messageId ?? randomUUID(),
         isDone: false,
-        confirm: () => {
-          waiting.isDone = true;
-          resolve();
-        },
-        fail: (error) => {
-          waiting.isDone = true;
-          reject(error);
-        },
-      };
-      const batch = batches.get(waitMs);
-      if (batch !== undefined) {
-        batch.push(waiting);
-        return;
-      }
-      batches.set(waitMs, [waiting]);
-      process.nextTick(() => void flush(waitMs));
+        call,
+      }));
+      join(waiting, waitMs);
     });
-
-  const publish = async (publications: readonly Publication[], waitMs?: number): Promise<void> => {
-    await Promise.all(publications.map((publication) => publishOne(publication, waitMs)));
-  };
 
   return {
     /** @throws unavailable if the broker has not confirmed all of them in time; any of them may have arrived */
@@ -148,9 +153,6 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
       waitMs: number,
     ): Promise<void> => {
       const targets = destinations[command] ?? [command];
-      const [only] = targets;
-      if (targets.length === 1 && only !== undefined)
-        return publishOne({ queue: only, content, messageId: id }, waitMs);
       return publish(
         targets.map((queue) => ({ queue, content, messageId: id })),
         waitMs,
@@ -158,7 +160,7 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
     },
     /** Asks the function `recoverCounters` to run now. @throws unavailable */
     askForRecovery: (waitMs: number): Promise<void> =>
-      publishOne({ queue: recoveryQueue, content: '{}' }, waitMs),
+      publish([{ queue: recoveryQueue, content: '{}' }], waitMs),
     /** Declares the queues; see {@link declareTopology}. */
     declare: (): Promise<string[]> => declareTopology(broker, queues),
     /** The ready messages of a queue, its retry queue and its dead-letter queue, without delivered ones. @throws unavailable */

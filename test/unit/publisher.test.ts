@@ -61,6 +61,21 @@ test('publications of one tick go out together', async () => {
   expect(runs()).toBe(1);
 });
 
+test('a call ends with the last of its confirms', async () => {
+  const confirmed: string[] = [];
+  const { publisher } = createBroker(({ content }) => {
+    confirmed.push(content);
+    return null;
+  });
+  await publisher.publish([]);
+  const first = publisher.publish(['1', '2', '3'].map((content) => ({ queue: 'q', content })));
+  const second = publisher.publish([{ queue: 'q', content: '4' }]);
+  await first;
+  expect(confirmed).toEqual(['1', '2', '3']);
+  await second;
+  expect(confirmed).toEqual(['1', '2', '3', '4']);
+});
+
 test('a queue that is not there fails its own publications only', async () => {
   const { publisher } = createBroker((one, channel) => {
     if (one.queue === 'gone')
