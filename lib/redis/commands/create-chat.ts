@@ -101,7 +101,7 @@ export const acceptChat = (cell: Cell, command: CreateChat, idempotency: Idempot
   );
 };
 
-export type SettledChat = { commandId: number; token: string; chatNumber: number };
+type SettledChat = { commandId: number; token: string; chatNumber: number };
 export type SettledChats = { stored: readonly SettledChat[]; dead: readonly SettledChat[] };
 
 /** @throws unavailable; then settle the commands again */

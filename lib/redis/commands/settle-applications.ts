@@ -31,7 +31,7 @@ const settle = defineScript(
   },
 );
 
-export type SettledApplication = { commandId: number; token: string; creatorId?: number };
+type SettledApplication = { commandId: number; token: string; creatorId?: number };
 
 /** Stored and dead commands of a queue. */
 export type SettledApplications = {
