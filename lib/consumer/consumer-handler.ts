@@ -37,7 +37,8 @@ export type Consumer<Command, Uses, Stored = Command> = {
    */
   store: <Of extends Command>(uses: Uses, commands: readonly Of[]) => Promise<Outcome<Of, Stored>>;
   /**
-   * Updates Redis and the index's queue for the stored and dead commands. Runs for several parts of a batch at once.
+   * Updates Redis and the index's queue for the stored and dead commands. Runs for several parts of a batch at once, in any
+   * order: counters are only raised, the index's outbox keeps the newest version, and all else concerns single commands.
    * @throws unavailable
    */
   settle: (uses: Uses, outcome: { stored: readonly Stored[]; dead: readonly Command[] }) => Promise<void>;

@@ -268,7 +268,8 @@ export const createMessages = (database: Database) => ({
       where += ` AND number NOT IN (${placeholders(except.length)})`;
       values.push(...except);
     }
-    // With the index named, the servers begin at the cursor. Without it, they read every newer row first.
+    // With the index named, the servers begin at the cursor. Without it, they read every newer row first. EXPLAIN does not
+    // show the difference, so a test counts the rows that are read.
     const from = `FROM messages FORCE INDEX (messages_page) WHERE ${where} ORDER BY created_at DESC, number DESC`;
     // Skipped rows are read from the index alone. Only the rows of the page are fetched.
     const rows =

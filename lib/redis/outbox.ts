@@ -12,7 +12,12 @@ const fromReference = (reference: string) => {
   return { token, chatNumber: Number(chatNumber), messageNumber: Number(messageNumber) };
 };
 
-/** Accepted commands that MySQL does not have yet, and stored messages that the index does not have yet. */
+/**
+ * Accepted commands that MySQL does not have yet, and stored messages that the index does not have yet.
+ *
+ * Each settling script begins with a removal. A Redis at its `maxmemory` refuses scripts whose first write adds data, and
+ * a script that frees memory must run.
+ */
 export const createOutbox = (cell: Cell) => {
   const { client, keys } = cell;
 

@@ -20,8 +20,8 @@ const QUEUE = 'create-message';
 
 /**
  * Numbers each message, puts its command into the outbox, and makes it visible: among the pending messages
- * (`pendingOrder`, `pendingIds`), and in the chat's window if it is above the window's floor. Returns an answer
- * for each.
+ * (`pendingOrder`, `pendingIds`), and in the chat's window if it is above the window's floor. The first message
+ * of a chat begins its window. Returns an answer for each.
  */
 const accept = defineScript(
   {
