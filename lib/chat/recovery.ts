@@ -10,8 +10,11 @@ import { createVerification, type VerificationUses } from './verification.ts';
 type Uses = BarrierUses &
   VerificationUses & {
     gate: Pick<Gate, 'attempt'>;
-    recoveryState: Pick<RecoveryState, 'beginEpoch' | 'newestEpoch'>;
+    recoveryState: Pick<RecoveryState, 'beginEpoch' | 'newestEpoch' | 'hasReservations'>;
   };
+
+/** Application, chat, message and edit: each may have been deferred because it waits for the one before. */
+const GENERATIONS = 4;
 
 /**
  * A primary that was replaced may take writes, and answer 200, until it notices. A barrier that was sent before that
@@ -34,7 +37,8 @@ const outlastOldPrimary = async (
  * 2. After a failover it waits until the old primary has stopped, because that one still numbers commands.
  * 3. It sends a barrier with the epoch through each queue, by way of the queue of deferred commands. When the barrier
  *    arrives, every earlier command is stored, dead, or deferred with its number reserved in MySQL. Later deliveries of
- *    earlier commands are dropped.
+ *    earlier commands are dropped. If Redis has lost data, it shows deferred commands no longer. So it sends barriers
+ *    again, each time with a new epoch, until the deferred commands are stored as well.
  * 4. It compares the highest id that a consumer has handled with the last id in Redis. If Redis has lost nothing, the
  *    gate opens for all counters. Otherwise it opens for verified counters only; the first use of a counter verifies it.
  * 5. It verifies all other counters in the background.
@@ -49,16 +53,29 @@ export const createRecovery = (uses: Uses) => {
   const findWitness = async (): Promise<number> =>
     Math.max(0, ...[...(await recoveryState.queues()).values()].map(({ highestId }) => highestId));
 
+  /** @returns the epoch to open; undefined when no time is left, or a later attempt has begun */
+  const passAll = async (attempt: OpeningAttempt, job: Job): Promise<number | undefined> => {
+    let hadDeferred = true;
+    for (let generation = 1; ; generation += 1) {
+      const epoch = await recoveryState.beginEpoch(attempt.server);
+      if (generation === 1) {
+        job.log('A recovery of the numbers begins', { code: 'recovery-begins', epoch });
+        await outlastOldPrimary(attempt);
+      }
+      if (!(await passBarriers(epoch, attempt, job, uses))) return undefined;
+      if (generation === GENERATIONS || !hadDeferred) return epoch;
+      if (!(await attempt.isBehind(await findWitness()))) return epoch;
+      hadDeferred = await recoveryState.hasReservations();
+    }
+  };
+
   const open = async (job: Job): Promise<'open' | 'closed'> => {
     const attempt = await gate.attempt();
     const begun = await attempt.begin();
     if (begun !== 'begun') return begun === 'open' ? 'open' : 'closed';
     try {
-      const epoch = await recoveryState.beginEpoch(attempt.server);
-      job.log('A recovery of the numbers begins', { code: 'recovery-begins', epoch });
-      await outlastOldPrimary(attempt);
-      if (!(await passBarriers(epoch, attempt, job, uses))) return 'closed';
-      if ((await recoveryState.newestEpoch()) !== epoch) return 'closed';
+      const epoch = await passAll(attempt, job);
+      if (epoch === undefined || (await recoveryState.newestEpoch()) !== epoch) return 'closed';
       const result = await attempt.open(epoch, await findWitness());
       if (result === 'superseded') return 'closed';
       job.log('Writes are accepted again', { code: 'gate-opened', epoch, lost: result === 'lost' });

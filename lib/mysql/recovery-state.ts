@@ -146,6 +146,10 @@ export const createRecoveryState = (database: Database) => {
     /** Deletes the reservations of these commands. Their numbers no longer count as assigned. */
     release: (commandIds: readonly number[]): Promise<void> => release(database, commandIds),
 
+    /** @returns whether any command is deferred or dead */
+    hasReservations: async (): Promise<boolean> =>
+      (await database.select('SELECT id FROM reservations LIMIT 1', [])).length > 0,
+
     /** @returns the highest assigned chat number of an application; undefined if MySQL does not know the application */
     highestChatNumber: (token: string): Promise<number | undefined> =>
       highest(

@@ -109,6 +109,9 @@ export const createAttempt = (
     end: async (): Promise<void> => {
       await on((connection) => runScript(connection, endAttempt, { state, attempt: id }));
     },
+    /** @returns whether Redis has lost data, so that its last id is below the witness */
+    isBehind: async (witness: number): Promise<boolean> =>
+      Number((await on(({ redis }) => redis.hget(state, 'clock'))) ?? 0) < witness,
     /**
      * @param witness the highest command id that any consumer has handled
      * @returns 'lost' if Redis has lost data; 'superseded' if a later attempt began or Redis lost this

@@ -227,6 +227,34 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
     await stored(4);
   });
 
+  test('a deferred command is stored before the gate opens, because Redis shows it no longer', async () => {
+    await begin();
+    const stops = [await system.consume('create-application', 'create-message')];
+    stopConsuming = async () => {
+      for (const stop of stops) await stop();
+    };
+    expect(await system.accept.messages(token, chatNumber, 3)).toEqual(upTo(3));
+    await loseRedis();
+    await refused();
+    const opened = recovered();
+    // The messages are deferred behind the barrier, and only then their chat is stored.
+    await eventually(async () => {
+      const [queue] = await system.services
+        .database()
+        .select(
+          "SELECT MAX(epoch) = (SELECT MAX(number) FROM epochs) AS passed FROM queues WHERE queue = 'create-message'",
+          [],
+        );
+      expect(Number(queue?.passed)).toBe(1);
+    });
+    stops.push(await system.consume('create-chat', 'update-application', 'update-message'));
+    await eventually(async () =>
+      expect(await system.services.gate().status()).toMatchObject({ isOpen: true }),
+    );
+    expect(await system.stored(token, chatNumber)).toEqual(upTo(3));
+    await opened;
+  });
+
   test('a refused write starts the recovery by itself', async () => {
     await begin();
     await consumeAll();

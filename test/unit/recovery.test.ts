@@ -8,6 +8,10 @@ type Given = {
   newestEpoch?: number;
   hasLostQueues?: boolean;
   highestId?: number;
+  /** The last id in Redis. */
+  clock?: number;
+  /** Whether commands are deferred or dead, after each barrier. */
+  reservations?: boolean[];
 };
 
 const queues = ['create-chat', 'create-message'];
@@ -15,11 +19,14 @@ const queues = ['create-chat', 'create-message'];
 /** A recovery of epoch 7 on plain objects. `steps` lists its calls in order. */
 const givenRecovery = ({
   failover = { isPromoted: false, nodeTimeoutMs: 0 },
-  newestEpoch = 7,
+  newestEpoch,
   hasLostQueues = false,
   highestId = 0,
+  clock = highestId,
+  reservations = [],
 }: Given = {}) => {
   const steps: string[] = [];
+  let epoch = 6;
   let isDeclared = !hasLostQueues;
   let sentTo: string[] = [];
   const attempt = {
@@ -30,6 +37,7 @@ const givenRecovery = ({
       return true;
     },
     readFailover: async () => failover,
+    isBehind: async (witness: number) => clock < witness,
     open: async (epoch: number, witness: number) => {
       steps.push(`open ${epoch} with witness ${witness}`);
       return 'open' as const;
@@ -46,9 +54,13 @@ const givenRecovery = ({
       saveProgress: async () => true,
     },
     recoveryState: {
-      beginEpoch: async () => 7,
-      newestEpoch: async () => newestEpoch,
-      queues: async () => new Map(sentTo.map((queue) => [queue, { epoch: 7, highestId }])),
+      beginEpoch: async () => {
+        epoch += 1;
+        return epoch;
+      },
+      newestEpoch: async () => newestEpoch ?? epoch,
+      queues: async () => new Map(sentTo.map((queue) => [queue, { epoch, highestId }])),
+      hasReservations: async () => reservations.shift() ?? false,
       reservations: async () => [],
     },
     publisher: {
@@ -94,5 +106,23 @@ describe('recovery', () => {
     const { steps, run } = givenRecovery({ newestEpoch: 8 });
     expect(await run()).toEqual({ gate: 'closed', raised: 0 });
     expect(steps).toEqual(['barriers', 'end']);
+  });
+
+  it('sends barriers once more after a loss, for edits that a barrier may have overtaken', async () => {
+    const { steps, run } = givenRecovery({ highestId: 42, clock: 41 });
+    await run();
+    expect(steps).toEqual(['barriers', 'barriers', 'open 8 with witness 42', 'end']);
+  });
+
+  it('sends barriers until nothing is deferred any more', async () => {
+    const { steps, run } = givenRecovery({ highestId: 42, clock: 0, reservations: [true, false] });
+    await run();
+    expect(steps).toEqual(['barriers', 'barriers', 'barriers', 'open 9 with witness 42', 'end']);
+  });
+
+  it('sends barriers at most once for each generation of commands, because a dead one stays reserved', async () => {
+    const { steps, run } = givenRecovery({ highestId: 42, clock: 0, reservations: [true, true, true, true] });
+    await run();
+    expect(steps).toEqual(['barriers', 'barriers', 'barriers', 'barriers', 'open 10 with witness 42', 'end']);
   });
 });
