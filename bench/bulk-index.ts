@@ -1,0 +1,43 @@
+import type { Client } from '@opensearch-project/opensearch';
+import { connectOpenSearch } from '#lib/opensearch/client.ts';
+import { untilTrue } from './conversation.ts';
+
+const MERGED_WITHIN_MS = 900_000;
+
+const withClient = async (work: (client: Client) => Promise<void>): Promise<void> => {
+  const client = connectOpenSearch(process.env.OPENSEARCH_URL ?? '');
+  try {
+    await work(client);
+  } finally {
+    await client.close();
+  }
+};
+
+/** Runs `work` while the index makes nothing visible to search and does not sync each request to disk. */
+export const withoutRefresh = (work: () => Promise<void>): Promise<void> =>
+  withClient(async ({ transport }) => {
+    const path = '/messages/_settings';
+    const { body } = await transport.request({ method: 'GET', path });
+    const [index] = Object.values<{ settings: { index: { refresh_interval: string } } }>(body);
+    const change = (refresh_interval: string | undefined, durability: 'async' | 'request') =>
+      transport.request({
+        method: 'PUT',
+        path,
+        body: { index: { refresh_interval, translog: { durability } } },
+      });
+    await change('-1', 'async');
+    await work();
+    await change(index?.settings.index.refresh_interval, 'request');
+  });
+
+/** Settles when the index has all documents in segments on disk, and merges none of them. */
+export const untilMerged = (): Promise<void> =>
+  withClient(async ({ transport }) => {
+    for (const path of ['/messages/_refresh', '/messages/_flush'])
+      await transport.request({ method: 'POST', path }, { requestTimeout: MERGED_WITHIN_MS });
+    const isMerged = async () => {
+      const { body } = await transport.request({ method: 'GET', path: '/messages/_stats/merge' });
+      return body._all.primaries.merges.current === 0;
+    };
+    await untilTrue('The index still merges', isMerged, MERGED_WITHIN_MS);
+  });
