@@ -13,21 +13,27 @@ const withClient = async (work: (client: Client) => Promise<void>): Promise<void
   }
 };
 
-/** Runs `work` while the index makes nothing visible to search and does not sync each request to disk. */
-export const withoutRefresh = (work: () => Promise<void>): Promise<void> =>
+/**
+ * Runs `work` while the index makes nothing visible to search and does not sync each request to disk. Meanwhile the server
+ * refuses no request for its memory: it counts garbage as well, and a small heap that is loaded is full of it.
+ */
+export const asBulkLoad = (work: () => Promise<void>): Promise<void> =>
   withClient(async ({ transport }) => {
-    const path = '/messages/_settings';
-    const { body } = await transport.request({ method: 'GET', path });
+    const settings = '/messages/_settings';
+    const { body } = await transport.request({ method: 'GET', path: settings });
     const [index] = Object.values<{ settings: { index: { refresh_interval: string } } }>(body);
-    const change = (refresh_interval: string | undefined, durability: 'async' | 'request') =>
-      transport.request({
-        method: 'PUT',
-        path,
-        body: { index: { refresh_interval, translog: { durability } } },
-      });
-    await change('-1', 'async');
+    const put = (path: string, body: object) => transport.request({ method: 'PUT', path, body });
+    const change = async (
+      refresh_interval: string | undefined,
+      durability: 'async' | 'request',
+      memoryLimit: string | null,
+    ) => {
+      await put(settings, { index: { refresh_interval, translog: { durability } } });
+      await put('/_cluster/settings', { transient: { 'indices.breaker.total.limit': memoryLimit } });
+    };
+    await change('-1', 'async', '1tb');
     await work();
-    await change(index?.settings.index.refresh_interval, 'request');
+    await change(index?.settings.index.refresh_interval, 'request', null);
   });
 
 /** Settles when the index has all documents in segments on disk, and merges none of them. */

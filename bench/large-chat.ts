@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { connectApi } from '../local/demo/api.ts';
 import { Failure, type ServiceName, type Stack } from '../local/services/index.ts';
-import { untilMerged, withoutRefresh } from './bulk-index.ts';
+import { asBulkLoad, untilMerged } from './bulk-index.ts';
 import { LAST_CHAT, measureChat, type Times, timeRows } from './chat-times.ts';
 import { type Chat, createChat, fillChat, send, untilArrived } from './conversation.ts';
 import { loadChats, loadMessages, type Range } from './load.ts';
@@ -58,7 +58,7 @@ const loadInBulk = ({ stack, report }: Running, what: string, chat: Chat, range:
     const startedAt = performance.now();
     const total = range.to - range.from + 1;
     let loaded = 0;
-    await withoutRefresh(() =>
+    await asBulkLoad(() =>
       loadMessages(chat, range, (count) => {
         loaded += count;
         const rate = Math.round((loaded * 1_000) / (performance.now() - startedAt));
@@ -91,6 +91,8 @@ const estimate = async (running: Running, count: number): Promise<Load> => {
   return estimated;
 };
 
+type Measured = { times: Times; machineLoad: number };
+
 const mediansOf = (rounds: readonly Times[]): Times =>
   Object.fromEntries(
     Object.keys(rounds[0] ?? {}).map((name) => [
@@ -100,7 +102,11 @@ const mediansOf = (rounds: readonly Times[]): Times =>
   );
 
 /** Redis learns the counters from MySQL by a recovery. @throws Failure unless the next message follows the loaded ones */
-const measureLoaded = async ({ stack, api, report }: Running, chat: Chat, loaded: number): Promise<Times> => {
+const measureLoaded = async (
+  { stack, api, report }: Running,
+  chat: Chat,
+  loaded: number,
+): Promise<Measured> => {
   const http = connectApi(api, 1);
   try {
     await during(report, 'recovering the counters', () => flushRedis(stack.urls.REDIS_URL, http, chat));
@@ -109,12 +115,16 @@ const measureLoaded = async ({ stack, api, report }: Running, chat: Chat, loaded
   }
   const messageNumber = await send({ ...chat, index: loaded });
   if (messageNumber <= loaded) throw new Failure(`Redis gave number ${messageNumber} again`);
-  const rounds: Times[] = [];
+  const rounds: Measured[] = [];
   for (let round = 1; round <= ROUNDS; round += 1) {
-    const what = `measuring among ${loaded.toLocaleString('en')} messages, ${round} of ${ROUNDS}, load ${loadavg()[0]?.toFixed(1)}`;
-    rounds.push(await during(report, what, () => measureChat(chat)));
+    const what = `measuring among ${loaded.toLocaleString('en')} messages, ${round} of ${ROUNDS}`;
+    const times = await during(report, what, () => measureChat(chat));
+    rounds.push({ times, machineLoad: loadavg()[0] ?? Number.NaN });
   }
-  return mediansOf(rounds);
+  return {
+    times: mediansOf(rounds.map(({ times }) => times)),
+    machineLoad: median(rounds.map(({ machineLoad }) => machineLoad)),
+  };
 };
 
 const loadRows = (load: Load, estimated: Load): Row[] => {
@@ -149,9 +159,16 @@ const bench = async (running: Running): Promise<Row[]> => {
   return [
     ...loadRows(load, estimateLoad(estimated, load.messages)),
     ...timeRows(
-      { what: `${messages.toLocaleString('en')} messages in one chat`, times: large },
-      { what: `with ${SMALL.toLocaleString('en')}`, times: small },
+      { what: `${messages.toLocaleString('en')} messages in one chat`, times: large.times },
+      { what: `with ${SMALL.toLocaleString('en')}`, times: small.times },
     ),
+    {
+      name: "the machine's load average while measuring",
+      unit: '',
+      ours: large.machineLoad,
+      peer: { name: `with ${SMALL.toLocaleString('en')}`, value: small.machineLoad },
+      ratio: large.machineLoad / small.machineLoad,
+    },
   ];
 };
 

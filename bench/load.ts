@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { createPool, type Pool } from 'mysql2/promise';
 import type { IndexedMessage } from '#lib/opensearch/document.ts';
 import { IndexRetryLater } from '#lib/opensearch/errors.ts';
@@ -8,7 +9,8 @@ import { bodyOf, type Chat } from './conversation.ts';
 const BATCH = 5_000;
 /** Two processors analyse text in OpenSearch. MySQL needs less time for the same messages. */
 const LOADS_IN_FLIGHT = 2;
-const INDEX_ATTEMPTS = 10;
+const INDEX_ATTEMPTS = 30;
+const INDEX_PAUSE_MS = 2_000;
 /** Far below the ids that Redis assigns, which are the time in microseconds. */
 const FIRST_ID = 1_000_000;
 export const RARE_WORD = 'quixotry';
@@ -60,7 +62,7 @@ export const loadChats = ({ token, user }: Chat, range: Range): Promise<void> =>
 const messageColumns =
   'chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender_name, command_id, version';
 
-/** Writes messages into the index. A server that merges may answer too late, so it is asked again. */
+/** Writes messages into the index. A server that merges may be slow or full, so it is asked again. */
 const index = async (loaded: readonly IndexedMessage[]): Promise<void> => {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -69,6 +71,7 @@ const index = async (loaded: readonly IndexedMessage[]): Promise<void> => {
       return;
     } catch (error) {
       if (!(error instanceof IndexRetryLater) || attempt === INDEX_ATTEMPTS) throw error;
+      await delay(INDEX_PAUSE_MS);
     }
   }
 };
