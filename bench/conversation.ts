@@ -56,23 +56,24 @@ const STALLED_MS = 120_000;
 
 type Sent = { token: string; chatNumber: number; user: Chat['user']; index: number };
 
-/** Accepts `count` messages as the HTTP function does, many at once. */
+/** Accepts one message as the HTTP function does. @returns its number */
+export const send = ({ token, chatNumber, user, index }: Sent): Promise<number> =>
+  submit().message({
+    token,
+    chatNumber,
+    senderId: user.id,
+    senderName: user.name,
+    body: bodyOf(index),
+    createdAtMs: Date.now(),
+  });
+
+/** Accepts `count` messages, many at once. */
 export const sendAll = async (count: number, messageOf: (index: number) => Sent): Promise<void> => {
   let next = 0;
-  const send = async () => {
-    while (next < count) {
-      const { token, chatNumber, user, index } = messageOf(next++);
-      await submit().message({
-        token,
-        chatNumber,
-        senderId: user.id,
-        senderName: user.name,
-        body: bodyOf(index),
-        createdAtMs: Date.now(),
-      });
-    }
+  const sendNext = async () => {
+    while (next < count) await send(messageOf(next++));
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, send));
+  await Promise.all(Array.from({ length: AT_ONCE }, sendNext));
 };
 
 /** Accepts messages and waits until MySQL and the index have them. @throws Failure when they do not arrive */
@@ -102,11 +103,15 @@ export const untilArrived = async (last: MessageReference): Promise<void> => {
   });
 };
 
-/** Asks every 20 ms. @throws Failure after two minutes */
-export const untilTrue = async (otherwise: string, ask: () => Promise<boolean>): Promise<void> => {
-  const deadline = performance.now() + STALLED_MS;
+/** Asks every 20 ms. @throws Failure after `withinMs` */
+export const untilTrue = async (
+  otherwise: string,
+  ask: () => Promise<boolean>,
+  withinMs = STALLED_MS,
+): Promise<void> => {
+  const deadline = performance.now() + withinMs;
   while (!(await ask())) {
-    if (performance.now() > deadline) throw new Failure(`${otherwise} after ${STALLED_MS / 1_000} s`);
+    if (performance.now() > deadline) throw new Failure(`${otherwise} after ${withinMs / 1_000} s`);
     await delay(20);
   }
 };

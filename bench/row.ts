@@ -69,13 +69,17 @@ const markdownOf = (rows: readonly Row[]): string =>
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n');
 
-const marks = {
-  begin: '<!-- bench:begin (npm run bench -- --markdown <file> writes this table) -->',
-  end: '<!-- bench:end -->',
-};
+const marksOf = (command: string) => ({
+  begin: `<!-- ${command}:begin (npm run ${command} -- --markdown <file> writes this table) -->`,
+  end: `<!-- ${command}:end -->`,
+});
 
-/** Replaces the text between the two marks of a Markdown file. @throws Failure when the file lacks a mark */
-export const writeMarkdown = (file: string, caption: string, rows: readonly Row[]): void => {
+/** Replaces the text between the command's two marks of a Markdown file. @throws Failure when the file lacks a mark */
+export const writeMarkdown = (
+  file: string,
+  { command, caption, rows }: { command: string; caption: string; rows: readonly Row[] },
+): void => {
+  const marks = marksOf(command);
   const text = readFileSync(file, 'utf8');
   const [begin, end] = [text.indexOf(marks.begin), text.indexOf(marks.end)];
   if (begin < 0 || end < begin)

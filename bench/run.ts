@@ -5,11 +5,10 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { isMet, type Row, table, writeMarkdown } from './row.ts';
+import { beginResults } from './results.ts';
+import type { Row } from './row.ts';
 import type { Options } from './section.ts';
 import { groupsOf, type SectionName } from './sections/index.ts';
 
@@ -42,8 +41,7 @@ const runGroup = async (names: readonly SectionName[]): Promise<{ rows: Row[]; f
 
 // The terminal sends Ctrl-C to the child as well, which then ends its servers.
 process.on('SIGINT', () => undefined);
-const [loadBefore = 0] = loadavg();
-const startedAt = performance.now();
+const results = beginResults();
 const rows: Row[] = [];
 let failed = false;
 for (const names of groupsOf(positionals)) {
@@ -52,16 +50,10 @@ for (const names of groupsOf(positionals)) {
   failed ||= group.failed;
   if (group.failed) break;
 }
-const seconds = Math.round((performance.now() - startedAt) / 1_000);
-const machine = `${availableParallelism()} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
-const caption = `${new Date().toISOString().slice(0, 10)}, ${machine}, load before the run ${loadBefore.toFixed(1)}, ${seconds} s.`;
-console.log(`\n${table(rows)}\n\n${caption}`);
-if (values.json !== undefined) {
-  const found = rows.map((row) => ({ ...row, met: isMet(row) }));
-  writeFileSync(
-    values.json,
-    `${JSON.stringify({ machine, loadBefore, seconds, options, rows: found }, null, 2)}\n`,
-  );
-}
-if (values.markdown !== undefined && !failed) writeMarkdown(values.markdown, caption, rows);
+results.publish(rows, {
+  command: 'bench',
+  json: values.json,
+  markdown: failed ? undefined : values.markdown,
+  options,
+});
 process.exit(failed ? 1 : 0);
