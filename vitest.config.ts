@@ -41,7 +41,7 @@ const namedOnly = [
     globalSetup: ['test/support/services.ts', 'test/support/packages.ts'],
     timeoutMs: 60_000,
   }),
-  project('chaos', { timeoutMs: 300_000 }),
+  project('chaos', { timeoutMs: 300_000, fileParallelism: false }),
   project('compose', { timeoutMs: 300_000, fileParallelism: false }),
 ];
 const isNamed = process.argv.some((argument) => argument.startsWith('--project'));

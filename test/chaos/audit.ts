@@ -4,9 +4,9 @@ import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { queueNames } from '#lib/contracts/commands.ts';
 import { deadQueue, retryQueue } from '#lib/contracts/queues.ts';
 import type { IndexDocument } from '#lib/opensearch/document.ts';
-import { createKeys } from '#lib/redis/keys.ts';
 import { type Api, fieldOf } from './client.ts';
 import { type ApplicationRecord, type ChatRecord, type Creation, type Ledger, tagOf } from './ledger.ts';
+import type { Stores } from './system.ts';
 
 export const kinds = ['lost', 'twice', 'gaps', 'wrong', 'stuck'] as const;
 /** The contradictions to the answers that clients got, in words, by kind. All are empty if the system is correct. */
@@ -15,9 +15,6 @@ export type Findings = Record<(typeof kinds)[number], string[]>;
 export const noFindings = (): Findings => ({ lost: [], twice: [], gaps: [], wrong: [], stuck: [] });
 export const isClean = (findings: Findings): boolean => kinds.every((kind) => findings[kind].length === 0);
 
-type Urls = { MYSQL_URL: string; REDIS_URL: string; RABBITMQ_URL: string; OPENSEARCH_URL: string };
-
-const keys = createKeys();
 const commandQueues = queueNames.filter((queue) => queue !== 'index-message');
 /** The id of poison that a fault publishes begins with this mark. */
 export const poisonMark = 'poison';
@@ -34,7 +31,7 @@ const withRedis = async <Result>(url: string, work: (redis: Redis) => Promise<Re
 };
 
 /** Lists pending work anywhere in the system; empty when the system is at rest. */
-export const findUnrest = async (urls: Urls): Promise<string[]> => {
+export const findUnrest = async ({ keys, ...urls }: Stores): Promise<string[]> => {
   const unrest: string[] = [];
   await withRedis(urls.REDIS_URL, async (redis) => {
     const info = await redis.info();
@@ -171,7 +168,7 @@ const readPages = async (api: Api, token: string, chat: ChatRecord): Promise<[nu
 };
 
 export type AuditOptions = {
-  urls: Urls;
+  stores: Stores;
   api: Api;
   accessToken: string;
   ledger: Ledger;
@@ -186,7 +183,8 @@ export type AuditOptions = {
  * @returns findings, and the number of creations that ran twice because Redis had lost their keys
  */
 export const audit = async (options: AuditOptions): Promise<{ findings: Findings; repeated: number }> => {
-  const { urls, api, accessToken, ledger, applications, mayRepeat } = options;
+  const { api, accessToken, ledger, applications, mayRepeat } = options;
+  const { keys, ...urls } = options.stores;
   const findings = noFindings();
   let repeated = 0;
   const tokens = applications.map(({ token }) => token);
@@ -221,7 +219,11 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
   const chatKeys = chatRows.map((row) => `${row.token}:${row.number}`);
   const [counters, leftovers] = await withRedis(urls.REDIS_URL, async (redis) => {
     const names = [...tokens, ...chatKeys];
-    const values = names.length === 0 ? [] : await redis.mget(names);
+    const counterKeys = [
+      ...tokens.map((token) => keys.applicationCounter(token)),
+      ...chatRows.map((row) => keys.chatCounter(row.token, row.number)),
+    ];
+    const values = counterKeys.length === 0 ? [] : await redis.mget(counterKeys);
     const left: string[] = [];
     for (const row of chatRows) {
       for (const key of [keys.pendingOrder, keys.pendingIds, keys.pendingEdits]) {

@@ -2,7 +2,7 @@ import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { silentReport } from '../../local/services/index.ts';
 import { noFindings } from './audit.ts';
-import { faults } from './faults.ts';
+import { faultsOf } from './faults.ts';
 import { shortPace } from './pace.ts';
 import { Arena } from './round.ts';
 import { System } from './system.ts';
@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 describe('nothing accepted is lost, no number is given twice', () => {
-  test.for(faults.filter(({ isBaseline }) => isBaseline !== true))(
+  test.for(faultsOf('single').filter(({ isBaseline }) => isBaseline !== true))(
     '$name: $what',
     async (fault, { skip }) => {
       const missing = fault.needs?.find((server) => !system.has(server));

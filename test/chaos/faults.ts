@@ -2,13 +2,13 @@ import { rmSync } from 'node:fs';
 import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { queueNames } from '#lib/contracts/commands.ts';
-import { createKeys } from '#lib/redis/keys.ts';
 import type { ServiceName } from '../../local/services/index.ts';
+import { killPrimary, promoteReplica, untilRedundant } from '../support/redis-nodes.ts';
 import { type Findings, poisonMark } from './audit.ts';
 import { findLandings, type Landing } from './landing.ts';
 import type { Pace } from './pace.ts';
 import type { Random } from './random.ts';
-import type { System } from './system.ts';
+import type { RedisKind, System } from './system.ts';
 
 type Attack = {
   system: System;
@@ -30,6 +30,8 @@ export type Fault = {
   what: string;
   /** Servers it needs. */
   needs?: readonly ServiceName[];
+  /** The Redis of the system that it attacks; `single` if absent. */
+  redis?: RedisKind;
   /** Causes no fault. The long run shows it for comparison, and no test needs it. */
   isBaseline?: boolean;
   /** Redis loses the idempotency keys of requests during the fault. */
@@ -38,13 +40,11 @@ export type Fault = {
   inject: (attack: Attack) => Promise<void>;
 };
 
-const keys = createKeys();
-
 const withRedis = async <Result>(
   system: System,
   work: (redis: Redis) => Promise<Result>,
 ): Promise<Result> => {
-  const redis = new Redis(system.service('redis').url, { maxRetriesPerRequest: 3 });
+  const redis = new Redis((await system.stores()).REDIS_URL, { maxRetriesPerRequest: 3 });
   redis.on('error', () => undefined);
   try {
     return await work(redis);
@@ -70,7 +70,7 @@ const readOutboxes = (system: System): Promise<Copy[]> =>
   withRedis(system, async (redis) => {
     const copies: Copy[] = [];
     for (const queue of queueNames.filter((name) => name !== 'index-message')) {
-      for (const [id, fields] of await redis.xrange(keys.outbox(queue), '-', '+'))
+      for (const [id, fields] of await redis.xrange(system.keys.outbox(queue), '-', '+'))
         copies.push({ queue, content: fields[1] ?? '', messageId: id.split('-')[0] ?? '' });
     }
     return copies;
@@ -171,12 +171,7 @@ export const faults: readonly Fault[] = [
           await sleep(random.below(500));
         } else await sleep(random.below(1_000));
         await system.killApi();
-        const urls = {
-          mysql: system.service('mysql').url,
-          redis: system.service('redis').url,
-          rabbitmq: system.service('rabbitmq').url,
-        };
-        for (const landing of await findLandings(urls)) fell(landing);
+        for (const landing of await findLandings(await system.stores())) fell(landing);
         await system.startApi();
         await sleep(500);
       }
@@ -406,4 +401,30 @@ export const faults: readonly Fault[] = [
   swallow('redis'),
   swallow('rabbitmq'),
   swallow('opensearch'),
+  {
+    name: 'failover-redis',
+    what: 'failover of a clustered Redis to its replica',
+    redis: 'clustered',
+    inject: async ({ system, redisGoes }) => {
+      redisGoes();
+      await promoteReplica(system.cluster);
+      await untilRedundant(system.cluster);
+    },
+  },
+  {
+    name: 'failover-killed-redis',
+    what: 'kill -9 of the primary of a clustered Redis; its replica takes over',
+    redis: 'clustered',
+    inject: async ({ system, sleep, pace, redisGoes }) => {
+      redisGoes();
+      const killed = await killPrimary(system.cluster);
+      await sleep(pace.outageMs);
+      await killed.process.start();
+      await untilRedundant(system.cluster);
+    },
+  },
 ];
+
+/** Faults by the Redis of the system that they attack. */
+export const faultsOf = (redis: RedisKind): readonly Fault[] =>
+  faults.filter((fault) => (fault.redis ?? 'single') === redis);

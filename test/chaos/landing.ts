@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Channel, connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
-import { createKeys } from '#lib/redis/keys.ts';
+import type { Stores } from './system.ts';
 
 /** Where a kill of the functions may fall. */
 export const landings = {
@@ -13,7 +13,6 @@ export const landings = {
 export type Landing = keyof typeof landings;
 
 const QUEUE = 'create-message';
-const keys = createKeys();
 
 /** Ids of all messages in the queue; they go back into it when the channel closes. */
 const idsIn = async (channel: Channel): Promise<string[]> => {
@@ -32,16 +31,12 @@ const idsIn = async (channel: Channel): Promise<string[]> => {
  * Finds half-finished work after a kill, while no function runs. Kills at random moments prove something only if some of
  * them fall between two steps.
  */
-export const findLandings = async (urls: {
-  mysql: string;
-  redis: string;
-  rabbitmq: string;
-}): Promise<Landing[]> => {
-  const redis = new Redis(urls.redis, { maxRetriesPerRequest: 3 });
+export const findLandings = async ({ keys, ...urls }: Stores): Promise<Landing[]> => {
+  const redis = new Redis(urls.REDIS_URL, { maxRetriesPerRequest: 3 });
   redis.on('error', () => undefined);
   const [mysql, rabbitmq] = await Promise.all([
-    createConnection({ uri: urls.mysql, connectTimeout: 3_000 }),
-    connect(urls.rabbitmq, { timeout: 3_000 }),
+    createConnection({ uri: urls.MYSQL_URL, connectTimeout: 3_000 }),
+    connect(urls.RABBITMQ_URL, { timeout: 3_000 }),
   ]);
   mysql.on('error', () => undefined);
   rabbitmq.on('error', () => undefined);

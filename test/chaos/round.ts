@@ -118,7 +118,7 @@ export class Arena {
   /** Audits the writes of all rounds while the system is at rest. */
   async audit(): Promise<Findings> {
     const { findings } = await audit({
-      urls: this.#urls(),
+      stores: await this.#system.stores(),
       api: this.#api,
       accessToken: this.#users[0]?.token ?? '',
       ledger: this.#ledger,
@@ -133,22 +133,12 @@ export class Arena {
     return this.#losses.some(({ beganAt, endedAt }) => lastSentAt >= beganAt && firstSentAt <= endedAt);
   }
 
-  #urls() {
-    const {
-      MYSQL_URL = '',
-      REDIS_URL = '',
-      RABBITMQ_URL = '',
-      OPENSEARCH_URL = '',
-    } = this.#system.environment;
-    return { MYSQL_URL, REDIS_URL, RABBITMQ_URL, OPENSEARCH_URL };
-  }
-
   /** Waits until the system is at rest and an audit finds nothing. After the time limit, returns the last findings. */
   async #settle(
     round: number,
     { poison, pace }: { poison: number; pace: Pace },
   ): Promise<{ settled: Findings; repeated: number }> {
-    const urls = this.#urls();
+    const stores = await this.#system.stores();
     const deadline = performance.now() + pace.wholeWithinMs;
     const standing = new Set(this.#standing.map(({ token }) => token));
     const applications = [...this.#ledger.applications.values()].filter(
@@ -161,8 +151,8 @@ export class Arena {
       try {
         wrote ||= await this.#takesWrites();
         if (!wrote) unrest.push('writes are not taken');
-        unrest.push(...(await findUnrest(urls)));
-        const drained = await drainDeadLetters(urls.RABBITMQ_URL);
+        unrest.push(...(await findUnrest(stores)));
+        const drained = await drainDeadLetters(stores.RABBITMQ_URL);
         for (const messageId of drained.poison) dead.poison.add(messageId);
         dead.others.push(...drained.others);
         if (dead.poison.size < poison)
@@ -170,7 +160,7 @@ export class Arena {
         if (unrest.length === 0) {
           // Waiting does not change its findings.
           const { findings: settled, repeated } = await audit({
-            urls,
+            stores,
             api: this.#api,
             accessToken: this.#users[0]?.token ?? '',
             ledger: this.#ledger,

@@ -4,11 +4,11 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Failure, terminalReport } from '../../local/services/index.ts';
 import { isClean, kinds } from './audit.ts';
-import { faults } from './faults.ts';
+import { type Fault, faults, faultsOf } from './faults.ts';
 import { type Landing, landings } from './landing.ts';
 import { longPace, shortPace } from './pace.ts';
 import { Arena, type RoundResult } from './round.ts';
-import { System } from './system.ts';
+import { type RedisKind, redisKinds, System } from './system.ts';
 import { tableOf } from './table.ts';
 
 const { values: options } = parseArgs({
@@ -38,63 +38,84 @@ const stopped = new AbortController();
 let system: System | undefined;
 let code = 0;
 
-const main = async (): Promise<void> => {
-  const names = options.fault?.split(',');
-  const unknown = names?.find((name) => !faults.some((fault) => fault.name === name));
-  if (unknown !== undefined) {
-    throw new Failure(
-      `There is no fault named "${unknown}". There are: ${faults.map(({ name }) => name).join(', ')}.`,
-    );
-  }
-  const rounds = numberOf('rounds');
-  const seed = numberOf('seed');
-  const until = performance.now() + numberOf('minutes') * 60_000;
-  const pace = options.short ? shortPace : longPace;
-  system = await System.start(report, { signal: stopped.signal });
-  const arena = new Arena(system, { seed, say: report.say });
-  report.say(`  seed ${seed}; the functions log to ${system.logFile}`);
-  const running = system;
-  const chosen = faults.filter(
-    ({ name, needs = [] }) => names?.includes(name) !== false && needs.every((server) => running.has(server)),
+const checkNames = (names: readonly string[]): void => {
+  const unknown = names.find((name) => !faults.some((fault) => fault.name === name));
+  if (unknown === undefined) return;
+  throw new Failure(
+    `There is no fault named "${unknown}". There are: ${faults.map(({ name }) => name).join(', ')}.`,
   );
-  const results: RoundResult[] = [];
-  const show = () => {
-    const fell = results.flatMap((result) => result.landings);
-    const where = (Object.keys(landings) as Landing[]).map(
-      (landing) => `${landings[landing]} ${fell.filter((one) => one === landing).length}`,
-    );
-    const table = `${tableOf(results, whatOf)}${fell.length === 0 ? '' : `\n\nKills of the functions that fell ${where.join(', ')}.`}`;
-    if (options.table !== undefined) writeFileSync(options.table, `${table}\n`);
-    return table;
-  };
+};
+
+const results: RoundResult[] = [];
+
+const showTable = (): string => {
+  const fell = results.flatMap((result) => result.landings);
+  const where = (Object.keys(landings) as Landing[]).map(
+    (landing) => `${landings[landing]} ${fell.filter((one) => one === landing).length}`,
+  );
+  const table = `${tableOf(results, whatOf)}${fell.length === 0 ? '' : `\n\nKills of the functions that fell ${where.join(', ')}.`}`;
+  if (options.table !== undefined) writeFileSync(options.table, `${table}\n`);
+  return table;
+};
+
+const say = (what: string, result: RoundResult): void => {
+  const counts = kinds.map((kind) => `${kind} ${result.findings[kind].length}`).join(', ');
+  report.say(
+    `  ${what}: accepted ${result.accepted}, refused ${result.refused}, unanswered ${result.unanswered}, ${counts}, repeated ${result.repeated}, whole after ${result.secondsUntilWhole?.toFixed(1) ?? 'never'} s`,
+  );
+  for (const kind of kinds) {
+    for (const what of result.findings[kind].slice(0, 8))
+      report.say(`      ${kind}: ${what.slice(0, 1_000)}`);
+  }
+};
+
+/** Attacks one system in rounds, and audits all rounds together: a later round must not damage data of an earlier one. */
+const attack = async (target: System, chosen: readonly Fault[], until: number): Promise<void> => {
+  const [rounds, seed] = [numberOf('rounds'), numberOf('seed')];
+  const arena = new Arena(target, { seed, say: report.say });
+  report.say(`  seed ${seed}; the functions log to ${target.logFile}`);
+  const possible = chosen.filter(({ needs = [] }) => needs.every((server) => target.has(server)));
   for (let round = 1; round <= rounds; round += 1) {
-    for (const fault of chosen) {
+    for (const fault of possible) {
       if (stopped.signal.aborted || performance.now() > until) break;
-      const result = await arena.run(fault, pace);
+      const result = await arena.run(fault, options.short ? shortPace : longPace);
       results.push(result);
-      const counts = kinds.map((kind) => `${kind} ${result.findings[kind].length}`).join(', ');
-      report.say(
-        `  ${round}/${rounds} ${fault.name}: accepted ${result.accepted}, refused ${result.refused}, unanswered ${result.unanswered}, ${counts}, repeated ${result.repeated}, whole after ${result.secondsUntilWhole?.toFixed(1) ?? 'never'} s`,
-      );
-      for (const kind of kinds) {
-        for (const what of result.findings[kind].slice(0, 8))
-          report.say(`      ${kind}: ${what.slice(0, 1_000)}`);
-      }
+      say(`${round}/${rounds} ${fault.name}`, result);
       if (!isClean(result.findings)) code = 1;
-      show();
+      showTable();
     }
   }
-  report.say(`\n${show()}`);
   if (stopped.signal.aborted) return;
-  // Audits all rounds together, because a later round must not damage the data of an earlier one.
   const findings = await arena.audit();
   for (const kind of kinds)
     for (const what of findings[kind].slice(0, 8)) report.say(`  at the end, ${kind}: ${what}`);
   if (!isClean(findings)) code = 1;
 };
 
+/** Faults of a clustered Redis have a system of their own, after the others. It gets its share of the time. */
+const main = async (): Promise<void> => {
+  const names = options.fault?.split(',');
+  checkNames(names ?? []);
+  const chosenOf = (redis: RedisKind) =>
+    faultsOf(redis).filter(({ name }) => names?.includes(name) !== false);
+  const count = redisKinds.flatMap(chosenOf).length;
+  const beganAt = performance.now();
+  let due = 0;
+  for (const redis of redisKinds) {
+    const chosen = chosenOf(redis);
+    due += chosen.length;
+    if (chosen.length === 0 || stopped.signal.aborted) continue;
+    system = await System.start(report, { redis, signal: stopped.signal });
+    await attack(system, chosen, beganAt + (numberOf('minutes') * 60_000 * due) / count);
+    await end();
+  }
+  report.say(`\n${showTable()}`);
+};
+
 const end = async () => {
-  await system?.stop({ keepLog: code !== 0 && !stopped.signal.aborted });
+  const ending = system;
+  system = undefined;
+  await ending?.stop({ keepLog: code !== 0 && !stopped.signal.aborted });
 };
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

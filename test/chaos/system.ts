@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { createKeys, type Keys } from '#lib/redis/keys.ts';
 import { answersRequests } from '../../local/emulation/readiness.ts';
 import { runFunction } from '../../local/emulation/run-function.ts';
 import { type SlsOffline, startSlsOffline } from '../../local/emulation/sls-offline.ts';
@@ -19,10 +20,26 @@ import {
   urlVariables,
 } from '../../local/services/index.ts';
 import { rabbitmqctl } from '../support/rabbitmqctl.ts';
+import { type RedisPair, startRedisCluster } from '../support/redis-nodes.ts';
 import { Schedule } from './schedule.ts';
 import { fairWeather, TcpProxy, type Weather } from './tcp-proxy.ts';
 
 type FunctionEnvironment = Record<string, string>;
+
+/** One server, or a cluster of a primary and its replica. */
+export const redisKinds = ['single', 'clustered'] as const;
+export type RedisKind = (typeof redisKinds)[number];
+
+/** Where the data are now, and the names of the keys in Redis. */
+export type Stores = {
+  MYSQL_URL: string;
+  /** Of the primary. */
+  REDIS_URL: string;
+  RABBITMQ_URL: string;
+  /** Empty without OpenSearch. */
+  OPENSEARCH_URL: string;
+  keys: Keys;
+};
 
 /** The whole system under attack: its own servers, its functions, its schedule. All of it ends with {@link stop}. */
 export class System {
@@ -30,21 +47,28 @@ export class System {
   readonly environment: FunctionEnvironment;
   readonly logFile: string;
   readonly schedule = new Schedule();
+  readonly keys: Keys;
   readonly #stack: Stack;
+  readonly #cluster: RedisPair | undefined;
   readonly #ports: { http: number; lambda: number };
   #api: SlsOffline | undefined;
   /** The proxies that a fault has put between the functions and the servers. */
   readonly #proxies = new Map<ServiceName, TcpProxy>();
 
-  private constructor(stack: Stack, ports: { http: number; lambda: number }) {
+  private constructor(stack: Stack, cluster: RedisPair | undefined, ports: { http: number; lambda: number }) {
     this.#stack = stack;
+    this.#cluster = cluster;
     this.#ports = ports;
     this.apiUrl = `http://127.0.0.1:${ports.http}`;
     this.logFile = join(mkdtempSync(join(tmpdir(), 'chat-chaos-')), 'sls-offline.log');
+    // The hash tag keeps all keys of a cluster in one slot.
+    const keyPrefix = cluster === undefined ? '' : '{chat}:';
+    this.keys = createKeys(keyPrefix);
     this.environment = {
       ...stack.urls,
       OPENSEARCH_URL: stack.urls.OPENSEARCH_URL ?? '',
-      REDIS_KEY_PREFIX: '',
+      REDIS_URL: cluster?.servers[0].url ?? stack.urls.REDIS_URL,
+      REDIS_KEY_PREFIX: keyPrefix,
       OPENSEARCH_INDEX_PREFIX: '',
       JWT_SECRET: stack.secret('jwt'),
       // A few users do the work of many, and sign in again in every round.
@@ -57,14 +81,19 @@ export class System {
 
   /**
    * Starts servers with temporary data. It never uses a server that the environment names.
-   * @param way child processes, or containers of docker-compose.yml
+   * @param way child processes, or containers of docker-compose.yml; a clustered Redis always is two child processes
    * @throws Failure
    */
   static async start(
     report: Report,
-    { way = 'process', signal }: { way?: 'process' | 'docker'; signal?: AbortSignal } = {},
+    {
+      way = 'process',
+      redis = 'single',
+      signal,
+    }: { way?: 'process' | 'docker'; redis?: RedisKind; signal?: AbortSignal } = {},
   ): Promise<System> {
     await removeAbandonedStacks('chaos-');
+    await removeAbandonedStacks('test-chaos-');
     const environment: NodeJS.ProcessEnv = { ...process.env, LOCAL_SERVICES: way };
     for (const name of serviceNames) delete environment[urlVariables[name]];
     const stack = await startServices({
@@ -72,9 +101,18 @@ export class System {
       environment,
       report,
       fresh: true,
+      only: serviceNames.filter((name) => name !== 'redis' || redis === 'single'),
       ...(signal === undefined ? {} : { signal }),
     });
-    const system = new System(stack, { http: await pickPort(undefined), lambda: await pickPort(undefined) });
+    const cluster =
+      redis === 'single'
+        ? undefined
+        : await startRedisCluster('chaos').catch(async (error) => {
+            await stack.stop();
+            throw error;
+          });
+    const ports = { http: await pickPort(undefined), lambda: await pickPort(undefined) };
+    const system = new System(stack, cluster, ports);
     try {
       await system.operate('operations/migrate');
       await system.startApi();
@@ -95,6 +133,25 @@ export class System {
 
   has(name: ServiceName): boolean {
     return this.#stack.services[name] !== undefined;
+  }
+
+  /** @throws Failure if Redis is a single server */
+  get cluster(): RedisPair {
+    if (this.#cluster === undefined) throw new Failure('The Redis of this system is not clustered.');
+    return this.#cluster;
+  }
+
+  /** Where the audit finds the data now. A failover changes it. */
+  async stores(): Promise<Stores> {
+    const { MYSQL_URL = '', REDIS_URL = '', RABBITMQ_URL = '', OPENSEARCH_URL = '' } = this.environment;
+    const roles = await this.#cluster?.roles();
+    return {
+      MYSQL_URL,
+      REDIS_URL: roles?.primary.url ?? REDIS_URL,
+      RABBITMQ_URL,
+      OPENSEARCH_URL,
+      keys: this.keys,
+    };
   }
 
   get api(): SlsOffline {
@@ -165,7 +222,7 @@ export class System {
   async stop({ keepLog = false } = {}): Promise<void> {
     await this.schedule.stop();
     await this.killApi();
-    await this.#stack.stop();
+    await Promise.all([this.#stack.stop(), this.#cluster?.stop()]);
     if (!keepLog) rmSync(dirname(this.logFile), { recursive: true, force: true });
   }
 }

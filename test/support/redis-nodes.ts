@@ -208,6 +208,19 @@ export const startRedisCluster = async (name: string): Promise<RedisPair> => {
   return pairOf(servers);
 };
 
+/** Until a cluster has one primary, and a replica with all data that the primary has acknowledged. */
+export const untilRedundant = async (pair: RedisPair): Promise<void> => {
+  const { primary, replica } = await until(async () => {
+    const roles = await pair.roles();
+    // A server that was killed as a primary believes that it is one until it hears of the other.
+    if (await isPrimary(roles.replica)) throw new Error('Both servers are primaries');
+    return roles;
+  });
+  await untilReplicated(replica);
+  await untilClustered(pair.servers);
+  await untilCopied(primary, replica);
+};
+
 /** Makes the replica of a cluster the primary, without loss. */
 export const promoteReplica = async (pair: RedisPair): Promise<RedisServer> => {
   // A primary ignores the request of a replica that it does not know yet.
@@ -222,4 +235,26 @@ export const promoteReplica = async (pair: RedisPair): Promise<RedisServer> => {
     await until(promoted, 6_000);
   }, 30_000);
   return replica;
+};
+
+/** How long writers wait at most for the last copy before a kill. */
+const HOLD_MS = 60_000;
+
+/**
+ * Kills the primary of a cluster and makes its replica the primary. Writers are held back before the kill until the
+ * replica has all data, because Redis acknowledges a write before it copies it.
+ * @returns the killed server
+ */
+export const killPrimary = async (pair: RedisPair): Promise<RedisServer> => {
+  await untilClustered(pair.servers);
+  const { primary, replica } = await pair.roles();
+  await primary.redis.call('CLIENT', 'PAUSE', HOLD_MS, 'WRITE');
+  await untilCopied(primary, replica);
+  primary.process.kill('SIGKILL');
+  // Nobody else votes in a cluster of two.
+  await replica.redis.cluster('FAILOVER', 'TAKEOVER');
+  await until(async () => {
+    if (!(await isPrimary(replica))) throw new Error('The replica did not take over');
+  });
+  return primary;
 };
