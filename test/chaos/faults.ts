@@ -3,7 +3,13 @@ import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { queueNames } from '#lib/contracts/commands.ts';
 import type { ServiceName } from '../../local/services/index.ts';
-import { killPrimary, promoteReplica, untilRedundant } from '../support/redis-nodes.ts';
+import {
+  killPrimary,
+  promoteReplica,
+  type RedisPair,
+  type RedisServer,
+  untilRedundant,
+} from '../support/redis-nodes.ts';
 import { type Findings, poisonMark } from './audit.ts';
 import { findLandings, type Landing } from './landing.ts';
 import type { Pace } from './pace.ts';
@@ -148,6 +154,31 @@ const whileMysqlHangs = async (
     mysql.resume();
   }
 };
+
+/** The replica takes over. Later the old primary returns as its replica, so the next round exchanges the roles again. */
+const failover = (
+  name: string,
+  what: string,
+  takeOver: (cluster: RedisPair) => Promise<RedisServer>,
+): Fault => ({
+  name,
+  what,
+  redis: 'clustered',
+  inject: async ({ system, sleep, pace, random, redisGoes }) => {
+    const { cluster } = system;
+    const { primary } = await cluster.roles();
+    redisGoes();
+    const change = async () => {
+      await takeOver(cluster);
+    };
+    // In half of the rounds, commands are pending.
+    if (random.next() < 0.5) await whileMysqlHangs({ system, sleep }, 1_000, change);
+    else await change();
+    await sleep(pace.outageMs);
+    await primary.process.start();
+    await untilRedundant(cluster);
+  },
+});
 
 export const faults: readonly Fault[] = [
   {
@@ -401,28 +432,12 @@ export const faults: readonly Fault[] = [
   swallow('redis'),
   swallow('rabbitmq'),
   swallow('opensearch'),
-  {
-    name: 'failover-redis',
-    what: 'failover of a clustered Redis to its replica',
-    redis: 'clustered',
-    inject: async ({ system, redisGoes }) => {
-      redisGoes();
-      await promoteReplica(system.cluster);
-      await untilRedundant(system.cluster);
-    },
-  },
-  {
-    name: 'failover-killed-redis',
-    what: 'kill -9 of the primary of a clustered Redis; its replica takes over',
-    redis: 'clustered',
-    inject: async ({ system, sleep, pace, redisGoes }) => {
-      redisGoes();
-      const killed = await killPrimary(system.cluster);
-      await sleep(pace.outageMs);
-      await killed.process.start();
-      await untilRedundant(system.cluster);
-    },
-  },
+  failover('failover-redis', 'failover of a clustered Redis to its replica', promoteReplica),
+  failover(
+    'failover-killed-redis',
+    'kill -9 of the primary of a clustered Redis; its replica takes over',
+    killPrimary,
+  ),
 ];
 
 /** Faults by the Redis of the system that they attack. */

@@ -41,6 +41,37 @@ export type Stores = {
   keys: Keys;
 };
 
+/** Starts the stack and a clustered Redis at the same time. If one fails, none remains. */
+const startServers = async (
+  report: Report,
+  way: 'process' | 'docker',
+  redis: RedisKind,
+  signal: AbortSignal | undefined,
+): Promise<{ stack: Stack; cluster: RedisPair | undefined }> => {
+  const environment: NodeJS.ProcessEnv = { ...process.env, LOCAL_SERVICES: way };
+  for (const name of serviceNames) delete environment[urlVariables[name]];
+  const [stack, cluster] = await Promise.allSettled([
+    startServices({
+      stack: `chaos-${process.pid}`,
+      environment,
+      report,
+      fresh: true,
+      only: serviceNames.filter((name) => name !== 'redis' || redis === 'single'),
+      ...(signal === undefined ? {} : { signal }),
+    }),
+    redis === 'single' ? undefined : startRedisCluster('chaos'),
+  ]);
+  if (stack.status === 'fulfilled' && cluster.status === 'fulfilled')
+    return { stack: stack.value, cluster: cluster.value };
+  if (stack.status === 'fulfilled') await stack.value.stop();
+  if (cluster.status === 'fulfilled') await cluster.value?.stop();
+  throw stack.status === 'rejected'
+    ? stack.reason
+    : cluster.status === 'rejected'
+      ? cluster.reason
+      : undefined;
+};
+
 /** The whole system under attack: its own servers, its functions, its schedule. All of it ends with {@link stop}. */
 export class System {
   readonly apiUrl: string;
@@ -94,23 +125,7 @@ export class System {
   ): Promise<System> {
     await removeAbandonedStacks('chaos-');
     await removeAbandonedStacks('test-chaos-');
-    const environment: NodeJS.ProcessEnv = { ...process.env, LOCAL_SERVICES: way };
-    for (const name of serviceNames) delete environment[urlVariables[name]];
-    const stack = await startServices({
-      stack: `chaos-${process.pid}`,
-      environment,
-      report,
-      fresh: true,
-      only: serviceNames.filter((name) => name !== 'redis' || redis === 'single'),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    const cluster =
-      redis === 'single'
-        ? undefined
-        : await startRedisCluster('chaos').catch(async (error) => {
-            await stack.stop();
-            throw error;
-          });
+    const { stack, cluster } = await startServers(report, way, redis, signal);
     const ports = { http: await pickPort(undefined), lambda: await pickPort(undefined) };
     const system = new System(stack, cluster, ports);
     try {

@@ -221,7 +221,7 @@ export const untilRedundant = async (pair: RedisPair): Promise<void> => {
   await untilCopied(primary, replica);
 };
 
-/** Makes the replica of a cluster the primary, without loss. */
+/** Makes the replica of a cluster the primary, without loss. @returns the new primary */
 export const promoteReplica = async (pair: RedisPair): Promise<RedisServer> => {
   // A primary ignores the request of a replica that it does not know yet.
   await untilClustered(pair.servers);
@@ -243,7 +243,7 @@ const HOLD_MS = 60_000;
 /**
  * Kills the primary of a cluster and makes its replica the primary. Writers are held back before the kill until the
  * replica has all data, because Redis acknowledges a write before it copies it.
- * @returns the killed server
+ * @returns the new primary
  */
 export const killPrimary = async (pair: RedisPair): Promise<RedisServer> => {
   await untilClustered(pair.servers);
@@ -256,5 +256,5 @@ export const killPrimary = async (pair: RedisPair): Promise<RedisServer> => {
   await until(async () => {
     if (!(await isPrimary(replica))) throw new Error('The replica did not take over');
   });
-  return primary;
+  return replica;
 };
