@@ -41,16 +41,21 @@ export type Stores = {
   keys: Keys;
 };
 
+type StartOptions = {
+  /** Child processes if absent, or containers of docker-compose.yml. A clustered Redis is always two child processes. */
+  way?: 'process' | 'docker';
+  redis?: RedisKind;
+  signal?: AbortSignal;
+};
+
 /** Starts the stack and a clustered Redis at the same time. If one fails, none remains. */
 const startServers = async (
   report: Report,
-  way: 'process' | 'docker',
-  redis: RedisKind,
-  signal: AbortSignal | undefined,
+  { way = 'process', redis = 'single', signal }: StartOptions,
 ): Promise<{ stack: Stack; cluster: RedisPair | undefined }> => {
   const environment: NodeJS.ProcessEnv = { ...process.env, LOCAL_SERVICES: way };
   for (const name of serviceNames) delete environment[urlVariables[name]];
-  const [stack, cluster] = await Promise.allSettled([
+  const started = await Promise.allSettled([
     startServices({
       stack: `chaos-${process.pid}`,
       environment,
@@ -61,15 +66,11 @@ const startServers = async (
     }),
     redis === 'single' ? undefined : startRedisCluster('chaos'),
   ]);
+  const [stack, cluster] = started;
   if (stack.status === 'fulfilled' && cluster.status === 'fulfilled')
     return { stack: stack.value, cluster: cluster.value };
-  if (stack.status === 'fulfilled') await stack.value.stop();
-  if (cluster.status === 'fulfilled') await cluster.value?.stop();
-  throw stack.status === 'rejected'
-    ? stack.reason
-    : cluster.status === 'rejected'
-      ? cluster.reason
-      : undefined;
+  await Promise.all(started.map((one) => (one.status === 'fulfilled' ? one.value?.stop() : undefined)));
+  throw started.find((one) => one.status === 'rejected')?.reason;
 };
 
 /** The whole system under attack: its own servers, its functions, its schedule. All of it ends with {@link stop}. */
@@ -112,20 +113,12 @@ export class System {
 
   /**
    * Starts servers with temporary data. It never uses a server that the environment names.
-   * @param way child processes, or containers of docker-compose.yml; a clustered Redis always is two child processes
    * @throws Failure
    */
-  static async start(
-    report: Report,
-    {
-      way = 'process',
-      redis = 'single',
-      signal,
-    }: { way?: 'process' | 'docker'; redis?: RedisKind; signal?: AbortSignal } = {},
-  ): Promise<System> {
+  static async start(report: Report, options: StartOptions = {}): Promise<System> {
     await removeAbandonedStacks('chaos-');
     await removeAbandonedStacks('test-chaos-');
-    const { stack, cluster } = await startServers(report, way, redis, signal);
+    const { stack, cluster } = await startServers(report, options);
     const ports = { http: await pickPort(undefined), lambda: await pickPort(undefined) };
     const system = new System(stack, cluster, ports);
     try {
