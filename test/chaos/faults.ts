@@ -5,6 +5,7 @@ import { queueNames } from '#lib/contracts/commands.ts';
 import type { ServiceName } from '../../local/services/index.ts';
 import {
   killPrimary,
+  killPrimaryAhead,
   promoteReplica,
   type RedisPair,
   type RedisServer,
@@ -154,6 +155,9 @@ const whileMysqlHangs = async (
     mysql.resume();
   }
 };
+
+/** The age of a replica that lags. */
+const BEHIND_MS = 500;
 
 /** The replica takes over. Later the old primary returns as its replica, so the next round exchanges the roles again. */
 const failover = (
@@ -438,6 +442,14 @@ export const faults: readonly Fault[] = [
     'kill -9 of the primary of a clustered Redis; its replica takes over',
     killPrimary,
   ),
+  {
+    ...failover(
+      'failover-behind-redis',
+      'kill -9 of the primary of a clustered Redis; its replica lacks the last writes',
+      (cluster) => killPrimaryAhead(cluster, BEHIND_MS),
+    ),
+    losesKeys: true,
+  },
 ];
 
 /** Faults by the Redis of the system that they attack. */

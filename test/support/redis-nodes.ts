@@ -240,6 +240,16 @@ export const promoteReplica = async (pair: RedisPair): Promise<RedisServer> => {
 /** How long writers wait at most for the last copy before a kill. */
 const HOLD_MS = 60_000;
 
+/** Makes the replica of a killed primary the primary. @returns it */
+const takeOver = async (replica: RedisServer): Promise<RedisServer> => {
+  // Nobody else votes in a cluster of two.
+  await replica.redis.cluster('FAILOVER', 'TAKEOVER');
+  await until(async () => {
+    if (!(await isPrimary(replica))) throw new Error('The replica did not take over');
+  });
+  return replica;
+};
+
 /**
  * Kills the primary of a cluster and makes its replica the primary. Writers are held back before the kill until the
  * replica has all data, because Redis acknowledges a write before it copies it.
@@ -251,10 +261,24 @@ export const killPrimary = async (pair: RedisPair): Promise<RedisServer> => {
   await primary.redis.call('CLIENT', 'PAUSE', HOLD_MS, 'WRITE');
   await untilCopied(primary, replica);
   primary.process.kill('SIGKILL');
-  // Nobody else votes in a cluster of two.
-  await replica.redis.cluster('FAILOVER', 'TAKEOVER');
-  await until(async () => {
-    if (!(await isPrimary(replica))) throw new Error('The replica did not take over');
-  });
-  return replica;
+  return takeOver(replica);
+};
+
+/**
+ * Kills the primary of a cluster and makes its replica the primary, which lacks the acknowledged writes of `behindMs`.
+ * @returns the new primary
+ */
+export const killPrimaryAhead = async (pair: RedisPair, behindMs: number): Promise<RedisServer> => {
+  await untilClustered(pair.servers);
+  const { primary, replica } = await pair.roles();
+  replica.process.pause();
+  try {
+    // A frozen replica would still receive what its socket holds.
+    await primary.redis.client('KILL', 'TYPE', 'REPLICA');
+    await delay(behindMs);
+    primary.process.kill('SIGKILL');
+  } finally {
+    replica.process.resume();
+  }
+  return takeOver(replica);
 };
