@@ -11,6 +11,12 @@ const movedTo = ({ refusal, address }: RedisNode): Address | undefined => {
   return found === null ? undefined : { host: found[1] || address.host, port: Number(found[2]) };
 };
 
+const distinct = (addresses: readonly Address[]): Address[] =>
+  addresses.filter((address, at) => addresses.findIndex((other) => isSame(address, other)) === at);
+
+/** A shard has at most six servers. */
+const MOST_KNOWN = 8;
+
 /**
  * Addresses at which to look for the primary, best first: the URL's server and the last known members of the
  * shard of a cluster. A failed address moves to the end, so that the next attempt tries another one.
@@ -42,8 +48,12 @@ export const createRoutes = (given: Address) => {
     failed,
     /** Replication without a cluster lists no members, so only the URL names servers. */
     reached: (primary: Address, members: readonly Address[]): void => {
-      known = [given, ...members.filter((member) => !isSame(member, given))];
-      if (members.length > 0) prefer(primary);
+      if (members.length === 0) {
+        known = [given];
+        return;
+      }
+      // A member that is down at this moment is not listed, and may be the next primary.
+      known = distinct([primary, given, ...members, ...known]).slice(0, MOST_KNOWN);
     },
   };
 };

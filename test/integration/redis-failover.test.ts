@@ -5,12 +5,14 @@ import { createRedisClient, type RedisClient } from '#lib/redis/client.ts';
 import { guarded } from '#lib/redis/guard.ts';
 import {
   authorityFile,
+  killPrimary,
   promoteReplica,
   type RedisPair,
   startRedisCluster,
   startRedisReplication,
   untilClustered,
   untilCopied,
+  untilRedundant,
 } from '../support/redis-nodes.ts';
 
 const keyPrefix = '{chat}:';
@@ -96,6 +98,20 @@ describe('over a failover of a cluster', () => {
     );
     expect(await promoteReplica(pair)).toBe(primary);
     expect(await increment(client, key)).toBe(3);
+  });
+
+  test('a server that was down when the client connected is found later', { timeout: 60_000 }, async () => {
+    const [first, second] = pair.servers;
+    if ((await pair.roles()).primary === first) await promoteReplica(pair);
+    const client = clientOf(first.url);
+    const key = randomUUID();
+    await increment(client, key);
+    for (const [at, server] of [second, first].entries()) {
+      expect((await killPrimary(pair)).url).not.toBe(server.url);
+      expect(await eventually(() => increment(client, key))).toBe(at + 2);
+      await server.process.start();
+      await untilRedundant(pair);
+    }
   });
 
   test('a prefix without a hash tag is one error that names the variable', async () => {
