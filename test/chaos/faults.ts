@@ -24,6 +24,8 @@ type Attack = {
   sleep: (ms: number) => Promise<unknown>;
   /** From now on readers may miss accepted writes. */
   redisGoes: () => void;
+  /** Whether a client's write is accepted now. */
+  takesWrites: () => Promise<boolean>;
   /** Reports the number of published commands that can never succeed. */
   expectDead: (count: number) => void;
   found: (kind: keyof Findings, what: string) => void;
@@ -158,6 +160,8 @@ const whileMysqlHangs = async (
 
 /** The age of a replica that lags. */
 const BEHIND_MS = 500;
+/** The new primary alone must accept writes within this time. */
+const TAKEN_OVER_WITHIN_MS = 30_000;
 
 /** The replica takes over. Later the old primary returns as its replica, so the next round exchanges the roles again. */
 const failover = (
@@ -168,7 +172,7 @@ const failover = (
   name,
   what,
   redis: 'clustered',
-  inject: async ({ system, sleep, pace, random, redisGoes }) => {
+  inject: async ({ system, sleep, pace, random, redisGoes, takesWrites, found }) => {
     const { cluster } = system;
     const { primary } = await cluster.roles();
     redisGoes();
@@ -178,8 +182,16 @@ const failover = (
     // In half of the rounds, commands are pending.
     if (random.next() < 0.5) await whileMysqlHangs({ system, sleep }, 1_000, change);
     else await change();
+    const deadline = performance.now() + TAKEN_OVER_WITHIN_MS;
     await sleep(pace.outageMs);
-    await primary.process.start();
+    while (!(await takesWrites())) {
+      if (performance.now() > deadline) {
+        found('stuck', 'writes are not taken while the replica is the only server');
+        break;
+      }
+      await sleep(250);
+    }
+    if (primary.process.pid === undefined) await primary.process.start();
     await untilRedundant(cluster);
   },
 });

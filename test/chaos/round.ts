@@ -81,6 +81,7 @@ export class Arena {
           if (fault.losesKeys)
             this.#losses.push({ beganAt: performance.now(), endedAt: Number.POSITIVE_INFINITY });
         },
+        takesWrites: () => this.#takesWrites(),
         expectDead: (count) => {
           poison += count;
         },
