@@ -95,8 +95,8 @@ export const createRecoveryState = (database: Database) => {
   /** The highest of two optional numbers; undefined when neither the row nor a reservation exists. */
   const highest = async (sql: string, values: readonly Value[]): Promise<number | undefined> => {
     const [row] = await database.select(sql, values);
-    if (row === undefined || (row.stored === null && row.reserved === null)) return undefined;
-    return Math.max(Number(row.stored ?? 0), Number(row.reserved ?? 0));
+    if (row === undefined || (row.in_rows === null && row.in_reservations === null)) return undefined;
+    return Math.max(Number(row.in_rows ?? 0), Number(row.in_reservations ?? 0));
   };
 
   return {
@@ -152,8 +152,8 @@ export const createRecoveryState = (database: Database) => {
         `SELECT
            (SELECT COALESCE((SELECT c.number FROM chats c WHERE c.application_id = a.id
               ORDER BY c.application_id DESC, c.number DESC LIMIT 1), 0)
-            FROM applications a WHERE a.token = ?) AS stored,
-           (SELECT MAX(r.chat_number) FROM reservations r WHERE r.token = ?) AS reserved`,
+            FROM applications a WHERE a.token = ?) AS in_rows,
+           (SELECT MAX(r.chat_number) FROM reservations r WHERE r.token = ?) AS in_reservations`,
         [token, token],
       ),
 
@@ -163,8 +163,8 @@ export const createRecoveryState = (database: Database) => {
         `SELECT
            (SELECT COALESCE((SELECT m.number FROM messages m WHERE m.chat_id = c.id
               ORDER BY m.chat_id DESC, m.number DESC LIMIT 1), 0)
-            FROM chats c WHERE c.token = ? AND c.number = ?) AS stored,
-           (SELECT MAX(r.number) FROM reservations r WHERE r.token = ? AND r.chat_number = ?) AS reserved`,
+            FROM chats c WHERE c.token = ? AND c.number = ?) AS in_rows,
+           (SELECT MAX(r.number) FROM reservations r WHERE r.token = ? AND r.chat_number = ?) AS in_reservations`,
         [token, chatNumber, token, chatNumber],
       ),
 
