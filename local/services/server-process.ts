@@ -131,12 +131,13 @@ export class ServerProcess implements RunningService {
     this.#running().process.kill(signal);
   }
 
+  // `kill` of a child process would mark the server as killed, and `start` would wait for its end.
   pause(): void {
-    this.kill('SIGSTOP');
+    process.kill(this.#running().pid, 'SIGSTOP');
   }
 
   resume(): void {
-    this.kill('SIGCONT');
+    process.kill(this.#running().pid, 'SIGCONT');
   }
 
   async stop(): Promise<void> {

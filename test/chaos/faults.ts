@@ -192,7 +192,7 @@ const failover = (
       }
       await sleep(250);
     }
-    if (primary.process.pid === undefined) await primary.process.start();
+    await primary.process.start();
     await untilRedundant(cluster);
   },
 });

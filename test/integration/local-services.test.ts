@@ -181,6 +181,8 @@ describe('a whole stack', () => {
     await expect(probe('redis', redis.url)).rejects.toThrow();
     redis.resume();
     expect(await marks.redis.read(redis.url)).toBe('kept');
+    // It runs already.
+    await redis.start();
 
     const pids = pidsOf(stack);
     expect(pids).toEqual(expect.arrayContaining(services.map(({ pid }) => pid)));
