@@ -162,7 +162,9 @@ export type CreateMessage = {
 /** Messages per call of the script. A larger call would let Redis and the broker wait for each other. */
 const TOGETHER = 32;
 
-const acceptItem = (cell: Cell, command: CreateMessage, createdAtMs: number, idempotency: Idempotency) => {
+type Item = ItemOf<typeof accept>;
+
+const itemOf = (cell: Cell, command: CreateMessage, createdAtMs: number, idempotency: Idempotency): Item => {
   const { keys } = cell;
   const { token, chatNumber, senderId } = command;
   return {
@@ -188,17 +190,17 @@ export const createMessageAcceptance = (cell: Cell) => {
   const { state, verified, dirtyChats: dirty } = keys;
   const outbox = keys.outbox(QUEUE);
 
-  const acceptAll = (items: readonly ReturnType<typeof acceptItem>[]): Promise<AcceptReply[]> =>
+  const acceptAll = (items: readonly Item[]): Promise<AcceptReply[]> =>
     guarded(client, (connection) =>
       runScript(connection, accept, { state, verified, outbox, dirty, server: connection.server }, items),
     );
-  const acceptAlone = async (item: ReturnType<typeof acceptItem>): Promise<AcceptReply> => {
+  const acceptAlone = async (item: Item): Promise<AcceptReply> => {
     const [reply] = await acceptAll([item]);
     if (reply === undefined) throw new Error('The script gave no answer');
     return reply;
   };
   const acceptTogether = gather(
-    async (items: readonly ReturnType<typeof acceptItem>[]) => {
+    async (items: readonly Item[]) => {
       try {
         return await acceptAll(items);
       } catch (error) {
@@ -211,9 +213,9 @@ export const createMessageAcceptance = (cell: Cell) => {
   );
 
   return async (command: CreateMessage, createdAtMs: number, idempotency?: Idempotency): Promise<Outcome> => {
-    const item = acceptItem(cell, command, createdAtMs, idempotency);
+    const item = itemOf(cell, command, createdAtMs, idempotency);
     const reply = await acceptTogether(item);
-    return outcomeOf('chat', reply, item.command, (number) => `,"messageNumber":${number}`);
+    return outcomeOf('chat', reply, String(item.command), (number) => `,"messageNumber":${number}`);
   };
 };
 
