@@ -3,10 +3,10 @@ import { cursors, messages } from '#lib/runtime/services.ts';
 import { handler as getMessage } from '../../functions/http/messages/get-message.ts';
 import { handler as listMessages } from '../../functions/http/messages/list-messages.ts';
 import { handler as searchMessages } from '../../functions/http/messages/search-messages.ts';
+import { connectApi } from '../../local/demo/api.ts';
 import { Failure } from '../../local/services/index.ts';
 import { bodyOf, type Chat, createChat, fillChat, wordOf } from '../conversation.ts';
 import { type Call, callFunction, type Handler, pathOf } from '../function-call.ts';
-import { openHttpClient } from '../http-client.ts';
 import { compare, type Work } from '../measure.ts';
 import type { Row } from '../row.ts';
 import type { Section } from '../section.ts';
@@ -78,7 +78,7 @@ const rowsInProcess = async (cases: readonly Case[]): Promise<Row[]> => {
 
 /** Through serverless-offline, against a function that does nothing. */
 const rowsByHttp = async (cases: readonly Case[], chat: Chat, api: URL): Promise<Row[]> => {
-  const http = await openHttpClient(api, IN_FLIGHT);
+  const http = connectApi(api, IN_FLIGHT);
   const { authorization, token, chatNumber } = chat;
   let index = 0;
   const post = (path: string) => {
