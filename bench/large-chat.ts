@@ -18,7 +18,7 @@ import { checkRoom, describeLoad, estimateLoad, type Load } from './load-estimat
 import { median } from './measure.ts';
 import { beginResults } from './results.ts';
 import type { Row } from './row.ts';
-import { flushRedis } from './sections/heal.ts';
+import { flushRedis, untilVerified } from './sections/heal.ts';
 import { during, type Running, runBench } from './stack.ts';
 
 const SMALL = 10_000;
@@ -109,7 +109,10 @@ const measureLoaded = async (
 ): Promise<Measured> => {
   const http = connectApi(api, 1);
   try {
-    await during(report, 'recovering the counters', () => flushRedis(stack.urls.REDIS_URL, http, chat));
+    await during(report, 'recovering the counters', async () => {
+      await flushRedis(stack.urls.REDIS_URL, http, chat);
+      await untilVerified();
+    });
   } finally {
     http.close();
   }

@@ -4,7 +4,7 @@ import { createChat, fillChat } from '../conversation.ts';
 import { loadChats, loadMessages } from '../load.ts';
 import type { Section } from '../section.ts';
 import { during } from '../stack.ts';
-import { flushRedis } from './heal.ts';
+import { flushRedis, untilVerified } from './heal.ts';
 
 const SMALL = 10_000;
 
@@ -21,7 +21,10 @@ export const growth: Section = async ({ stack, api, report, options: { grownTo }
     await during(report, `loading up to ${to.toLocaleString('en')} messages`, () =>
       loadMessages(chat, { from: firstMessage, to }),
     );
-    await during(report, 'recovering the counters', () => flushRedis(stack.urls.REDIS_URL, http, chat));
+    await during(report, 'recovering the counters', async () => {
+      await flushRedis(stack.urls.REDIS_URL, http, chat);
+      await untilVerified();
+    });
     return during(report, 'measuring', () => measureChat(chat));
   };
   try {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import type { MessageReference } from '#lib/domain/reference.ts';
-import { submit } from '#lib/runtime/services.ts';
+import { gate, submit } from '#lib/runtime/services.ts';
 import { type Api, connectApi } from '../../local/demo/api.ts';
 import { Failure } from '../../local/services/index.ts';
 import { type Chat, createChat, fillChat, sendAll, untilStored, untilTrue } from '../conversation.ts';
@@ -51,6 +51,10 @@ export const flushRedis = async (url: string, http: Api, chat: Chat): Promise<nu
   redis.disconnect();
   return secondsUntilWritable(http, chat);
 };
+
+/** Settles when all counters are verified. Until then a walk through them takes processor time. */
+export const untilVerified = (): Promise<void> =>
+  untilTrue('The counters are not verified', async () => (await gate().status()).verifying === undefined);
 
 type Healing = { writableS: number; storedS: number };
 
