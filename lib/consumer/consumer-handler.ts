@@ -1,7 +1,7 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import * as z from 'zod';
-import type { CommandContract } from '#lib/contracts/commands.ts';
+import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import { mergeOutcomes, type Outcome } from '#lib/domain/batch.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
@@ -80,7 +80,7 @@ export const createConsumerHandlers = ({
   outbox,
   maxDeferrals,
 }: Services) => {
-  const forQueue = ({ queue, isCreation }: Pick<CommandContract, 'queue' | 'isCreation'>) => {
+  const forQueue = ({ queue, creates }: Pick<CommandContract, 'queue' | 'creates'>) => {
     const unstored = createUnstoredPublisher(queue, { publisher, letterNotes });
 
     /** Reserves the numbers of commands that `store` did not record. */
@@ -90,7 +90,7 @@ export const createConsumerHandlers = ({
       await recoveryState().record({
         queue,
         highestId: Math.max(...found.map(({ commandId }) => commandId)),
-        reserved: isCreation ? found : [],
+        reserved: creates === undefined ? [] : found,
         releasedIds: [],
       });
     };

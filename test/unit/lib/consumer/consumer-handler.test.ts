@@ -81,7 +81,7 @@ const run = async (
 ) => {
   const settled = { stored: [] as string[], dead: [] as string[] };
   const handler = world.consumerHandler(
-    { queue, function: 'persistThing', isCreation: true, schema },
+    { queue, function: 'persistThing', item: 'message', creates: 'messageNumber', outbox: true, schema },
     {
       store: async <Of extends Thing>(_uses: object, commands: readonly Of[]) => {
         store?.(commands.map(({ name }) => name));

@@ -1,0 +1,27 @@
+import type * as z from 'zod';
+
+/** What a command creates or changes. */
+type Item = 'application' | 'chat' | 'message';
+
+/** A command: all that its producer, its scripts, its consumer and its table agree on. */
+export type CommandContract<Schema extends z.ZodType = z.ZodType> = {
+  /** Name of the queue and of the command. */
+  queue: string;
+  /** Key of the consumer function in serverless.yml. */
+  function: string;
+  item: Item;
+  /** The item whose counter numbers a created item, and must exist for an edit. */
+  parent?: Item;
+  /** The field that accepting assigns. Present on commands that create an item. */
+  creates?: 'token' | 'chatNumber' | 'messageNumber';
+  /** The API accepts the command, so Redis keeps it in an outbox until MySQL has it. */
+  outbox: boolean;
+  schema: Schema;
+};
+
+export const command = <const Contract extends CommandContract>(contract: Contract) => contract;
+
+/** A command as its queue carries it. */
+export type Written<Contract extends CommandContract> = z.input<Contract['schema']>;
+/** A command as its consumer reads it. */
+export type Read<Contract extends CommandContract> = z.output<Contract['schema']>;
