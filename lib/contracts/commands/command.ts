@@ -21,7 +21,5 @@ export type CommandContract<Schema extends z.ZodType = z.ZodType> = {
 
 export const command = <const Contract extends CommandContract>(contract: Contract) => contract;
 
-/** A command as its queue carries it. */
-export type Written<Contract extends CommandContract> = z.input<Contract['schema']>;
 /** A command as its consumer reads it. */
 export type Read<Contract extends CommandContract> = z.output<Contract['schema']>;
