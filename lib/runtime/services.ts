@@ -175,7 +175,9 @@ export const recoveryState = /* @__PURE__ */ lazy(() => createRecoveryState(data
 
 export const publisher = /* @__PURE__ */ lazy(() => createPublisher(broker(), queueNames));
 export const deadLetters = /* @__PURE__ */ lazy(() => createDeadLetters(broker(), publisher()));
-export const commandQueues = /* @__PURE__ */ lazy(() => commands.slice(0, -1).map(({ queue }) => queue));
+export const commandQueues = /* @__PURE__ */ lazy(() =>
+  commands.filter(({ hasOutbox }) => hasOutbox).map(({ queue }) => queue),
+);
 
 const openSearch = (node: string) => connectOpenSearch(node, { onRefused: noteClientError('OpenSearch') });
 
