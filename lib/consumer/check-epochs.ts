@@ -1,4 +1,4 @@
-import type { QueueEpochs } from '#lib/mysql/recovery-state.ts';
+import type { QueueEpochs } from '#lib/mysql/progress.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import { type Barrier, type Batch, type Malformed, malformedBy, type Received } from './read-batch.ts';
 
