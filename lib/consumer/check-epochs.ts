@@ -9,7 +9,7 @@ export type Checked<Command> = {
   malformed: Malformed[];
 };
 
-export const epochOf = (command: object): number | undefined =>
+const epochOf = (command: object): number | undefined =>
   'epoch' in command && typeof command.epoch === 'number' ? command.epoch : undefined;
 
 const unknownEpoch = 'epoch: MySQL has not begun it';

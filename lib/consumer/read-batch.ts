@@ -10,7 +10,7 @@ export type Received<Command> = Command & { delivery: Delivery; digest?: string 
 export type Malformed = { delivery: Delivery; reason: string; content: unknown };
 export type Batch<Command> = { items: Item<Command>[]; malformed: Malformed[] };
 /** In the order of the queue. */
-export type Item<Command> =
+type Item<Command> =
   | { kind: 'command'; command: Received<Command> }
   | { kind: 'barrier'; barrier: Barrier; delivery: Delivery };
 
