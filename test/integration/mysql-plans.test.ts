@@ -187,7 +187,7 @@ describe('every query finds its rows by an index', () => {
         chatsOf(200).map((chat) => ({ ...chat, messageNumber: 2, body: 'c', ...edited(5, TIE_MS) })),
       ),
     'the newest epoch': () => stores.recoveryState.newestEpoch(),
-    'the barrier that passed a queue': () => stores.recoveryState.passedEpoch('create-chat'),
+    'the epochs of a queue': () => stores.recoveryState.epochs('create-chat'),
     'what a batch handled': () =>
       stores.recoveryState.record({
         queue: 'create-chat',

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { name, token } from '../fields.ts';
 import { command } from './command.ts';
-import { ahead, id, isNotAhead, origin, toCreation } from './fields.ts';
+import { hasIdOfEpoch, id, noId, origin, toCreation } from './fields.ts';
 
 export const createApplicationCommand = command({
   queue: 'create-application',
@@ -11,6 +11,6 @@ export const createApplicationCommand = command({
   outbox: true,
   schema: z
     .object({ token, name, creatorId: id, ...origin })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
     .transform(toCreation),
 });

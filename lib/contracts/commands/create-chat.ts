@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { title, token } from '../fields.ts';
 import { command } from './command.ts';
-import { ahead, id, isNotAhead, number, origin, toCreation } from './fields.ts';
+import { hasIdOfEpoch, id, noId, number, origin, toCreation } from './fields.ts';
 
 export const createChatCommand = command({
   queue: 'create-chat',
@@ -12,6 +12,6 @@ export const createChatCommand = command({
   outbox: true,
   schema: z
     .object({ token, chatNumber: number, creatorId: id, title: title.nullish(), ...origin })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
     .transform(toCreation),
 });

@@ -1,7 +1,17 @@
 import * as z from 'zod';
 import { body, token } from '../fields.ts';
 import { command } from './command.ts';
-import { ahead, id, isNotAhead, number, origin, senderName, toCreation } from './fields.ts';
+import {
+  hasIdOfEpoch,
+  hasNameOfRequest,
+  id,
+  noId,
+  noNameOfRequest,
+  number,
+  origin,
+  senderName,
+  toCreation,
+} from './fields.ts';
 
 export const createMessageCommand = command({
   queue: 'create-message',
@@ -20,6 +30,7 @@ export const createMessageCommand = command({
       body,
       ...origin,
     })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
+    .refine(hasNameOfRequest, noNameOfRequest)
     .transform(toCreation),
 });

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
-import { instantMs } from '../fields.ts';
+import { instantMs, name, token } from '../fields.ts';
 
 /** The largest accepted difference between the clocks of two machines. */
 const SKEW_MS = 5 * 60 * 1000;
@@ -22,23 +22,49 @@ export const senderName = z
   .max(limits.name)
   .refine((text) => text.isWellFormed(), { error: 'Must be well-formed Unicode (no lone surrogate)' });
 
+/** The latest accepted time: a day from now, and the skew of two clocks. */
+const latestMs = () => Date.now() + limits.futureMs + SKEW_MS;
+const nowMicros = () => Date.now() * 1000;
+
 /** The bounds of a request's `createdAt`. */
-export const date = instantMs.refine((ms) => ms >= 0 && ms <= Date.now() + limits.futureMs + SKEW_MS, {
+export const date = instantMs.refine((ms) => ms >= 0 && ms <= latestMs(), {
   error: 'Must be between 1970 and a day from now',
 });
 
+/** An id or a version: microseconds since 1970. A later one would win over every edit until then. */
+export const micros = z
+  .int()
+  .min(1)
+  .refine((value) => value <= latestMs() * 1000, { error: 'Must not be more than a day ahead' });
+
 /**
- * `date`: the time of the item or of the edit. `commandId`: microseconds since 1970, increasing with every command that the API accepts. It identifies the
- * command and is the version of the written row. `epoch`: the opening of the gate in which the command was
- * accepted. Commands of other programs have neither id nor epoch.
+ * `date`: the time of the item or of the edit. `commandId`: microseconds since 1970, increasing with every command that
+ * the API accepts. It identifies the command and is the version of the written row. `epoch`: the opening of the gate in
+ * which the command was accepted; consumers check that MySQL knows it. Commands of other programs have no epoch.
  */
-export const origin = { date, commandId: z.int().min(1).optional(), epoch: z.int().min(1).optional() };
+export const origin = { date, commandId: micros.optional(), epoch: z.int().min(1).optional() };
 type Origin = { date: number; commandId?: number | undefined; epoch?: number | undefined };
 
-const nowMicros = () => Date.now() * 1000;
-export const isNotAhead = ({ commandId = 0, epoch }: Origin) =>
-  epoch !== undefined || commandId <= nowMicros() + (limits.futureMs + SKEW_MS) * 1000;
-export const ahead = { path: ['commandId'], error: 'Must not be a time in the future' };
+export const hasIdOfEpoch = ({ commandId, epoch }: Origin) => epoch === undefined || commandId !== undefined;
+export const noId = { path: ['commandId'], error: 'Must be present beside an epoch' };
+
+export const hasNameOfRequest = ({
+  senderName,
+  epoch,
+}: {
+  senderName?: unknown;
+  epoch?: number | undefined;
+}) => epoch !== undefined || (senderName ?? undefined) === undefined || name.safeParse(senderName).success;
+export const noNameOfRequest = { path: ['senderName'], error: 'Must be a name as in a request' };
+
+/** The id, epoch and numbers of a command of this API, as far as a malformed message contains them. */
+export const acceptedCommand = z.object({
+  epoch: z.int().min(1),
+  commandId: micros,
+  token,
+  chatNumber: number.optional(),
+  messageNumber: number.optional(),
+});
 
 const toIdentity = ({ commandId, date }: Origin) => commandId ?? Math.max(1, date * 1000);
 

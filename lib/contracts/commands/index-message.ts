@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { body, token } from '../fields.ts';
 import { command } from './command.ts';
-import { date, number } from './fields.ts';
+import { date, micros, number, senderName } from './fields.ts';
 
 /** The format of the index: UTC with milliseconds. */
 const indexedInstant = date.transform((ms) => new Date(ms).toISOString());
@@ -17,10 +17,10 @@ export const indexMessageCommand = command({
     token,
     chatNumber: number,
     messageNumber: number,
-    senderName: z.string(),
+    senderName,
     body,
     createdAt: indexedInstant,
     editedAt: indexedInstant.nullish(),
-    version: z.int().min(1),
+    version: micros,
   }),
 });

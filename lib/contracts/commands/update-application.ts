@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { name, token } from '../fields.ts';
 import { command } from './command.ts';
-import { ahead, isNotAhead, origin, toEdit } from './fields.ts';
+import { hasIdOfEpoch, noId, origin, toEdit } from './fields.ts';
 
 export const updateApplicationCommand = command({
   queue: 'update-application',
@@ -11,6 +11,6 @@ export const updateApplicationCommand = command({
   outbox: true,
   schema: z
     .object({ token, name, ...origin })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
     .transform(toEdit),
 });

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { body, token } from '../fields.ts';
 import { command } from './command.ts';
-import { ahead, isNotAhead, number, origin, toEdit } from './fields.ts';
+import { hasIdOfEpoch, noId, number, origin, toEdit } from './fields.ts';
 
 export const updateMessageCommand = command({
   queue: 'update-message',
@@ -11,6 +11,6 @@ export const updateMessageCommand = command({
   outbox: true,
   schema: z
     .object({ token, chatNumber: number, messageNumber: number, body, ...origin })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
     .transform(toEdit),
 });
