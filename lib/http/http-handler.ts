@@ -14,6 +14,7 @@ import { cors } from './cors.ts';
 import { idempotency } from './idempotency.ts';
 import { limit } from './limit.ts';
 import { type HttpEvent, type HttpMiddleware, type HttpResult, withLowerCaseNames } from './middleware.ts';
+import { preconditions } from './preconditions.ts';
 import { problem } from './problem.ts';
 import { readBody } from './read-body.ts';
 import { respond } from './respond.ts';
@@ -28,6 +29,8 @@ export type Request<Contract extends RouteContract> = {
   credentials: { user: string; password: string };
   /** The caller's `Idempotency-Key`, and a hash that differs for every other request under the same key. */
   idempotency: { key: string; fingerprint: string } | undefined;
+  /** The versions of the item that the client expects; undefined if it named none. */
+  expected?: readonly number[] | undefined;
   /** The network address of the client, as the gateway saw it. */
   clientAddress: string;
 };
@@ -40,7 +43,10 @@ export type Answer<Contract extends RouteContract> =
         next?: Record<string, string | number> | undefined;
         headers?: Record<string, string>;
       }
-    : Output<Contract>;
+    : Output<Contract> & {
+        /** The version of an item that a PUT can change. */
+        version?: number;
+      };
 
 /** The last part of a function's time, reserved to answer a slow request before the gateway does. */
 const TIME_TO_ANSWER_MS = 500;
@@ -61,6 +67,7 @@ const requestOf = <Contract extends RouteContract>(event: HttpEvent): Request<Co
   caller: event.caller ?? nobody,
   credentials: event.credentials ?? noCredentials,
   idempotency: event.idempotency,
+  expected: event.expected,
   clientAddress: event.requestContext.http.sourceIp,
 });
 
@@ -103,6 +110,7 @@ export const httpHandler = <Contract extends RouteContract, Uses extends object 
     .use(readBody)
     .use(validate)
     .use(idempotency)
+    .use(preconditions)
     .handler(async (event: HttpEvent) => respond(event, await respondTo(requestOf<Contract>(event), uses())));
 
   return (event: APIGatewayProxyEventV2, context: Context): Promise<HttpResult> =>

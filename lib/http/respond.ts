@@ -31,11 +31,22 @@ const isNotModified = (event: HttpEvent, etag: string): boolean => {
   return known.includes(etag) || known.includes('*');
 };
 
+/** The version of an item that a PUT can change; 0 for anything else. */
+const versionOf = (answer: unknown): number =>
+  typeof answer === 'object' && answer !== null && 'version' in answer && typeof answer.version === 'number'
+    ? answer.version
+    : 0;
+
 /**
- * RFC 9110, 8.8.3. A digest of the body, so that clients do not download a page again that has not changed.
+ * RFC 9110, 8.8.3: the version, which `If-Match` compares, and a digest of the body, so that clients do not download an
+ * answer again that has not changed.
  */
-const withEtag = (event: HttpEvent, { headers, body = '', ...rest }: HttpResult): HttpResult => {
-  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+const withEtag = (
+  event: HttpEvent,
+  version: number,
+  { headers, body = '', ...rest }: HttpResult,
+): HttpResult => {
+  const etag = `"${version}-${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
   const cached = {
     ...headers,
     ETag: etag,
@@ -66,5 +77,7 @@ export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
     },
     body: typeof filtered === 'string' ? filtered : JSON.stringify(filtered),
   };
-  return contract.method === 'GET' ? withEtag(event, result) : result;
+  return contract.method === 'GET'
+    ? withEtag(event, page === undefined ? versionOf(answer) : 0, result)
+    : result;
 };

@@ -16,7 +16,13 @@ import { findUserNames } from './users.ts';
 type Creation = Read<typeof createApplicationCommand>;
 type Edit = Read<typeof updateApplicationCommand>;
 
-export type ApplicationRow = { token: string; name: string; chatsCount: number; creatorId: number };
+export type ApplicationRow = {
+  token: string;
+  name: string;
+  chatsCount: number;
+  creatorId: number;
+  version: number;
+};
 
 /** Inserts missing applications. The rows then show which command each token belongs to. */
 const insertApplications = async <Command extends Creation>(
@@ -139,7 +145,7 @@ export const createApplications = (database: Database) => ({
 
   find: async (token: string): Promise<ApplicationRow | undefined> => {
     const [row] = await database.select(
-      'SELECT token, name, chats_count, creator_id FROM applications WHERE token = ?',
+      'SELECT token, name, chats_count, creator_id, version FROM applications WHERE token = ?',
       [token],
     );
     return row && toApplication(row);
@@ -152,7 +158,7 @@ export const createApplications = (database: Database) => ({
   ): Promise<ApplicationRow[]> => {
     const without = except.length === 0 ? '' : ` AND token NOT IN (${placeholders(except.length)})`;
     const rows = await database.select(
-      `SELECT a.token, a.name, a.chats_count, a.creator_id
+      `SELECT a.token, a.name, a.chats_count, a.creator_id, a.version
        FROM (SELECT id FROM applications WHERE creator_id = ?${without} ORDER BY id DESC LIMIT ? OFFSET ?) page
        JOIN applications a ON a.id = page.id ORDER BY a.id DESC`,
       [creatorId, ...except, count, skip],
@@ -211,11 +217,13 @@ const toApplication = (row: {
   name?: string;
   chats_count?: number;
   creator_id?: number;
+  version?: number;
 }): ApplicationRow => ({
   token: row.token ?? '',
   name: row.name ?? '',
   chatsCount: row.chats_count ?? 0,
   creatorId: row.creator_id ?? 0,
+  version: row.version ?? 0,
 });
 
 export type Applications = ReturnType<typeof createApplications>;

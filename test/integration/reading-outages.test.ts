@@ -68,10 +68,10 @@ const send = async (chatNumber: number, count: number) => {
   }
 };
 const newChat = async () => {
-  const { result, command } = await stores.accept.chat({ token, creatorId: ana, title: 'title', date });
+  const { result, command } = await stores.accept.chat({ token, creatorId: ana, title: 'title' });
   const chat = received(createChatCommand, command);
   await stores.chats.insert([chat]);
-  await stores.outbox.settleChats({ stored: [chat], dead: [] });
+  await stores.settles['create-chat']({ stored: [chat], dead: [] });
   return { token, chatNumber: result };
 };
 const numbersOf = async (page: Promise<{ messageNumber: number }[]>) =>
@@ -117,7 +117,7 @@ beforeAll(async () => {
     }),
   });
   [ana = 0] = await stores.addUsers('ana');
-  const { command } = await stores.accept.application({ token, name: 'name', creatorId: ana, date });
+  const { command } = await stores.accept.application({ token, name: 'name', creatorId: ana });
   await stores.applications.insert([received(createApplicationCommand, command)]);
 }, 120_000);
 afterAll(async () => {

@@ -39,7 +39,7 @@ const createStore = (client: RedisClient) => {
     },
     rlflxIncr: async ([key = '', points = '', seconds = '']: string[]) => {
       if (counting === undefined) throw new Error('The limiter has no script');
-      return runScript(await client.connection(), counting, { key, points, seconds });
+      return runScript(counting, { key, points, seconds })(await client.connection());
     },
   };
 };

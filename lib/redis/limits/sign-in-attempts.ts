@@ -112,9 +112,7 @@ export const createSignInAttempts = ({
   return {
     /** @throws too-many-requests, with the seconds to wait; unavailable without Redis */
     begin: async (attempt: Attempt): Promise<void> => {
-      const [outcome, waitMs] = await guarded(client, (connection) =>
-        runScript(connection, begin, { ...keysOf(attempt), ...bounds }),
-      );
+      const [outcome, waitMs] = await guarded(client, runScript(begin, { ...keysOf(attempt), ...bounds }));
       if (outcome === 'begun') return;
       throw new KnownError('too-many-requests', 'Too many failed sign-ins. Try again later.', {
         retryAfterSeconds: Math.max(1, Math.ceil((waitMs ?? 0) / 1_000)),
@@ -123,9 +121,7 @@ export const createSignInAttempts = ({
     },
     /** Forgets the attempt's failures, and remembers the address. */
     succeeded: async (attempt: Attempt): Promise<void> => {
-      await guarded(client, (connection) =>
-        runScript(connection, succeed, { ...keysOf(attempt), knownSeconds: KNOWN_SECONDS }),
-      );
+      await guarded(client, runScript(succeed, { ...keysOf(attempt), knownSeconds: KNOWN_SECONDS }));
     },
   };
 };
