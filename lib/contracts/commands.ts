@@ -21,23 +21,44 @@ const senderName = z
   .max(limits.name)
   .refine((text) => text.isWellFormed(), { error: 'Must be well-formed Unicode (no lone surrogate)' });
 
+/** The latest accepted time: a day from now, and the skew of two clocks. */
+const latestMs = () => Date.now() + limits.futureMs + SKEW_MS;
+const nowMicros = () => Date.now() * 1000;
+
 /** The bounds of a request's `createdAt`. */
-const date = instantMs.refine((ms) => ms >= 0 && ms <= Date.now() + limits.futureMs + SKEW_MS, {
+const date = instantMs.refine((ms) => ms >= 0 && ms <= latestMs(), {
   error: 'Must be between 1970 and a day from now',
 });
+
+/** An id or a version: microseconds since 1970. A later one would win over every edit until then. */
+const micros = z
+  .int()
+  .min(1)
+  .refine((value) => value <= latestMs() * 1000, { error: 'Must not be more than a day ahead' });
 
 /**
  * `commandId`: microseconds since 1970, increasing with every command that the API accepts. It identifies the
  * command and is the version of the written row. `epoch`: the opening of the gate in which the command was
- * accepted. Commands of other programs have neither.
+ * accepted; consumers check that MySQL knows it. Commands of other programs have no epoch.
  */
-const origin = { commandId: z.int().min(1).optional(), epoch: z.int().min(1).optional() };
+const origin = { commandId: micros.optional(), epoch: z.int().min(1).optional() };
 type Origin = { date: number; commandId?: number | undefined; epoch?: number | undefined };
 
-const nowMicros = () => Date.now() * 1000;
-const isNotAhead = ({ commandId = 0, epoch }: Origin) =>
-  epoch !== undefined || commandId <= nowMicros() + (limits.futureMs + SKEW_MS) * 1000;
-const ahead = { path: ['commandId'], error: 'Must not be a time in the future' };
+const hasIdOfEpoch = ({ commandId, epoch }: Origin) => epoch === undefined || commandId !== undefined;
+const noId = { path: ['commandId'], error: 'Must be present beside an epoch' };
+
+const hasNameOfRequest = ({ senderName, epoch }: { senderName?: unknown; epoch?: number | undefined }) =>
+  epoch !== undefined || (senderName ?? undefined) === undefined || name.safeParse(senderName).success;
+const noNameOfRequest = { path: ['senderName'], error: 'Must be a name as in a request' };
+
+/** The id, epoch and numbers of a command of this API, as far as a malformed message contains them. */
+export const acceptedCommand = z.object({
+  epoch: z.int().min(1),
+  commandId: micros,
+  token,
+  chatNumber: number.optional(),
+  messageNumber: number.optional(),
+});
 
 const toIdentity = ({ commandId, date }: Origin) => commandId ?? Math.max(1, date * 1000);
 
@@ -64,6 +85,8 @@ export type CommandContract<Schema extends z.ZodType = z.ZodType> = {
   function: string;
   /** The command creates a numbered item. */
   isCreation: boolean;
+  /** The API accepts the command into an outbox. Recoveries send barriers through its queue. */
+  hasOutbox: boolean;
   schema: Schema;
 };
 
@@ -73,9 +96,10 @@ export const createApplicationCommand = command({
   queue: 'create-application',
   function: 'persistApplication',
   isCreation: true,
+  hasOutbox: true,
   schema: z
     .object({ token, name, creatorId: id, date, ...origin })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
     .transform(creation),
 });
 
@@ -83,9 +107,10 @@ export const updateApplicationCommand = command({
   queue: 'update-application',
   function: 'persistApplicationUpdate',
   isCreation: false,
+  hasOutbox: true,
   schema: z
     .object({ token, name, date, ...origin })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
     .transform(edit),
 });
 
@@ -93,9 +118,10 @@ export const createChatCommand = command({
   queue: 'create-chat',
   function: 'persistChat',
   isCreation: true,
+  hasOutbox: true,
   schema: z
     .object({ token, chatNumber: number, creatorId: id, title: title.nullish(), date, ...origin })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
     .transform(creation),
 });
 
@@ -103,6 +129,7 @@ export const createMessageCommand = command({
   queue: 'create-message',
   function: 'persistMessage',
   isCreation: true,
+  hasOutbox: true,
   schema: z
     .object({
       token,
@@ -114,7 +141,8 @@ export const createMessageCommand = command({
       date,
       ...origin,
     })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
+    .refine(hasNameOfRequest, noNameOfRequest)
     .transform(creation),
 });
 
@@ -122,9 +150,10 @@ export const updateMessageCommand = command({
   queue: 'update-message',
   function: 'persistMessageUpdate',
   isCreation: false,
+  hasOutbox: true,
   schema: z
     .object({ token, chatNumber: number, messageNumber: number, body, date, ...origin })
-    .refine(isNotAhead, ahead)
+    .refine(hasIdOfEpoch, noId)
     .transform(edit),
 });
 
@@ -135,26 +164,32 @@ export const indexMessageCommand = command({
   queue: 'index-message',
   function: 'indexMessage',
   isCreation: false,
+  hasOutbox: false,
   schema: z.object({
     token,
     chatNumber: number,
     messageNumber: number,
-    senderName: z.string(),
+    senderName,
     body,
     createdAt: indexedInstant,
     editedAt: indexedInstant.nullish(),
-    version: z.int().min(1),
+    version: micros,
   }),
 });
 
+/**
+ * `digest`: the SHA-1 of the message that brought a command of this API. Only an outbox entry with the same text is
+ * settled. Commands of other programs have none.
+ */
+type Read<Output> = Output & { digest?: string | undefined };
 /** `version` is the version of the created row. Default: the command's id. */
-type Creation<Output> = Omit<Output, 'version'> & { version?: number };
+type Creation<Output> = Read<Omit<Output, 'version'> & { version?: number }>;
 
 export type CreateApplication = Creation<z.output<(typeof createApplicationCommand)['schema']>>;
-export type UpdateApplication = z.output<(typeof updateApplicationCommand)['schema']>;
+export type UpdateApplication = Read<z.output<(typeof updateApplicationCommand)['schema']>>;
 export type CreateChat = Creation<z.output<(typeof createChatCommand)['schema']>>;
 export type CreateMessage = Creation<z.output<(typeof createMessageCommand)['schema']>>;
-export type UpdateMessage = z.output<(typeof updateMessageCommand)['schema']>;
+export type UpdateMessage = Read<z.output<(typeof updateMessageCommand)['schema']>>;
 export type IndexMessage = z.output<(typeof indexMessageCommand)['schema']>;
 
 /** Every command, in the order in which one may depend on another. */

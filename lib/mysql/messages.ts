@@ -21,10 +21,10 @@ const columns =
   'id, chat_id, token, chat_number, number, body, created_at, edited_at, creator_id, sender_name, command_id, version';
 
 /** A row, and the command that created it. */
-type StoredMessage = Message & { id: number; chatId: number; commandId: number };
+type StoredMessage = Message & { id: number; chatId: number; commandId: number; digest?: string | undefined };
 
 /** A message as it is stored now, and the command that this completes: the creation or one of the edits. */
-export type SettledMessage = Message & { commandId: number };
+export type SettledMessage = Message & { commandId: number; digest?: string | undefined };
 
 const toStored = (row: Row): StoredMessage => ({
   id: row.id,
@@ -72,6 +72,7 @@ const toCandidate = <Command extends CreateMessage>(
     body: command.body,
     createdAtMs: command.dateMs,
     commandId: command.commandId,
+    digest: command.digest,
     version: command.version ?? command.commandId,
   },
 });
@@ -134,7 +135,7 @@ const insertMessages = async <Command extends CreateMessage>(
   for (const { command } of candidates) {
     const reference = messageReference(command);
     const row = owners.get(reference);
-    if (row !== undefined && isOf(command, row)) stored.set(reference, row);
+    if (row !== undefined && isOf(command, row)) stored.set(reference, { ...row, digest: command.digest });
     else dead.push({ command, reason: 'the number belongs to another command' });
   }
   return { stored: [...stored.values()], dead };
@@ -242,7 +243,9 @@ export const createMessages = (database: Database) => ({
     });
     const stored = batch.flatMap((command) => {
       const row = after.get(messageReference(command));
-      return row === undefined ? [] : [{ ...toMessage(row), commandId: command.commandId }];
+      return row === undefined
+        ? []
+        : [{ ...toMessage(row), commandId: command.commandId, digest: command.digest }];
     });
     return { stored, deferred, dead: [] };
   },

@@ -188,7 +188,7 @@ describe('every query finds its rows by an index', () => {
         chatsOf(200).map((chat) => ({ ...chat, messageNumber: 2, body: 'c', dateMs, commandId: 5 })),
       ),
     'the newest epoch': () => stores.recoveryState.newestEpoch(),
-    'the barrier that passed a queue': () => stores.recoveryState.passedEpoch('create-chat'),
+    'the epochs of a queue': () => stores.recoveryState.epochs('create-chat'),
     'what a batch handled': () =>
       stores.recoveryState.record({
         queue: 'create-chat',

@@ -17,6 +17,7 @@ import { createSubmit } from '#lib/writing/submit.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { persistMessageUpdate } from '../../functions/consumers/persist-message-update.ts';
 import { updateMessage } from '../../functions/http/messages/update-message.ts';
+import { received } from '../support/received.ts';
 import { openGateOf, openStores, type Stores } from '../support/stores.ts';
 
 /*
@@ -167,7 +168,7 @@ const newChat = async (): Promise<number> => {
   const creatorId = users[0] ?? 0;
   const date = new Date(BASE_MS).toISOString();
   const { result, command } = await stores.accept.chat({ token, creatorId, date });
-  await stores.chats.insert([createChatCommand.schema.parse(JSON.parse(command ?? ''))]);
+  await stores.chats.insert([received(createChatCommand, command)]);
   return result;
 };
 
@@ -196,8 +197,8 @@ const createRun = async () => {
     accept: createAccept({ client, keys }),
     publisher: {
       publishCommand: async (queue, { content }) => {
-        if (queue === 'create-message') creates.push(createMessageCommand.schema.parse(JSON.parse(content)));
-        else edits.push(updateMessageCommand.schema.parse(JSON.parse(content)));
+        if (queue === 'create-message') creates.push(received(createMessageCommand, content));
+        else edits.push(received(updateMessageCommand, content));
       },
     },
     gate,

@@ -6,4 +6,6 @@ import { broker } from './servers.ts';
 
 export const publisher = /* @__PURE__ */ lazy(() => createPublisher(broker(), queueNames));
 export const deadLetters = /* @__PURE__ */ lazy(() => createDeadLetters(broker(), publisher()));
-export const commandQueues = /* @__PURE__ */ lazy(() => commands.slice(0, -1).map(({ queue }) => queue));
+export const commandQueues = /* @__PURE__ */ lazy(() =>
+  commands.filter(({ hasOutbox }) => hasOutbox).map(({ queue }) => queue),
+);
