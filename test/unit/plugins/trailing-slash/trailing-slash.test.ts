@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import TrailingSlash from '../../plugins/trailing-slash/index.ts';
+import TrailingSlash from '../../../../plugins/trailing-slash/index.ts';
 
 type Resource = {
   Type: string;
