@@ -1,7 +1,8 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod';
-import { acceptedCommand, type CommandContract } from '#lib/contracts/commands.ts';
+import type { CommandContract } from '#lib/contracts/commands/command.ts';
+import { acceptedCommand } from '#lib/contracts/commands/fields.ts';
 import { mergeOutcomes, type Outcome } from '#lib/domain/batch.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
@@ -78,7 +79,7 @@ export const createConsumerHandlers = ({
   outbox,
   maxDeferrals,
 }: Services) => {
-  const forQueue = ({ queue, isCreation, hasOutbox }: Omit<CommandContract, 'function' | 'schema'>) => {
+  const forQueue = ({ queue, creates, outbox: hasOutbox }: Omit<CommandContract, 'function' | 'schema'>) => {
     const unstored = createUnstoredPublisher(queue, { publisher, letterNotes });
 
     /** Reserves the numbers of commands that `store` did not record. */
@@ -91,7 +92,7 @@ export const createConsumerHandlers = ({
       await recoveryState().record({
         queue,
         highestId: Math.max(...found.map(({ commandId }) => commandId)),
-        reserved: isCreation ? found : [],
+        reserved: creates === undefined ? [] : found,
         releasedIds: [],
       });
     };
@@ -176,7 +177,7 @@ export const createConsumerHandlers = ({
         async (messages) => {
           const read = readMessages(messages, contract.schema, {
             maxAttempts: maxDeferrals(),
-            takesBarriers: contract.hasOutbox,
+            takesBarriers: contract.outbox,
           });
           const { commands, ...others } = await check(read);
           return { ...others, outcome: await store(uses, commands) };

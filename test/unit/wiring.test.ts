@@ -3,7 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { commands } from '#lib/contracts/commands.ts';
+import { commands } from '#lib/contracts/commands/all.ts';
 import { unknownRoute } from '#lib/contracts/http/system.ts';
 import { routes } from '#lib/contracts/index.ts';
 import { recoveryQueue } from '#lib/contracts/queues.ts';
