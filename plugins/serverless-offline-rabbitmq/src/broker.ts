@@ -68,7 +68,7 @@ export const createBroker = ({ url, virtualHost, connectionName, log }: BrokerOp
         isOut = false;
         return connection;
       } catch (error) {
-        reportOutage(reasonOf(error));
+        reportOutage(refusalOf(error, url, virtualHost) ?? reasonOf(error));
       }
       await delay(delayMs, undefined, { signal: closing.signal, ref: false });
     }
@@ -104,6 +104,22 @@ const addressOf = (url: URL, virtualHost: string): string => {
   full.pathname = encodeURIComponent(virtualHost);
   if (!full.searchParams.has('heartbeat')) full.searchParams.set('heartbeat', String(HEARTBEAT_S));
   return full.href;
+};
+
+/** What to correct when the broker answers but lets nobody in; undefined for other errors. */
+const refusalOf = (error: unknown, url: URL, virtualHost: string): string | undefined => {
+  const message = error instanceof Error ? error.message : '';
+  const user = decodeURIComponent(url.username) || 'guest';
+  // amqplib does not pass on the broker's reason.
+  if (message.startsWith('Expected ConnectionOpenOk; got <ConnectionClose')) {
+    return (
+      `the virtual host "${virtualHost}" does not exist, or the user "${user}" may not use it; name another in the ` +
+      `URL, or create it (rabbitmqctl add_vhost "${virtualHost}")`
+    );
+  }
+  return /ACCESS_REFUSED - Login was refused/.test(message)
+    ? `the user "${user}" or its password is wrong; correct the URL`
+    : undefined;
 };
 
 /** Names a program and where it runs, for connections and consumers. */

@@ -1,8 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ChannelModel } from 'amqplib';
 import { type BatchSource, createBatchSource, type Delivery } from './batch-source.ts';
 import { type Broker, type Log, reasonOf } from './broker.ts';
 import { buildEvent, buildRecord } from './event.ts';
 import type { RabbitmqEvent } from './event-types.ts';
+import { createFailureReport } from './failure-report.ts';
+import { prepareQueue } from './queue.ts';
 import type { MappingSettings } from './settings.ts';
 
 /** The largest payload that Lambda accepts in a synchronous invocation. */
@@ -47,10 +50,12 @@ export const createEventSourceMapping = (
 ): EventSourceMapping => {
   const name = `${settings.queue}::${settings.virtualHost} → ${settings.functionKey}`;
   const outage = createOutageLog(name, log);
+  const failureReport = createFailureReport(name, settings.reportAfterFailures ?? 0, log);
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
   let source: BatchSource | undefined;
   let isInvoking = false;
+  let isFirst = true;
   let failures = 0;
 
   const run = async () => {
@@ -71,8 +76,10 @@ export const createEventSourceMapping = (
   /** Undefined if the queue cannot be consumed now; this is logged once. */
   const subscribe = async (): Promise<BatchSource | undefined> => {
     try {
+      const connection = await broker.connection();
+      await prepare(connection);
       const subscribed = await createBatchSource({
-        connection: await broker.connection(),
+        connection,
         queue: settings.queue,
         consumerTag: settings.consumerTag,
         limits: {
@@ -95,6 +102,18 @@ export const createEventSourceMapping = (
     }
   };
 
+  const prepare = async (connection: ChannelModel) => {
+    const { consumers, isNew } = await prepareQueue(connection, settings.queue, settings.autoCreate);
+    if (isNew) log.notice(`${name}: the queue was declared, because it did not exist (autoCreate).`);
+    if (isFirst && consumers > 0) {
+      log.warning(
+        `${name}: ${consumers} other consumer${consumers === 1 ? ' takes' : 's take'} from this queue, perhaps ` +
+          'another "sls offline"; each message goes to one of them.',
+      );
+    }
+    isFirst = false;
+  };
+
   /** Runs batch after batch until the source ends. */
   const consume = async (from: BatchSource) => {
     for (;;) {
@@ -103,6 +122,7 @@ export const createEventSourceMapping = (
       const failure = await runFunction(batch);
       if (failure === undefined) {
         failures = 0;
+        failureReport.end();
         from.acknowledge(batch);
         continue;
       }
@@ -110,6 +130,7 @@ export const createEventSourceMapping = (
       const delayMs = Math.min(retryDelays.firstMs * 2 ** failures, retryDelays.lastMs);
       failures += 1;
       log.error(`${name}: batch of ${batch.length} failed (${failure}); requeued, again in ${delayMs} ms.`);
+      failureReport.add(batch, failure);
       await pause(delayMs, stopping.signal);
     }
   };
