@@ -1,10 +1,13 @@
-import type { Indexing } from '#lib/chat/indexing.ts';
 import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
-import { type UpdateMessage, updateMessageCommand } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages, SettledMessage } from '#lib/mysql/messages.ts';
-import type { Outbox } from '#lib/redis/outbox.ts';
-import { indexing, messages, outbox } from '#lib/runtime/services.ts';
+import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import { messages } from '#lib/runtime/services/mysql.ts';
+import { outbox } from '#lib/runtime/services/redis.ts';
+import { indexing } from '#lib/runtime/services/writing.ts';
+import type { Indexing } from '#lib/writing/hand-on.ts';
 
 type Uses = {
   messages: Pick<Messages, 'update'>;
@@ -13,7 +16,7 @@ type Uses = {
 };
 
 /** Stores new texts of messages and hands them on to the index. */
-export const persistMessageUpdate: Consumer<UpdateMessage, Uses, SettledMessage> = {
+export const persistMessageUpdate: Consumer<Read<typeof updateMessageCommand>, Uses, SettledMessage> = {
   store: ({ messages }, commands) => messages.update(commands),
   settle: async ({ outbox, indexing }, { stored, dead }) => {
     await outbox.settleMessageUpdates([...stored, ...dead]);

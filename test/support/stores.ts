@@ -2,20 +2,21 @@ import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
+import { createHandle } from '#lib/auth/handles.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
 import { createChats } from '#lib/mysql/chats.ts';
-import { type Database, openDatabase } from '#lib/mysql/database.ts';
+import { type Database, openDatabase } from '#lib/mysql/connection/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
 import { createMigrations, type Migration } from '#lib/mysql/migrations.ts';
-import { createRecoveryState } from '#lib/mysql/recovery-state.ts';
+import { createRecoveryState } from '#lib/mysql/progress.ts';
 import { createUsers } from '#lib/mysql/users.ts';
-import { createRedisClient, type RedisClient } from '#lib/redis/client.ts';
-import { createCounters } from '#lib/redis/counters.ts';
-import { createDirectory } from '#lib/redis/directory.ts';
-import { createGate, type Gate } from '#lib/redis/gate.ts';
-import { createKeys } from '#lib/redis/keys.ts';
-import { createOutbox } from '#lib/redis/outbox.ts';
-import { createRecentMessages } from '#lib/redis/recent-messages.ts';
+import { createOutbox } from '#lib/redis/commands/outbox.ts';
+import { createRedisClient, type RedisClient } from '#lib/redis/connection/client.ts';
+import { createCounters } from '#lib/redis/gate/counters.ts';
+import { createGate, type Gate } from '#lib/redis/gate/gate.ts';
+import { createKeys } from '#lib/redis/script/keys.ts';
+import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { acceptingOn } from './accepting.ts';
 
 const ignore = () => undefined;
@@ -97,7 +98,7 @@ export const openStores = async (
     directory: createDirectory({ client, keys }),
     outbox: createOutbox({ client, keys }),
     recentMessages: createRecentMessages({ client, keys }),
-    users: createUsers(seen),
+    users: createUsers(seen, createHandle),
     applications: createApplications(seen),
     chats: createChats(seen),
     messages: createMessages(seen),

@@ -1,11 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { commands } from '#lib/contracts/commands.ts';
+import { commands } from '#lib/contracts/commands/all.ts';
+import { unknownRoute } from '#lib/contracts/http/system.ts';
 import { routes } from '#lib/contracts/index.ts';
 import { recoveryQueue } from '#lib/contracts/queues.ts';
-import { unknownRoute } from '#lib/contracts/system.ts';
 
 type Event = { httpApi?: string; rabbitmq?: { queue: string }; schedule?: unknown };
 type Definition = { handler: string; timeout?: number; events?: Event[] };
@@ -28,12 +29,14 @@ describe.each(functions)('%s', (key, definition) => {
   it('is named as its file, which exports its handler', { timeout: 30_000 }, async () => {
     expect(definition.handler).toMatch(/^functions\/.+\.handler$/);
     expect(camelCase(basename(sourceOf(definition), '.ts'))).toBe(key);
-    const module: Record<string, unknown> = await import(join(root, sourceOf(definition)));
+    const module: Record<string, unknown> = await import(
+      pathToFileURL(join(root, sourceOf(definition))).href
+    );
     expect(module.handler).toBeTypeOf('function');
   });
 
   it('has a unit test', () => {
-    const test = sourceOf(definition).replace(/^functions\/(?:http\/)?(.+)\.ts$/, 'test/unit/$1.test.ts');
+    const test = sourceOf(definition).replace(/^(functions\/.+)\.ts$/, 'test/unit/$1.test.ts');
     expect(existsSync(join(root, test)), test).toBe(true);
   });
 

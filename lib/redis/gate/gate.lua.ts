@@ -1,0 +1,52 @@
+/**
+ * The gate before numbering, in Lua, for scripts that take the key `state` and the argument `server`.
+ *
+ * `server` identifies one run of one server, as read on the socket of the script. `state` is a hash with these fields:
+ *
+ * - `run:<server>`: the epoch in which that run may assign numbers; absent while the gate is closed
+ * - `clock`: the last assigned command id, in microseconds
+ * - `lost`: the epoch whose opening found that Redis had lost data. Windows and names from before it are void.
+ * - `behind`: the clock after that opening. MySQL may have newer versions of messages that commands up to it wrote.
+ * - `verifying`: the same epoch, while counters are still being compared with MySQL
+ * - `progress`: the progress of that comparison (JSON)
+ * - `attempt`, `attempt-at`: the running recovery, and its last sign of life in microseconds
+ * - `wants:<server>`: a connection to a server without a run id found the gate closed
+ */
+export const gateLua = /* lua */ `
+local function text(number) return string.format('%d', number) end
+local function nowMicros()
+  local t = redis.call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+-- A connection to a server without a run id needs an opening of its own.
+local function closed(state, server)
+  if string.sub(server, 1, 2) == 'c:' then redis.call('HSET', state, 'wants:' .. server, 1) end
+  return { 'closed' }
+end
+-- Whether a counter may be used. While counters are being verified, only verified ones may.
+local function isVerified(verifying, verified, member)
+  return not verifying or redis.call('SISMEMBER', verified, member) == 1
+end
+local function fromOutbox(outbox, id)
+  local found = redis.call('XRANGE', outbox, id .. '-0', id .. '-0')
+  return found[1] and found[1][2][2]
+end
+-- Whether the outbox has this command: the same id, and the same text by its SHA-1. Commands of other programs come
+-- without a digest, because they are never in the outbox.
+local function isInOutbox(outbox, id, digest)
+  local command = digest ~= '' and fromOutbox(outbox, id)
+  return command and redis.sha1hex(command) == digest
+end
+`;
+
+/**
+ * Raises a counter to a stored number, so that a number of another program or of a redriven command is never
+ * given twice.
+ */
+export const raiseLua = /* lua */ `
+local function raise(counter, number, dirty, member)
+  if tonumber(redis.call('GET', counter) or '-1') >= tonumber(number) then return end
+  redis.call('SET', counter, number)
+  if dirty then redis.call('ZADD', dirty, text(nowMicros()), member) end
+end
+`;

@@ -1,0 +1,21 @@
+import { acceptedQueues } from '#lib/contracts/commands/all.ts';
+import { createFirstGate } from '#lib/recovery/first-gate.ts';
+import { createRecovery } from '#lib/recovery/recovery.ts';
+import { lazy } from '../lazy.ts';
+import { applications, chats, recoveryState } from './mysql.ts';
+import { publisher } from './rabbitmq.ts';
+import { gate } from './redis.ts';
+
+export const firstGate = /* @__PURE__ */ lazy(() =>
+  createFirstGate({ gate: gate(), recoveryState: recoveryState() }),
+);
+export const recovery = /* @__PURE__ */ lazy(() =>
+  createRecovery({
+    gate: gate(),
+    recoveryState: recoveryState(),
+    publisher: publisher(),
+    applications: applications(),
+    chats: chats(),
+    queues: acceptedQueues,
+  }),
+);
