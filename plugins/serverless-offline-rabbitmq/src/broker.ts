@@ -49,10 +49,14 @@ export const createBroker = ({ url, virtualHost, connectionName, log }: BrokerOp
   const closing = new AbortController();
   let current: Promise<ChannelModel> | undefined;
   let isOut = false;
+  let lastRefusal: string | undefined;
 
-  const reportOutage = (reason: string) => {
-    if (!isOut) log.warning(`${name}: ${reason}. Trying again until it answers.`);
+  /** @param refusal what to correct; it is logged also in the middle of an outage, as when a broker starts */
+  const reportOutage = (reason: string, refusal?: string) => {
+    const isNew = !isOut || (refusal !== undefined && refusal !== lastRefusal);
+    if (isNew) log.warning(`${name}: ${refusal ?? reason}. Trying again until it answers.`);
     isOut = true;
+    lastRefusal = refusal ?? lastRefusal;
   };
 
   const open = async (): Promise<ChannelModel> => {
@@ -66,9 +70,10 @@ export const createBroker = ({ url, virtualHost, connectionName, log }: BrokerOp
         watch(connection);
         if (isOut) log.notice(`${name}: connected.`);
         isOut = false;
+        lastRefusal = undefined;
         return connection;
       } catch (error) {
-        reportOutage(refusalOf(error, url, virtualHost) ?? reasonOf(error));
+        reportOutage(reasonOf(error), refusalOf(error, url, virtualHost));
       }
       await delay(delayMs, undefined, { signal: closing.signal, ref: false });
     }

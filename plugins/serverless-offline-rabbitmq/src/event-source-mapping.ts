@@ -5,7 +5,7 @@ import { type Broker, type Log, reasonOf } from './broker.ts';
 import { buildEvent, buildRecord } from './event.ts';
 import type { RabbitmqEvent } from './event-types.ts';
 import { createFailureReport } from './failure-report.ts';
-import { prepareQueue } from './queue.ts';
+import { prepareQueue, StreamRefused } from './queue.ts';
 import type { MappingSettings } from './settings.ts';
 
 /** The largest payload that Lambda accepts in a synchronous invocation. */
@@ -97,11 +97,13 @@ export const createEventSourceMapping = (
       outage.end('consuming');
       return subscribed;
     } catch (error) {
-      if (!stopping.signal.aborted) outage.begin(`not consuming (${reasonOf(error)})`);
+      const isRefused = error instanceof StreamRefused;
+      if (!stopping.signal.aborted) outage.begin(`not consuming (${reasonOf(error)})`, isRefused);
       return undefined;
     }
   };
 
+  /** @throws as `prepareQueue` */
   const prepare = async (connection: ChannelModel) => {
     const { consumers, isNew } = await prepareQueue(connection, settings.queue, settings.autoCreate);
     if (isNew) log.notice(`${name}: the queue was declared, because it did not exist (autoCreate).`);
@@ -170,17 +172,18 @@ export const createEventSourceMapping = (
   };
 };
 
-/** Logs an outage once, when it begins and when it ends. */
+/** Logs an outage once, when it begins and when it ends. A refusal is logged also while it lasts. */
 const createOutageLog = (name: string, log: Log) => {
-  let hasBegun = false;
+  let logged: 'nothing' | 'outage' | 'refusal' = 'nothing';
   return {
-    begin: (state: string) => {
-      if (!hasBegun) log.warning(`${name}: ${state}. Trying again until it works.`);
-      hasBegun = true;
+    begin: (state: string, isRefused: boolean) => {
+      const isNew = logged === 'nothing' || (isRefused && logged !== 'refusal');
+      if (isNew) log.warning(`${name}: ${state}. Trying again until it works.`);
+      if (isNew) logged = isRefused ? 'refusal' : 'outage';
     },
     end: (state: string) => {
-      if (hasBegun) log.notice(`${name}: ${state}.`);
-      hasBegun = false;
+      if (logged !== 'nothing') log.notice(`${name}: ${state}.`);
+      logged = 'nothing';
     },
   };
 };

@@ -7,7 +7,7 @@ import type { AutoCreate } from './section.ts';
  *
  * @param autoCreate declares a missing queue; undefined to leave it missing
  * @returns the number of its consumers, those of other programs included
- * @throws Error if the queue does not exist or is a stream
+ * @throws StreamRefused, or Error of amqplib if the queue does not exist
  */
 export const prepareQueue = async (
   connection: ChannelModel,
@@ -23,14 +23,16 @@ export const prepareQueue = async (
     await callOnce(connection, (channel) => channel.assertQueue(queue, { durable: true, ...autoCreate }));
     isNew = true;
   }
-  if (await isStream(connection, queue)) throw new Error(STREAM);
+  if (await isStream(connection, queue)) throw new StreamRefused();
   return { consumers, isNew };
 };
 
 /** A stream keeps its messages after their acknowledgement, and a new consumer starts at its end. */
-const STREAM =
-  'it is a stream: messages from before the start would be missed, and none would leave it; ' +
-  'declare a classic or quorum queue';
+export class StreamRefused extends Error {
+  override message =
+    'it is a stream: messages from before the start would be missed, and none would leave it; ' +
+    'declare a classic or quorum queue';
+}
 
 const NOT_FOUND = 404;
 const isNotFound = (error: unknown): boolean =>

@@ -198,6 +198,14 @@ describe('a stream', () => {
     expect(lines.slice(1)).toEqual([expect.stringContaining('consuming.')]);
   });
 
+  it('is refused also when it came after the first outage was logged', async () => {
+    const { events, lines } = startMapping();
+    await eventually(() => expect(lines).toEqual([expect.stringContaining('NOT_FOUND')]));
+    await declareQueue({ 'x-queue-type': 'stream' });
+    await eventually(() => expect(lines.slice(1)).toEqual([expect.stringContaining('it is a stream')]));
+    expect(events).toEqual([]);
+  });
+
   it('is not made by looking for one', async () => {
     const { lines } = startMapping();
     await eventually(() => expect(lines).toHaveLength(1));
@@ -308,6 +316,17 @@ describe('a broker that lets nobody in', () => {
       `virtual host ${missing}: the virtual host "${missing}" does not exist, or the user "${decodeURIComponent(brokerUrl.username)}" may not use it;`,
     );
     expect(lines[0]).toContain(`rabbitmqctl add_vhost "${missing}"`);
+  });
+
+  it('after it was away says what to correct, too', async () => {
+    const proxy = new BrokerProxy();
+    const url = await proxy.open();
+    await proxy.cut();
+    const { lines } = startMapping(undefined, { virtualHost: 'missing' }, url);
+    await eventually(() => expect(lines).toEqual([expect.stringContaining('ECONNREFUSED')]));
+    await proxy.open();
+    onTestFinished(() => proxy.cut());
+    await eventually(() => expect(lines.slice(1)).toEqual([expect.stringContaining('does not exist')]));
   });
 
   it('because of the password says so, without the password', async () => {

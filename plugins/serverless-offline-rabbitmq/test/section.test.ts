@@ -4,7 +4,7 @@ import { readSection } from '../src/section.ts';
 const url = 'amqp://localhost';
 const defaults = { url: new URL(url), urls: {}, reportAfterFailures: 5 };
 
-describe('the section custom.serverless-offline-rabbitmq', () => {
+describe('the section custom.serverless-offline-rabbitmq is followed:', () => {
   it.each([
     [undefined, 'missing'],
     [null, 'missing'],
@@ -46,7 +46,9 @@ describe('the section custom.serverless-offline-rabbitmq', () => {
   ])('takes %j', (section, options) => {
     expect(readSection({ url, ...section })).toEqual({ ...defaults, ...options });
   });
+});
 
+describe('the section custom.serverless-offline-rabbitmq', () => {
   const isUrl = 'must be the URL of a RabbitMQ broker';
   it.each<[unknown, string]>([
     ['amqp://localhost', 'must be a map of options'],
