@@ -3,7 +3,7 @@ export type ChatReference = { token: string; chatNumber: number };
 /** Where a message is. */
 export type MessageReference = ChatReference & { messageNumber: number };
 
-/** What has a counter: an application, which counts chats, or a chat, which counts messages. */
+/** The item of a counter: an application, which counts chats, or a chat, which counts messages. */
 export type CounterReference = { token: string; chatNumber?: number | undefined };
 /** What an edit changes: an application or a message. */
 export type ItemReference = { token: string } | MessageReference;

@@ -3,7 +3,7 @@ import type { Outcome } from '#lib/domain/batch.ts';
 import { type Database, placeholders, toDateTime, tuples, type Value } from './connection/database.ts';
 
 /** An assigned number: of a chat or of a message; for an application, its token alone. */
-export type Place = { token: string; chatNumber?: number | undefined; messageNumber?: number | undefined };
+type Place = { token: string; chatNumber?: number | undefined; messageNumber?: number | undefined };
 export type Reservation = Place & { commandId: number };
 
 /** The progress of a queue's consumer. */

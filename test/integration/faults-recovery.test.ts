@@ -11,7 +11,6 @@ import { createGate } from '#lib/redis/gate/gate.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { acceptingOn } from '../support/accepting.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
-import { openGateOf } from '../support/stores.ts';
 
 let system: System;
 let token: string;
@@ -558,15 +557,18 @@ describe('a server that tells no run', { timeout: 60_000 }, () => {
     try {
       expect((await one.connection()).identified).toBe(false);
       await expect(cell(one).message(message('one'))).rejects.toMatchObject(closed);
-      const gate = createGate({ client: recovering, keys: createKeys() });
-      await openGateOf(gate);
+      // Consumers take commands of epochs only that MySQL has begun.
+      const nextEpoch = () => system.services.recoveryState().beginEpoch('blind');
+      const first = await createGate({ client: recovering, keys: createKeys() }).attempt();
+      expect(await first.begin()).toBe('begun');
+      expect(await first.open(await nextEpoch(), 0)).toBe('open');
       expect((await cell(one).message(message('one'))).result).toBe(1);
       await expect(cell(other).message(message('other'))).rejects.toMatchObject(closed);
       // Opening for one more closes for all until its barrier has passed, and opens for all again.
       const attempt = await createGate({ client: other, keys: createKeys() }).attempt();
       expect(await attempt.begin()).toBe('begun');
       await expect(cell(one).message(message('one'))).rejects.toMatchObject(closed);
-      expect(await attempt.open(1_000, 0)).toBe('open');
+      expect(await attempt.open(await nextEpoch(), 0)).toBe('open');
       expect((await cell(other).message(message('other'))).result).toBe(2);
       expect((await cell(one).message(message('one'))).result).toBe(3);
     } finally {

@@ -71,7 +71,7 @@ const stored = <Stored>({ stored, deferred, dead }: Outcome<unknown, Stored>) =>
   return { stored, dead: [] };
 };
 
-/** Stores and settles what was published, as the consumers do. */
+/** Stores and settles the published commands, as the consumers do. */
 const persist = async () => {
   const { applications, chats, messages, settles } = stores;
   const created = take('create-application').map((content) => received(createApplicationCommand, content));
@@ -97,7 +97,7 @@ type Editable = {
   edit: (text: string, expected?: number[], callerId?: number) => Promise<string>;
   /** The version and the text that a GET answers. */
   read: () => Promise<{ version: number; text: string }>;
-  /** Redis forgets what it may forget: the window, or the name. */
+  /** Removes the window, or the name, from Redis. */
   forget: () => Promise<unknown>;
   /** The key of the look-up. */
   lookedUp: string;

@@ -36,7 +36,7 @@ export const expecting = <Answer>(reply: unknown): Answer => reply as Answer;
 /** A local variable is faster than a global one, and scripts name this one at every call. */
 const PRELUDE = 'local redis = redis\n';
 
-/** The modules and all that they need, each once, and behind those that it needs. */
+/** The modules and their needs, each once, in an order in which a module follows its needs. */
 const allOf = (modules: readonly LuaModule[]): ReadonlySet<LuaModule> =>
   new Set(modules.flatMap((module) => [...allOf(module.needs ?? []), module]));
 
