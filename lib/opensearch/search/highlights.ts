@@ -1,7 +1,7 @@
 import { type Graphemes, graphemesOf } from '../text/graphemes.ts';
 import { alignedNormalText } from '../text/normal-text.ts';
 import type { QueryText } from '../text/query-text.ts';
-import { createMatcher, type Match } from './matches.ts';
+import { createMatcher } from './matches.ts';
 import type { Needle } from './needles.ts';
 
 /** The most fragments of a message, and their approximate length in UTF-16 units. */
@@ -27,14 +27,14 @@ const toHtml = (text: string) => text.replace(/[&<>"'/]/g, (sign) => escapes[sig
 /** Characters inside a name, such as the dots of a version. Marks on both sides of one become one mark. */
 const joining = /^[^\s<>&\p{L}\p{N}]?$/u;
 
-const joinAcross = (text: string, matches: readonly Match[]): Mark[] => {
+const joinAcross = (text: string, marks: readonly Mark[]): Mark[] => {
   const joined: Mark[] = [];
-  for (const { from, to, needle } of matches) {
+  for (const { from, to, needles } of marks) {
     const last = joined.at(-1);
     if (last !== undefined && (from <= last.to || joining.test(text.slice(last.to, from)))) {
       last.to = Math.max(last.to, to);
-      last.needles.push(needle);
-    } else joined.push({ from, to, needles: [needle] });
+      last.needles.push(...needles);
+    } else joined.push({ from, to, needles: [...needles] });
   }
   return joined;
 };
@@ -97,18 +97,19 @@ type Texts = { body: string; original?: string | undefined };
 export const createHighlighter = (query: QueryText): ((texts: Texts) => string[]) => {
   const matchesIn = createMatcher(query);
   return ({ body, original }) => {
-    const matches = matchesIn(body);
-    if (matches.length === 0) return [];
+    const marks = matchesIn(body).map(({ from, to, needle }) => ({ from, to, needles: [needle] }));
+    if (marks.length === 0) return [];
     const shown = original ?? body;
     const aligned = original === undefined ? undefined : alignedNormalText(original);
     const graphemes = graphemesOf(shown);
-    const inShown = matches.map(({ from, to, needle }) => ({
-      from: graphemes.startOf(aligned?.startOf(from) ?? from),
-      to: graphemes.endOf(aligned?.endOf(to) ?? to),
-      needle,
-    }));
-    return richestGroups(joinAcross(shown, inShown)).map((group) =>
-      markUp(shown, fragmentAround(shown, group, graphemes), group),
-    );
+    const asShown = (mark: Mark): Mark => ({
+      ...mark,
+      from: graphemes.startOf(aligned?.startOf(mark.from) ?? mark.from),
+      to: graphemes.endOf(aligned?.endOf(mark.to) ?? mark.to),
+    });
+    return richestGroups(joinAcross(body, marks)).map((group) => {
+      const marksShown = joinAcross(shown, group.map(asShown));
+      return markUp(shown, fragmentAround(shown, marksShown, graphemes), marksShown);
+    });
   };
 };

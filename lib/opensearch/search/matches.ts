@@ -7,8 +7,8 @@ import { type Parts, readParts } from './parts.ts';
 /** A match in a text, in UTF-16 units. */
 export type Match = { from: number; to: number; needle: Needle };
 
-/** The most matches of a word in a message. More would not change the fragments, which are few. */
-const maxMatches = 50;
+/** The reading of a message ends when each word has as many matches. More would not change the few fragments. */
+const enoughMatches = 30;
 
 /**
  * The most parts of a message that are compared with the middle of a word or phrase. Only a text that nearly repeats a
@@ -121,14 +121,13 @@ export const createMatcher = (query: QueryText): ((text: string) => Match[]) => 
     const passed = new Map<Needle, number>();
     const add = (kind: 'exact' | 'mistyped', match: Match) => {
       const matches = found.get(match.needle)?.[kind];
-      if (matches === undefined || matches.length >= maxMatches) return;
-      matches.push(match);
+      matches?.push(match);
       passed.set(match.needle, match.to);
     };
-    const isFull = () => needles.every((needle) => found.get(needle)?.exact.length === maxMatches);
+    const isEnough = () => [...found.values()].every(({ exact }) => exact.length >= enoughMatches);
     for (let at = 0; ; at += 1) {
       const part = partAt(at);
-      if (part === undefined || (at % maxMatches === 0 && isFull())) return chosen(found);
+      if (part === undefined || (at % enoughMatches === 0 && isEnough())) return chosen(found);
       const { matches, mistyped, opens } = part.seen;
       const { from, to } = part;
       for (const needle of matches) add('exact', { from, to, needle });

@@ -32,6 +32,8 @@ const bonus = {
   wholeQueryInOrder: 100,
   wholeQueryNear: 50,
   pairInOrder: 15,
+  /** Of a phrase whose words are not joined otherwise than in the query. */
+  phraseAsWritten: 100,
 };
 
 /**
@@ -75,6 +77,9 @@ export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
       filter: phrases.map(exactly),
       ...(words.length > 0 && { must: [either([...ranked.map(byForm), ...asSpacedNumber(words)])] }),
       should: [
+        ...phrases.map((text) =>
+          constant(either([asPhrase(text, 0), asJoinedPhrase(text)]), bonus.phraseAsWritten),
+        ),
         ...pairs.map((pair) =>
           constant(either([asPhrase(pair.join(' '), 0), asOne(pair)]), bonus.pairInOrder),
         ),
@@ -106,6 +111,8 @@ const inAnyForm = (forms: Forms): Clause => either(formsInOrder.flatMap((form) =
 
 const asPhrase = (text: string, slop: number): Clause => ({ match_phrase: { body: { query: text, slop } } });
 
+const asJoinedPhrase = (query: string): Clause => ({ match_phrase: { 'body.joined': { query } } });
+
 /**
  * A text in quotes: its words one after the other, each in any case, with or without hyphens, or joined with a neighbour
  * ("dual boot" in "dualboot"). `body.joined` has one position a word, `body` one a part of a word.
@@ -116,11 +123,7 @@ const exactly = (text: string): Clause => {
     const joined = words.length > maxJoined ? [] : words.slice(1).map((_, at) => joinAt(words, at));
     return [words.join(' '), ...joined];
   });
-  return either([
-    asPhrase(text, 0),
-    ...[...new Set(spellings)].map((query) => ({ match_phrase: { 'body.joined': { query } } })),
-    ...asPhoneNumber(text),
-  ]);
+  return either([asPhrase(text, 0), ...[...new Set(spellings)].map(asJoinedPhrase), ...asPhoneNumber(text)]);
 };
 
 const joinAt = (words: readonly string[], at: number) =>
