@@ -77,9 +77,9 @@ export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
       filter: phrases.map(exactly),
       ...(words.length > 0 && { must: [either([...ranked.map(byForm), ...asSpacedNumber(words)])] }),
       should: [
-        ...phrases.map((text) =>
-          constant(either([asPhrase(text, 0), asJoinedPhrase(text)]), bonus.phraseAsWritten),
-        ),
+        ...phrases
+          .filter((text) => spellingsOf(text).length > 1)
+          .map((text) => constant(either([asPhrase(text, 0), asJoinedPhrase(text)]), bonus.phraseAsWritten)),
         ...pairs.map((pair) =>
           constant(either([asPhrase(pair.join(' '), 0), asOne(pair)]), bonus.pairInOrder),
         ),
@@ -117,13 +117,17 @@ const asJoinedPhrase = (query: string): Clause => ({ match_phrase: { 'body.joine
  * A text in quotes: its words one after the other, each in any case, with or without hyphens, or joined with a neighbour
  * ("dual boot" in "dualboot"). `body.joined` has one position a word, `body` one a part of a word.
  */
-const exactly = (text: string): Clause => {
+const exactly = (text: string): Clause =>
+  either([asPhrase(text, 0), ...spellingsOf(text).map(asJoinedPhrase), ...asPhoneNumber(text)]);
+
+/** A phrase as it is in the query, then without hyphens, then with two neighbours joined. */
+const spellingsOf = (text: string): string[] => {
   const spellings = [/\s+/u, /[\s\p{Pd}]+/u].flatMap((separator) => {
     const words = text.split(separator);
     const joined = words.length > maxJoined ? [] : words.slice(1).map((_, at) => joinAt(words, at));
     return [words.join(' '), ...joined];
   });
-  return either([asPhrase(text, 0), ...[...new Set(spellings)].map(asJoinedPhrase), ...asPhoneNumber(text)]);
+  return [...new Set(spellings)];
 };
 
 const joinAt = (words: readonly string[], at: number) =>

@@ -97,9 +97,9 @@ describe('highlights', () => {
           expect(fits).toBe(true);
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: 500 },
     );
-  });
+  }, 60_000);
 
   test('mark a word wherever it stands', () => {
     fc.assert(
@@ -183,9 +183,10 @@ describe('highlights', () => {
     ['quotes without end', `'${'a '.repeat(97)}`, "'a ".repeat(5_000)],
   ])('are found in a moment: %s', (_what, wanted, body) => {
     highlight(wanted, body);
-    const started = performance.now();
+    const before = process.cpuUsage();
     highlight(wanted, body);
+    const { user, system } = process.cpuUsage(before);
     // A page has a hundred such messages. An idle core needs a few milliseconds for one.
-    expect(performance.now() - started).toBeLessThan(250);
+    expect((user + system) / 1000).toBeLessThan(150);
   });
 });
