@@ -1,99 +1,111 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { createRedisClient } from '#lib/redis/connection/client.ts';
 import { guarded } from '#lib/redis/connection/guard.ts';
-import { promoteReplica, startRedisCluster } from '../support/redis-nodes.ts';
+import { promoteReplica, type RedisPair, startRedisCluster } from '../support/redis-nodes.ts';
 
 const keyPrefix = '{chat}:';
 
-/** A self-signed certificate with its key, for these names alone. */
+let pair: RedisPair;
+beforeAll(async () => {
+  pair = await startRedisCluster('tls');
+});
+afterAll(() => pair?.stop());
+
+/** Makes a self-signed certificate for these names alone, which any user may read. @returns its folder */
 const makeCertificate = async (subjects: string): Promise<string> => {
   const folder = mkdtempSync(join(tmpdir(), 'chat-redis-tls-'));
-  const [certificate, key] = [join(folder, 'server.pem'), join(folder, 'server.key')];
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   await promisify(execFile)('openssl', [
-    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=made in a test'],
-    ...['-addext', `subjectAltName=${subjects}`, '-keyout', key, '-out', certificate],
+    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', `/CN=${subjects}`],
+    ...['-addext', `subjectAltName=${subjects}`],
+    ...['-keyout', join(folder, 'server.key'), '-out', join(folder, 'server.pem')],
   ]);
-  copyFileSync(certificate, join(folder, 'authority.pem'));
+  chmodSync(folder, 0o755);
+  chmodSync(join(folder, 'server.key'), 0o644);
   return folder;
 };
 
-/** A cluster on 127.0.0.1. The name 127.1 leads there too, and is no address to TLS. */
+/** The names 127.1 and 127.0.1 lead to 127.0.0.1 as well, and no certificate can name them. */
+const names = ['127.1', '127.0.1'] as const;
 type Case = {
-  name: string;
-  /** What the certificate of both servers names. */
-  subjects: string;
-  /** What `CLUSTER SLOTS` answers: addresses, unless the servers have names. */
-  names?: readonly [string, string];
+  /** For what the certificates are: of the primary, and of its replica. */
+  certificates: readonly [string, string];
+  /** What `CLUSTER SLOTS` answers instead of addresses. */
+  names?: typeof names;
   /** The host of the URL, as a client is given it. */
   host: string;
-  refused?: RegExp;
 };
 
-const cases: Case[] = [
-  {
-    name: 'addresses, of an endpoint that the certificate names',
-    subjects: 'DNS:localhost',
-    host: 'localhost',
-  },
-  {
-    name: 'names, of an endpoint that the certificate names',
-    subjects: 'DNS:localhost',
-    names: ['127.1', '127.0.1'],
-    host: 'localhost',
-  },
-  {
-    name: 'names, of an address that the certificate names',
-    subjects: 'IP:127.0.0.1',
-    names: ['127.1', '127.0.1'],
-    host: '127.0.0.1',
-  },
-  {
-    name: 'names that the certificate names, as the URL does',
-    subjects: 'DNS:127.1,DNS:127.0.1',
-    names: ['127.1', '127.0.1'],
-    host: '127.1',
-  },
-  {
-    name: 'names, where the certificate names another endpoint',
-    subjects: 'DNS:elsewhere.example',
-    names: ['127.1', '127.0.1'],
-    host: 'localhost',
-    refused: /localhost\. is not in the cert's altnames/,
-  },
-];
-
-test.each(cases)('a cluster that answers $name', async ({ subjects, names, host, refused }) => {
-  const folder = await makeCertificate(subjects);
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const pair = await startRedisCluster('tls', { folder, ...(names === undefined ? {} : { names }) });
-  onTestFinished(() => pair.stop());
-  const increment = async (url: string) => {
-    const own = new URL(url);
-    own.hostname = host;
-    const client = createRedisClient(own.href, {
-      timeoutMs: 4_000,
-      keyPrefix,
-      ca: readFileSync(join(folder, 'authority.pem'), 'utf8'),
-      onError: () => undefined,
-    });
-    onTestFinished(() => client.close());
-    return guarded(client, ({ redis }) => redis.incr(`${keyPrefix}count`));
-  };
-  const { replica } = await pair.roles();
-  if (refused !== undefined) {
-    await expect(increment(replica.tlsUrl)).rejects.toMatchObject({
-      cause: expect.objectContaining({ message: expect.stringMatching(refused) }),
-    });
-    return;
+/** Gives both servers new certificates and names. @returns the authorities to trust */
+const reconfigure = async ({ certificates, names }: Case): Promise<string> => {
+  const { primary, replica } = await pair.roles();
+  const servers = [primary, replica];
+  const folders = await Promise.all(certificates.map(makeCertificate));
+  const ca = folders.map((folder) => readFileSync(join(folder, 'server.pem'), 'utf8')).join('');
+  for (const [at, folder] of folders.entries()) {
+    writeFileSync(join(folder, 'authority.pem'), ca);
+    await servers[at]?.redis.call(
+      'CONFIG',
+      'SET',
+      ...['tls-cert-file', join(folder, 'server.pem'), 'tls-key-file', join(folder, 'server.key')],
+      ...['tls-ca-cert-file', join(folder, 'authority.pem')],
+      ...['cluster-announce-hostname', names?.[at] ?? ''],
+      ...['cluster-preferred-endpoint-type', names === undefined ? 'ip' : 'hostname'],
+    );
   }
-  // The replica leads to the primary by the slots, and after a failover the other way round.
-  expect(await increment(replica.tlsUrl)).toBe(1);
+  await vi.waitFor(async () => {
+    for (const { redis } of servers) {
+      const [slots] = await redis.cluster('SLOTS');
+      expect(slots?.[2]?.[0]).toBe(names?.[0] ?? '127.0.0.1');
+    }
+  }, 20_000);
+  return ca;
+};
+
+/** Increments a counter by way of the replica, which names the primary. */
+const increment = async (host: string, ca: string): Promise<number> => {
+  const url = new URL((await pair.roles()).replica.tlsUrl);
+  url.hostname = host;
+  const client = createRedisClient(url.href, { timeoutMs: 4_000, keyPrefix, ca, onError: () => undefined });
+  onTestFinished(() => client.close());
+  return guarded(client, ({ redis }) => redis.incr(`${keyPrefix}count`));
+};
+
+const local = ['DNS:localhost', 'DNS:localhost'] as const;
+const loopback = ['IP:127.0.0.1', 'IP:127.0.0.1'] as const;
+
+test.each<[string, Case]>([
+  ['addresses is reached by a certificate of its endpoint', { certificates: local, host: 'localhost' }],
+  ['names is reached by a certificate of its endpoint', { certificates: local, names, host: 'localhost' }],
+  ['names is reached by a certificate of its address', { certificates: loopback, names, host: '127.0.0.1' }],
+])('a cluster that answers %s, before and after a failover', async (_name, given) => {
+  const ca = await reconfigure(given);
+  const before = await increment(given.host, ca);
   await promoteReplica(pair);
-  const { replica: demoted } = await pair.roles();
-  expect(await increment(demoted.tlsUrl)).toBe(2);
+  expect(await increment(given.host, ca)).toBe(before + 1);
+});
+
+test('a server with a certificate of its own address is reached from a URL with a name', async () => {
+  const ca = await reconfigure({ certificates: ['IP:127.0.0.1', 'DNS:localhost'], host: 'localhost' });
+  expect(await increment('localhost', ca)).toBeGreaterThan(0);
+});
+
+test.each<[string, Case]>([
+  ['at the URL', { certificates: ['DNS:localhost', 'DNS:elsewhere.example'], host: 'localhost' }],
+  [
+    'at the server that the cluster names',
+    { certificates: ['DNS:elsewhere.example', 'DNS:localhost'], names, host: 'localhost' },
+  ],
+])('a certificate of another host is refused %s', async (_name, given) => {
+  const ca = await reconfigure(given);
+  await expect(increment(given.host, ca)).rejects.toMatchObject({
+    cause: expect.objectContaining({
+      message: expect.stringMatching(/localhost\. is not in the cert's altnames: DNS:elsewhere\.example/),
+    }),
+  });
 });

@@ -10,7 +10,7 @@ import type { Place, Program } from '../../local/services/program.ts';
 import { silentReport } from '../../local/services/report.ts';
 import { ServerProcess } from '../../local/services/server-process.ts';
 
-const certificates = new URL('certificates/', import.meta.url).pathname;
+const certificates = join(import.meta.dirname, 'certificates');
 /** The authority that signed the servers' certificates, as PEM. */
 export const authorityFile = join(certificates, 'authority.pem');
 const password = randomBytes(16).toString('base64url');
@@ -28,10 +28,8 @@ const until = async <Result>(ask: () => Promise<Result>, timeoutMs = 20_000): Pr
 };
 
 type Mode = 'plain' | 'clustered';
-/** `folder` holds `authority.pem`, `server.pem` and `server.key`. `names`: what the servers of a cluster call themselves. */
-export type Tls = { folder: string; names?: readonly [string, string] };
 
-const configuration = (place: Place, mode: Mode, name: string | undefined) => `\
+const configuration = (place: Place, mode: Mode) => `\
 bind 127.0.0.1
 port ${place.port('redis')}
 tls-port ${place.port('tls')}
@@ -54,13 +52,7 @@ ${
 cluster-port ${place.port('bus')}
 cluster-node-timeout 2000
 tls-cluster yes
-tls-replication yes${
-        name === undefined
-          ? ''
-          : `
-cluster-announce-hostname ${name}
-cluster-preferred-endpoint-type hostname`
-      }`
+tls-replication yes`
 }
 `;
 
@@ -72,16 +64,16 @@ const findServer = async (): Promise<string> => {
   return found;
 };
 
-const programOf = (server: string, mode: Mode, folder: string, name: string | undefined): Program => ({
+const programOf = (server: string, mode: Mode): Program => ({
   name: 'redis',
   users: ['redis', 'valkey', 'nobody'],
   ports: ['redis', 'tls', 'bus'],
   prepare: async (place) => {
     makeFolder(place.dataFolder, place.user);
     for (const file of ['authority.pem', 'server.pem', 'server.key']) {
-      writePrivate(join(place.folder, file), readFileSync(join(folder, file), 'utf8'), place.user);
+      writePrivate(join(place.folder, file), readFileSync(join(certificates, file), 'utf8'), place.user);
     }
-    writePrivate(join(place.folder, 'redis.conf'), configuration(place, mode, name), place.user);
+    writePrivate(join(place.folder, 'redis.conf'), configuration(place, mode), place.user);
   },
   command: (place) => ({ file: server, args: [join(place.folder, 'redis.conf')], cwd: place.folder }),
   url: (place) => `redis://:${password}@127.0.0.1:${place.port('redis')}`,
@@ -98,15 +90,10 @@ export type RedisServer = {
   stop: () => Promise<void>;
 };
 
-const startServer = async (
-  name: string,
-  mode: Mode,
-  certificateFolder: string,
-  announced: string | undefined,
-): Promise<RedisServer> => {
+const startServer = async (name: string, mode: Mode): Promise<RedisServer> => {
   const folder = new StackFolder(`test-${name}-${process.pid}`);
   const server = await ServerProcess.create(
-    programOf(await findServer(), mode, certificateFolder, announced),
+    programOf(await findServer(), mode),
     folder,
     new ProcessRecord(folder.path),
   );
@@ -182,14 +169,8 @@ const pairOf = (servers: readonly [RedisServer, RedisServer]): RedisPair => ({
   },
 });
 
-const startBoth = async (
-  name: string,
-  mode: Mode,
-  { folder, names }: Tls = { folder: certificates },
-): Promise<readonly [RedisServer, RedisServer]> => {
-  const started = await Promise.allSettled(
-    ['a', 'b'].map((suffix, at) => startServer(`${name}-${suffix}`, mode, folder, names?.[at])),
-  );
+const startBoth = async (name: string, mode: Mode): Promise<readonly [RedisServer, RedisServer]> => {
+  const started = await Promise.allSettled([startServer(`${name}-a`, mode), startServer(`${name}-b`, mode)]);
   const servers = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const [first, second] = servers;
   if (first !== undefined && second !== undefined) return [first, second];
@@ -208,8 +189,8 @@ export const startRedisReplication = async (name: string): Promise<RedisPair> =>
 };
 
 /** A cluster as MemoryDB has it: one primary with all slots, and one replica. */
-export const startRedisCluster = async (name: string, tls?: Tls): Promise<RedisPair> => {
-  const servers = await startBoth(name, 'clustered', tls);
+export const startRedisCluster = async (name: string): Promise<RedisPair> => {
+  const servers = await startBoth(name, 'clustered');
   const [first, second] = servers;
   await first.redis.cluster('ADDSLOTSRANGE', 0, slotCount - 1);
   const bus = await first.redis.config('GET', 'cluster-port');
