@@ -1,4 +1,5 @@
 import { ofType, type Resource, type Resources } from './template.ts';
+import { explainMissingAccessLogs } from './websocket-stages.ts';
 
 const MIGRATION = 'Migration';
 
@@ -72,5 +73,6 @@ export const completeTemplate = (resources: Resources, { migrate }: { migrate: b
   completeMappings(resources);
   completeSchedules(resources);
   encryptLogs(resources);
+  explainMissingAccessLogs(resources);
   dropImpliedDependencies(resources);
 };
