@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { templateFindings } from '../support/findings/index.ts';
-import { type Resource, readTemplate, type Template } from '../support/packages.ts';
+import { type Resource, readTemplate, type Template, withSockets } from '../support/packages.ts';
 
 const templates = () => ({ 'chat-dev': readTemplate('dev'), 'chat-prod': readTemplate('prod') });
 
@@ -15,8 +15,9 @@ const drop = (template: Template, id: string): void => {
 };
 const mentions = (value: unknown, id: string): boolean => JSON.stringify(value).includes(`"${id}"`);
 
-it('has no finding in either stage', () => {
+it('finds nothing in either stage, nor with a WebSocket API', () => {
   expect(templateFindings(templates())).toEqual([]);
+  expect(templateFindings({ 'chat-dev': readTemplate(withSockets) })).toEqual([]);
 });
 
 type Fault = [name: string, plant: (dev: Template, prod: Template) => void, finding: RegExp];
@@ -102,6 +103,13 @@ const faults: Fault[] = [
       );
     },
     /^chat-prod: GetChatLambdaFunction does not reach the Secrets Manager endpoint$/,
+  ],
+  [
+    'a function with a secret outside the network',
+    (dev) => {
+      delete get(dev, 'ListChatsLambdaFunction').Properties.VpcConfig;
+    },
+    /^chat-dev: ListChatsLambdaFunction does not reach the Secrets Manager endpoint$/,
   ],
   [
     'an endpoint that refuses the function of the custom resource',

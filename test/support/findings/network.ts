@@ -38,7 +38,7 @@ const ruleOf = (
   };
 };
 
-/** All rules: those inside of groups, and those that are resources of their own. */
+/** All rules, inside of groups and as resources of their own. */
 const rulesOf = ({ Resources }: Template): Rule[] =>
   Object.entries(Resources).flatMap(([id, { Type, Properties }]) => {
     if (Type === 'AWS::EC2::SecurityGroupIngress')

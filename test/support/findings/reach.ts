@@ -92,7 +92,7 @@ const findingsOfFunction = (template: Template, id: string, lambda: Resource): s
   for (const secret of held) {
     const server = serverOf(template, secret);
     const target = server === undefined ? undefined : Resources[server.id];
-    if (server === undefined || target === undefined) continue;
+    if (server === undefined || target === undefined) continue; // a password alone
     const serverGroups = ids(groupsOf[target.Type]?.(target.Properties));
     need(`${server.id} on port ${server.port}`, findPath(template, groups, serverGroups, server.port));
   }
@@ -114,7 +114,5 @@ const findingsOfFunction = (template: Template, id: string, lambda: Resource): s
  */
 export const reachFindings = (template: Template): string[] =>
   Object.entries(template.Resources).flatMap(([id, resource]) =>
-    resource.Type === 'AWS::Lambda::Function' && resource.Properties.VpcConfig !== undefined
-      ? findingsOfFunction(template, id, resource)
-      : [],
+    resource.Type === 'AWS::Lambda::Function' ? findingsOfFunction(template, id, resource) : [],
   );
