@@ -10,6 +10,7 @@ type Serverless = {
     functions: Record<string, { reservedConcurrency?: number }>;
     provider: { compiledCloudFormationTemplate: { Resources: Resources } };
     custom: {
+      zones: string;
       deployment: { isProtected: boolean; migrates: boolean; secretsDeletion: string };
     };
   };
@@ -55,6 +56,15 @@ export default class Deployment {
   }
 
   #complete(): void {
+    const { zones } = this.#serverless.service.custom;
+    const [first, second, ...more] = zones.split(',');
+    const isPair = first !== second && more.length === 0;
+    if (!isPair || ![first, second].every((zone) => /^[a-z]+\d+-az\d+$/.test(zone ?? ''))) {
+      throw this.#fail(
+        `serverless.yml: "${zones}" are not the ids of two zones. Add the region to custom.zonesOfRegions, or pass a pair: --param="ZONES=euw1-az1,euw1-az2".`,
+        'NO_PAIR_OF_ZONES',
+      );
+    }
     completeTemplate(this.#resources, { migrate: this.#settings.migrates });
     applySnapshots(this.#resources);
   }

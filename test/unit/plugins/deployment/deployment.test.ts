@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import Deployment from '../../../../plugins/deployment/index.ts';
 import type { Resources } from '../../../../plugins/deployment/template.ts';
 import { type Account, startAccount } from './account.ts';
@@ -18,7 +21,14 @@ const deploymentOf = (
     isProtected = false,
     migrates = true,
     secretsDeletion = 'Delete',
-  }: { resources?: Resources; isProtected?: boolean; migrates?: boolean; secretsDeletion?: string } = {},
+    zones = 'euw1-az1,euw1-az2',
+  }: {
+    resources?: Resources;
+    isProtected?: boolean;
+    migrates?: boolean;
+    secretsDeletion?: string;
+    zones?: string;
+  } = {},
 ) => {
   const notices: string[] = [];
   const plugin = new Deployment(
@@ -26,7 +36,7 @@ const deploymentOf = (
       service: {
         functions: { createChat: { reservedConcurrency: 50 }, listChats: { reservedConcurrency: 12 } },
         provider: { compiledCloudFormationTemplate: { Resources: resources } },
-        custom: { deployment: { isProtected, migrates, secretsDeletion } },
+        custom: { zones, deployment: { isProtected, migrates, secretsDeletion } },
       },
       getProvider: () => ({
         getAwsSdkV3Config: async () => config,
@@ -160,5 +170,27 @@ it('says once what a removal keeps', async () => {
     const { notices, run } = deploymentOf({}, { secretsDeletion });
     for (const hook of ['before:remove:remove', 'remove:remove', 'after:remove:remove']) await run(hook);
     expect(notices).toEqual([expect.stringMatching(kept)]);
+  }
+});
+
+it.each([
+  '',
+  'euw1-az1',
+  'euw1-az1,euw1-az1',
+  'euw1-az1,euw1-az2,euw1-az3',
+  'eu-west-1a,eu-west-1b',
+  'euw1-az1, euw1-az2',
+])('refuses "%s" as a pair of zones', async (zones) => {
+  await expect(deploymentOf({}, { zones }).complete()).rejects.toThrow(/^serverless\.yml: .*ZONES=/);
+});
+
+it('knows two zones for each of its regions', async () => {
+  const { custom } = parse(readFileSync(join(import.meta.dirname, '../../../../serverless.yml'), 'utf8'));
+  const pairs = Object.values<string>(custom.zonesOfRegions);
+  expect(pairs.length).toBeGreaterThan(10);
+  for (const zones of pairs) {
+    await deploymentOf({}, { zones }).complete();
+    const [first = '', second = ''] = zones.split(',');
+    expect(first.split('-')[0]).toBe(second.split('-')[0]);
   }
 });
