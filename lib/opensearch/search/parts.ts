@@ -4,7 +4,7 @@ import { fold } from '../text/fold.ts';
  * The smallest piece of a text that can match: a run of letters of one case (`get`, `Element`, `ERR`), a number, an emoji,
  * or one letter of a script without spaces. Places count UTF-16 units.
  */
-export type Part<Seen> = {
+type Part<Seen> = {
   from: number;
   to: number;
   seen: Seen;
