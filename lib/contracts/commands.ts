@@ -2,9 +2,6 @@ import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
 import { body, instantMs, name, title, token } from './fields.ts';
 
-/** The largest accepted difference between the clocks of two machines. */
-const SKEW_MS = 5 * 60 * 1000;
-
 const id = z.int().min(1);
 /**
  * One below the column's limit: storing a number raises the counter to it, and the next number must fit as
@@ -22,7 +19,7 @@ const senderName = z
   .refine((text) => text.isWellFormed(), { error: 'Must be well-formed Unicode (no lone surrogate)' });
 
 /** The latest accepted time: a day from now, and the skew of two clocks. */
-const latestMs = () => Date.now() + limits.futureMs + SKEW_MS;
+const latestMs = () => Date.now() + limits.futureMs + limits.skewMs;
 const nowMicros = () => Date.now() * 1000;
 
 /** The bounds of a request's `createdAt`. */

@@ -1,8 +1,9 @@
 import { getHealth as contract } from '#lib/contracts/http/system.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { Gate } from '#lib/redis/gate/gate.ts';
 import { messageIndex } from '#lib/runtime/services/opensearch.ts';
-import { publisher } from '#lib/runtime/services/rabbitmq.ts';
+import { commandQueues, publisher } from '#lib/runtime/services/rabbitmq.ts';
 import { counters, gate } from '#lib/runtime/services/redis.ts';
 import { database } from '#lib/runtime/services/servers.ts';
 
@@ -12,12 +13,13 @@ type Uses = {
   publisher: Pinged;
   messageIndex: () => Pinged;
   counters: Pinged;
-  gate: { status: () => Promise<{ isOpen: boolean }> };
+  gate: Pick<Gate, 'tryNumbering'>;
+  commandQueues: readonly string[];
 };
 
 export const getHealth = async (
   _request: Pick<Request<typeof contract>, never>,
-  { database, publisher, messageIndex, counters, gate }: Uses,
+  { database, publisher, messageIndex, counters, gate, commandQueues }: Uses,
 ) => {
   const up = async (ask: () => Promise<unknown>): Promise<'up' | 'down'> => {
     try {
@@ -31,7 +33,7 @@ export const getHealth = async (
     up(() => counters.ping()),
     up(() => publisher.ping()),
     up(async () => messageIndex().ping()),
-    up(async () => (await gate.status()).isOpen),
+    up(async () => (await gate.tryNumbering(commandQueues)) === 'open'),
   ]);
   const parts = { mysql, redis, rabbitmq, opensearch, numbering };
   const down = Object.entries(parts).filter(([, state]) => state === 'down');
@@ -51,4 +53,5 @@ export const handler = httpHandler(contract, getHealth, {
   messageIndex: () => messageIndex,
   counters,
   gate,
+  commandQueues,
 });
