@@ -1,7 +1,8 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod';
-import { acceptedCommand, type CommandContract } from '#lib/contracts/commands.ts';
+import type { CommandContract } from '#lib/contracts/commands/command.ts';
+import { acceptedCommand } from '#lib/contracts/commands/fields.ts';
 import { mergeOutcomes, type Outcome } from '#lib/domain/batch.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
@@ -91,7 +92,7 @@ export const createConsumerHandlers = ({
   outbox,
   maxDeferrals,
 }: Services) => {
-  const forQueue = ({ queue, isCreation, hasOutbox }: Omit<CommandContract, 'function' | 'schema'>) => {
+  const forQueue = ({ queue, creates, outbox: hasOutbox }: Omit<CommandContract, 'function' | 'schema'>) => {
     const checkNumbers = createNumberCheck({ counters, recoveryState });
     const unstored = createUnstoredPublisher(queue, { publisher, letterNotes });
 
@@ -105,7 +106,7 @@ export const createConsumerHandlers = ({
       await recoveryState().record({
         queue,
         highestId: Math.max(...found.map(({ commandId }) => commandId)),
-        reserved: isCreation ? found : [],
+        reserved: creates === undefined ? [] : found,
         releasedIds: [],
       });
     };
@@ -190,12 +191,11 @@ export const createConsumerHandlers = ({
         async (messages) => {
           const read = readMessages(messages, contract.schema, {
             maxAttempts: maxDeferrals(),
-            takesBarriers: contract.hasOutbox,
+            takesBarriers: contract.outbox,
           });
           const { commands, barriers, malformed } = await check(read);
-          const { within, beyond } = contract.isCreation
-            ? await checkNumbers(commands)
-            : { within: commands, beyond: [] };
+          const { within, beyond } =
+            contract.creates !== undefined ? await checkNumbers(commands) : { within: commands, beyond: [] };
           for (const { delivery } of beyond) malformed.push(malformedBy(delivery, TOO_HIGH));
           const outcome = await store(uses, within);
           return {
@@ -207,7 +207,7 @@ export const createConsumerHandlers = ({
         },
         async ({ outcome, hasForeign }) => {
           await settle(uses, { stored: outcome.stored, dead: [] });
-          if (hasForeign && contract.hasOutbox) await gate().raiseClock(Date.now() * 1000);
+          if (hasForeign && contract.outbox) await gate().raiseClock(Date.now() * 1000);
         },
       );
       return {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { created } from '../support/commands.ts';
 import { openStores, type Stores } from '../support/stores.ts';
 
 let stores: Stores;
 let ana: number;
-const dateMs = Date.parse('2026-01-01T00:00:00.123Z');
 const nothing = { highestId: 0, reserved: [], releasedIds: [] };
 
 beforeAll(async () => {
@@ -44,9 +44,9 @@ describe('the highest number given', () => {
   test('counts rows and reservations, until a reservation is released', async () => {
     const { recoveryState } = stores;
     const token = 'both';
-    await stores.applications.insert([{ token, name: token, creatorId: ana, dateMs, commandId: 1 }]);
+    await stores.applications.insert([{ token, name: token, creatorId: ana, ...created(1) }]);
     expect(await recoveryState.highestChatNumber(token)).toBe(0);
-    await stores.chats.insert([{ token, chatNumber: 2, creatorId: ana, dateMs, commandId: 2 }]);
+    await stores.chats.insert([{ token, chatNumber: 2, creatorId: ana, ...created(2) }]);
     expect(await recoveryState.highestChatNumber(token)).toBe(2);
     expect(await recoveryState.highestMessageNumber(token, 2)).toBe(0);
     const reserved = [

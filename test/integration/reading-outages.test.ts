@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import {
-  createApplicationCommand,
-  createChatCommand,
-  createMessageCommand,
-} from '#lib/contracts/commands.ts';
+import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';

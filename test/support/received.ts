@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type * as z from 'zod';
 import { type Received, readMessages } from '#lib/consumer/read-batch.ts';
-import type { CommandContract } from '#lib/contracts/commands.ts';
+import type { CommandContract } from '#lib/contracts/commands/command.ts';
 
 /** The digest by which the outbox recognizes a command. */
 export const digestOf = (content: string | undefined): string =>

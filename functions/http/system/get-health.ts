@@ -1,9 +1,10 @@
+import { acceptedQueues } from '#lib/contracts/commands/all.ts';
 import { getHealth as contract } from '#lib/contracts/http/system.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { Gate } from '#lib/redis/gate/gate.ts';
 import { messageIndex } from '#lib/runtime/services/opensearch.ts';
-import { commandQueues, publisher } from '#lib/runtime/services/rabbitmq.ts';
+import { publisher } from '#lib/runtime/services/rabbitmq.ts';
 import { counters, gate } from '#lib/runtime/services/redis.ts';
 import { database } from '#lib/runtime/services/servers.ts';
 
@@ -14,12 +15,11 @@ type Uses = {
   messageIndex: () => Pinged;
   counters: Pinged;
   gate: Pick<Gate, 'tryNumbering'>;
-  commandQueues: readonly string[];
 };
 
 export const getHealth = async (
   _request: Pick<Request<typeof contract>, never>,
-  { database, publisher, messageIndex, counters, gate, commandQueues }: Uses,
+  { database, publisher, messageIndex, counters, gate }: Uses,
 ) => {
   const up = async (ask: () => Promise<unknown>): Promise<'up' | 'down'> => {
     try {
@@ -33,7 +33,7 @@ export const getHealth = async (
     up(() => counters.ping()),
     up(() => publisher.ping()),
     up(async () => messageIndex().ping()),
-    up(async () => (await gate.tryNumbering(commandQueues)) === 'open'),
+    up(async () => (await gate.tryNumbering(acceptedQueues)) === 'open'),
   ]);
   const parts = { mysql, redis, rabbitmq, opensearch, numbering };
   const down = Object.entries(parts).filter(([, state]) => state === 'down');
@@ -53,5 +53,4 @@ export const handler = httpHandler(contract, getHealth, {
   messageIndex: () => messageIndex,
   counters,
   gate,
-  commandQueues,
 });

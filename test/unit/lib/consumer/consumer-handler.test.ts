@@ -107,7 +107,7 @@ const run = async (
 ) => {
   const settled = { stored: [] as string[], dead: [] as string[] };
   const handler = world.consumerHandler(
-    { queue, function: 'persistThing', isCreation: true, hasOutbox, schema },
+    { queue, function: 'persistThing', item: 'message', creates: 'messageNumber', outbox: hasOutbox, schema },
     {
       store: async <Of extends Thing>(_uses: object, commands: readonly Of[]) => {
         store?.(commands.map(({ name }) => name));

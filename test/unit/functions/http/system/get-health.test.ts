@@ -9,7 +9,6 @@ const uses = {
   counters: works,
   messageIndex: () => works,
   gate: { tryNumbering: async () => 'open' as const },
-  commandQueues: ['create-chat'],
 };
 
 it('answers ok and names every part while all are up', async () => {

@@ -1,12 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import {
-  createApplicationCommand,
-  createChatCommand,
-  createMessageCommand,
-  indexMessageCommand,
-  updateApplicationCommand,
-  updateMessageCommand,
-} from '#lib/contracts/commands.ts';
+import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import { indexMessageCommand } from '#lib/contracts/commands/index-message.ts';
+import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
+import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 
 const date = '2026-01-01T00:00:00.000Z';
 const token = 'app';
