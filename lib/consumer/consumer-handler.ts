@@ -4,6 +4,7 @@ import type * as z from 'zod';
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import { acceptedCommand } from '#lib/contracts/commands/fields.ts';
 import { mergeOutcomes, type Outcome } from '#lib/domain/batch.ts';
+import { describeError } from '#lib/domain/error-facts.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
@@ -67,8 +68,6 @@ type Services = Providers<{
 }> & { maxDeferrals: () => number };
 
 const TOO_HIGH = 'its number is more than a million above the counter';
-
-const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).slice(0, 500);
 
 /**
  * Returns a factory of handlers for the Amazon MQ event source. A return acknowledges the batch and a throw
@@ -141,7 +140,7 @@ export const createConsumerHandlers = ({
           (part) => consumer.store(uses, part),
           async (command, error) => {
             await record([command]);
-            return { stored: [], deferred: [], dead: [{ command, reason: reasonOf(error) }] };
+            return { stored: [], deferred: [], dead: [{ command, reason: describeError(error) }] };
           },
         ),
       );

@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { joinWrites } from '#lib/concurrency/join-writes.ts';
 import { within } from '#lib/concurrency/within.ts';
+import { withoutData } from '#lib/domain/error-facts.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 
 export type BrokerOptions = {
@@ -144,7 +145,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
     try {
       return await work;
     } catch (error) {
-      throw unavailable('The message broker does not answer.', error);
+      throw unavailable('The message broker does not answer.', withoutData(error));
     }
   };
 
