@@ -34,7 +34,11 @@ const project = (
 };
 
 const eventSource = 'plugins/serverless-offline-rabbitmq/test';
-const packageTests = ['test/packages/**/*.test.ts', `${eventSource}/package.test.ts`];
+const packageTests = [
+  'test/packages/**/*.test.ts',
+  // These start the framework again and again.
+  `${eventSource}/{package,handlers,offline,second-service}.test.ts`,
+];
 
 /**
  * Named commands run these: `npm test -- --project start` (the first command, under odd settings and in odd folders),
