@@ -10,7 +10,7 @@ export type Reservation = Place & { commandId: number };
 export type QueueState = {
   /** Number of the newest barrier that passed, 0 before the first. */
   epoch: number;
-  /** The highest id among the accepted commands that are stored, deferred or dead: the witness. */
+  /** The highest id among the commands that are stored, deferred or dead: the witness. */
   highestId: number;
 };
 
@@ -23,7 +23,7 @@ export type Handleable = Place & { commandId: number; epoch?: number | undefined
 /** The records of a batch that a recovery needs besides its rows. Empty lists and 0 write nothing. */
 export type Handled = {
   queue: string;
-  /** The highest id of the accepted commands in the batch; 0 without any. */
+  /** The highest id of the batch, or the present for commands of other programs; 0 without any. */
   highestId: number;
   /** Creations that are deferred or dead. */
   reserved: readonly Reservation[];
@@ -71,7 +71,8 @@ const writeHandled = async (
 
 /**
  * Records what a batch has handled, in the transaction that stores its rows: the witness and, for creations, the numbers of
- * deferred and dead commands. Commands of other programs neither move the witness nor reserve numbers.
+ * deferred and dead commands. Commands of other programs reserve no numbers. They move the witness to the present: Redis
+ * raises its clock to that once they are settled, so a loss of what they changed in Redis is noticed.
  */
 export const recordHandled = (
   database: Database,
@@ -81,7 +82,8 @@ export const recordHandled = (
 ): Promise<void> => {
   let highestId = 0;
   for (const { commandId, epoch } of batch) {
-    if (epoch !== undefined && commandId > highestId) highestId = commandId;
+    const id = epoch === undefined ? Date.now() * 1000 : commandId;
+    if (id > highestId) highestId = id;
   }
   const refused = [...deferred, ...dead].map(({ command }) => command);
   return writeHandled(database, {
@@ -118,6 +120,18 @@ export const createRecoveryState = (database: Database) => {
       const [row] = await database.select('SELECT MAX(number) AS newest FROM epochs', []);
       return Number(row?.newest ?? 0);
     },
+
+    /** Makes `number` an epoch that MySQL knows, after MySQL was restored to a time before it. */
+    adoptEpoch: async (number: number, server: string): Promise<void> => {
+      await database.write(
+        'INSERT INTO epochs (number, server, begun_at) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE server = server',
+        [number, server, toDateTime(Date.now())],
+      );
+    },
+
+    /** @returns whether MySQL has an application, and thus assigned numbers */
+    hasNumbers: async (): Promise<boolean> =>
+      (await database.select('SELECT id FROM applications LIMIT 1', [])).length > 0,
 
     /** @returns the state of every queue that has one, by name */
     queues: async (): Promise<Map<string, QueueState>> => {

@@ -1,3 +1,4 @@
+import { limits } from '#lib/domain/limits.ts';
 import type { LuaModule } from '../script/script.ts';
 
 /** Numbers as Redis keeps them, and the server's time. */
@@ -34,6 +35,10 @@ local function readState(state, server)
 end
 -- The last loss. Windows and names from before it are void.
 local function lossOf(state) return redis.call('HGET', state, 'lost') or '0' end
+-- Whether the last id is more than a day ahead. Consumers refuse such ids, so none may be given.
+local function isAhead(clock)
+  return tonumber(clock or '0') > nowMicros() + ${(limits.futureMs + limits.skewMs) * 1000}
+end
 -- A connection to a server without a run id needs an opening of its own.
 local function closed(state, server)
   if string.sub(server, 1, 2) == 'c:' then redis.call('HSET', state, 'wants:' .. server, 1) end

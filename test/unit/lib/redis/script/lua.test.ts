@@ -6,6 +6,7 @@ import { createAccepts, createSettles } from '#lib/redis/commands/all.ts';
 import { createOutbox } from '#lib/redis/commands/outbox.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
+import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
@@ -29,6 +30,17 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
   const counters = createCounters(cell);
   const recent = createRecentMessages(cell);
   const signIn = createSignInAttempts({ ...cell, hash: String });
+  const rateLimits = createRateLimits({
+    ...cell,
+    limits: {
+      'sign-up': undefined,
+      'sign-in': undefined,
+      reads: undefined,
+      writes: { count: 1, seconds: 1 },
+    },
+    timeoutMs: 100,
+    onError: () => undefined,
+  });
   const one = <Item>(item: Item) => ({ stored: [item], dead: [] });
   await Promise.allSettled([
     accepts['create-application']({ token: 'app', name: 'n', creatorId }),
@@ -44,6 +56,8 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     settles['index-message'](one({ ...message, version: 1 })),
     createOutbox(cell).forget('create-chat', [{ commandId: 1, digest: 'd' }]),
     gate.status(),
+    gate.tryNumbering(['create-chat']),
+    gate.raiseClock(1),
     gate.verify(chat, 1, '1'),
     gate.saveProgress(undefined, '1'),
     attempt.begin(),
@@ -57,6 +71,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     recent.message(chat, 1),
     recent.beginWindow(chat, 'b'),
     recent.finishWindow(chat, 'b', [], true),
+    rateLimits.take('writes', '7')?.quota,
     signIn.begin({ email: 'a@b.c' as never, source: '::1' }),
     signIn.succeeded({ email: 'a@b.c' as never, source: '::1' }),
   ]);
