@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import * as z from 'zod';
+import { parseJson } from '#lib/domain/json.ts';
 import { type Delivery, toDelivery } from './delivery.ts';
 import { type RabbitMqMessage, rabbitmqEvent } from './rabbitmq-event.ts';
 
@@ -23,7 +24,7 @@ const MAX_REASON = 500;
 const parse = (content: Buffer): { content: unknown } | { reason: string } => {
   if (!isUtf8(content)) return { reason: 'not UTF-8' };
   try {
-    return { content: JSON.parse(content.toString('utf8')) };
+    return { content: parseJson(content.toString('utf8')) };
   } catch {
     return { reason: 'not JSON' };
   }
@@ -31,10 +32,13 @@ const parse = (content: Buffer): { content: unknown } | { reason: string } => {
 
 /**
  * The messages of an event, in the order of the queue.
- * @throws ZodError when the event is not one of Amazon MQ for RabbitMQ
+ * @throws Error in one line when the event is not one of Amazon MQ for RabbitMQ
  */
-export const messagesOf = (event: unknown): RabbitMqMessage[] =>
-  Object.values(rabbitmqEvent.parse(event).rmqMessagesByQueue).flat();
+export const messagesOf = (event: unknown): RabbitMqMessage[] => {
+  const { data } = rabbitmqEvent.safeParse(event);
+  if (data === undefined) throw new Error('The event is not an event of Amazon MQ for RabbitMQ (aws:rmq).');
+  return Object.values(data.rmqMessagesByQueue).flat();
+};
 
 /** Splits messages into commands, barriers and malformed messages. */
 export const readMessages = <Schema extends z.ZodType<object>>(

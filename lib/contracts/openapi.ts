@@ -6,17 +6,26 @@ import { rateLimitClassOf } from './rate-limit-class.ts';
 import type { RouteContract } from './route.ts';
 import { statuses } from './statuses.ts';
 
-const headersOf = ({ list, method, authentication, responseHeaders = {} }: RouteContract) => ({
-  ...Object.fromEntries(
-    Object.entries(responseHeaders).map(([name, description]) => [
-      name,
-      { description, schema: { type: 'string' } },
-    ]),
-  ),
-  ...(list ? { Link: { $ref: '#/components/headers/Link' } } : {}),
-  ...(method === 'GET' ? { ETag: { $ref: '#/components/headers/ETag' } } : {}),
-  ...(rateLimitClassOf({ authentication, method }) === undefined ? {} : rateLimitHeaders),
-});
+const hasEtag = ({ method, redirectsTo }: RouteContract): boolean =>
+  method === 'GET' && redirectsTo === undefined;
+
+const headersOf = (contract: RouteContract) => {
+  const { list, redirectsTo, responseHeaders = {} } = contract;
+  return {
+    ...Object.fromEntries(
+      Object.entries(responseHeaders).map(([name, description]) => [
+        name,
+        { description, schema: { type: 'string' } },
+      ]),
+    ),
+    ...(list ? { Link: { $ref: '#/components/headers/Link' } } : {}),
+    ...(hasEtag(contract) ? { ETag: { $ref: '#/components/headers/ETag' } } : {}),
+    ...(redirectsTo === undefined
+      ? {}
+      : { Location: { description: 'The other path', schema: { type: 'string', const: redirectsTo } } }),
+    ...(rateLimitClassOf(contract) === undefined ? {} : rateLimitHeaders),
+  };
+};
 
 const fieldsOf = (where: 'path' | 'query', { request }: RouteContract, { schemaOf }: DocumentSchemas) => {
   if (request[where] === undefined) return [];
@@ -36,7 +45,7 @@ const parametersOf = (contract: RouteContract, schemas: DocumentSchemas) => [
   ...fieldsOf('path', contract, schemas),
   ...fieldsOf('query', contract, schemas),
   ...(contract.creates ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []),
-  ...(contract.method === 'GET' ? [{ $ref: '#/components/parameters/IfNoneMatch' }] : []),
+  ...(hasEtag(contract) ? [{ $ref: '#/components/parameters/IfNoneMatch' }] : []),
 ];
 
 const requestBodyOf = ({ request }: RouteContract, { schemaOf, contentOf }: DocumentSchemas) =>
@@ -47,25 +56,27 @@ const requestBodyOf = ({ request }: RouteContract, { schemaOf, contentOf }: Docu
         content: contentOf('application/json', schemaOf(request.body, 'input')),
       };
 
-const responsesOf = (contract: RouteContract, { schemaOf, contentOf }: DocumentSchemas) => {
-  const { response, method, produces = 'application/json' } = contract;
-  const responseHeaders = headersOf(contract);
+const successOf = (contract: RouteContract, { schemaOf, contentOf }: DocumentSchemas) => {
+  const { response, redirectsTo, produces = 'application/json' } = contract;
+  const headers = headersOf(contract);
   return {
-    '200': {
-      description: response.description ?? 'Done',
-      ...(Object.keys(responseHeaders).length === 0 ? {} : { headers: responseHeaders }),
-      content: contentOf(produces, schemaOf(response, 'output')),
-    },
-    ...(method === 'GET' ? { '304': { $ref: '#/components/responses/NotModified' } } : {}),
-    ...Object.fromEntries(
-      errorsOf(contract).map((code) => [
-        String(statuses[code].status),
-        { $ref: `#/components/responses/${componentOf(code)}` },
-      ]),
-    ),
-    default: { $ref: '#/components/responses/Unexpected' },
+    description: response.description ?? 'Done',
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
+    ...(redirectsTo === undefined ? { content: contentOf(produces, schemaOf(response, 'output')) } : {}),
   };
 };
+
+const responsesOf = (contract: RouteContract, schemas: DocumentSchemas) => ({
+  [contract.redirectsTo === undefined ? '200' : '302']: successOf(contract, schemas),
+  ...(hasEtag(contract) ? { '304': { $ref: '#/components/responses/NotModified' } } : {}),
+  ...Object.fromEntries(
+    errorsOf(contract).map((code) => [
+      String(statuses[code].status),
+      { $ref: `#/components/responses/${componentOf(code)}` },
+    ]),
+  ),
+  default: { $ref: '#/components/responses/Unexpected' },
+});
 
 const operationOf = (name: string, contract: RouteContract, schemas: DocumentSchemas) => {
   const { tag, summary, description, authentication } = contract;

@@ -2,11 +2,12 @@ import type { AccessTokens } from '#lib/auth/access-tokens.ts';
 import { unauthenticated } from '#lib/domain/errors.ts';
 import { type HttpEvent, type HttpMiddleware, headerOf } from './middleware.ts';
 
+/** Whatever follows the scheme is taken for the token, so that a malformed one is refused as an invalid one. */
 const bearerOf = (event: HttpEvent): string => {
-  const [, token] = /^Bearer +([^\s]+) *$/i.exec(headerOf(event, 'authorization') ?? '') ?? [];
+  const [, token] = /^Bearer +(\S.*)$/i.exec(headerOf(event, 'authorization') ?? '') ?? [];
   if (token === undefined)
     throw unauthenticated('An access token is needed: Authorization: Bearer <accessToken>.', 'token-missing');
-  return token;
+  return token.trimEnd();
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

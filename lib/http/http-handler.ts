@@ -16,7 +16,13 @@ import { authenticate } from './authenticate.ts';
 import { cors } from './cors.ts';
 import { idempotency } from './idempotency.ts';
 import { limit } from './limit.ts';
-import { type HttpEvent, type HttpMiddleware, type HttpResult, withLowerCaseNames } from './middleware.ts';
+import {
+  expectHttpEvent,
+  type HttpEvent,
+  type HttpMiddleware,
+  type HttpResult,
+  withLowerCaseNames,
+} from './middleware.ts';
 import { problem } from './problem.ts';
 import { readBody } from './read-body.ts';
 import { respond } from './respond.ts';
@@ -72,7 +78,7 @@ const contractFinder = (contracts: readonly [RouteContract, ...RouteContract[]])
   const [first, ...others] = contracts;
   if (others.length === 0) return () => first;
   const byRoute = new Map(contracts.map((contract) => [`${contract.method} ${contract.path}`, contract]));
-  return ({ routeKey }: APIGatewayProxyEventV2) => byRoute.get(routeKey?.replace(/\/$/, '')) ?? first;
+  return ({ routeKey }: APIGatewayProxyEventV2) => byRoute.get(routeKey?.replace(/([^ ])\/$/, '$1')) ?? first;
 };
 
 /**
@@ -108,8 +114,9 @@ export const httpHandler = <Contract extends RouteContract, Uses extends object 
     .use(idempotency)
     .handler(async (event: HttpEvent) => respond(event, await respondTo(requestOf<Contract>(event), uses())));
 
-  return (event: APIGatewayProxyEventV2, context: Context): Promise<HttpResult> =>
-    logContext.run({ function: context.functionName, requestId: event.requestContext?.requestId }, () =>
+  return async (event: APIGatewayProxyEventV2, context: Context): Promise<HttpResult> => {
+    expectHttpEvent(event);
+    return logContext.run({ function: context.functionName, requestId: event.requestContext.requestId }, () =>
       handle(
         {
           ...event,
@@ -120,4 +127,5 @@ export const httpHandler = <Contract extends RouteContract, Uses extends object 
         context,
       ),
     );
+  };
 };

@@ -28,6 +28,21 @@ export type HttpResult = APIGatewayProxyStructuredResultV2;
 /** A middleware of `httpHandler`. */
 export type HttpMiddleware = middy.MiddlewareObj<HttpEvent, HttpResult, Error, Context>;
 
+/**
+ * Refuses the events of other sources: REST APIs, queues, an empty object.
+ * @throws Error that says so in one line
+ */
+export const expectHttpEvent = (event: unknown): void => {
+  const { requestContext, rawPath, headers }: Partial<APIGatewayProxyEventV2> = event ?? {};
+  const isOfHttpApi =
+    typeof requestContext?.http?.method === 'string' &&
+    typeof rawPath === 'string' &&
+    typeof headers === 'object' &&
+    headers !== null;
+  if (!isOfHttpApi)
+    throw new Error('The event is not an event of an HTTP API (API Gateway, payload format 2.0).');
+};
+
 /** @param name in lower case, as {@link withLowerCaseNames} returns all names */
 export const headerOf = ({ headers }: Pick<HttpEvent, 'headers'>, name: string): string | undefined =>
   headers[name];

@@ -1,4 +1,5 @@
 import type { KeyedHash } from '#lib/auth/keyed-hash.ts';
+import type { RouteContract } from '#lib/contracts/route.ts';
 import { statuses } from '#lib/contracts/statuses.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { type ErrorCode, isKnownError, type KnownError } from '#lib/domain/errors.ts';
@@ -7,6 +8,12 @@ import type { HttpEvent, HttpMiddleware, HttpResult } from './middleware.ts';
 import { commonHeaders } from './respond.ts';
 
 const challenges = { basic: 'Basic realm="chat", charset="UTF-8"', bearer: 'Bearer realm="chat"', none: '' };
+
+/** RFC 6750, 3.1: only a request with a token hears that the token was the fault. */
+const challengeOf = ({ authentication }: RouteContract, { logCode, message }: KnownError): string =>
+  logCode === 'token-invalid' || logCode === 'token-expired'
+    ? `${challenges[authentication]}, error="invalid_token", error_description="${message}"`
+    : challenges[authentication];
 
 /** Refusals that are logged, with the code of the log line. An error's own `logCode` takes precedence. */
 const refusals: Partial<Record<ErrorCode, string>> = {
@@ -64,9 +71,7 @@ const problemOf = ({ contract, answerHeaders }: HttpEvent, error: unknown): Http
       ...commonHeaders,
       ...answerHeaders,
       'Content-Type': 'application/problem+json',
-      ...(known?.code === 'unauthenticated'
-        ? { 'WWW-Authenticate': challenges[contract.authentication] }
-        : {}),
+      ...(known?.code === 'unauthenticated' ? { 'WWW-Authenticate': challengeOf(contract, known) } : {}),
       ...(known?.methods === undefined ? {} : { Allow: known.methods.join(', ') }),
       ...(known?.retryAfterSeconds === undefined ? {} : { 'Retry-After': String(known.retryAfterSeconds) }),
     },

@@ -32,27 +32,44 @@ const isNotModified = (event: HttpEvent, etag: string): boolean => {
 };
 
 /**
- * RFC 9110, 8.8.3. A digest of the body, so that clients do not download a page again that has not changed.
+ * RFC 9110, 8.8.3. A digest of the body and of the link to the next page, so that clients do not download a page again
+ * that has not changed.
  */
-const withEtag = (event: HttpEvent, { headers, body = '', ...rest }: HttpResult): HttpResult => {
-  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-  const cached = {
-    ...headers,
-    ETag: etag,
-    'Cache-Control': event.contract.authentication === 'none' ? 'no-cache' : 'private, no-cache',
-  };
-  if (isNotModified(event, etag)) return { statusCode: 304, headers: cached };
-  if (event.requestContext.http.method === 'HEAD') return { ...rest, headers: cached };
-  return { ...rest, headers: cached, body };
+const etagOf = ({ headers = {}, body = '' }: HttpResult): string => {
+  const digest = createHash('sha256')
+    .update(`${headers.Link ?? ''}\n${body}`)
+    .digest('base64url');
+  return `"${digest.slice(0, 22)}"`;
 };
 
 /**
+ * A client with the same answer gets 304 without the headers that describe it (RFC 9110, 15.4.5). `Vary` and the headers
+ * of CORS are in `answerHeaders`.
+ */
+const withEtag = (event: HttpEvent, { headers, body, ...rest }: HttpResult): HttpResult => {
+  const validators = {
+    ETag: etagOf({ headers, body }),
+    'Cache-Control': event.contract.authentication === 'none' ? 'no-cache' : 'private, no-cache',
+  };
+  if (isNotModified(event, validators.ETag))
+    return { statusCode: 304, headers: { ...event.answerHeaders, ...validators } };
+  const isHead = event.requestContext.http.method === 'HEAD';
+  return { ...rest, headers: { ...headers, ...validators }, ...(isHead ? {} : { body }) };
+};
+
+const redirectTo = ({ answerHeaders }: HttpEvent, path: string): HttpResult => ({
+  statusCode: 302,
+  headers: { ...commonHeaders, ...answerHeaders, Location: path },
+});
+
+/**
  * @returns 200 with only those fields of `answer` that the contract declares; 304 if the client has the same
- * body
+ * body; 302 if the contract names another path
  * @throws ZodError for an answer that does not match the contract
  */
 export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
   const { contract } = event;
+  if (contract.redirectsTo !== undefined) return redirectTo(event, contract.redirectsTo);
   const page = isPage(contract, answer) ? answer : undefined;
   const filtered = contract.response.parse(page === undefined ? answer : page.items);
   const result = {

@@ -14,7 +14,13 @@ export type HapiRequest = {
   headers: Record<string, string | undefined>;
   payload: unknown;
   raw: {
-    req: { method: string; url: string; headers: Record<string, string | undefined>; rawHeaders: string[] };
+    req: {
+      method: string;
+      url: string;
+      httpVersion: string;
+      headers: Record<string, string | undefined>;
+      rawHeaders: string[];
+    };
   };
   /** Either an answer or an error of hapi's own. */
   response: { isBoom?: boolean; output?: { statusCode: number } };
@@ -23,7 +29,7 @@ export type HapiRequest = {
 };
 type Handler = (request: HapiRequest, toolkit: Toolkit) => unknown;
 export type HapiServer = {
-  settings: { port: unknown };
+  settings: { port: unknown; compression?: false };
   listener: import('node:http').Server;
   ext(event: 'onRequest' | 'onPreResponse', method: Handler): void;
   table(): { settings: { handler: Handler; response?: { ranges?: boolean } } }[];

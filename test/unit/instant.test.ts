@@ -22,8 +22,8 @@ const written = fc
     const size = Math.abs(offsetMinutes);
     const sign = offsetMinutes < 0 || (offsetMinutes === 0 && minus) ? '-' : '+';
     const hours = two(Math.floor(size / 60));
-    const rest = { '+hh:mm': `:${two(size % 60)}`, '+hhmm': two(size % 60) }[offsetForm] ?? '';
-    const offset = isUtc ? offsetForm : `${sign}${hours}${rest}`;
+    const minutesOf: Record<string, string> = { '+hh:mm': `:${two(size % 60)}`, '+hhmm': two(size % 60) };
+    const offset = isUtc ? offsetForm : `${sign}${hours}${minutesOf[offsetForm] ?? ''}`;
     return { text: `${date}${separator}${time}${moreDigits}${offset}`, timeMs };
   });
 

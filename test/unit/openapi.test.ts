@@ -117,7 +117,7 @@ describe('the OpenAPI document', () => {
     expectToFit(path, Object.fromEntries(shownIn('path')));
     expectToFit(query, Object.fromEntries(shownIn('query')));
     expectToFit(body, at(operation, 'requestBody', 'content', 'application/json', 'example'));
-    if (contract.produces !== undefined) return;
+    if (contract.produces !== undefined || contract.redirectsTo !== undefined) return;
     expectToFit(
       contract.response,
       at(operation, 'responses', '200', 'content', 'application/json', 'example'),
@@ -136,11 +136,42 @@ describe('the OpenAPI document', () => {
       contract.authentication === 'none' ? [] : [{ [contract.authentication]: [] }],
     );
     for (const [status, reference] of responses) {
-      if (status === '200' || status === '304') continue;
+      if (status === '200' || status === '302' || status === '304') continue;
       const response = follow(reference);
       expect(entriesOf(at(response, 'content')).map(([type]) => type)).toEqual(['application/problem+json']);
       if (status === '429' || status === '503') expect(at(response, 'headers')).toHaveProperty('Retry-After');
     }
+  });
+
+  it('shows for each operation only errors that it can give', () => {
+    const shown = (status: string) =>
+      contracts
+        .filter(([, contract]) => at(operationOf(contract), 'responses', status) !== undefined)
+        .map(([name]) => name)
+        .sort();
+    const names = (applies: (contract: RouteContract) => boolean) =>
+      contracts.flatMap(([name, contract]) => (applies(contract) ? [name] : [])).sort();
+    expect(shown('405')).toEqual([]);
+    expect(shown('403')).toEqual(names(({ method }) => method === 'PUT'));
+    const withoutParent = [
+      'createApplication',
+      'createToken',
+      'getDocs',
+      'getHealth',
+      'getOpenapi',
+      'getRoot',
+    ];
+    expect(shown('404')).toEqual(
+      names(() => true).filter((name) => ![...withoutParent, 'listApplications', 'signUp'].includes(name)),
+    );
+    expect(shown('409')).toEqual(['createChat', 'createMessage', 'signUp']);
+    expect(shown('413')).toEqual(names(({ request }) => request.body !== undefined));
+    expect(shown('415')).toEqual(shown('413'));
+    expect(shown('422')).toEqual(names(({ creates }) => creates === true));
+    expect(shown('429')).toEqual(
+      names(({ authentication, method }) => authentication !== 'none' || method === 'POST'),
+    );
+    expect(shown('304')).toEqual(names(({ method, path }) => method === 'GET' && path !== '/'));
   });
 
   describe('states the bounds', () => {

@@ -1,4 +1,4 @@
-import { getDocs as contract } from '#lib/contracts/system.ts';
+import { getDocs as contract, getRoot } from '#lib/contracts/system.ts';
 import { createDocsPage } from '#lib/http/docs/page.ts';
 import { pageResponse } from '#lib/http/docs/page-response.ts';
 import { httpHandler } from '#lib/http/http-handler.ts';
@@ -8,4 +8,4 @@ const page = lazy(createDocsPage);
 
 export const getDocs = () => page().html;
 
-export const handler = httpHandler(contract, getDocs, {}, pageResponse(page));
+export const handler = httpHandler([contract, getRoot], getDocs, {}, pageResponse(page));

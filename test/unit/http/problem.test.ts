@@ -26,6 +26,21 @@ it('says how to authenticate', () => {
   expect(answer.headers?.['WWW-Authenticate']).toBe('Bearer realm="chat"');
 });
 
+it.each([
+  ['token-invalid', 'The access token is not valid.'],
+  ['token-expired', 'The access token has expired.'],
+])('says that the token was the fault: %s', (code, detail) => {
+  const answer = onError(problem, event, unauthenticated(detail, code));
+  expect(answer.headers?.['WWW-Authenticate']).toBe(
+    `Bearer realm="chat", error="invalid_token", error_description="${detail}"`,
+  );
+});
+
+it('names no error to a request without a token', () => {
+  const answer = onError(problem, event, unauthenticated('A token is needed.', 'token-missing'));
+  expect(answer.headers?.['WWW-Authenticate']).toBe('Bearer realm="chat"');
+});
+
 it('says which methods a path takes', () => {
   const answer = onError(problem, event, notAllowed(['GET', 'PUT']));
   expect([answer.statusCode, answer.headers?.Allow]).toEqual([405, 'GET, PUT']);

@@ -105,7 +105,23 @@ describe('an answer to GET', () => {
     ['any tag', '*'],
   ])('is 304 without a body for %s', (_what, header) => {
     const answer = ask(header);
-    expect(answer).toEqual({ statusCode: 304, headers: expect.objectContaining({ ETag: etag }) });
+    expect(answer).toEqual({ statusCode: 304, headers: { ETag: etag, 'Cache-Control': 'no-cache' } });
+  });
+
+  it('is 304 with the headers by which caches and browsers keep origins apart, and with no other', () => {
+    const answerHeaders = { Vary: 'Origin', 'Access-Control-Allow-Origin': 'https://a.example' };
+    const event = httpEvent(things, { headers: { 'if-none-match': '*' }, answerHeaders });
+    const answer = respond(event, { items: [], next: { page: 2 }, headers: { 'Search-Lag': '3' } });
+    expect(Object.keys(answer.headers ?? {}).sort()).toEqual(
+      ['Access-Control-Allow-Origin', 'Cache-Control', 'ETag', 'Vary'].sort(),
+    );
+  });
+
+  it('has another ETag where only the link to the next page differs', () => {
+    const tags = [undefined, { page: 2 }, { before: 'x' }].map(
+      (next) => respond(httpEvent(things), { items: [], ...(next ? { next } : {}) }).headers?.ETag,
+    );
+    expect(new Set(tags).size).toBe(3);
   });
 
   it.each(['', '"other"', 'W/"other"', etag.slice(1, -1), `${etag.slice(0, -2)}"`, 'W/', ',', `w/${etag}`])(
@@ -128,6 +144,12 @@ describe('an answer to GET', () => {
     expect(respond(event, { shown: 'yes' })).toEqual(answer);
     expect(body).toBe('{"shown":"yes"}');
   });
+});
+
+it('a route that leads to another one is answered 302 with its path', () => {
+  const answer = respond(httpEvent(contractOf({ response: z.string(), redirectsTo: '/docs' })), 'unused');
+  expect(answer).toMatchObject({ statusCode: 302, headers: { Location: '/docs' } });
+  expect(answer.body).toBeUndefined();
 });
 
 it('an answer to another method has no ETag and ignores If-None-Match', () => {
