@@ -6,7 +6,9 @@ const anyOf = (...folders) => `^(${folders.join('|')})/`;
 const ADAPTERS = ['redis', 'mysql', 'rabbitmq', 'opensearch', 'auth'];
 const adapterFolders = ADAPTERS.map((adapter) => `lib/${adapter}`);
 const WRAPPERS = ['http', 'consumer', 'job'];
-const INNER = ['lib/domain', 'lib/contracts'];
+const LOGIC = ['writing', 'reading', 'recovery', 'upkeep'];
+const logicFolders = LOGIC.map((room) => `lib/${room}`);
+const INNER = ['lib/domain', 'lib/concurrency', 'lib/contracts'];
 const OWN_CODE = '^(lib|functions|plugins|local|bench|test)/';
 const DRIVERS = {
   redis: ['ioredis', 'rate-limiter-flexible'],
@@ -37,14 +39,14 @@ export default {
     {
       name: 'functions-use-the-inner-rooms-wrappers-and-services',
       comment:
-        'Adapters and lib/chat reach a function through runtime/services.ts; it imports their types alone.',
+        'Adapters and the rooms of logic reach a function through runtime/services; it imports their types alone.',
       severity: 'error',
       from: { path: '^functions/' },
       to: {
         path: OWN_CODE,
         pathNot: [
           anyOf(...INNER, ...WRAPPERS.map((wrapper) => `lib/${wrapper}`)),
-          '^lib/runtime/(services|lazy)\\.ts$',
+          '^lib/runtime/(services/|lazy\\.ts$)',
         ],
         ...typesOnly,
       },
@@ -62,10 +64,16 @@ export default {
       to: { pathNot: '^lib/domain/' },
     },
     {
+      name: 'concurrency-knows-domain',
+      severity: 'error',
+      from: { path: '^lib/concurrency/' },
+      to: { pathNot: [anyOf('lib/concurrency', 'lib/domain'), '^(node:)?timers/promises$'] },
+    },
+    {
       name: 'contracts-know-domain-and-zod',
       severity: 'error',
       from: { path: '^lib/contracts/' },
-      to: { pathNot: [anyOf(...INNER), '^node_modules/zod/'] },
+      to: { pathNot: [anyOf('lib/domain', 'lib/contracts'), '^node_modules/zod/'] },
     },
     ...ADAPTERS.map((adapter) => ({
       name: `${adapter}-knows-itself-and-the-inner-rooms`,
@@ -80,16 +88,21 @@ export default {
       from: { path: '^(lib|functions)/', pathNot: `^lib/${adapter}/` },
       to: { path: anyOf(...drivers.map((driver) => `node_modules/${driver}`)) },
     })),
-    {
-      name: 'chat-knows-the-inner-rooms-and-types-of-adapters',
+    ...LOGIC.map((room) => ({
+      name: `${room}-knows-the-inner-rooms-and-types-of-adapters`,
+      comment: 'Every room hands messages on to the index by the same function.',
       severity: 'error',
-      from: { path: '^lib/chat/' },
-      to: { path: OWN_CODE, pathNot: anyOf('lib/chat', ...INNER), ...typesOnly },
-    },
+      from: { path: `^lib/${room}/` },
+      to: {
+        path: OWN_CODE,
+        pathNot: [anyOf(`lib/${room}`, ...INNER), '^lib/writing/hand-on\\.ts$'],
+        ...typesOnly,
+      },
+    })),
     {
-      name: 'chat-knows-no-wrapper',
+      name: 'logic-knows-no-wrapper',
       severity: 'error',
-      from: { path: '^lib/chat/' },
+      from: { path: anyOf(...logicFolders) },
       to: { path: anyOf(...WRAPPERS.map((wrapper) => `lib/${wrapper}`), 'lib/runtime') },
     },
     ...WRAPPERS.map((wrapper) => ({
@@ -101,8 +114,8 @@ export default {
     {
       name: 'only-services-know-all-adapters',
       severity: 'error',
-      from: { path: '^lib/runtime/', pathNot: '^lib/runtime/services\\.ts$' },
-      to: { path: anyOf(...adapterFolders, 'lib/chat', ...WRAPPERS.map((wrapper) => `lib/${wrapper}`)) },
+      from: { path: '^lib/runtime/', pathNot: '^lib/runtime/services/' },
+      to: { path: anyOf(...adapterFolders, ...logicFolders, ...WRAPPERS.map((wrapper) => `lib/${wrapper}`)) },
     },
     {
       name: 'nothing-imports-the-outer-rooms',

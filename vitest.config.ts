@@ -30,13 +30,21 @@ const project = (
 };
 
 const eventSource = 'plugins/serverless-offline-rabbitmq/test';
+const packageTests = ['test/packages/**/*.test.ts', `${eventSource}/package.test.ts`];
 
 /**
- * Named commands run these: `npm test -- --project chaos` (a short round of each fault), `npm run cloud:check`, and
+ * Named commands run these: `npm test -- --project chaos` (a short round of each fault), `npm test -- --project packages`
+ * (packages that others install, and public generators, from the registry), `npm run cloud:check`, and
  * `npm run test:compose`, which needs a Docker engine. With them `npm test` would take longer than ten minutes on two
  * processors.
  */
 const namedOnly = [
+  project('packages', {
+    include: packageTests,
+    globalSetup: [`${eventSource}/broker.ts`],
+    timeoutMs: 300_000,
+    fileParallelism: false,
+  }),
   project('cloud', {
     globalSetup: ['test/support/services.ts', 'test/support/packages.ts'],
     timeoutMs: 60_000,
@@ -54,6 +62,7 @@ export default defineConfig({
       project('unit'),
       project('event-source', {
         folder: eventSource,
+        exclude: packageTests,
         globalSetup: [`${eventSource}/broker.ts`],
         timeoutMs: 30_000,
       }),

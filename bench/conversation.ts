@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MessageReference } from '#lib/domain/reference.ts';
-import { accessTokens, database, messageIndex, messages, submit } from '#lib/runtime/services.ts';
+import { accessTokens } from '#lib/runtime/services/auth.ts';
+import { messages } from '#lib/runtime/services/mysql.ts';
+import { messageIndex } from '#lib/runtime/services/opensearch.ts';
+import { database } from '#lib/runtime/services/servers.ts';
+import { submit } from '#lib/runtime/services/writing.ts';
 import { Failure } from '../local/services/index.ts';
 
 const syllables = ['ka', 'lo', 'mi', 'ter', 'pan', 'du', 'ser', 'vi', 'nor', 'bel', 'cha', 'gu', 'res', 'to'];

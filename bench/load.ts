@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createPool, type Pool } from 'mysql2/promise';
-import type { IndexedMessage } from '#lib/opensearch/document.ts';
 import { IndexRetryLater } from '#lib/opensearch/errors.ts';
-import { messageIndex } from '#lib/runtime/services.ts';
+import type { IndexedMessage } from '#lib/opensearch/index/document.ts';
+import { messageIndex } from '#lib/runtime/services/opensearch.ts';
 import { Failure } from '../local/services/index.ts';
 import { bodyOf, type Chat } from './conversation.ts';
 

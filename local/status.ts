@@ -1,7 +1,7 @@
 // npm run status: how the pipeline keeps up, refreshed until Ctrl-C; once, where the output is no terminal.
 // On the servers that the environment names, else on those of the running `npm start`.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SystemStatus } from '#lib/chat/system-status.ts';
+import type { SystemStatus } from '#lib/upkeep/system-status.ts';
 import { findUrls } from './running.ts';
 import { messageOf } from './services/index.ts';
 
@@ -36,7 +36,7 @@ const main = async (): Promise<void> => {
   Object.assign(process.env, findUrls());
   process.env.JWT_SECRET ||= 'not used by this command but required by the configuration';
   process.env.POWERTOOLS_LOG_LEVEL ??= 'SILENT';
-  const { systemStatus } = await import('#lib/runtime/services.ts');
+  const { systemStatus } = await import('#lib/runtime/services/upkeep.ts');
   const isWatched = process.stdout.isTTY;
   do {
     const lines = render(await systemStatus().read());

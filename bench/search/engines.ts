@@ -1,6 +1,6 @@
 import type { Client } from '@opensearch-project/opensearch';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
-import { createMessageIndex } from '#lib/opensearch/message-index.ts';
+import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { BenchMessage } from './messages.ts';
 
 export type Engine = {

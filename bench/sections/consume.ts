@@ -1,7 +1,8 @@
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { connectOpenSearch } from '#lib/opensearch/client.ts';
-import { messageIndexBody } from '#lib/opensearch/message-index-body.ts';
-import { database, submit } from '#lib/runtime/services.ts';
+import { messageIndexBody } from '#lib/opensearch/index/message-index-body.ts';
+import { database } from '#lib/runtime/services/servers.ts';
+import { submit } from '#lib/runtime/services/writing.ts';
 import { handler as indexMessage } from '../../functions/consumers/index-message.ts';
 import { handler as persistApplication } from '../../functions/consumers/persist-application.ts';
 import { handler as persistChat } from '../../functions/consumers/persist-chat.ts';

@@ -1,5 +1,6 @@
 import { positionOf } from '#lib/domain/message.ts';
-import { cursors, messages } from '#lib/runtime/services.ts';
+import { messages } from '#lib/runtime/services/mysql.ts';
+import { cursors } from '#lib/runtime/services/reading.ts';
 import { handler as getMessage } from '../../functions/http/messages/get-message.ts';
 import { handler as listMessages } from '../../functions/http/messages/list-messages.ts';
 import { handler as searchMessages } from '../../functions/http/messages/search-messages.ts';

@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { createKeys } from '#lib/redis/keys.ts';
-import { messageIndex, messages, publisher, submit } from '#lib/runtime/services.ts';
+import { createKeys } from '#lib/redis/script/keys.ts';
+import { messages } from '#lib/runtime/services/mysql.ts';
+import { messageIndex } from '#lib/runtime/services/opensearch.ts';
+import { publisher } from '#lib/runtime/services/rabbitmq.ts';
+import { submit } from '#lib/runtime/services/writing.ts';
 import type { Stack } from '../../local/services/index.ts';
 import { countConnections, residentMb } from '../connections.ts';
 import { bodyOf, type Chat, createChat, fillChat } from '../conversation.ts';

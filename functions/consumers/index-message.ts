@@ -1,9 +1,10 @@
 import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import { type IndexMessage, indexMessageCommand } from '#lib/contracts/commands.ts';
 import { messageReference } from '#lib/domain/reference.ts';
-import type { MessageIndex } from '#lib/opensearch/message-index.ts';
-import type { Outbox } from '#lib/redis/outbox.ts';
-import { messageIndex, outbox } from '#lib/runtime/services.ts';
+import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
+import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import { messageIndex } from '#lib/runtime/services/opensearch.ts';
+import { outbox } from '#lib/runtime/services/redis.ts';
 
 type Uses = { messageIndex: Pick<MessageIndex, 'write'>; outbox: Pick<Outbox, 'settleIndexed'> };
 

@@ -1,8 +1,9 @@
 import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import { type CreateApplication, createApplicationCommand } from '#lib/contracts/commands.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
-import type { Outbox } from '#lib/redis/outbox.ts';
-import { applications, outbox } from '#lib/runtime/services.ts';
+import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import { applications } from '#lib/runtime/services/mysql.ts';
+import { outbox } from '#lib/runtime/services/redis.ts';
 
 type Uses = { applications: Pick<Applications, 'insert'>; outbox: Pick<Outbox, 'settleApplications'> };
 

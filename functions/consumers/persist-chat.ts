@@ -1,8 +1,9 @@
 import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import { type CreateChat, createChatCommand } from '#lib/contracts/commands.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
-import type { Outbox } from '#lib/redis/outbox.ts';
-import { chats, outbox } from '#lib/runtime/services.ts';
+import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import { chats } from '#lib/runtime/services/mysql.ts';
+import { outbox } from '#lib/runtime/services/redis.ts';
 
 type Uses = { chats: Pick<Chats, 'insert'>; outbox: Pick<Outbox, 'settleChats'> };
 

@@ -1,10 +1,12 @@
-import type { Indexing } from '#lib/chat/indexing.ts';
 import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import { type UpdateMessage, updateMessageCommand } from '#lib/contracts/commands.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages, SettledMessage } from '#lib/mysql/messages.ts';
-import type { Outbox } from '#lib/redis/outbox.ts';
-import { indexing, messages, outbox } from '#lib/runtime/services.ts';
+import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import { messages } from '#lib/runtime/services/mysql.ts';
+import { outbox } from '#lib/runtime/services/redis.ts';
+import { indexing } from '#lib/runtime/services/writing.ts';
+import type { Indexing } from '#lib/writing/hand-on.ts';
 
 type Uses = {
   messages: Pick<Messages, 'update'>;

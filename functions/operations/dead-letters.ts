@@ -1,12 +1,14 @@
 import * as z from 'zod';
+import { ifAvailable } from '#lib/concurrency/if-available.ts';
 import { queueNames } from '#lib/contracts/commands.ts';
 import { unavailable } from '#lib/domain/errors.ts';
-import { ifAvailable } from '#lib/domain/if-available.ts';
 import { type JobContext, jobHandler } from '#lib/job/job-handler.ts';
-import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
+import type { RecoveryState } from '#lib/mysql/progress.ts';
 import type { DeadLetter, DeadLetters } from '#lib/rabbitmq/dead-letters.ts';
-import type { Gate } from '#lib/redis/gate.ts';
-import { deadLetters, gate, recoveryState } from '#lib/runtime/services.ts';
+import type { Gate } from '#lib/redis/gate/gate.ts';
+import { recoveryState } from '#lib/runtime/services/mysql.ts';
+import { deadLetters } from '#lib/runtime/services/rabbitmq.ts';
+import { gate } from '#lib/runtime/services/redis.ts';
 
 type Uses = {
   deadLetters: DeadLetters;

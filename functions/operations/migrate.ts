@@ -1,15 +1,19 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import type { FirstGate } from '#lib/chat/first-gate.ts';
 import type { Job } from '#lib/domain/job.ts';
 import { asCustomResource } from '#lib/job/custom-resource.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';
 import type { Migration, Migrations } from '#lib/mysql/migrations.ts';
-import type { MessageIndex } from '#lib/opensearch/message-index.ts';
+import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
-import type { RedisClient } from '#lib/redis/client.ts';
-import { firstGate, messageIndex, migrations, publisher, redisClient } from '#lib/runtime/services.ts';
+import type { FirstGate } from '#lib/recovery/first-gate.ts';
+import type { RedisClient } from '#lib/redis/connection/client.ts';
+import { migrations } from '#lib/runtime/services/mysql.ts';
+import { messageIndex } from '#lib/runtime/services/opensearch.ts';
+import { publisher } from '#lib/runtime/services/rabbitmq.ts';
+import { firstGate } from '#lib/runtime/services/recovery.ts';
+import { redisClient } from '#lib/runtime/services/servers.ts';
 
 type Uses = {
   migrations: Migrations;

@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import type { Reconcile } from '#lib/chat/reconcile.ts';
 import { type JobContext, jobHandler } from '#lib/job/job-handler.ts';
-import { reconcile } from '#lib/runtime/services.ts';
+import { reconcile } from '#lib/runtime/services/upkeep.ts';
+import type { Reconcile } from '#lib/upkeep/reconcile.ts';
 
 type Uses = { reconcile: Reconcile };
 

@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import type { Reindex } from '#lib/chat/reindex.ts';
 import { type JobContext, jobHandler } from '#lib/job/job-handler.ts';
-import { reindex } from '#lib/runtime/services.ts';
+import { reindex } from '#lib/runtime/services/upkeep.ts';
+import type { Reindex } from '#lib/upkeep/reindex.ts';
 
 type Uses = { reindex: Reindex };
 

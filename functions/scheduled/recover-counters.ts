@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import type { Recovery } from '#lib/chat/recovery.ts';
 import type { Job } from '#lib/domain/job.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';
-import { recovery } from '#lib/runtime/services.ts';
+import type { Recovery } from '#lib/recovery/recovery.ts';
+import { recovery } from '#lib/runtime/services/recovery.ts';
 
 type Uses = { recovery: Recovery };
 

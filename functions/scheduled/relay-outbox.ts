@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import type { Relay } from '#lib/chat/relay.ts';
 import { type JobContext, jobHandler } from '#lib/job/job-handler.ts';
-import { relay } from '#lib/runtime/services.ts';
+import { relay } from '#lib/runtime/services/upkeep.ts';
+import type { Relay } from '#lib/upkeep/relay.ts';
 
 type Uses = { relay: Relay };
 

@@ -1,8 +1,9 @@
 import * as z from 'zod';
-import type { SystemStatus, SystemStatusReader } from '#lib/chat/system-status.ts';
 import type { Job } from '#lib/domain/job.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';
-import { metricsNamespace, now, systemStatus } from '#lib/runtime/services.ts';
+import { metricsNamespace, now } from '#lib/runtime/services/settings.ts';
+import { systemStatus } from '#lib/runtime/services/upkeep.ts';
+import type { SystemStatus, SystemStatusReader } from '#lib/upkeep/system-status.ts';
 
 type Uses = {
   systemStatus: SystemStatusReader;

@@ -3,8 +3,10 @@ import type { Job } from '#lib/domain/job.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
-import type { Count, Counters, DirtyKind } from '#lib/redis/counters.ts';
-import { applications, chats, counters, now } from '#lib/runtime/services.ts';
+import type { Count, Counters, DirtyKind } from '#lib/redis/gate/counters.ts';
+import { applications, chats } from '#lib/runtime/services/mysql.ts';
+import { counters } from '#lib/runtime/services/redis.ts';
+import { now } from '#lib/runtime/services/settings.ts';
 
 type Uses = {
   applications: Pick<Applications, 'raiseChatsCounts'>;

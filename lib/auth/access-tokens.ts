@@ -1,6 +1,6 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { EncryptJWT, jwtDecrypt } from 'jose';
-import { createBoundedMap } from '#lib/domain/bounded-map.ts';
+import { createBoundedMap } from '#lib/concurrency/bounded-map.ts';
 import { unauthenticated } from '#lib/domain/errors.ts';
 import { deriveKey } from './keys.ts';
 

@@ -5,21 +5,17 @@ import type { CommandContract } from '#lib/contracts/commands.ts';
 import { mergeOutcomes, type Outcome } from '#lib/domain/batch.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
-import type { RecoveryState } from '#lib/mysql/recovery-state.ts';
+import type { RecoveryState } from '#lib/mysql/progress.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
-import type { Outbox } from '#lib/redis/outbox.ts';
+import type { Outbox } from '#lib/redis/commands/outbox.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logClientError, logger } from '#lib/runtime/logger.ts';
-import {
-  allowLongCalls,
-  letterNotes,
-  maxDeferrals,
-  outbox,
-  prepareServices,
-  publisher,
-  recoveryState,
-} from '#lib/runtime/services.ts';
+import { letterNotes, recoveryState } from '#lib/runtime/services/mysql.ts';
+import { publisher } from '#lib/runtime/services/rabbitmq.ts';
+import { outbox } from '#lib/runtime/services/redis.ts';
+import { allowLongCalls, prepareServices } from '#lib/runtime/services/servers.ts';
+import { maxDeferrals } from '#lib/runtime/services/settings.ts';
 import { createStragglerFilter } from './drop-stragglers.ts';
 import { isolatePoison } from './isolate-poison.ts';
 import { createUnstoredPublisher, type Unstored } from './publish-unstored.ts';

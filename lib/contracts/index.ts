@@ -1,9 +1,9 @@
-import * as applications from './applications.ts';
-import * as chats from './chats.ts';
-import * as messages from './messages.ts';
-import type { RouteContract } from './route.ts';
-import * as system from './system.ts';
-import * as users from './users.ts';
+import * as applications from './http/applications.ts';
+import * as chats from './http/chats.ts';
+import * as messages from './http/messages.ts';
+import type { RouteContract } from './http/route.ts';
+import * as system from './http/system.ts';
+import * as users from './http/users.ts';
 
 const { getHealth, getOpenapi, getDocs, getRoot } = system;
 

@@ -1,17 +1,14 @@
 import middy from '@middy/core';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import type { Caller } from '#lib/auth/access-tokens.ts';
-import type { Input, Output, RouteContract } from '#lib/contracts/route.ts';
+import type { Input, Output, RouteContract } from '#lib/contracts/http/route.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import { lazy, type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
-import {
-  accessTokens,
-  addressHash,
-  corsOrigins,
-  prepareServices,
-  rateLimits,
-} from '#lib/runtime/services.ts';
+import { accessTokens, addressHash } from '#lib/runtime/services/auth.ts';
+import { rateLimits } from '#lib/runtime/services/redis.ts';
+import { prepareServices } from '#lib/runtime/services/servers.ts';
+import { corsOrigins } from '#lib/runtime/services/settings.ts';
 import { authenticate } from './authenticate.ts';
 import { cors } from './cors.ts';
 import { idempotency } from './idempotency.ts';

@@ -1,4 +1,4 @@
-import type { RouteContract } from '#lib/contracts/route.ts';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
 import type { HttpMiddleware } from './middleware.ts';
 
 /** A parameter such as `{token}` matches any text without a slash. */

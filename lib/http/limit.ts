@@ -1,4 +1,4 @@
-import { rateLimitClassOf } from '#lib/contracts/rate-limit-class.ts';
+import { rateLimitClassOf } from '#lib/contracts/http/rate-limit-class.ts';
 import { clientNetwork } from '#lib/domain/client-network.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import type { Quota, RateLimit, RateLimitClass, RateLimiter } from '#lib/domain/rate-limit.ts';

@@ -1,7 +1,7 @@
 import type middy from '@middy/core';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import type { Caller } from '#lib/auth/access-tokens.ts';
-import type { RouteContract } from '#lib/contracts/route.ts';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
 
 /** The event of one request. Each middleware adds its result. */
 export type HttpEvent = APIGatewayProxyEventV2 & {

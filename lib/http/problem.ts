@@ -1,6 +1,6 @@
 import type { KeyedHash } from '#lib/auth/keyed-hash.ts';
-import type { RouteContract } from '#lib/contracts/route.ts';
-import { statuses } from '#lib/contracts/statuses.ts';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
+import { statuses } from '#lib/contracts/http/statuses.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { type ErrorCode, isKnownError, type KnownError } from '#lib/domain/errors.ts';
 import { logger } from '#lib/runtime/logger.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RouteContract } from '#lib/contracts/route.ts';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { type HttpEvent, type HttpResult, headerOf } from './middleware.ts';
 
 /** One page of a list, and the query of the next page if there is one. */

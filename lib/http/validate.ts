@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { RouteContract } from '#lib/contracts/route.ts';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { badInput, type FieldError } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import type { HttpMiddleware } from './middleware.ts';

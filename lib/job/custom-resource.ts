@@ -1,6 +1,6 @@
 import type { Context } from 'aws-lambda';
 import * as z from 'zod';
-import { within } from '#lib/domain/within.ts';
+import { within } from '#lib/concurrency/within.ts';
 import { logger } from '#lib/runtime/logger.ts';
 
 /**

@@ -5,7 +5,7 @@ import type { Job } from '#lib/domain/job.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logger } from '#lib/runtime/logger.ts';
-import { allowLongCalls, prepareServices } from '#lib/runtime/services.ts';
+import { allowLongCalls, prepareServices } from '#lib/runtime/services/servers.ts';
 
 export type JobContext<Options> = Job & { options: Options };
 

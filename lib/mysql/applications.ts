@@ -1,7 +1,14 @@
 import type { CreateApplication, UpdateApplication } from '#lib/contracts/commands.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import { type Database, keepWhatIsThere, placeholders, type Row, toDateTime, tuples } from './database.ts';
-import { handledOf, ofCreation, recordHandled } from './recovery-state.ts';
+import {
+  type Database,
+  keepWhatIsThere,
+  placeholders,
+  type Row,
+  toDateTime,
+  tuples,
+} from './connection/database.ts';
+import { handledOf, ofCreation, recordHandled } from './progress.ts';
 import { findUserNames } from './users.ts';
 
 export type ApplicationRow = { token: string; name: string; chatsCount: number; creatorId: number };

@@ -1,8 +1,15 @@
 import type { CreateChat } from '#lib/contracts/commands.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
-import { type Database, keepWhatIsThere, placeholders, toDateTime, tuples, type Value } from './database.ts';
-import { handledOf, ofCreation, recordHandled } from './recovery-state.ts';
+import {
+  type Database,
+  keepWhatIsThere,
+  placeholders,
+  toDateTime,
+  tuples,
+  type Value,
+} from './connection/database.ts';
+import { handledOf, ofCreation, recordHandled } from './progress.ts';
 import { findUserNames } from './users.ts';
 
 export type ChatRow = { chatNumber: number; title: string | undefined; messagesCount: number };

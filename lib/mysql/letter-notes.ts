@@ -1,4 +1,4 @@
-import { type Database, placeholders, toDateTime, tuples } from './database.ts';
+import { type Database, placeholders, toDateTime, tuples } from './connection/database.ts';
 
 /** RabbitMQ redelivers a command within minutes. A week also covers a broker that is restored from a backup. */
 const KEPT_MS = 7 * 24 * 60 * 60 * 1000;

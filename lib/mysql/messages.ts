@@ -13,8 +13,8 @@ import {
   toMs,
   tuples,
   type Value,
-} from './database.ts';
-import { handledOf, ofCreation, recordHandled } from './recovery-state.ts';
+} from './connection/database.ts';
+import { handledOf, ofCreation, recordHandled } from './progress.ts';
 import { findUserNames } from './users.ts';
 
 const columns =

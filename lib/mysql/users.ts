@@ -1,6 +1,6 @@
 import type { EmailAddress } from '#lib/domain/email-address.ts';
 import { KnownError, unprocessable } from '#lib/domain/errors.ts';
-import { type Database, placeholders, toDateTime } from './database.ts';
+import { type Database, placeholders, toDateTime } from './connection/database.ts';
 
 export type User = { id: number; name: string; email: string; passwordHash: string };
 

@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
+import { joinWrites } from '#lib/concurrency/join-writes.ts';
+import { within } from '#lib/concurrency/within.ts';
 import { unavailable } from '#lib/domain/errors.ts';
-import { joinWrites } from '#lib/domain/join-writes.ts';
-import { within } from '#lib/domain/within.ts';
 
 export type BrokerOptions = {
   /** The time limit for connecting, and the default for each piece of work. */

@@ -1,6 +1,6 @@
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { connectOpenSearch } from '#lib/opensearch/client.ts';
-import type { IndexDocument } from '#lib/opensearch/document.ts';
+import type { IndexDocument } from '#lib/opensearch/index/document.ts';
 import { Failure, messageOf } from '../services/index.ts';
 import type { Kept } from './comparison.ts';
 

@@ -1,7 +1,7 @@
 import { connect as connectRabbit } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
-import { within } from '#lib/domain/within.ts';
+import { within } from '#lib/concurrency/within.ts';
 import { Failure, messageOf } from './failure.ts';
 import { type ServiceName, urlVariables } from './types.ts';
 

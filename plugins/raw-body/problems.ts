@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import { statuses } from '#lib/contracts/statuses.ts';
+import { statuses } from '#lib/contracts/http/statuses.ts';
 
 const titles = new Map(Object.values(statuses).map(({ status, title }) => [status, title]));
 const titleOf = (status: number): string => titles.get(status) ?? STATUS_CODES[status] ?? 'Error';

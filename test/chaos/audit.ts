@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { queueNames } from '#lib/contracts/commands.ts';
 import { deadQueue, retryQueue } from '#lib/contracts/queues.ts';
-import type { IndexDocument } from '#lib/opensearch/document.ts';
+import type { IndexDocument } from '#lib/opensearch/index/document.ts';
 import { type Api, fieldOf } from './client.ts';
 import { type ApplicationRecord, type ChatRecord, type Creation, type Ledger, tagOf } from './ledger.ts';
 import type { Stores } from './system.ts';

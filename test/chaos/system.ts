@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { createKeys, type Keys } from '#lib/redis/keys.ts';
+import { createKeys, type Keys } from '#lib/redis/script/keys.ts';
 import { answersRequests } from '../../local/emulation/readiness.ts';
 import { runFunction } from '../../local/emulation/run-function.ts';
 import { type SlsOffline, startSlsOffline } from '../../local/emulation/sls-offline.ts';

@@ -172,8 +172,8 @@ describe.each(stages)('the template of %s', (stage) => {
 
   describe('the functions', () => {
     it.each([
-      ['lib/mysql/database.ts', 'MysqlUrl', 'MysqlClients'],
-      ['lib/redis/client.ts', 'RedisUrl', 'RedisClients'],
+      ['lib/mysql/connection/database.ts', 'MysqlUrl', 'MysqlClients'],
+      ['lib/redis/connection/client.ts', 'RedisUrl', 'RedisClients'],
       ['lib/rabbitmq/connection.ts', 'RabbitmqUrl', 'BrokerClients'],
       ['lib/opensearch/client.ts', 'OpensearchUrl', 'SearchClients'],
     ])('may use the server of %s exactly if their bundles hold it', (module, secret, group) => {
@@ -240,8 +240,8 @@ describe.each(stages)('the template of %s', (stage) => {
       functions
         .filter(({ modules }) => modules.includes(module))
         .reduce((sum, { Properties }) => sum + Properties.ReservedConcurrentExecutions, 0);
-    const mysql = versions * perEnvironment.mysql * environmentsWith('lib/mysql/database.ts');
-    const redis = versions * perEnvironment.redis * environmentsWith('lib/redis/client.ts');
+    const mysql = versions * perEnvironment.mysql * environmentsWith('lib/mysql/connection/database.ts');
+    const redis = versions * perEnvironment.redis * environmentsWith('lib/redis/connection/client.ts');
     const mappings = of('AWS::Lambda::EventSourceMapping').length;
     const rabbitmq =
       versions * perEnvironment.rabbitmq * environmentsWith('lib/rabbitmq/connection.ts') + mappings;

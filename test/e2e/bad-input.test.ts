@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import * as z from 'zod';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { routes } from '#lib/contracts/index.ts';
-import type { RouteContract } from '#lib/contracts/route.ts';
 import { limits } from '#lib/domain/limits.ts';
 import {
   Client,

@@ -5,7 +5,7 @@ import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { queueNames } from '#lib/contracts/commands.ts';
-import { createKeys } from '#lib/redis/keys.ts';
+import { createKeys } from '#lib/redis/script/keys.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
 const root = resolve(import.meta.dirname, '../..');

@@ -3,7 +3,7 @@ import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createKeys } from '#lib/redis/keys.ts';
+import { createKeys } from '#lib/redis/script/keys.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
 let system: System;

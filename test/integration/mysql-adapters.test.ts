@@ -2,7 +2,7 @@ import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { CreateMessage } from '#lib/contracts/commands.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
-import { type Database, openDatabase } from '#lib/mysql/database.ts';
+import { type Database, openDatabase } from '#lib/mysql/connection/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
 import { createMigrations } from '#lib/mysql/migrations.ts';
 import { openRefusingProxy } from '../support/refusing-proxy.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
-import type { Database, Row, Value } from '#lib/mysql/database.ts';
+import type { Database, Row, Value } from '#lib/mysql/connection/database.ts';
 import { openStores, type Stores } from '../support/stores.ts';
 
 /*

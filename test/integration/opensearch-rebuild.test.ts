@@ -2,8 +2,8 @@ import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { IndexRetryLater, SearchUnavailable } from '#lib/opensearch/errors.ts';
-import { createMessageIndex, type MessageIndex } from '#lib/opensearch/message-index.ts';
-import { messageIndexBody } from '#lib/opensearch/message-index-body.ts';
+import { createMessageIndex, type MessageIndex } from '#lib/opensearch/index/message-index.ts';
+import { messageIndexBody } from '#lib/opensearch/index/message-index-body.ts';
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const base = `${inject('names').indexPrefix}rebuild-`;

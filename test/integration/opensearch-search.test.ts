@@ -2,8 +2,8 @@ import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { limits } from '#lib/domain/limits.ts';
 import type { IndexableMessage } from '#lib/domain/message.ts';
-import { createMessageIndex } from '#lib/opensearch/message-index.ts';
-import type { SearchPosition } from '#lib/opensearch/message-search.ts';
+import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
+import type { SearchPosition } from '#lib/opensearch/search/message-search.ts';
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const prefix = `${inject('names').indexPrefix}search-`;

@@ -2,7 +2,7 @@ import { Client } from '@opensearch-project/opensearch';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
-import { createMessageIndex } from '#lib/opensearch/message-index.ts';
+import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
 
 /* Each message is in a chat of its own, beside another message that must not match. */
 

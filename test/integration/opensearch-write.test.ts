@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from '
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import { IndexRetryLater, SearchUnavailable } from '#lib/opensearch/errors.ts';
-import { createMessageIndex } from '#lib/opensearch/message-index.ts';
+import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
 
 const url = inject('urls').OPENSEARCH_URL ?? '';
 const client = new Client({ node: url });

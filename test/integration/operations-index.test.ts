@@ -6,6 +6,7 @@ import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
+import { loadServices } from '../support/load-services.ts';
 import { createOwnDatabase } from '../support/stores.ts';
 
 /*
@@ -22,7 +23,7 @@ const CHATS = 3;
 const PER_CHAT = 400;
 
 let own: Awaited<ReturnType<typeof createOwnDatabase>>;
-let services: typeof import('#lib/runtime/services.ts');
+let services: Awaited<ReturnType<typeof loadServices>>;
 
 const reindex = async (event: object = {}, timeoutMs = 300_000) =>
   (await import('../../functions/operations/reindex.ts')).handler(
@@ -113,7 +114,7 @@ beforeAll(async () => {
     JWT_SECRET: 'x'.repeat(32),
     POWERTOOLS_LOG_LEVEL: 'SILENT',
   });
-  services = await import('#lib/runtime/services.ts');
+  services = await loadServices();
   await (await import('../../functions/operations/migrate.ts')).handler(
     {},
     createLambdaContext(name, 60_000),

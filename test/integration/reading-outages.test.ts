@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { createApplicationDirectory } from '#lib/chat/application-directory.ts';
-import { createChatDirectory } from '#lib/chat/chat-directory.ts';
-import { createConversation } from '#lib/chat/conversation.ts';
 import {
   createApplicationCommand,
   createChatCommand,
   createMessageCommand,
 } from '#lib/contracts/commands.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
-import { createRedisClient } from '#lib/redis/client.ts';
-import { createCounters } from '#lib/redis/counters.ts';
-import { createDirectory } from '#lib/redis/directory.ts';
-import { createRecentMessages } from '#lib/redis/recent-messages.ts';
-import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
+import { createApplicationDirectory } from '#lib/reading/applications.ts';
+import { createChatDirectory } from '#lib/reading/chats.ts';
+import { createConversation } from '#lib/reading/conversation.ts';
+import { createRedisClient } from '#lib/redis/connection/client.ts';
+import { createCounters } from '#lib/redis/gate/counters.ts';
+import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { type RunningService, type Stack, silentReport, startServices } from '../../local/services/index.ts';
 import { acceptingOn } from '../support/accepting.ts';

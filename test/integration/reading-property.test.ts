@@ -1,7 +1,5 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { createConversation } from '#lib/chat/conversation.ts';
-import { createSubmit } from '#lib/chat/submit.ts';
 import type { Consumer } from '#lib/consumer/consumer-handler.ts';
 import {
   type CreateMessage,
@@ -13,7 +11,9 @@ import {
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
-import { createAccept } from '#lib/redis/accept.ts';
+import { createConversation } from '#lib/reading/conversation.ts';
+import { createAccept } from '#lib/redis/commands/accept.ts';
+import { createSubmit } from '#lib/writing/submit.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { persistMessageUpdate } from '../../functions/consumers/persist-message-update.ts';
 import { updateMessage } from '../../functions/http/messages/update-message.ts';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { createRedisClient, type RedisClient } from '#lib/redis/client.ts';
-import { guarded } from '#lib/redis/guard.ts';
+import { createRedisClient, type RedisClient } from '#lib/redis/connection/client.ts';
+import { guarded } from '#lib/redis/connection/guard.ts';
 import {
   authorityFile,
   killPrimary,

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterAll, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
 import type { Quota, RateLimit, RateLimiter } from '#lib/domain/rate-limit.ts';
-import { createRedisClient } from '#lib/redis/client.ts';
-import { createKeys } from '#lib/redis/keys.ts';
-import { createRateLimits } from '#lib/redis/rate-limits.ts';
+import { createRedisClient } from '#lib/redis/connection/client.ts';
+import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
+import { createKeys } from '#lib/redis/script/keys.ts';
 import { openDirect } from '../support/stores.ts';
 
 const { keyPrefix } = inject('names');

@@ -2,9 +2,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, inject, test } from 'vitest';
 import { type EmailAddress, parseEmailAddress } from '#lib/domain/email-address.ts';
-import { createRedisClient } from '#lib/redis/client.ts';
-import { createKeys } from '#lib/redis/keys.ts';
-import { createSignInAttempts } from '#lib/redis/sign-in-attempts.ts';
+import { createRedisClient } from '#lib/redis/connection/client.ts';
+import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createKeys } from '#lib/redis/script/keys.ts';
 import { openDirect } from '../support/stores.ts';
 
 const client = createRedisClient(inject('urls').REDIS_URL, {

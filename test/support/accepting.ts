@@ -1,5 +1,5 @@
 import { unavailable } from '#lib/domain/errors.ts';
-import { createAccept } from '#lib/redis/accept.ts';
+import { createAccept } from '#lib/redis/commands/accept.ts';
 import type { Cell, Idempotency, Outcome } from '#lib/redis/commands/accepting-script.ts';
 import type { CreateApplication } from '#lib/redis/commands/create-application.ts';
 import type { CreateChat } from '#lib/redis/commands/create-chat.ts';

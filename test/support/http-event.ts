@@ -1,6 +1,6 @@
 import type { APIGatewayProxyEventV2 } from 'aws-lambda';
 import * as z from 'zod';
-import type { RouteContract } from '#lib/contracts/route.ts';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from '#lib/http/middleware.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 

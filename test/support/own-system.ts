@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { vi } from 'vitest';
 import { commands } from '#lib/contracts/commands.ts';
-import type { Database } from '#lib/mysql/database.ts';
+import type { Database } from '#lib/mysql/connection/database.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import {
   type RunningService,
@@ -10,6 +10,7 @@ import {
   startServices,
   type Urls,
 } from '../../local/services/index.ts';
+import { loadServices } from './load-services.ts';
 import { createConsumers } from './queue-consumers.ts';
 import { rabbitmqctl } from './rabbitmqctl.ts';
 import { createWrites } from './writes.ts';
@@ -81,7 +82,7 @@ export const startSystem = async (
   } = {},
 ) => {
   const stack = await startStack(name, only, environment);
-  const services = await import('#lib/runtime/services.ts');
+  const services = await loadServices();
   const consumers = createConsumers(name, stack.urls);
 
   const service = (wanted: ServiceName): RunningService => {

@@ -1,4 +1,4 @@
-import type { Submit } from '#lib/chat/submit.ts';
+import type { Submit } from '#lib/writing/submit.ts';
 
 /** The most writes at once that the clients of one environment accept within their time limits. */
 const AT_ONCE = 250;

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import type { SystemStatus } from '#lib/chat/system-status.ts';
+import type { SystemStatus } from '#lib/upkeep/system-status.ts';
 import { reportMetrics } from '../../functions/scheduled/report-metrics.ts';
 
 const root = resolve(import.meta.dirname, '../..');

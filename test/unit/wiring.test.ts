@@ -3,9 +3,9 @@ import { basename, join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { commands } from '#lib/contracts/commands.ts';
+import { unknownRoute } from '#lib/contracts/http/system.ts';
 import { routes } from '#lib/contracts/index.ts';
 import { recoveryQueue } from '#lib/contracts/queues.ts';
-import { unknownRoute } from '#lib/contracts/system.ts';
 
 type Event = { httpApi?: string; rabbitmq?: { queue: string }; schedule?: unknown };
 type Definition = { handler: string; timeout?: number; events?: Event[] };
@@ -33,7 +33,7 @@ describe.each(functions)('%s', (key, definition) => {
   });
 
   it('has a unit test', () => {
-    const test = sourceOf(definition).replace(/^functions\/(?:http\/)?(.+)\.ts$/, 'test/unit/$1.test.ts');
+    const test = sourceOf(definition).replace(/^(functions\/.+)\.ts$/, 'test/unit/$1.test.ts');
     expect(existsSync(join(root, test)), test).toBe(true);
   });
 

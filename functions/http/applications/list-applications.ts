@@ -1,7 +1,7 @@
-import type { ApplicationDirectory } from '#lib/chat/application-directory.ts';
-import { listApplications as contract } from '#lib/contracts/applications.ts';
+import { listApplications as contract } from '#lib/contracts/http/applications.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { applicationDirectory } from '#lib/runtime/services.ts';
+import type { ApplicationDirectory } from '#lib/reading/applications.ts';
+import { applicationDirectory } from '#lib/runtime/services/reading.ts';
 
 type Uses = { applicationDirectory: Pick<ApplicationDirectory, 'list'> };
 

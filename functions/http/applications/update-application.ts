@@ -1,9 +1,10 @@
-import type { Submit } from '#lib/chat/submit.ts';
-import { updateApplication as contract, updateApplicationByBody } from '#lib/contracts/applications.ts';
+import { updateApplication as contract, updateApplicationByBody } from '#lib/contracts/http/applications.ts';
 import { notFound } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
-import { applications, submit } from '#lib/runtime/services.ts';
+import { applications } from '#lib/runtime/services/mysql.ts';
+import { submit } from '#lib/runtime/services/writing.ts';
+import type { Submit } from '#lib/writing/submit.ts';
 
 type Uses = { submit: Pick<Submit, 'applicationUpdate'>; applications: Pick<Applications, 'find'> };
 

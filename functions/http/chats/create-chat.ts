@@ -1,7 +1,7 @@
-import type { Submit } from '#lib/chat/submit.ts';
-import { createChat as contract } from '#lib/contracts/chats.ts';
+import { createChat as contract } from '#lib/contracts/http/chats.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { submit } from '#lib/runtime/services.ts';
+import { submit } from '#lib/runtime/services/writing.ts';
+import type { Submit } from '#lib/writing/submit.ts';
 
 type Uses = { submit: Pick<Submit, 'chat'> };
 

@@ -1,7 +1,7 @@
-import type { ChatDirectory } from '#lib/chat/chat-directory.ts';
-import { listChats as contract } from '#lib/contracts/chats.ts';
+import { listChats as contract } from '#lib/contracts/http/chats.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { chatDirectory } from '#lib/runtime/services.ts';
+import type { ChatDirectory } from '#lib/reading/chats.ts';
+import { chatDirectory } from '#lib/runtime/services/reading.ts';
 
 type Uses = { chatDirectory: Pick<ChatDirectory, 'list'> };
 

@@ -1,9 +1,10 @@
-import type { Submit } from '#lib/chat/submit.ts';
-import { createMessage as contract } from '#lib/contracts/messages.ts';
+import { createMessage as contract } from '#lib/contracts/http/messages.ts';
 import { badInput } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { now, submit } from '#lib/runtime/services.ts';
+import { now } from '#lib/runtime/services/settings.ts';
+import { submit } from '#lib/runtime/services/writing.ts';
+import type { Submit } from '#lib/writing/submit.ts';
 
 type Uses = { submit: Pick<Submit, 'message'>; now: () => number };
 

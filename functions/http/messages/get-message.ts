@@ -1,8 +1,8 @@
-import type { Conversation } from '#lib/chat/conversation.ts';
-import { getMessage as contract } from '#lib/contracts/messages.ts';
+import { getMessage as contract } from '#lib/contracts/http/messages.ts';
 import { toResponse } from '#lib/domain/message.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { conversation } from '#lib/runtime/services.ts';
+import type { Conversation } from '#lib/reading/conversation.ts';
+import { conversation } from '#lib/runtime/services/reading.ts';
 
 type Uses = { conversation: Pick<Conversation, 'message'> };
 

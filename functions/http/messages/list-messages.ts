@@ -1,11 +1,11 @@
-import type { Conversation } from '#lib/chat/conversation.ts';
-import type { Cursors } from '#lib/chat/cursors.ts';
-import { listMessages as contract } from '#lib/contracts/messages.ts';
+import { listMessages as contract } from '#lib/contracts/http/messages.ts';
 import { badInput } from '#lib/domain/errors.ts';
 import { maxMessageBytes, positionOf, toResponse } from '#lib/domain/message.ts';
 import { pageOf } from '#lib/domain/page.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { conversation, cursors } from '#lib/runtime/services.ts';
+import type { Conversation } from '#lib/reading/conversation.ts';
+import type { Cursors } from '#lib/reading/cursors.ts';
+import { conversation, cursors } from '#lib/runtime/services/reading.ts';
 
 type Uses = { conversation: Pick<Conversation, 'page'>; cursors: Pick<Cursors, 'read' | 'write'> };
 

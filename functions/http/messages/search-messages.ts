@@ -1,14 +1,17 @@
-import type { ChatDirectory } from '#lib/chat/chat-directory.ts';
-import type { Cursors } from '#lib/chat/cursors.ts';
-import { searchMessages as contract, searchByQuery } from '#lib/contracts/messages.ts';
+import { ifAvailable } from '#lib/concurrency/if-available.ts';
+import { searchMessages as contract, searchByQuery } from '#lib/contracts/http/messages.ts';
 import { badInput } from '#lib/domain/errors.ts';
-import { ifAvailable } from '#lib/domain/if-available.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { pageOf } from '#lib/domain/page.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import type { MessageIndex } from '#lib/opensearch/message-index.ts';
-import type { Outbox } from '#lib/redis/outbox.ts';
-import { chatDirectory, cursors, messageIndex, now, outbox } from '#lib/runtime/services.ts';
+import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
+import type { ChatDirectory } from '#lib/reading/chats.ts';
+import type { Cursors } from '#lib/reading/cursors.ts';
+import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import { messageIndex } from '#lib/runtime/services/opensearch.ts';
+import { chatDirectory, cursors } from '#lib/runtime/services/reading.ts';
+import { outbox } from '#lib/runtime/services/redis.ts';
+import { now } from '#lib/runtime/services/settings.ts';
 
 type Uses = {
   messageIndex: Pick<MessageIndex, 'search'>;

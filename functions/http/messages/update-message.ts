@@ -1,9 +1,10 @@
-import type { Submit } from '#lib/chat/submit.ts';
-import { updateMessage as contract, updateMessageByBody } from '#lib/contracts/messages.ts';
+import { updateMessage as contract, updateMessageByBody } from '#lib/contracts/http/messages.ts';
 import { notFound } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
-import { messages, submit } from '#lib/runtime/services.ts';
+import { messages } from '#lib/runtime/services/mysql.ts';
+import { submit } from '#lib/runtime/services/writing.ts';
+import type { Submit } from '#lib/writing/submit.ts';
 
 type Uses = { submit: Pick<Submit, 'messageUpdate'>; messages: Pick<Messages, 'find'> };
 

@@ -1,4 +1,4 @@
-import { getDocs as contract, getRoot } from '#lib/contracts/system.ts';
+import { getDocs as contract, getRoot } from '#lib/contracts/http/system.ts';
 import { createDocsPage } from '#lib/http/docs/page.ts';
 import { pageResponse } from '#lib/http/docs/page-response.ts';
 import { httpHandler } from '#lib/http/http-handler.ts';

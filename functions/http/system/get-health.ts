@@ -1,7 +1,10 @@
-import { getHealth as contract } from '#lib/contracts/system.ts';
+import { getHealth as contract } from '#lib/contracts/http/system.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import { counters, database, gate, messageIndex, publisher } from '#lib/runtime/services.ts';
+import { messageIndex } from '#lib/runtime/services/opensearch.ts';
+import { publisher } from '#lib/runtime/services/rabbitmq.ts';
+import { counters, gate } from '#lib/runtime/services/redis.ts';
+import { database } from '#lib/runtime/services/servers.ts';
 
 type Pinged = { ping: () => Promise<unknown> };
 type Uses = {

@@ -1,5 +1,5 @@
-import { openApiDocument } from '#lib/contracts/openapi.ts';
-import { getOpenapi as contract } from '#lib/contracts/system.ts';
+import { getOpenapi as contract } from '#lib/contracts/http/system.ts';
+import { openApiDocument } from '#lib/contracts/openapi/document.ts';
 import { httpHandler } from '#lib/http/http-handler.ts';
 
 export const getOpenapi = () => openApiDocument();

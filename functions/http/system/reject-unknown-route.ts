@@ -1,5 +1,5 @@
+import { unknownRoute as contract } from '#lib/contracts/http/system.ts';
 import { routes } from '#lib/contracts/index.ts';
-import { unknownRoute as contract } from '#lib/contracts/system.ts';
 import { notAllowed, notFound } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import { anyPath, createMethodsOfPath } from '#lib/http/known-paths.ts';

@@ -1,13 +1,15 @@
 import type { AccessTokens } from '#lib/auth/access-tokens.ts';
 import type { Passwords } from '#lib/auth/passwords.ts';
-import { createToken as contract } from '#lib/contracts/users.ts';
+import { createToken as contract } from '#lib/contracts/http/users.ts';
 import { clientNetwork } from '#lib/domain/client-network.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { unauthenticated } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { Users } from '#lib/mysql/users.ts';
-import type { SignInAttempts } from '#lib/redis/sign-in-attempts.ts';
-import { accessTokens, passwords, signInAttempts, users } from '#lib/runtime/services.ts';
+import type { SignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { accessTokens, passwords } from '#lib/runtime/services/auth.ts';
+import { users } from '#lib/runtime/services/mysql.ts';
+import { signInAttempts } from '#lib/runtime/services/redis.ts';
 
 type Uses = {
   users: Pick<Users, 'findByEmail'>;

@@ -1,12 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { KeyedHash } from '#lib/auth/keyed-hash.ts';
 import type { Passwords } from '#lib/auth/passwords.ts';
-import { signUp as contract } from '#lib/contracts/users.ts';
+import { signUp as contract } from '#lib/contracts/http/users.ts';
 import { badInput } from '#lib/domain/errors.ts';
 import { findPasswordFault } from '#lib/domain/password-policy.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { Users } from '#lib/mysql/users.ts';
-import { now, passwords, requestHash, users } from '#lib/runtime/services.ts';
+import { passwords, requestHash } from '#lib/runtime/services/auth.ts';
+import { users } from '#lib/runtime/services/mysql.ts';
+import { now } from '#lib/runtime/services/settings.ts';
 
 type Uses = {
   users: Pick<Users, 'create'>;

@@ -1,9 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { forbidden, KnownError, notFound, unprocessable } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
-import type { RedisClient } from '../client.ts';
-import { gateLua } from '../gate.lua.ts';
-import type { Keys } from '../keys.ts';
+import type { RedisClient } from '../connection/client.ts';
+import { gateLua } from '../gate/gate.lua.ts';
+import type { Keys } from '../script/keys.ts';
 
 /** The parameters of every function of a command file. */
 export type Cell = { client: RedisClient; keys: Keys };

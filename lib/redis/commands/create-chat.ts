@@ -1,6 +1,6 @@
-import { gateLua, raiseLua } from '../gate.lua.ts';
-import { guarded } from '../guard.ts';
-import { defineScript, expecting, runScript } from '../script.ts';
+import { guarded } from '../connection/guard.ts';
+import { gateLua, raiseLua } from '../gate/gate.lua.ts';
+import { defineScript, expecting, runScript } from '../script/script.ts';
 import {
   type AcceptReply,
   acceptLua,

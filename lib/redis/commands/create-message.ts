@@ -1,10 +1,10 @@
+import { gather } from '#lib/concurrency/gather.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
-import { gather } from '#lib/domain/gather.ts';
-import { gateLua, raiseLua } from '../gate.lua.ts';
-import { guarded } from '../guard.ts';
-import { chatMember, type Keys } from '../keys.ts';
-import { defineScript, expecting, type ItemOf, runScript } from '../script.ts';
-import { windowLua } from '../window.lua.ts';
+import { guarded } from '../connection/guard.ts';
+import { gateLua, raiseLua } from '../gate/gate.lua.ts';
+import { chatMember, type Keys } from '../script/keys.ts';
+import { defineScript, expecting, type ItemOf, runScript } from '../script/script.ts';
+import { windowLua } from '../window/window.lua.ts';
 import {
   type AcceptReply,
   acceptLua,

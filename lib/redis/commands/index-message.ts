@@ -1,6 +1,6 @@
-import { guarded } from '../guard.ts';
-import { chatMember } from '../keys.ts';
-import { defineScript, runScript } from '../script.ts';
+import { guarded } from '../connection/guard.ts';
+import { chatMember } from '../script/keys.ts';
+import { defineScript, runScript } from '../script/script.ts';
 import type { Cell } from './accepting-script.ts';
 import { chunks } from './chunks.ts';
 

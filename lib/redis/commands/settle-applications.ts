@@ -1,6 +1,6 @@
-import { gateLua, raiseLua } from '../gate.lua.ts';
-import { guarded } from '../guard.ts';
-import { defineScript, runScript } from '../script.ts';
+import { guarded } from '../connection/guard.ts';
+import { gateLua, raiseLua } from '../gate/gate.lua.ts';
+import { defineScript, runScript } from '../script/script.ts';
 import type { Cell } from './accepting-script.ts';
 import { chunks } from './chunks.ts';
 

@@ -1,5 +1,5 @@
-import { guarded } from '../guard.ts';
-import { defineScript, expecting, runScript } from '../script.ts';
+import { guarded } from '../connection/guard.ts';
+import { defineScript, expecting, runScript } from '../script/script.ts';
 import { type AcceptReply, acceptLua, type Cell, type Outcome, outcomeOf } from './accepting-script.ts';
 
 const QUEUE = 'update-application';

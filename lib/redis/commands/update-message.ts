@@ -1,8 +1,8 @@
-import { gateLua } from '../gate.lua.ts';
-import { guarded } from '../guard.ts';
-import { chatMember } from '../keys.ts';
-import { defineScript, expecting, runScript } from '../script.ts';
-import { windowLua } from '../window.lua.ts';
+import { guarded } from '../connection/guard.ts';
+import { gateLua } from '../gate/gate.lua.ts';
+import { chatMember } from '../script/keys.ts';
+import { defineScript, expecting, runScript } from '../script/script.ts';
+import { windowLua } from '../window/window.lua.ts';
 import { type AcceptReply, acceptLua, type Cell, type Outcome, outcomeOf } from './accepting-script.ts';
 import { chunks } from './chunks.ts';
 

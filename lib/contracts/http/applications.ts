@@ -1,0 +1,74 @@
+import * as z from 'zod';
+import { name as anyName, boundedPaging, examples, token, withBoundedDepth } from '../fields.ts';
+import { route } from './route.ts';
+
+const name = anyName.meta({ examples: ['Web shop'] });
+
+const application = z
+  .object({
+    token: z.string().meta({ examples: [examples.token] }),
+    name: z.string().meta({ examples: ['Web shop'] }),
+    chatsCount: z.int().meta({ examples: [1] }),
+  })
+  .meta({ id: 'Application', description: 'An application with its number of chats' });
+
+export const createApplication = route({
+  function: 'createApplication',
+  method: 'POST',
+  path: '/applications',
+  tag: 'Applications',
+  summary: 'Create an application',
+  description: 'The token identifies the application in all other requests. It can be used at once.',
+  authentication: 'bearer',
+  request: { body: z.strictObject({ name }) },
+  response: z
+    .object({ token: z.string().meta({ examples: [examples.token] }) })
+    .describe('The token of the new application'),
+  creates: true,
+  errors: ['bad-input', 'unavailable'],
+});
+
+export const updateApplication = route({
+  function: 'updateApplication',
+  method: 'PUT',
+  path: '/applications/{token}',
+  tag: 'Applications',
+  summary: 'Rename an application',
+  description: 'Only the creator of the application may rename it.',
+  authentication: 'bearer',
+  request: { path: z.strictObject({ token }), body: z.strictObject({ name }) },
+  response: z.object({}).describe('Renamed'),
+  errors: ['bad-input', 'forbidden', 'not-found', 'unavailable'],
+});
+
+export const updateApplicationByBody = route({
+  ...updateApplication,
+  path: '/applications',
+  summary: 'Rename an application, with its token in the body',
+  request: { body: z.strictObject({ token, name }) },
+});
+
+export const listApplications = route({
+  function: 'listApplications',
+  method: 'GET',
+  path: '/applications',
+  tag: 'Applications',
+  summary: "The caller's own applications, newest first",
+  authentication: 'bearer',
+  request: { query: withBoundedDepth(z.strictObject(boundedPaging)) },
+  response: z.array(application).describe('One page of the list'),
+  list: true,
+  errors: ['bad-input', 'unavailable'],
+});
+
+export const getApplication = route({
+  function: 'getApplication',
+  method: 'GET',
+  path: '/applications/{token}',
+  tag: 'Applications',
+  summary: 'One application',
+  authentication: 'bearer',
+  request: { path: z.strictObject({ token }) },
+  response: application,
+  errors: ['bad-input', 'not-found', 'unavailable'],
+});

@@ -1,0 +1,216 @@
+import * as z from 'zod';
+import { limits } from '#lib/domain/limits.ts';
+import {
+  body,
+  examples,
+  instant,
+  number,
+  numberInPath,
+  optional,
+  pageOrAfter,
+  pageOrBefore,
+  paging,
+  searchText,
+  token,
+  withBoundedDepth,
+  withRule,
+} from '../fields.ts';
+import { route } from './route.ts';
+
+const inChat = z.strictObject({ token, chatNumber: numberInPath });
+const ofMessage = z.strictObject({ token, chatNumber: numberInPath, messageNumber: numberInPath });
+
+const shown = {
+  messageNumber: z.int().meta({ examples: [1] }),
+  body: z.string().meta({ examples: [examples.body] }),
+  createdAt: z.string().meta({ format: 'date-time', description: 'In UTC', examples: [examples.createdAt] }),
+};
+
+const message = z
+  .object({
+    messageNumber: shown.messageNumber,
+    senderName: z.string().meta({ examples: [examples.user] }),
+    body: shown.body,
+    createdAt: shown.createdAt,
+    editedAt: z
+      .string()
+      .meta({
+        format: 'date-time',
+        description: 'In UTC; absent if the message was never edited',
+        examples: [examples.editedAt],
+      })
+      .optional(),
+  })
+  .meta({ id: 'Message', description: 'A message' });
+
+const found = z
+  .object({
+    ...shown,
+    highlights: z
+      .array(z.string())
+      .meta({ description: 'Present with `highlight=true`', examples: [['<em>Hello</em>, and welcome 👋']] })
+      .optional(),
+  })
+  .meta({ id: 'FoundMessage', description: 'A message that matches' });
+
+const sentAt = instant
+  .refine((value) => Date.parse(value) >= 0, { error: 'Must not be before 1970-01-01T00:00:00Z' })
+  .describe(
+    'The time of the message, with an offset: from 1970-01-01T00:00:00Z to 24 hours from now, stored in milliseconds. Default: the time at which the message is accepted',
+  );
+
+export const createMessage = route({
+  function: 'createMessage',
+  method: 'POST',
+  path: '/applications/{token}/chats/{chatNumber}/messages',
+  tag: 'Messages',
+  summary: 'Send a message',
+  description:
+    'Messages are numbered 1, 2, 3, … in their chat, in the order in which they are accepted. Reads after the answer show the message. Search finds it about a second later.',
+  authentication: 'bearer',
+  request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
+  response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
+  creates: true,
+  errors: ['bad-input', 'not-found', 'conflict', 'unavailable'],
+});
+
+export const updateMessage = route({
+  function: 'updateMessage',
+  method: 'PUT',
+  path: '/applications/{token}/chats/{chatNumber}/messages/{messageNumber}',
+  tag: 'Messages',
+  summary: 'Edit one of your own messages',
+  description: 'Only the sender of the message may edit it.',
+  authentication: 'bearer',
+  request: { path: ofMessage, body: z.strictObject({ body }) },
+  response: z.object({}).describe('Edited'),
+  errors: ['bad-input', 'forbidden', 'not-found', 'unavailable'],
+});
+
+export const updateMessageByBody = route({
+  ...updateMessage,
+  path: '/applications/{token}/chats/{chatNumber}/messages',
+  summary: 'Edit one of your own messages, with its number in the body',
+  request: { path: inChat, body: z.strictObject({ messageNumber: number, body }) },
+});
+
+const before = z
+  .string()
+  .min(1)
+  .max(200)
+  .optional()
+  .describe('A cursor from the `Link` header of the page before. Not together with `page`');
+
+export const listMessages = route({
+  function: 'listMessages',
+  method: 'GET',
+  path: '/applications/{token}/chats/{chatNumber}/messages',
+  tag: 'Messages',
+  summary: 'The messages of a chat, newest first',
+  description:
+    'Messages are ordered by `createdAt`, newest first, then by number, highest first. To get the next page, follow the `Link` header. Its cursor, `before`, is equally fast at any depth and does not shift when messages arrive. `page` selects a page by number instead. A page ends at `limit` messages or at 4 MB of JSON.',
+  authentication: 'bearer',
+  request: {
+    path: inChat,
+    query: withBoundedDepth(
+      withRule(
+        z.strictObject({ ...paging, page: pageOrBefore, before }),
+        ({ page, before }) => page === undefined || before === undefined,
+        { path: ['before'], error: 'Must not be given together with page' },
+      ),
+    ),
+  },
+  response: z.array(message).describe('One page of the list'),
+  list: true,
+  errors: ['bad-input', 'not-found', 'unavailable'],
+});
+
+export const getMessage = route({
+  function: 'getMessage',
+  method: 'GET',
+  path: '/applications/{token}/chats/{chatNumber}/messages/{messageNumber}',
+  tag: 'Messages',
+  summary: 'One message',
+  authentication: 'bearer',
+  request: { path: ofMessage },
+  response: message,
+  errors: ['bad-input', 'not-found', 'unavailable'],
+});
+
+const highlight = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform((value) => value === 'true')
+  .describe('Adds the matching fragments as HTML, with the matches in `<em>`');
+
+const upTo = numberInPath
+  .optional()
+  .describe(
+    'Excludes messages with a higher number, so that pages do not shift when messages arrive; the `Link` header sets it',
+  );
+
+const after = z
+  .string()
+  .min(1)
+  .max(200)
+  .optional()
+  .describe('A cursor from the `Link` header of the page before. Not together with `page`');
+
+const hitPaging = { page: pageOrAfter, limit: paging.limit, after };
+
+type HitPaging = { page?: number | undefined; after?: string | undefined; limit: number };
+const eitherPageOrAfter = ({ page, after }: HitPaging) => page === undefined || after === undefined;
+const notBoth = { path: ['after'], error: 'Must not be given together with page' };
+
+/** OpenSearch returns no more than 10,000 matches by page (`index.max_result_window`). */
+const withinResultWindow = ({ page = 1, limit }: HitPaging) => page * limit <= limits.searchDepth;
+const beyondResultWindow = {
+  path: ['page'],
+  error: `Must stay within the best ${limits.searchDepth} matches`,
+};
+const withHitPaging = <Schema extends z.ZodType<HitPaging>>(schema: Schema): Schema =>
+  withRule(withRule(schema, eitherPageOrAfter, notBoth), withinResultWindow, beyondResultWindow);
+
+export const searchMessages = route({
+  function: 'searchMessages',
+  method: 'GET',
+  path: '/applications/{token}/chats/{chatNumber}/messages/search',
+  tag: 'Messages',
+  summary: 'Search the messages of a chat, best match first',
+  description:
+    'Finds whole words, beginnings of words, and words with a typo, in this order. Case and accents do not matter. To get the next page, follow the `Link` header. It uses `page`, or the cursor `after` if a page ended at 4 MB.',
+  authentication: 'bearer',
+  request: {
+    path: inChat,
+    query: withHitPaging(z.strictObject({ q: searchText, ...hitPaging, highlight, upTo })),
+  },
+  response: z.array(found).describe('One page of the list'),
+  list: true,
+  responseHeaders: {
+    'Search-Lag': 'Seconds by which the index lags behind accepted messages; absent without a lag',
+  },
+  errors: ['bad-input', 'not-found', 'unavailable'],
+});
+
+export const searchByQuery = route({
+  ...searchMessages,
+  path: '/search',
+  summary: 'Search the messages of a chat, with the parameters of the older API',
+  request: {
+    query: withHitPaging(
+      z.strictObject({
+        application_token: token,
+        chat_number: numberInPath,
+        body: searchText,
+        ...hitPaging,
+        highlight,
+        upTo,
+      }),
+    ).transform(({ application_token, chat_number, body: q, ...rest }) => ({
+      token: application_token,
+      chatNumber: chat_number,
+      q,
+      ...rest,
+    })),
+  },
+});

@@ -1,0 +1,47 @@
+import * as z from 'zod';
+import { email, examples, name, password } from '../fields.ts';
+import { route } from './route.ts';
+
+export const signUp = route({
+  function: 'signUp',
+  method: 'POST',
+  path: '/users',
+  tag: 'Users',
+  summary: 'Sign up',
+  authentication: 'none',
+  description:
+    'The e-mail address is stored in lower case. The new user can sign in at once. The password must not be a common one, the name or the address. An `Idempotency-Key` is valid for one e-mail address.',
+  request: {
+    body: z.strictObject({ name: name.meta({ examples: [examples.user] }), email, password }),
+  },
+  response: z
+    .object({
+      name: z.string().meta({ examples: [examples.user] }),
+      email: z.string().meta({ examples: [examples.email] }),
+    })
+    .meta({ id: 'User', description: 'The new user' }),
+  creates: true,
+  errors: ['bad-input', 'conflict', 'unavailable'],
+});
+
+export const createToken = route({
+  function: 'createToken',
+  method: 'POST',
+  path: '/users/token',
+  tag: 'Users',
+  summary: 'Sign in with e-mail address and password; returns an access token',
+  authentication: 'basic',
+  description:
+    'Requires `Authorization: Basic base64(email:password)`, in UTF-8. An unknown address and a wrong password get the same answer. After five failures with one account, the client must wait.',
+  request: {},
+  response: z
+    .object({
+      accessToken: z
+        .string()
+        .meta({ description: 'For `Authorization: Bearer`; opaque', examples: ['eyJhbGciOiJkaXIi…'] }),
+      tokenType: z.literal('Bearer'),
+      expiresIn: z.int().meta({ description: 'Seconds', examples: [3600] }),
+    })
+    .meta({ id: 'AccessToken', description: 'An access token' }),
+  errors: ['unauthenticated', 'too-many-requests', 'unavailable'],
+});

@@ -1,0 +1,193 @@
+import type { Outcome } from '#lib/domain/batch.ts';
+import { type Database, placeholders, toDateTime, tuples, type Value } from './connection/database.ts';
+
+/** An assigned number: of a chat or of a message; for an application, its token alone. */
+export type Place = { token: string; chatNumber?: number | undefined; messageNumber?: number | undefined };
+export type Reservation = Place & { commandId: number };
+
+/** The progress of a queue's consumer. */
+export type QueueState = {
+  /** Number of the newest barrier that passed, 0 before the first. */
+  epoch: number;
+  /** The highest id among the accepted commands that are stored, deferred or dead: the witness. */
+  highestId: number;
+};
+
+/** A command. Commands of other programs have no epoch. */
+type Accepted = { commandId: number; epoch?: number | undefined };
+
+/** The records of a batch that a recovery needs besides its rows. Empty lists and 0 write nothing. */
+export type Handled = {
+  queue: string;
+  /** The highest id of the accepted commands in the batch; 0 without any. */
+  highestId: number;
+  /** Creations that are deferred or dead. */
+  reserved: readonly Reservation[];
+  /** Commands that are stored now. */
+  releasedIds: readonly number[];
+};
+
+const placeValues = ({ token, chatNumber = 0, messageNumber = 0 }: Place): Value[] => [
+  token,
+  chatNumber,
+  messageNumber,
+];
+
+/** The creations of an outcome: deferred and dead ones, whose numbers are reserved, and stored ones. */
+export const ofCreation = <Command, Stored>({ stored, deferred, dead }: Outcome<Command, Stored>) => ({
+  stored,
+  refused: [...deferred, ...dead].map(({ command }) => command),
+});
+
+/** The records of a batch. Commands of other programs neither move the witness nor reserve numbers. */
+export const handledOf = (
+  queue: string,
+  batch: readonly Accepted[],
+  { refused, stored }: { refused: readonly (Place & Accepted)[]; stored: readonly { commandId: number }[] },
+): Handled => {
+  let highestId = 0;
+  for (const { commandId, epoch } of batch) {
+    if (epoch !== undefined && commandId > highestId) highestId = commandId;
+  }
+  return {
+    queue,
+    highestId,
+    reserved: refused.filter(({ epoch }) => epoch !== undefined),
+    releasedIds: stored.map(({ commandId }) => commandId),
+  };
+};
+
+/** Deletes the reservations of these commands. Usually there are none, and one short query shows that. */
+const release = async (database: Database, commandIds: readonly number[]): Promise<void> => {
+  if (commandIds.length === 0) return;
+  const [newest] = await database.select('SELECT MAX(id) AS id FROM reservations', []);
+  if (newest?.id === null) return;
+  await database.write(
+    `DELETE FROM reservations WHERE command_id IN (${placeholders(commandIds.length)})`,
+    commandIds,
+  );
+};
+
+/** Records what a batch has handled. Runs in the transaction that stores its rows. */
+export const recordHandled = async (
+  database: Database,
+  { queue, highestId, reserved, releasedIds }: Handled,
+): Promise<void> => {
+  if (reserved.length > 0) {
+    await database.write(
+      `INSERT INTO reservations (token, chat_number, number, command_id) VALUES ${tuples(reserved.length, 4)}
+       ON DUPLICATE KEY UPDATE number = VALUES(number)`,
+      reserved.flatMap((one) => [...placeValues(one), one.commandId]),
+    );
+  }
+  await release(database, releasedIds);
+  if (highestId > 0) {
+    await database.write(
+      `INSERT INTO queues (queue, highest_id) VALUES (?, ?)
+       ON DUPLICATE KEY UPDATE highest_id = GREATEST(highest_id, VALUES(highest_id))`,
+      [queue, highestId],
+    );
+  }
+};
+
+/** The state in MySQL from which a recovery learns the assigned numbers: epochs, witnesses and reservations. */
+export const createRecoveryState = (database: Database) => {
+  /** The highest of two optional numbers; undefined when neither the row nor a reservation exists. */
+  const highest = async (sql: string, values: readonly Value[]): Promise<number | undefined> => {
+    const [row] = await database.select(sql, values);
+    if (row === undefined || (row.in_rows === null && row.in_reservations === null)) return undefined;
+    return Math.max(Number(row.in_rows ?? 0), Number(row.in_reservations ?? 0));
+  };
+
+  return {
+    /** @returns the number of a new epoch, higher than every number before */
+    beginEpoch: (server: string): Promise<number> =>
+      database.onOneConnection(async (connection) => {
+        await connection.write('INSERT INTO epochs (server, begun_at) VALUES (?, ?)', [
+          server,
+          toDateTime(Date.now()),
+        ]);
+        const [row] = await connection.select('SELECT LAST_INSERT_ID() AS number', []);
+        return Number(row?.number);
+      }),
+
+    /** @returns the highest number of an epoch, 0 before the first */
+    newestEpoch: async (): Promise<number> => {
+      const [row] = await database.select('SELECT MAX(number) AS newest FROM epochs', []);
+      return Number(row?.newest ?? 0);
+    },
+
+    /** @returns the state of every queue that has one, by name */
+    queues: async (): Promise<Map<string, QueueState>> => {
+      const rows = await database.select('SELECT queue, epoch, highest_id FROM queues', []);
+      return new Map(
+        rows.map((row) => [row.queue, { epoch: Number(row.epoch), highestId: Number(row.highest_id) }]),
+      );
+    },
+
+    /** @returns the number of the newest barrier that passed this queue, 0 before the first */
+    passedEpoch: async (queue: string): Promise<number> => {
+      const [row] = await database.select('SELECT epoch FROM queues WHERE queue = ?', [queue]);
+      return Number(row?.epoch ?? 0);
+    },
+
+    /** Notes that the barrier of an epoch passed this queue: everything before it is stored, dead or deferred. */
+    passBarrier: async (queue: string, epoch: number): Promise<void> => {
+      await database.write(
+        'INSERT INTO queues (queue, epoch) VALUES (?, ?) ON DUPLICATE KEY UPDATE epoch = GREATEST(epoch, VALUES(epoch))',
+        [queue, epoch],
+      );
+    },
+
+    /** Records commands that were handled without a row. */
+    record: (handled: Handled): Promise<void> =>
+      database.transaction((transaction) => recordHandled(transaction, handled)),
+
+    /** Deletes the reservations of these commands. Their numbers no longer count as assigned. */
+    release: (commandIds: readonly number[]): Promise<void> => release(database, commandIds),
+
+    /** @returns whether any command is deferred or dead */
+    hasReservations: async (): Promise<boolean> =>
+      (await database.select('SELECT id FROM reservations LIMIT 1', [])).length > 0,
+
+    /** @returns the highest assigned chat number of an application; undefined if MySQL does not know the application */
+    highestChatNumber: (token: string): Promise<number | undefined> =>
+      highest(
+        `SELECT
+           (SELECT COALESCE((SELECT c.number FROM chats c WHERE c.application_id = a.id
+              ORDER BY c.application_id DESC, c.number DESC LIMIT 1), 0)
+            FROM applications a WHERE a.token = ?) AS in_rows,
+           (SELECT MAX(r.chat_number) FROM reservations r WHERE r.token = ?) AS in_reservations`,
+        [token, token],
+      ),
+
+    /** @returns the highest assigned message number of a chat; undefined if MySQL does not know the chat */
+    highestMessageNumber: (token: string, chatNumber: number): Promise<number | undefined> =>
+      highest(
+        `SELECT
+           (SELECT COALESCE((SELECT m.number FROM messages m WHERE m.chat_id = c.id
+              ORDER BY m.chat_id DESC, m.number DESC LIMIT 1), 0)
+            FROM chats c WHERE c.token = ? AND c.number = ?) AS in_rows,
+           (SELECT MAX(r.number) FROM reservations r WHERE r.token = ? AND r.chat_number = ?) AS in_reservations`,
+        [token, chatNumber, token, chatNumber],
+      ),
+
+    /** @returns at most `count` reservations after the row `afterId`, in the order of their ids, for background verification */
+    reservations: async (afterId: number, count: number): Promise<(Reservation & { id: number })[]> => {
+      const rows = await database.select(
+        `SELECT id, token, chat_number, number, command_id FROM reservations
+         WHERE id > ? ORDER BY id LIMIT ?`,
+        [afterId, count],
+      );
+      return rows.map((row) => ({
+        id: Number(row.id),
+        token: row.token,
+        ...(row.chat_number === 0 ? {} : { chatNumber: row.chat_number }),
+        ...(row.number === 0 ? {} : { messageNumber: row.number }),
+        commandId: Number(row.command_id),
+      }));
+    },
+  };
+};
+
+export type RecoveryState = ReturnType<typeof createRecoveryState>;

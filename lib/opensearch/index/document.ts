@@ -1,0 +1,41 @@
+import type { IndexableMessage } from '#lib/domain/message.ts';
+import { chatReference } from '#lib/domain/reference.ts';
+import { normalText } from '../text/normal-text.ts';
+
+/** The fields of a message that the index needs. */
+export type IndexedMessage = Pick<
+  IndexableMessage,
+  'token' | 'chatNumber' | 'messageNumber' | 'body' | 'createdAt' | 'version'
+>;
+
+export type IndexedVersion = { messageNumber: number; version: number };
+
+/** A message in the index: the fields that queries use, and the fields that answers show. */
+export type IndexDocument = {
+  chat: string;
+  messageNumber: number;
+  createdAt: string;
+  /** In the normalized spelling of `normal-text.ts`. */
+  body: string;
+  /** The text as it was sent, if it differs from `body`. */
+  original?: string;
+};
+
+export const toDocument = ({
+  token,
+  chatNumber,
+  messageNumber,
+  body,
+  createdAt,
+}: IndexedMessage): IndexDocument => {
+  // Half of a surrogate pair has no UTF-8 form, and the server refuses it.
+  const original = body.toWellFormed();
+  const normal = normalText(original);
+  return {
+    chat: chatReference({ token, chatNumber }),
+    messageNumber,
+    createdAt,
+    body: normal,
+    ...(normal === original ? {} : { original }),
+  };
+};

@@ -1,0 +1,62 @@
+import { limits } from '#lib/domain/limits.ts';
+import { analysis } from '../text/analysis.ts';
+
+/** Rises with every change to the analysis or the mapping. An index of an older schema needs a rebuild. */
+export const schema = 2;
+
+export type IndexShape = {
+  /** Primary shards. All messages of an application are in one of them. */
+  shards: number;
+  replicas: number;
+  /** The longest time until search finds a written message. */
+  refreshIntervalMs: number;
+};
+
+const edges = (analyzer: string, search_analyzer: string) => ({
+  type: 'text',
+  analyzer,
+  search_analyzer,
+  norms: false,
+  index_options: 'docs',
+});
+
+/** One more than the deepest hit by page, because the last page also asks for one more. */
+export const dynamicSettings = { max_result_window: limits.searchDepth + 1 } as const;
+
+/** Fields that answers show and no query uses. They can be added to an index of an older schema. */
+export const shownOnly = { original: { type: 'text', index: false, norms: false } } as const;
+
+/** The settings and mapping of a new index. */
+export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexShape) => ({
+  settings: {
+    number_of_shards: shards,
+    number_of_replicas: replicas,
+    // An explicit value, even the default, keeps shards from becoming idle. An idle shard delays its first search.
+    refresh_interval: `${refreshIntervalMs}ms`,
+    ...dynamicSettings,
+    analysis,
+  },
+  mappings: {
+    dynamic: 'strict',
+    _meta: { schema },
+    _routing: { required: true },
+    properties: {
+      chat: { type: 'keyword', doc_values: false },
+      messageNumber: { type: 'long' },
+      createdAt: { type: 'date', format: 'strict_date_time', index: false },
+      ...shownOnly,
+      body: {
+        type: 'text',
+        analyzer: 'message',
+        search_analyzer: 'parts',
+        norms: false,
+        // Highlighting reads the positions of a message's terms instead of analysing it again.
+        term_vector: 'with_positions_offsets',
+        fields: {
+          beginnings: edges('message_beginnings', 'edge'),
+          ends: edges('message_ends', 'edge_reversed'),
+        },
+      },
+    },
+  },
+});

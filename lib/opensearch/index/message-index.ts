@@ -1,0 +1,161 @@
+import type { Client } from '@opensearch-project/opensearch';
+import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
+import { SearchUnavailable } from '../errors.ts';
+import { request } from '../request.ts';
+import {
+  createFinder,
+  createMessageSearch,
+  type MessageHit,
+  type MessageSearch,
+} from '../search/message-search.ts';
+import { type BulkResult, createBulkWriter } from './bulk.ts';
+import type { IndexedMessage, IndexedVersion } from './document.ts';
+import { type IndexShape, messageIndexBody, schema } from './message-index-body.ts';
+import { createRebuilds, type Rebuild } from './rebuild.ts';
+
+export type MessageIndexOptions = Partial<IndexShape> & {
+  client: Client;
+  /** Precedes every index and alias name, so that several installations can share a server. */
+  prefix?: string;
+  /** A search without an answer fails after this time. */
+  searchTimeoutMs?: number;
+  /** A bulk request without an answer is tried again after this time. */
+  writeTimeoutMs?: number;
+};
+
+export type MessageIndex = {
+  /**
+   * Creates the index and its alias unless they exist. May run twice at once. Lets an index of an older schema accept
+   * the messages of this one.
+   * @returns whether the index has an older schema and needs a rebuild
+   * @throws SearchUnavailable
+   */
+  prepare(): Promise<{ outdated: boolean }>;
+  /**
+   * Writes messages in bulk requests of bounded size, one after another. A message counts as written if the index has
+   * the same or a newer version. `refused` contains the messages that can never be indexed.
+   * @throws IndexRetryLater if some could not be written now; write all of them again later
+   */
+  write<Message extends IndexedMessage>(messages: readonly Message[]): Promise<BulkResult<Message>>;
+  /**
+   * Best match first; among equals the newest, then the higher number.
+   * @throws SearchUnavailable
+   * @throws RangeError if page × limit exceeds `limits.searchDepth`
+   */
+  search(wanted: MessageSearch): Promise<{ hits: MessageHit[]; hasMore: boolean }>;
+  /** @throws SearchUnavailable unless the index can answer */
+  ping(): Promise<void>;
+  /** Starts a rebuild or continues an unfinished one. See {@link Rebuild}. @throws SearchUnavailable */
+  beginRebuild(): Promise<Rebuild>;
+  /**
+   * The version of each message in the index, by {@link messageReference}; undefined for a missing message.
+   * Sees every confirmed write, even before search does. @throws SearchUnavailable
+   */
+  fetchVersions(refs: readonly MessageReference[]): Promise<Map<string, number | undefined>>;
+  /**
+   * The versions of a chat's messages in the index, by number, after `afterNumber`.
+   * Sees the same documents as search. @throws SearchUnavailable
+   */
+  listVersions(chat: {
+    token: string;
+    chatNumber: number;
+    afterNumber: number;
+    limit: number;
+  }): Promise<IndexedVersion[]>;
+  /** Removes messages from the index. Missing ones count as removed. @throws IndexRetryLater */
+  remove(refs: readonly MessageReference[]): Promise<void>;
+  /** Makes all written messages visible to search now. For tests and tools. @throws SearchUnavailable */
+  refresh(): Promise<void>;
+};
+
+export const createMessageIndex = (options: MessageIndexOptions): MessageIndex => {
+  const { client, prefix = '', searchTimeoutMs = 3_000, writeTimeoutMs = 10_000 } = options;
+  const alias = `${prefix}messages`;
+  const buildingAlias = `${alias}-building`;
+  const body = messageIndexBody({
+    shards: options.shards ?? 1,
+    replicas: options.replicas ?? 0,
+    refreshIntervalMs: options.refreshIntervalMs ?? 500,
+  });
+  const bulk = createBulkWriter({ client, alias, buildingAlias, timeoutMs: writeTimeoutMs });
+  const rebuilds = createRebuilds({ client, alias, buildingAlias, body, writeTimeoutMs, bulk });
+
+  const find = createFinder({ client, alias, timeoutMs: searchTimeoutMs });
+
+  return {
+    prepare: async () => {
+      const current = await rebuilds.schemaOf(alias);
+      if (current !== undefined && current < schema) {
+        await rebuilds.admit();
+        return { outdated: true };
+      }
+      if (current !== undefined) return { outdated: false };
+      await rebuilds.createIndex(`${alias}-000001`, alias);
+      return { outdated: false };
+    },
+
+    write: (messages) => bulk.write(messages),
+
+    search: createMessageSearch(find),
+
+    ping: async () => {
+      const { body } = await request<{ status: string; timed_out: boolean }>(client, {
+        method: 'GET',
+        path: `/_cluster/health/${alias}`,
+        query: { wait_for_status: 'yellow', timeout: '1s' },
+        timeoutMs: searchTimeoutMs,
+        expected: [408],
+      });
+      if (body.timed_out || body.status === 'red')
+        throw new SearchUnavailable('OpenSearch: a shard of the index is red');
+    },
+
+    beginRebuild: () => rebuilds.begin(),
+
+    fetchVersions: async (refs) => {
+      const versions = new Map<string, number | undefined>();
+      if (refs.length === 0) return versions;
+      const { body } = await request<{
+        docs: { _id: string; found?: boolean; _version?: number; error?: object }[];
+      }>(client, {
+        method: 'POST',
+        path: `/${alias}/_mget`,
+        query: { _source: false },
+        body: { docs: refs.map((ref) => ({ _id: messageReference(ref), routing: ref.token })) },
+        timeoutMs: writeTimeoutMs,
+      });
+      for (const doc of body.docs) {
+        if (doc.error) throw new SearchUnavailable('OpenSearch could not read from a shard of the index');
+        versions.set(doc._id, doc.found ? doc._version : undefined);
+      }
+      return versions;
+    },
+
+    listVersions: async ({ token, chatNumber, afterNumber, limit }) => {
+      const found = await find<{ messageNumber: number }>(token, {
+        query: {
+          bool: {
+            filter: [
+              { term: { chat: chatReference({ token, chatNumber }) } },
+              { range: { messageNumber: { gt: afterNumber } } },
+            ],
+          },
+        },
+        sort: [{ messageNumber: 'asc' }],
+        size: limit,
+        version: true,
+        _source: ['messageNumber'],
+      });
+      return found.map(({ _source, _version }) => ({
+        messageNumber: _source.messageNumber,
+        version: _version ?? 0,
+      }));
+    },
+
+    remove: (refs) => bulk.remove(refs),
+
+    refresh: async () => {
+      await request(client, { method: 'POST', path: `/${alias}/_refresh`, timeoutMs: writeTimeoutMs });
+    },
+  };
+};

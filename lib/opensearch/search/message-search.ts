@@ -1,0 +1,129 @@
+import type { Client } from '@opensearch-project/opensearch';
+import { limits } from '#lib/domain/limits.ts';
+import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
+import { SearchUnavailable } from '../errors.ts';
+import type { IndexDocument } from '../index/document.ts';
+import { request } from '../request.ts';
+import { parseQueryText } from '../text/query-text.ts';
+import { htmlFragments, marks } from './highlights.ts';
+import { type Clause, markable, rankedMatch } from './message-query.ts';
+
+/** A place in the order of one search. */
+export type SearchPosition = { score: number; createdAtMs: number; messageNumber: number };
+
+export type MessageSearch = ChatReference & {
+  /** The query as the user typed it. Quotes make phrases; no other character has a meaning. */
+  text: string;
+  /** From 1, the default; page × limit is at most `limits.searchDepth`. */
+  page?: number;
+  /** Continues after this hit of the same search; instead of `page`. */
+  after?: SearchPosition | undefined;
+  limit: number;
+  /** Also returns fragments of each hit as escaped HTML, with the matches in `<em>`. */
+  highlight?: boolean;
+  /** Leaves out messages with higher numbers, so that new messages do not shift the pages of a search. */
+  upTo?: number;
+};
+
+export type MessageHit = {
+  messageNumber: number;
+  body: string;
+  createdAt: string;
+  highlights?: string[];
+  position: SearchPosition;
+};
+
+export type Hit<Source> = {
+  _version?: number;
+  _source: Source;
+  sort?: number[];
+  highlight?: Record<string, string[]>;
+};
+
+/** Asks the one shard that has the application. @throws SearchUnavailable instead of returning a partial answer */
+export const createFinder =
+  ({ client, alias, timeoutMs }: { client: Client; alias: string; timeoutMs: number }) =>
+  async <Source>(token: string, body: object): Promise<Hit<Source>[]> => {
+    const answer = await request<{
+      timed_out: boolean;
+      _shards: { failed: number };
+      hits: { hits: Hit<Source>[] };
+    }>(client, {
+      method: 'POST',
+      path: `/${alias}/_search`,
+      query: {
+        routing: token,
+        // An application always reads the same copy of its shard, because copies may refresh at different times.
+        preference: `app-${token}`,
+        allow_partial_search_results: false,
+      },
+      body: { ...body, timeout: `${timeoutMs}ms`, track_total_hits: false },
+      timeoutMs,
+    });
+    if (answer.body.timed_out || answer.body._shards.failed > 0) {
+      throw new SearchUnavailable(`OpenSearch gave only part of an answer within ${timeoutMs} ms`);
+    }
+    return answer.body.hits.hits;
+  };
+
+type Found = Omit<IndexDocument, 'chat'>;
+
+const toHit = ({ _source, sort = [], highlight }: Hit<Found>, words?: readonly string[]): MessageHit => {
+  const { messageNumber, body, original, createdAt } = _source;
+  const [score = 0, createdAtMs = 0] = sort;
+  return {
+    messageNumber,
+    body: original ?? body,
+    createdAt,
+    ...(words && { highlights: htmlFragments(highlight?.body ?? [], { words, body, original }) }),
+    position: { score, createdAtMs, messageNumber },
+  };
+};
+
+/** @returns the search of {@link MessageSearch}, best match first, among equals the newest, then the higher number */
+export const createMessageSearch =
+  (find: ReturnType<typeof createFinder>) =>
+  async ({
+    token,
+    chatNumber,
+    text,
+    page = 1,
+    after,
+    limit,
+    highlight = false,
+    upTo,
+  }: MessageSearch): Promise<{ hits: MessageHit[]; hasMore: boolean }> => {
+    const from = (page - 1) * limit;
+    if (from + limit > limits.searchDepth) {
+      throw new RangeError(
+        `page × limit is ${page * limit}; a search reaches ${limits.searchDepth} hits deep`,
+      );
+    }
+    const parsed = parseQueryText(text);
+    if (parsed.words.length + parsed.phrases.length === 0) return { hits: [], hasMore: false };
+    const within: Clause[] = [{ term: { chat: chatReference({ token, chatNumber }) } }];
+    if (upTo !== undefined) within.push({ range: { messageNumber: { lte: upTo } } });
+    const found = await find<Found>(token, {
+      query: { bool: { filter: within, must: [rankedMatch(parsed)] } },
+      sort: [{ _score: 'desc' }, { createdAt: 'desc' }, { messageNumber: 'desc' }],
+      ...(after === undefined
+        ? { from }
+        : { search_after: [after.score, after.createdAtMs, after.messageNumber] }),
+      // One extra hit shows whether there is a next page.
+      size: limit + 1,
+      _source: ['messageNumber', 'body', 'original', 'createdAt'],
+      ...(highlight && {
+        highlight: {
+          pre_tags: [marks.start],
+          post_tags: [marks.end],
+          // Returns the whole text. Splitting it into sentences takes several times as long as finding the matches.
+          number_of_fragments: 0,
+          fields: { body: { highlight_query: markable(parsed) } },
+        },
+      }),
+    });
+    return {
+      hits: found.slice(0, limit).map((hit) => toHit(hit, highlight ? parsed.words : undefined)),
+      hasMore: found.length > limit,
+    };
+  };

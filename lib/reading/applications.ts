@@ -1,0 +1,64 @@
+import { ifAvailable } from '#lib/concurrency/if-available.ts';
+import { notFound, notKnownYet } from '#lib/domain/errors.ts';
+import type { Applications } from '#lib/mysql/applications.ts';
+import type { Counters } from '#lib/redis/gate/counters.ts';
+import type { Directory } from '#lib/redis/window/directory.ts';
+
+type Listed = { token: string; name: string; chatsCount: number };
+
+/** The most pending applications of a user that a list reads. */
+const PENDING = 1_000;
+
+/** Reads accepted applications, stored or pending. Counts come from the counters. */
+export const createApplicationDirectory = ({
+  directory,
+  counters,
+  applications,
+}: {
+  directory: Directory;
+  counters: Pick<Counters, 'read'>;
+  applications: Pick<Applications, 'find' | 'listByCreator'>;
+}) => ({
+  /** @throws not-found, unavailable */
+  get: async (token: string): Promise<Listed> => {
+    const [[count = 'unknown'], entry] = (await ifAvailable(
+      Promise.all([counters.read([{ token }]), directory.application(token)]),
+    )) ?? [[], undefined];
+    if (count === 'missing') throw notFound('application');
+    if (entry !== undefined && count !== 'unknown') return { token, name: entry.name, chatsCount: count };
+    const row = await applications.find(token);
+    const name = entry?.name ?? row?.name;
+    if (name === undefined) throw count === 'unknown' ? notKnownYet('application') : notFound('application');
+    return { token, name, chatsCount: count === 'unknown' ? (row?.chatsCount ?? 0) : count };
+  },
+
+  /** The applications of a user, newest first. @throws unavailable */
+  list: async (creatorId: number, { skip, count }: { skip: number; count: number }): Promise<Listed[]> => {
+    const pending = (await ifAvailable(directory.pendingApplications(creatorId, PENDING))) ?? [];
+    const first = pending.slice(skip, skip + count);
+    const missing = count - first.length;
+    // An application that was stored a moment ago may be in both lists. It counts as pending.
+    const rows =
+      missing === 0
+        ? []
+        : await applications.listByCreator(creatorId, {
+            skip: Math.max(0, skip - pending.length),
+            count: missing,
+            except: pending,
+          });
+    const page = [...first.map((token) => ({ token, name: undefined, chatsCount: 0 })), ...rows];
+    const tokens = page.map(({ token }) => token);
+    const [names, counts] = (await ifAvailable(
+      Promise.all([directory.applicationNames(tokens), counters.read(tokens.map((token) => ({ token })))]),
+    )) ?? [new Map<string, string>(), []];
+    return page.flatMap(({ token, name, chatsCount }, i) => {
+      const current = names.get(token) ?? name;
+      const count = counts[i];
+      return current === undefined
+        ? []
+        : [{ token, name: current, chatsCount: typeof count === 'number' ? count : chatsCount }];
+    });
+  },
+});
+
+export type ApplicationDirectory = ReturnType<typeof createApplicationDirectory>;

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { ifAvailable } from '#lib/concurrency/if-available.ts';
+import { notFound, notKnownYet, unavailable } from '#lib/domain/errors.ts';
+import { windowLimits } from '#lib/domain/limits.ts';
+import { applyEdit, type Edit, type Message, mergeByNumber, positionOf } from '#lib/domain/message.ts';
+import { comparePositions, type Position } from '#lib/domain/position.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import type { Chat, RecentMessages, RecentPage } from '#lib/redis/window/recent-messages.ts';
+
+type PageQuery = { before?: Position | undefined; skip: number; count: number };
+
+/**
+ * Reads accepted messages, stored or pending. Every read asks Redis before MySQL: a message that is no longer
+ * pending in Redis was committed before, so the later query finds it.
+ */
+export const createConversation = ({
+  recentMessages,
+  messages,
+  chats,
+}: {
+  recentMessages: RecentMessages;
+  messages: Pick<Messages, 'page' | 'find'>;
+  chats: Pick<Chats, 'find'>;
+}) => {
+  /** Lets one reader copy MySQL's newest rows to Redis for later readers. @returns whether this reader did */
+  const warm = async (chat: Chat): Promise<boolean> => {
+    const builder = randomUUID();
+    if (!(await recentMessages.beginWindow(chat, builder))) return false;
+    const rows = await messages.page(chat, { skip: 0, count: windowLimits.entries });
+    await recentMessages.finishWindow(chat, builder, rows, rows.length < windowLimits.entries);
+    return true;
+  };
+
+  /** Applies pending edits to rows that do not have them yet. */
+  const withEdits = async (page: Message[], edits: ReadonlyMap<number, number>): Promise<Message[]> => {
+    const stale = page.filter(({ messageNumber, version }) => (edits.get(messageNumber) ?? 0) > version);
+    if (stale.length === 0) return page;
+    const pending = await recentMessages.edits(
+      stale.map(({ messageNumber }) => edits.get(messageNumber) ?? 0),
+    );
+    const byNumber = new Map<number, Edit>(pending.map((edit) => [edit.messageNumber, edit]));
+    // An edit that left the outbox meanwhile is in the row now.
+    const arrived = await messages.find(stale.filter(({ messageNumber }) => !byNumber.has(messageNumber)));
+    return mergeByNumber(page, arrived).map((message) =>
+      applyEdit(message, byNumber.get(message.messageNumber)),
+    );
+  };
+
+  const fromBoth = async (
+    chat: Chat,
+    { before, skip, count }: PageQuery,
+    recent: Extract<RecentPage, { kind: 'part' }> | undefined,
+  ): Promise<Message[]> => {
+    const pending = recent?.messages ?? [];
+    const skipRows = Math.max(0, skip - pending.length);
+    const rows = await messages.page(chat, {
+      before,
+      skip: skipRows,
+      count: count + skip - skipRows,
+      // Rows that are pending as well are excluded from the skipped rows, so that they do not count twice.
+      except: skipRows === 0 ? [] : pending.map(({ messageNumber }) => messageNumber),
+    });
+    const page = mergeByNumber(rows, pending)
+      .sort((a, b) => comparePositions(positionOf(a), positionOf(b)))
+      .slice(skip - skipRows, skip - skipRows + count);
+    if (recent === undefined) return page;
+    if (recent.edits !== undefined) return withEdits(page, recent.edits);
+    const edits = await recentMessages.pendingEdits(
+      chat,
+      page.map(({ messageNumber }) => messageNumber),
+    );
+    // An edit that was stored in between is neither in the rows above nor in Redis, so the rows are read
+    // again.
+    return withEdits(mergeByNumber(page, await messages.find(page)), edits);
+  };
+
+  const whole = (page: Extract<RecentPage, { kind: 'whole' }>): Message[] =>
+    page.messages.map(({ message, edit }) => applyEdit(message, edit));
+
+  return {
+    /** Newest first, from a cursor (exclusive) or after `skip` messages. @throws not-found, unavailable */
+    page: async (chat: Chat, query: PageQuery): Promise<Message[]> => {
+      let recent = await ifAvailable(recentMessages.page(chat, query));
+      if (recent?.kind === 'part' && recent.cold && query.before === undefined) {
+        if (await ifAvailable(warm(chat))) recent = await ifAvailable(recentMessages.page(chat, query));
+      }
+      if (recent?.kind === 'whole') return whole(recent);
+      if (recent?.kind === 'deep') {
+        throw unavailable(
+          'Too many messages of this chat are not stored yet for a page this deep. Follow the Link header of an earlier page instead.',
+        );
+      }
+      const page = await fromBoth(chat, query, recent);
+      if (
+        page.length === 0 &&
+        !recent?.isAuthoritative &&
+        (await chats.find(chat.token, chat.chatNumber)) === undefined
+      ) {
+        throw notKnownYet('chat');
+      }
+      return page;
+    },
+
+    /** @throws not-found, unavailable */
+    message: async (chat: Chat, messageNumber: number): Promise<Message> => {
+      const recent = await ifAvailable(recentMessages.message(chat, messageNumber));
+      const find = () => messages.find([{ ...chat, messageNumber }]);
+      let message = recent?.message;
+      if (message === undefined) [message] = await find();
+      // After a rollback of Redis, its copy may lack edits of the message.
+      else if (!recent?.isAuthoritative)
+        [message] = mergeByNumber([message], (await ifAvailable(find())) ?? []);
+      if (message === undefined) throw recent?.isAuthoritative ? notFound('message') : notKnownYet('message');
+      return applyEdit(message, recent?.edit);
+    },
+  };
+};
+
+export type Conversation = ReturnType<typeof createConversation>;

@@ -1,0 +1,19 @@
+import type { RecoveryState } from '#lib/mysql/progress.ts';
+import type { Gate } from '#lib/redis/gate/gate.ts';
+
+/** Opens the gate on new tables, for which no number can have been given. */
+export const createFirstGate = ({
+  gate,
+  recoveryState,
+}: {
+  gate: Pick<Gate, 'attempt'>;
+  recoveryState: Pick<RecoveryState, 'beginEpoch'>;
+}) => ({
+  open: async (): Promise<void> => {
+    const attempt = await gate.attempt();
+    if ((await attempt.begin()) !== 'begun') return;
+    await attempt.open(await recoveryState.beginEpoch(attempt.server), 0);
+  },
+});
+
+export type FirstGate = ReturnType<typeof createFirstGate>;

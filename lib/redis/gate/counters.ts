@@ -1,0 +1,102 @@
+import type { RedisClient } from '../connection/client.ts';
+import { guarded } from '../connection/guard.ts';
+import { chatMember, type Keys } from '../script/keys.ts';
+import { defineScript, expecting, runScript } from '../script/script.ts';
+import { gateLua } from './gate.lua.ts';
+import type { CounterOf } from './gate.ts';
+
+export type DirtyKind = 'applications' | 'chats';
+/** A counter that changed: an application's number of chats, or a chat's number of messages. */
+export type Count = { token: string; chatNumber?: number; count: number };
+/** 'missing': the application or chat does not exist. 'unknown': only MySQL knows. */
+export type Counted = number | 'missing' | 'unknown';
+
+/** Reads trusted counters. After a loss of Redis, and until all are verified, these are the verified ones. */
+const readCounters = defineScript(
+  { keys: ['state', 'verified'], args: ['server'], each: { keys: ['counter'], args: ['member'] } },
+  {
+    before: /* lua */ `
+${gateLua}
+local epoch, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'verifying'))
+`,
+    each: /* lua */ `
+  if not epoch or not isVerified(verifying, verified, member) then return 'unknown' end
+  return redis.call('GET', counter) or 'missing'
+`,
+  },
+  expecting<string[]>,
+);
+
+/** Removes the mark of counters whose value MySQL has now. */
+const clean = defineScript(
+  { keys: ['dirty'], each: { keys: ['counter'], args: ['member', 'written'] } },
+  /* lua */ `
+  local value = redis.call('GET', counter)
+  if not value or value == written then redis.call('ZREM', dirty, member) end
+`,
+);
+
+const fromMember = (text: string): { token: string; chatNumber?: number } => {
+  const [token = '', chatNumber] = text.split(':');
+  return chatNumber === undefined ? { token } : { token, chatNumber: Number(chatNumber) };
+};
+
+/** Reads counters, and the marks of changed ones. */
+export const createCounters = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
+  const keyOf = ({ token, chatNumber }: CounterOf) =>
+    chatNumber === undefined ? keys.applicationCounter(token) : keys.chatCounter(token, chatNumber);
+  const memberOf = ({ token, chatNumber }: CounterOf) =>
+    chatNumber === undefined ? token : chatMember(token, chatNumber);
+  const dirtyKey = (kind: DirtyKind) => (kind === 'chats' ? keys.dirtyChats : keys.dirtyApplications);
+
+  return {
+    /** Counts by application or chat. @throws unavailable */
+    read: async (of: readonly CounterOf[]): Promise<Counted[]> => {
+      if (of.length === 0) return [];
+      const found = await guarded(client, (connection) =>
+        runScript(
+          connection,
+          readCounters,
+          { state: keys.state, verified: keys.verified, server: connection.server },
+          of.map((one) => ({ counter: keyOf(one), member: memberOf(one) })),
+        ),
+      );
+      return found.map((value) => (value === 'missing' || value === 'unknown' ? value : Number(value)));
+    },
+
+    /**
+     * Counters that changed since the last sync and not after `until` (ms), oldest change first. `skip` is
+     * the number of counters that could not be synced in this run.
+     */
+    dirty: async (
+      kind: DirtyKind,
+      { until, skip, count }: { until: number; skip: number; count: number },
+    ): Promise<Count[]> => {
+      const members = await guarded(client, ({ redis }) =>
+        redis.zrangebyscore(dirtyKey(kind), '-inf', until * 1000, 'LIMIT', skip, count),
+      );
+      const of = members.map(fromMember);
+      if (of.length === 0) return [];
+      const values = await guarded(client, ({ redis }) => redis.mget(of.map(keyOf)));
+      return of.map((one, i) => ({ ...one, count: Number(values[i] ?? 0) }));
+    },
+    /** Removes the mark of counters whose value still equals the count in MySQL. */
+    clean: async (kind: DirtyKind, counts: readonly Count[]): Promise<void> => {
+      if (counts.length === 0) return;
+      await guarded(client, (connection) =>
+        runScript(
+          connection,
+          clean,
+          { dirty: dirtyKey(kind) },
+          counts.map((one) => ({ counter: keyOf(one), member: memberOf(one), written: one.count })),
+        ),
+      );
+    },
+
+    ping: async (): Promise<void> => {
+      await guarded(client, ({ redis }) => redis.ping());
+    },
+  };
+};
+
+export type Counters = ReturnType<typeof createCounters>;

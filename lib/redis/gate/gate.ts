@@ -1,0 +1,192 @@
+import type { RedisClient } from '../connection/client.ts';
+import { guarded } from '../connection/guard.ts';
+import { chatMember, type Keys } from '../script/keys.ts';
+import { defineScript, expecting, runScript } from '../script/script.ts';
+import { gateLua } from './gate.lua.ts';
+import { createAttempt, type OpeningAttempt } from './opening-attempt.ts';
+
+/** A counter: of an application's chats, or of a chat's messages. */
+export type CounterOf = { token: string; chatNumber?: number | undefined };
+/** The progress of the verification of all counters: the last row's id of each table. */
+export type VerificationProgress = { reservations: number; applications: number; chats: number };
+
+/** The shortest interval between two requests for a recovery. */
+const ASKED_MS = 1_000;
+
+const readStatus = defineScript(
+  { keys: ['state'], args: ['server'] },
+  /* lua */ `
+${gateLua}
+local epoch, lost, verifying, progress = unpack(
+  redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'progress'))
+if not epoch then closed(state, server) end
+return { epoch or '', lost or '', verifying or '', progress or '' }
+`,
+  expecting<[epoch: string, lost: string, verifying: string, progress: string]>,
+);
+
+/**
+ * Raises counters to the values of MySQL, creates missing ones, and marks them as verified. `count` is empty
+ * if MySQL has no value; then only an existing counter is marked. Returns closed, or for each counter raised
+ * · kept · missing.
+ */
+const raiseCounters = defineScript(
+  {
+    keys: ['state', 'verified', 'dirtyApplications', 'dirtyChats'],
+    args: ['server', 'lost', 'mark'],
+    each: { keys: ['counter'], args: ['member', 'count'] },
+  },
+  {
+    before: /* lua */ `
+${gateLua}
+local epoch, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'verifying'))
+if not epoch or verifying ~= lost then return closed(state, server) end
+`,
+    each: /* lua */ `
+  local value = redis.call('GET', counter)
+  if not value and count == '' then return 'missing' end
+  local isRaised = count ~= '' and tonumber(value or '-1') < tonumber(count)
+  if isRaised then
+    redis.call('SET', counter, count)
+    local dirty = string.find(member, ':', 1, true) and dirtyChats or dirtyApplications
+    if count ~= '0' then redis.call('ZADD', dirty, text(nowMicros()), member) end
+  end
+  if mark == '1' then redis.call('SADD', verified, member) end
+  return isRaised and 'raised' or 'kept'
+`,
+  },
+  expecting<string[]>,
+);
+
+/** Saves the progress of the verification. Without a place it is complete, and all counters are trusted. */
+const saveProgress = defineScript(
+  { keys: ['state', 'verified'], args: ['server', 'lost', 'progress'] },
+  /* lua */ `
+local epoch, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'verifying'))
+if not epoch or verifying ~= lost then return 'closed' end
+if progress ~= '' then
+  redis.call('HSET', state, 'progress', progress)
+else
+  redis.call('HDEL', state, 'progress', 'verifying')
+  redis.call('UNLINK', verified)
+end
+return 'saved'
+`,
+  expecting<'saved' | 'closed'>,
+);
+
+const NOWHERE: VerificationProgress = { reservations: 0, applications: 0, chats: 0 };
+
+/** Reads and opens the gate, without which no number is given. */
+export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
+  const { state, verified } = keys;
+  const keyOf = ({ token, chatNumber }: CounterOf) =>
+    chatNumber === undefined ? keys.applicationCounter(token) : keys.chatCounter(token, chatNumber);
+  const memberOf = ({ token, chatNumber }: CounterOf) =>
+    chatNumber === undefined ? token : chatMember(token, chatNumber);
+
+  const readEpoch = async (): Promise<string | undefined> =>
+    (await guarded(client, ({ redis, server }) => redis.hget(state, `run:${server}`))) ?? undefined;
+  /** Raises counters, and marks them as verified if `mark` is '1'. @returns an answer for each, or only 'closed' */
+  const raiseAll = (
+    counts: readonly (CounterOf & { count: number | undefined })[],
+    lost: string,
+    mark: '1' | '',
+  ): Promise<string[]> => {
+    const { dirtyApplications, dirtyChats } = keys;
+    const items = counts.map((of) => ({
+      counter: keyOf(of),
+      member: memberOf(of),
+      count: of.count ?? '',
+    }));
+    return guarded(client, ({ redis, server }) =>
+      runScript(
+        { redis },
+        raiseCounters,
+        { state, verified, dirtyApplications, dirtyChats, server, lost, mark },
+        items,
+      ),
+    );
+  };
+  let nextAnswer: Promise<string | undefined> | undefined;
+
+  return {
+    /** `verifying`: the epoch for which counters are being verified, and the progress. */
+    status: async (): Promise<{
+      isOpen: boolean;
+      verifying: { lost: string; progress: VerificationProgress } | undefined;
+    }> => {
+      const [epoch, , verifying, progress] = await guarded(client, (connection) =>
+        runScript(connection, readStatus, { state, server: connection.server }),
+      );
+      return {
+        isOpen: epoch !== '',
+        verifying:
+          verifying === ''
+            ? undefined
+            : { lost: verifying, progress: progress === '' ? NOWHERE : JSON.parse(progress) },
+      };
+    },
+
+    /**
+     * Whether the gate is open in this epoch on the current primary. Callers of the same tick share one call,
+     * which is sent after the last of them.
+     */
+    isOpenIn: (epoch: string): Promise<boolean> => {
+      nextAnswer ??= new Promise((resolve, reject) => {
+        process.nextTick(() => {
+          nextAnswer = undefined;
+          readEpoch().then(resolve, reject);
+        });
+      });
+      return nextAnswer.then((current) => current === epoch);
+    },
+
+    /** @returns true for one caller per interval, which starts a recovery */
+    isFirstToAsk: async (): Promise<boolean> =>
+      (await guarded(client, ({ redis }) => redis.set(keys.recoveryAsked, '1', 'PX', ASKED_MS, 'NX'))) ===
+      'OK',
+
+    /** Creates an attempt for the server run behind the current connection. Begins nothing yet. */
+    attempt: async (): Promise<OpeningAttempt> =>
+      createAttempt(await guarded(client, async (connection) => connection), keys),
+
+    /**
+     * Raises a counter to the value of MySQL and marks it as verified.
+     * @param count the value of MySQL; undefined if MySQL has neither the item nor a reservation
+     * @returns 'missing' if Redis has no counter either, 'closed' if the epoch has changed
+     */
+    verify: async (
+      of: CounterOf,
+      count: number | undefined,
+      lost: string,
+    ): Promise<'verified' | 'missing' | 'closed'> => {
+      const [answer] = await raiseAll([{ ...of, count }], lost, '1');
+      return answer === 'missing' || answer === 'closed' ? answer : 'verified';
+    },
+
+    /** Verifies many counters. @returns the number of raised ones; undefined if the epoch has changed */
+    raise: async (
+      counts: readonly (CounterOf & { count: number })[],
+      lost: string,
+    ): Promise<number | undefined> => {
+      if (counts.length === 0) return 0;
+      const answers = await raiseAll(counts, lost, '');
+      return answers[0] === 'closed' ? undefined : answers.filter((answer) => answer === 'raised').length;
+    },
+
+    /** @param progress undefined when all counters are verified. @returns false if the epoch has changed */
+    saveProgress: async (progress: VerificationProgress | undefined, lost: string): Promise<boolean> =>
+      (await guarded(client, (connection) =>
+        runScript(connection, saveProgress, {
+          state,
+          verified,
+          server: connection.server,
+          lost,
+          progress: progress === undefined ? '' : JSON.stringify(progress),
+        }),
+      )) === 'saved',
+  };
+};
+
+export type Gate = ReturnType<typeof createGate>;

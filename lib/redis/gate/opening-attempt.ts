@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto';
+import type { Connection } from '../connection/client.ts';
+import { guarded } from '../connection/guard.ts';
+import type { Keys } from '../script/keys.ts';
+import { defineScript, expecting, runScript } from '../script/script.ts';
+import { gateLua } from './gate.lua.ts';
+
+/** Another attempt takes over this long after the last sign of life. */
+const BUSY_MS = 3_000;
+/** The most connections to a server without a run id for which the gate is open. */
+const MAX_UNIDENTIFIED = 1_000;
+
+/**
+ * Notes the attempt, unless the gate is open. On a server without a run id it closes the gate for all
+ * connections, because they may lead to different runs. Returns open · busy · the connections to open the
+ * gate for.
+ */
+const beginAttempt = defineScript(
+  { keys: ['state'], args: ['server', 'attempt', 'busyMs'] },
+  /* lua */ `
+${gateLua}
+if redis.call('HEXISTS', state, 'run:' .. server) == 1 then return { 'open' } end
+local at = tonumber(redis.call('HGET', state, 'attempt-at'))
+local now = nowMicros()
+if at and at <= now and now - at < busyMs * 1000 then return { 'busy' } end
+redis.call('HSET', state, 'attempt', attempt, 'attempt-at', text(now))
+local connections = { 'begun' }
+if string.sub(server, 1, 2) ~= 'c:' then return connections end
+for _, field in ipairs(redis.call('HKEYS', state)) do
+  local wanting = string.match(field, '^wants:(.+)$') or string.match(field, '^run:(c:.+)$')
+  if wanting and #connections <= ${MAX_UNIDENTIFIED} then connections[#connections + 1] = wanting end
+  if wanting or string.match(field, '^run:') then redis.call('HDEL', state, field) end
+end
+return connections
+`,
+  expecting<['open' | 'busy'] | ['begun', ...string[]]>,
+);
+
+const touchAttempt = defineScript(
+  { keys: ['state'], args: ['attempt'] },
+  /* lua */ `
+${gateLua}
+if redis.call('HGET', state, 'attempt') ~= attempt then return 'superseded' end
+redis.call('HSET', state, 'attempt-at', text(nowMicros()))
+return 'current'
+`,
+  expecting<'current' | 'superseded'>,
+);
+
+/** Ends a failed attempt, so that the next one need not wait. */
+const endAttempt = defineScript(
+  { keys: ['state'], args: ['attempt'] },
+  /* lua */ `
+if redis.call('HGET', state, 'attempt') == attempt then redis.call('HDEL', state, 'attempt', 'attempt-at') end
+return 'OK'
+`,
+);
+
+/**
+ * Opens the gate in this epoch. A clock below the witness means that Redis has lost data. The clock is then
+ * raised first, and from then on only verified counters are used. Returns open · lost · superseded.
+ */
+const openAttempt = defineScript(
+  { keys: ['state', 'verified'], args: ['server', 'attempt', 'epoch', 'witness'], each: { args: ['other'] } },
+  {
+    before: /* lua */ `
+if redis.call('HGET', state, 'attempt') ~= attempt then return 'superseded' end
+local isBehind = tonumber(redis.call('HGET', state, 'clock') or '0') < tonumber(witness)
+if isBehind then
+  redis.call('HSET', state, 'clock', witness, 'behind', witness, 'lost', epoch, 'verifying', epoch)
+  redis.call('HDEL', state, 'progress')
+  redis.call('DEL', verified)
+end
+for _, field in ipairs(redis.call('HKEYS', state)) do
+  if string.match(field, '^run:') or field == 'attempt' or field == 'attempt-at' then redis.call('HDEL', state, field) end
+end
+redis.call('HSET', state, 'run:' .. server, epoch)
+`,
+    each: "redis.call('HSET', state, 'run:' .. other, epoch)",
+    after: "return isBehind and 'lost' or 'open'",
+  },
+  expecting<'open' | 'lost' | 'superseded'>,
+);
+
+/** One attempt on one socket. It opens the gate for the server run with which it began. */
+export const createAttempt = (
+  connection: Connection,
+  { state, verified }: Pick<Keys, 'state' | 'verified'>,
+) => {
+  const { server } = connection;
+  const on = <Result>(work: (connection: Connection) => Promise<Result>) =>
+    guarded({ connection: async () => connection }, work, { tries: 1 });
+  const id = randomUUID();
+  let others: string[] = [];
+  return {
+    server,
+    /** @returns 'open' if the gate is open already, 'busy' during another attempt */
+    begin: async (): Promise<'begun' | 'open' | 'busy'> => {
+      const [answer, ...connections] = await on((connection) =>
+        runScript(connection, beginAttempt, { state, server, attempt: id, busyMs: BUSY_MS }),
+      );
+      others = connections.filter((other) => other !== server);
+      return answer;
+    },
+    /** Gives a sign of life. @returns whether this attempt may still open the gate */
+    isCurrent: async (): Promise<boolean> =>
+      (await on((connection) => runScript(connection, touchAttempt, { state, attempt: id }))) === 'current',
+    /** Gives up, so that the next attempt need not wait. */
+    end: async (): Promise<void> => {
+      await on((connection) => runScript(connection, endAttempt, { state, attempt: id }));
+    },
+    /** @returns whether Redis has lost data, so that its last id is below the witness */
+    isBehind: async (witness: number): Promise<boolean> =>
+      Number((await on(({ redis }) => redis.hget(state, 'clock'))) ?? 0) < witness,
+    /**
+     * @param witness the highest command id that any consumer has handled
+     * @returns 'lost' if Redis has lost data; 'superseded' if a later attempt began or Redis lost this
+     * attempt
+     */
+    open: (epoch: number, witness: number): Promise<'open' | 'lost' | 'superseded'> =>
+      on((connection) =>
+        runScript(
+          connection,
+          openAttempt,
+          { state, verified, server, attempt: id, epoch, witness },
+          others.map((other) => ({ other })),
+        ),
+      ),
+    /**
+     * Whether this server continues the history of another primary, and the milliseconds after which an
+     * isolated cluster node refuses writes. Both are unknown if the server denies `INFO`.
+     */
+    readFailover: (): Promise<{ isPromoted: boolean; nodeTimeoutMs: number }> =>
+      on(async ({ redis }) => {
+        const info = await redis.info().catch(() => '');
+        const isPromoted = /^master_replid2:.*[1-9a-f]/m.test(info) && !/^second_repl_offset:-1/m.test(info);
+        if (!isPromoted || !/^cluster_enabled:1/m.test(info)) return { isPromoted, nodeTimeoutMs: 0 };
+        // MemoryDB has no such setting and denies the command.
+        const answer = await redis.config('GET', 'cluster-node-timeout').catch(() => []);
+        return { isPromoted, nodeTimeoutMs: Array.isArray(answer) ? Number(answer[1] ?? 0) : 0 };
+      }),
+  };
+};
+
+export type OpeningAttempt = ReturnType<typeof createAttempt>;

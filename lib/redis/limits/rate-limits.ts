@@ -1,0 +1,182 @@
+import RateLimiterRedis from 'rate-limiter-flexible/lib/RateLimiterRedis.js';
+import RateLimiterRes from 'rate-limiter-flexible/lib/RateLimiterRes.js';
+import { createBoundedMap } from '#lib/concurrency/bounded-map.ts';
+import {
+  type Quota,
+  type RateLimit,
+  type RateLimitClass,
+  type RateLimiter,
+  rateLimitClasses,
+} from '#lib/domain/rate-limit.ts';
+import type { RedisClient } from '../connection/client.ts';
+import type { Keys } from '../script/keys.ts';
+import { defineScript, runScript } from '../script/script.ts';
+
+/** How long a quota that this process has read remains valid for the next requests. */
+const FRESH_MS = 1_000;
+/** A subject with more than this, and more than a tenth of its limit left, is far from the limit. */
+const FAR_FROM_LIMIT = 100;
+const REMEMBERED_SUBJECTS = 10_000;
+
+/** The count in Redis: requests in the window so far, and the remaining time of the window. */
+type Count = { consumed: number; msBeforeNext: number };
+/** Requests of one subject that share one command. */
+type Batch = { size: number; count: Promise<Count | undefined> };
+type Known = { remaining: number; readAtMs: number; resetAtMs: number };
+
+/** The parameters of the library's script, in its order. */
+const countingScript = (lua: string) => defineScript({ keys: ['key'], args: ['points', 'seconds'] }, lua);
+
+/**
+ * The part of a Redis client that the library uses. It defines its script once and runs it by name. Each run
+ * uses the current connection.
+ */
+const createStore = (client: RedisClient) => {
+  let counting: ReturnType<typeof countingScript> | undefined;
+  return {
+    defineCommand: (_name: string, { lua }: { lua: string }) => {
+      counting = countingScript(lua);
+    },
+    rlflxIncr: async ([key = '', points = '', seconds = '']: string[]) => {
+      if (counting === undefined) throw new Error('The limiter has no script');
+      return runScript(await client.connection(), counting, { key, points, seconds });
+    },
+  };
+};
+
+/**
+ * Settles with the work, or with undefined after `timeoutMs`. Replies that arrived while this process was
+ * busy are read first, so that a busy process does not skip its limits.
+ */
+const within = <Result>(timeoutMs: number, work: Promise<Result>): Promise<Result | undefined> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(() => setImmediate(resolve, undefined), timeoutMs);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+
+type Limiter = {
+  limit: NonNullable<RateLimit>;
+  /** More requests left than this are far from the limit. */
+  far: number;
+  /** @throws an Error when Redis fails */
+  count: (subject: string, requests: number) => Promise<Count>;
+};
+
+const createLimiter = (
+  limit: NonNullable<RateLimit>,
+  storeClient: ReturnType<typeof createStore>,
+  keyPrefix: string,
+): Limiter => {
+  const limiter = new RateLimiterRedis({
+    storeClient,
+    points: limit.count,
+    duration: limit.seconds,
+    keyPrefix,
+  });
+  return {
+    limit,
+    far: Math.max(FAR_FROM_LIMIT, limit.count / 10),
+    count: async (subject, requests) => {
+      // The library rejects with the same result when more was consumed than the limit allows.
+      const result = await limiter.consume(subject, requests).catch((error: unknown) => {
+        if (error instanceof RateLimiterRes) return error;
+        throw error;
+      });
+      return { consumed: result.consumedPoints, msBeforeNext: result.msBeforeNext };
+    },
+  };
+};
+
+/** The quotas of subjects as this process last read them, minus its requests since then. */
+const createMemory = () => {
+  const subjects = createBoundedMap<string, Known>(REMEMBERED_SUBJECTS);
+  return {
+    read: (name: string, remaining: number, msBeforeNext: number) => {
+      const readAtMs = Date.now();
+      subjects.set(name, { remaining, readAtMs, resetAtMs: readAtMs + msBeforeNext });
+    },
+    /** Notes one more request. @returns whether its subject was far from the limit a moment ago */
+    isFar: (name: string, far: number): boolean => {
+      const known = subjects.get(name);
+      if (known === undefined) return false;
+      known.remaining -= 1;
+      const nowMs = Date.now();
+      return nowMs < known.resetAtMs && nowMs - known.readAtMs < FRESH_MS && known.remaining >= far;
+    },
+  };
+};
+
+const quotaOf = ({ msBeforeNext }: Count, position: number, { count }: NonNullable<RateLimit>): Quota => ({
+  remaining: Math.max(0, count - position),
+  resetSeconds: Math.max(1, Math.ceil(msBeforeNext / 1_000)),
+  exceeded: position > count,
+});
+
+/**
+ * Rate limits across all processes, in fixed windows that begin with a subject's first request. Requests of
+ * one subject in one turn of the event loop share one command, and each gets its own position.
+ * @param onError gets the error when requests pass without a limit
+ */
+export const createRateLimits = ({
+  client,
+  keys,
+  limits,
+  timeoutMs,
+  onError,
+}: {
+  client: RedisClient;
+  keys: Keys;
+  limits: Record<RateLimitClass, RateLimit>;
+  /** A request passes if its count takes longer. */
+  timeoutMs: number;
+  onError: (error: Error) => void;
+}): RateLimiter => {
+  const store = createStore(client);
+  const limiters = new Map<RateLimitClass, Limiter>();
+  for (const routeClass of rateLimitClasses) {
+    const limit = limits[routeClass];
+    if (limit) limiters.set(routeClass, createLimiter(limit, store, keys.rateLimit(routeClass)));
+  }
+  const memory = createMemory();
+  const open = new Map<string, Batch>();
+
+  /** Never rejects. */
+  const countBatch = async (limiter: Limiter, name: string, subject: string, batch: Batch) => {
+    try {
+      const count = await within(timeoutMs, limiter.count(subject, batch.size));
+      if (count === undefined) throw new Error(`No answer within ${timeoutMs} ms`);
+      memory.read(name, limiter.limit.count - count.consumed, count.msBeforeNext);
+      return count;
+    } catch (error) {
+      onError(error instanceof Error ? error : new Error(String(error)));
+      return undefined;
+    }
+  };
+
+  const openBatch = (limiter: Limiter, name: string, subject: string): Batch => {
+    const { promise, resolve } = Promise.withResolvers<Count | undefined>();
+    const batch: Batch = { size: 0, count: promise };
+    open.set(name, batch);
+    setImmediate(() => {
+      open.delete(name);
+      resolve(countBatch(limiter, name, subject, batch));
+    });
+    return batch;
+  };
+
+  return {
+    limitOf: (routeClass) => limits[routeClass],
+    take: (routeClass, subject) => {
+      const limiter = limiters.get(routeClass);
+      if (limiter === undefined) return undefined;
+      const name = `${routeClass} ${subject}`;
+      const batch = open.get(name) ?? openBatch(limiter, name, subject);
+      batch.size += 1;
+      const behind = batch.size;
+      const quota = batch.count.then(
+        (count) => count && quotaOf(count, count.consumed - batch.size + behind, limiter.limit),
+      );
+      return { isFar: memory.isFar(name, limiter.far), quota };
+    },
+  };
+};

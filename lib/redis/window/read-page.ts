@@ -1,0 +1,147 @@
+import { gateLua } from '../gate/gate.lua.ts';
+import { defineScript, expecting } from '../script/script.ts';
+import { windowLua } from './window.lua.ts';
+
+/** The most pending messages and pending edits that a page reads. */
+export const MAX_PENDING = 1_000;
+
+/** Reads drop a pending message that is not in the outbox, because an operator removed it there. */
+export const pendingLua = /* lua */ `
+local function pendingMessages(pendingOrder, pendingIds, creates, members)
+  local messages, gone = {}, 0
+  for _, m in ipairs(members) do
+    local number = text(tonumber(m))
+    local id = redis.call('HGET', pendingIds, number)
+    local message = id and fromOutbox(creates, id)
+    if message then
+      messages[#messages + 1] = message
+    else
+      redis.call('ZREM', pendingOrder, m)
+      redis.call('HDEL', pendingIds, number)
+      gone = gone + 1
+    end
+  end
+  return messages, gone
+end
+`;
+
+/**
+ * Reads a page of a chat, as far as Redis has it. `score` and `mark` are the cursor's createdAt in ms and its
+ * padded number, both empty for the newest page. Returns one of:
+ *
+ * - missing: the chat does not exist
+ * - window: the whole page, as message, its edit or '', …
+ * - authoritative or provisional (MySQL may have newer or further messages): pending messages; [number, id of its newest
+ *   pending edit, …] or false if there are too many; '1' if the chat has no window
+ * - deep: more messages are pending above the page than one read may skip
+ */
+export const readPage = defineScript(
+  {
+    keys: [
+      'state',
+      'verified',
+      'counter',
+      'order',
+      'entries',
+      'pendingOrder',
+      'pendingIds',
+      'pendingEdits',
+      'creates',
+    ],
+    args: ['server', 'chat', 'score', 'mark', 'skip', 'limit'],
+  },
+  /* lua */ `
+${gateLua}
+${windowLua}
+${pendingLua}
+local count = tonumber(limit)
+local epoch, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying'))
+local isAuthoritative = epoch and isVerified(verifying, verified, chat)
+local total = redis.call('GET', counter)
+if isAuthoritative and not total then return { 'missing' } end
+if isAuthoritative and total == '0' then return { 'window', {} } end
+
+-- Members of a sorted set below the cursor, newest first.
+local function below(key, wanted)
+  if score == '' then return redis.call('ZREVRANGE', key, 0, wanted - 1) end
+  local ties = redis.call('ZCOUNT', key, score, score)
+  local found = redis.call('ZREVRANGEBYSCORE', key, score, '-inf', 'WITHSCORES', 'LIMIT', 0, wanted + ties)
+  local members = {}
+  for i = 1, #found, 2 do
+    if #members < wanted and not (tonumber(found[i + 1]) == tonumber(score) and found[i] >= mark) then
+      members[#members + 1] = found[i]
+    end
+  end
+  return members
+end
+
+local floor = epoch and windowOf(lost, entries)
+if floor and floor ~= '+' then
+  local members = below(order, skip + count)
+  if floor == '-' or #members == skip + count then
+    local fields, page = {}, {}
+    for i = skip + 1, #members do
+      local number = text(tonumber(members[i]))
+      fields[#fields + 1] = number
+      fields[#fields + 1] = 'u' .. number
+    end
+    if #fields > 0 then page = redis.call('HMGET', entries, unpack(fields)) end
+    for i, value in ipairs(page) do page[i] = value or '' end
+    touchWindow(order, entries)
+    return { 'window', page }
+  end
+end
+
+local pending, gone
+repeat
+  local members = below(pendingOrder, math.min(skip + count, ${MAX_PENDING} + 1))
+  if #members > ${MAX_PENDING} then return { 'deep' } end
+  pending, gone = pendingMessages(pendingOrder, pendingIds, creates, members)
+until gone == 0
+local edits = redis.call('HLEN', pendingEdits) <= ${MAX_PENDING} and redis.call('HGETALL', pendingEdits)
+return { isAuthoritative and 'authoritative' or 'provisional', pending, edits, epoch and not floor and '1' or '' }
+`,
+  expecting<
+    | ['missing' | 'deep']
+    | ['window', string[]]
+    | ['authoritative' | 'provisional', pending: string[], edits: string[] | null, cold: '1' | '']
+  >,
+);
+
+/**
+ * Reads one message, as far as Redis has it. Returns missing, or authoritative or provisional with the message
+ * or '' and its edit or ''. Provisional: MySQL may have a newer version, or a message that Redis lacks.
+ */
+export const readMessage = defineScript(
+  {
+    keys: ['state', 'verified', 'counter', 'entries', 'pendingIds', 'pendingEdits', 'creates', 'updates'],
+    args: ['server', 'chat', 'number'],
+  },
+  /* lua */ `
+${gateLua}
+${windowLua}
+local epoch, lost, verifying, behind = unpack(
+  redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'behind'))
+local isAuthoritative = epoch and isVerified(verifying, verified, chat)
+local message, edit
+if isAuthoritative then
+  local total = redis.call('GET', counter)
+  if not total or tonumber(number) > tonumber(total) then return { 'missing' } end
+end
+if epoch and windowOf(lost, entries) then
+  message, edit = unpack(redis.call('HMGET', entries, number, 'u' .. number))
+end
+if not message then
+  local id = redis.call('HGET', pendingIds, number)
+  message = id and fromOutbox(creates, id)
+  -- After a rollback, Redis may show messages as pending that MySQL has stored and edited since.
+  if message and behind and tonumber(id) <= tonumber(behind) then isAuthoritative = false end
+end
+if not edit then
+  local id = redis.call('HGET', pendingEdits, number)
+  edit = id and fromOutbox(updates, id)
+end
+return { isAuthoritative and 'authoritative' or 'provisional', message or '', edit or '' }
+`,
+  expecting<['missing'] | ['authoritative' | 'provisional', message: string, edit: string]>,
+);

@@ -1,0 +1,230 @@
+import * as z from 'zod';
+import { notFound } from '#lib/domain/errors.ts';
+import { windowLimits } from '#lib/domain/limits.ts';
+import type { Edit, Message } from '#lib/domain/message.ts';
+import type { Position } from '#lib/domain/position.ts';
+import type { RedisClient } from '../connection/client.ts';
+import { guarded } from '../connection/guard.ts';
+import { chatMember, type Keys } from '../script/keys.ts';
+import { runScript } from '../script/script.ts';
+import { beginWindow, finishWindow } from './build-window.ts';
+import { readMessage, readPage } from './read-page.ts';
+
+/** Redis stores a message as its creating command. Messages from MySQL are converted to this form. */
+const keptMessage = z.object({
+  token: z.string(),
+  chatNumber: z.int(),
+  messageNumber: z.int(),
+  senderId: z.int(),
+  senderName: z.string(),
+  body: z.string(),
+  date: z.string(),
+  editedAt: z.string().optional(),
+  commandId: z.int(),
+});
+const keptEdit = z.object({
+  messageNumber: z.int(),
+  body: z.string(),
+  date: z.string(),
+  commandId: z.int(),
+});
+
+const toMessage = (json: string): Message => {
+  const { date, editedAt, commandId, ...kept } = keptMessage.parse(JSON.parse(json));
+  return {
+    ...kept,
+    createdAtMs: Date.parse(date),
+    ...(editedAt === undefined ? {} : { editedAtMs: Date.parse(editedAt) }),
+    version: commandId,
+  };
+};
+
+const toKept = (message: Message): string => {
+  const { createdAtMs, editedAtMs, version, ...kept } = message;
+  return JSON.stringify({
+    ...kept,
+    date: new Date(createdAtMs).toISOString(),
+    ...(editedAtMs === undefined ? {} : { editedAt: new Date(editedAtMs).toISOString() }),
+    commandId: version,
+  } satisfies z.input<typeof keptMessage>);
+};
+
+const toEdit = (json: string): Edit => {
+  const { messageNumber, body, date, commandId } = keptEdit.parse(JSON.parse(json));
+  return { messageNumber, body, editedAtMs: Date.parse(date), version: commandId };
+};
+
+const padded = (messageNumber: number) => String(messageNumber).padStart(10, '0');
+
+export type Chat = { token: string; chatNumber: number };
+export type PageQuery = { before?: Position | undefined; skip: number; count: number };
+
+/**
+ * The result of reading a page from Redis. 'whole': the complete page. 'part': the pending messages, to merge
+ * with MySQL's page. `edits` maps a message's number to the version of its newest pending edit; it is
+ * undefined if there are too many, and `pendingEdits` then reads some. `isAuthoritative` is false if MySQL may have
+ * newer or further messages. `cold`: a window should be built.
+ * 'deep': more messages are pending above the page than one read may skip; use a cursor.
+ */
+export type RecentPage =
+  | { kind: 'whole'; messages: { message: Message; edit: Edit | undefined }[] }
+  | {
+      kind: 'part';
+      messages: Message[];
+      edits: Map<number, number> | undefined;
+      isAuthoritative: boolean;
+      cold: boolean;
+    }
+  | { kind: 'deep' };
+
+/** `[number, version, …]` */
+const versionsOf = (flat: readonly string[]): Map<number, number> => {
+  const versions = new Map<number, number>();
+  for (let i = 0; i < flat.length; i += 2) versions.set(Number(flat[i]), Number(flat[i + 1]));
+  return versions;
+};
+
+/** Reads the newest messages of chats: pending ones, and a bounded window of stored ones. */
+export const createRecentMessages = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
+  const chatKeys = ({ token, chatNumber }: Chat) => ({
+    state: keys.state,
+    verified: keys.verified,
+    counter: keys.chatCounter(token, chatNumber),
+    order: keys.windowOrder(token, chatNumber),
+    entries: keys.windowEntries(token, chatNumber),
+    pendingOrder: keys.pendingOrder(token, chatNumber),
+    pendingIds: keys.pendingIds(token, chatNumber),
+    pendingEdits: keys.pendingEdits(token, chatNumber),
+    creates: keys.outbox('create-message'),
+    updates: keys.outbox('update-message'),
+    chat: chatMember(token, chatNumber),
+  });
+
+  return {
+    /** @throws not-found if counters are trusted and the chat has none */
+    page: async (chat: Chat, { before, skip, count }: PageQuery): Promise<RecentPage> => {
+      const values = {
+        ...chatKeys(chat),
+        score: before?.createdAtMs ?? '',
+        mark: before === undefined ? '' : padded(before.messageNumber),
+        skip,
+        limit: count,
+      };
+      const answer = await guarded(client, (connection) =>
+        runScript(connection, readPage, { ...values, server: connection.server }),
+      );
+      switch (answer[0]) {
+        case 'missing':
+          throw notFound('chat');
+        case 'deep':
+          return { kind: 'deep' };
+        case 'window': {
+          const flat = answer[1];
+          return {
+            kind: 'whole',
+            messages: flat.flatMap((json, i) => {
+              const edit = flat[i + 1];
+              return i % 2 === 0 ? [{ message: toMessage(json), edit: edit ? toEdit(edit) : undefined }] : [];
+            }),
+          };
+        }
+        default: {
+          const [state, pending, flatEdits, cold] = answer;
+          return {
+            kind: 'part',
+            messages: pending.map(toMessage),
+            edits: flatEdits === null ? undefined : versionsOf(flatEdits),
+            isAuthoritative: state === 'authoritative',
+            cold: cold === '1',
+          };
+        }
+      }
+    },
+
+    /** The versions of the newest pending edits of these messages. */
+    pendingEdits: async (chat: Chat, messageNumbers: number[]): Promise<Map<number, number>> => {
+      if (messageNumbers.length === 0) return new Map();
+      const versions = await guarded(client, ({ redis }) =>
+        redis.hmget(chatKeys(chat).pendingEdits, ...messageNumbers.map(String)),
+      );
+      return new Map(
+        messageNumbers.flatMap((messageNumber, i) => {
+          const version = versions[i];
+          return version ? [[messageNumber, Number(version)] as const] : [];
+        }),
+      );
+    },
+
+    /** The pending edits with these versions. */
+    edits: async (versions: number[]): Promise<Edit[]> => {
+      const updates = keys.outbox('update-message');
+      const found = await guarded(client, ({ redis }) =>
+        Promise.all(versions.map((version) => redis.xrange(updates, `${version}-0`, `${version}-0`))),
+      );
+      return found.flatMap((entries) => entries.map(([, fields]) => toEdit(fields[1] ?? '')));
+    },
+
+    /**
+     * `isAuthoritative` is false if MySQL may have a newer version, or a message that Redis lacks. @throws not-found if
+     * the counters are trusted and the number was not given yet
+     */
+    message: async (
+      chat: Chat,
+      messageNumber: number,
+    ): Promise<{ isAuthoritative: boolean; message: Message | undefined; edit: Edit | undefined }> => {
+      const values = { ...chatKeys(chat), number: messageNumber };
+      const answer = await guarded(client, (connection) =>
+        runScript(connection, readMessage, { ...values, server: connection.server }),
+      );
+      if (answer[0] === 'missing') throw notFound('message');
+      const [kind, message, edit] = answer;
+      return {
+        isAuthoritative: kind === 'authoritative',
+        message: message ? toMessage(message) : undefined,
+        edit: edit ? toEdit(edit) : undefined,
+      };
+    },
+
+    /** @returns true for one reader, which then calls `finishWindow` with MySQL's newest rows */
+    beginWindow: async (chat: Chat, builder: string): Promise<boolean> => {
+      const values = { ...chatKeys(chat), builder };
+      const answer = await guarded(client, (connection) =>
+        runScript(connection, beginWindow, { ...values, server: connection.server }),
+      );
+      return answer === 'begun';
+    },
+
+    /**
+     * @param rows newest first, at most `windowLimits.entries`. @param isAll whether these are all messages
+     * of the chat
+     */
+    finishWindow: async (chat: Chat, builder: string, rows: Message[], isAll: boolean): Promise<void> => {
+      const kept: { row: Message; json: string }[] = [];
+      let bytes = 0;
+      for (const row of rows) {
+        if (bytes > windowLimits.bytes) break;
+        const json = toKept(row);
+        kept.push({ row, json });
+        bytes += Buffer.byteLength(json);
+      }
+      const last = kept.at(-1)?.row;
+      const holdsAll = last === undefined || (isAll && kept.length === rows.length);
+      const givenFloor = holdsAll ? '-' : `${last.createdAtMs}:${padded(last.messageNumber)}`;
+      await guarded(client, (connection) =>
+        runScript(
+          connection,
+          finishWindow,
+          { ...chatKeys(chat), builder, givenFloor },
+          kept.map(({ row, json }) => ({
+            createdAtMs: row.createdAtMs,
+            number: row.messageNumber,
+            version: row.version,
+            json,
+          })),
+        ),
+      );
+    },
+  };
+};
+
+export type RecentMessages = ReturnType<typeof createRecentMessages>;

@@ -1,0 +1,28 @@
+import { createApplicationDirectory } from '#lib/reading/applications.ts';
+import { createChatDirectory } from '#lib/reading/chats.ts';
+import { createConversation } from '#lib/reading/conversation.ts';
+import { createCursors } from '#lib/reading/cursors.ts';
+import { lazy } from '../lazy.ts';
+import { keysOf } from './auth.ts';
+import { applications, chats, messages } from './mysql.ts';
+import { counters, directory, recentMessages } from './redis.ts';
+
+export const applicationDirectory = /* @__PURE__ */ lazy(() =>
+  createApplicationDirectory({
+    directory: directory(),
+    counters: counters(),
+    applications: applications(),
+  }),
+);
+export const chatDirectory = /* @__PURE__ */ lazy(() =>
+  createChatDirectory({
+    directory: directory(),
+    counters: counters(),
+    chats: chats(),
+    applications: applications(),
+  }),
+);
+export const conversation = /* @__PURE__ */ lazy(() =>
+  createConversation({ recentMessages: recentMessages(), messages: messages(), chats: chats() }),
+);
+export const cursors = /* @__PURE__ */ lazy(() => createCursors(keysOf('cursor')));

@@ -1,0 +1,20 @@
+import { createFirstGate } from '#lib/recovery/first-gate.ts';
+import { createRecovery } from '#lib/recovery/recovery.ts';
+import { lazy } from '../lazy.ts';
+import { applications, chats, recoveryState } from './mysql.ts';
+import { commandQueues, publisher } from './rabbitmq.ts';
+import { gate } from './redis.ts';
+
+export const firstGate = /* @__PURE__ */ lazy(() =>
+  createFirstGate({ gate: gate(), recoveryState: recoveryState() }),
+);
+export const recovery = /* @__PURE__ */ lazy(() =>
+  createRecovery({
+    gate: gate(),
+    recoveryState: recoveryState(),
+    publisher: publisher(),
+    applications: applications(),
+    chats: chats(),
+    queues: commandQueues(),
+  }),
+);

@@ -1,0 +1,37 @@
+import { createAccept } from '#lib/redis/commands/accept.ts';
+import { createOutbox } from '#lib/redis/commands/outbox.ts';
+import { createCounters } from '#lib/redis/gate/counters.ts';
+import { createGate } from '#lib/redis/gate/gate.ts';
+import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
+import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
+import { lazy } from '../lazy.ts';
+import { addressHash } from './auth.ts';
+import { config, keys, noteClientError, redisClient } from './servers.ts';
+
+export const signInAttempts = /* @__PURE__ */ lazy(() =>
+  createSignInAttempts({ client: redisClient(), keys: keys(), hash: addressHash().of }),
+);
+export const rateLimits = /* @__PURE__ */ lazy(() =>
+  createRateLimits({
+    client: redisClient(),
+    keys: keys(),
+    limits: {
+      'sign-up': config().LIMIT_SIGN_UP,
+      'sign-in': config().LIMIT_SIGN_IN,
+      reads: config().LIMIT_READS,
+      writes: config().LIMIT_WRITES,
+    },
+    timeoutMs: 50,
+    onError: noteClientError('Rate limiter'),
+  }),
+);
+export const accept = /* @__PURE__ */ lazy(() => createAccept({ client: redisClient(), keys: keys() }));
+export const counters = /* @__PURE__ */ lazy(() => createCounters({ client: redisClient(), keys: keys() }));
+export const gate = /* @__PURE__ */ lazy(() => createGate({ client: redisClient(), keys: keys() }));
+export const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));
+export const recentMessages = /* @__PURE__ */ lazy(() =>
+  createRecentMessages({ client: redisClient(), keys: keys() }),
+);
+export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ client: redisClient(), keys: keys() }));

@@ -1,0 +1,47 @@
+import { queueNames } from '#lib/contracts/commands.ts';
+import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
+import { createReconcile } from '#lib/upkeep/reconcile.ts';
+import { createReindex } from '#lib/upkeep/reindex.ts';
+import { createRelay } from '#lib/upkeep/relay.ts';
+import { createSystemStatus } from '#lib/upkeep/system-status.ts';
+import { lazy } from '../lazy.ts';
+import { messages } from './mysql.ts';
+import { indexScan, messageIndex } from './opensearch.ts';
+import { commandQueues, publisher } from './rabbitmq.ts';
+import { gate, outbox } from './redis.ts';
+
+import { maxDeferrals, now } from './settings.ts';
+
+export const relay = /* @__PURE__ */ lazy(() =>
+  createRelay({
+    outbox: outbox(),
+    publisher: publisher(),
+    messages: messages(),
+    queues: commandQueues(),
+    // Each attempt takes longer than the delay, at most twice as long.
+    longestDeferralMs: 2 * maxDeferrals() * RETRY_DELAY_MS,
+    now: now(),
+  }),
+);
+export const systemStatus = /* @__PURE__ */ lazy(() =>
+  createSystemStatus({
+    publisher: publisher(),
+    outbox: outbox(),
+    gate: gate(),
+    commandQueues: commandQueues(),
+    queues: queueNames,
+    now: now(),
+  }),
+);
+export const reindex = /* @__PURE__ */ lazy(() =>
+  createReindex({ messages: messages(), messageIndex: messageIndex(), now: Date.now }),
+);
+export const reconcile = /* @__PURE__ */ lazy(() =>
+  createReconcile({
+    messages: messages(),
+    messageIndex: messageIndex(),
+    indexScan: indexScan(),
+    publisher: publisher(),
+    now: Date.now,
+  }),
+);

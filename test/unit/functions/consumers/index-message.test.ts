@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import type { IndexMessage } from '#lib/contracts/commands.ts';
+import { indexMessage } from '../../../../functions/consumers/index-message.ts';
+
+const message = (messageNumber: number, version: number): IndexMessage => ({
+  token: 'app',
+  chatNumber: 1,
+  messageNumber,
+  senderName: 'Ada',
+  body: `by ${version}`,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  version,
+});
+
+describe('indexing a batch', () => {
+  it('writes the newest version of each message once', async () => {
+    const written: number[][] = [];
+    const uses = {
+      messageIndex: {
+        write: async <Of extends { version: number }>(messages: readonly Of[]) => {
+          written.push(messages.map(({ version }) => version));
+          return { refused: [] };
+        },
+      },
+      outbox: { settleIndexed: async () => undefined },
+    };
+    const { stored } = await indexMessage.store(uses, [
+      message(1, 5),
+      message(1, 9),
+      message(1, 7),
+      message(2, 6),
+    ]);
+    expect(written).toEqual([[9, 6]]);
+    expect(stored.map(({ version }) => version)).toEqual([9, 6]);
+  });
+
+  it('makes dead letters only of messages that the index refuses', async () => {
+    const uses = {
+      messageIndex: {
+        write: async <Of extends { messageNumber: number }>(messages: readonly Of[]) => ({
+          refused: messages
+            .filter(({ messageNumber }) => messageNumber === 2)
+            .map((one) => ({ message: one, reason: '400' })),
+        }),
+      },
+      outbox: { settleIndexed: async () => undefined },
+    };
+    const { stored, dead } = await indexMessage.store(uses, [message(1, 1), message(2, 2), message(3, 3)]);
+    expect(stored.map(({ messageNumber }) => messageNumber)).toEqual([1, 3]);
+    expect(dead).toMatchObject([{ command: { messageNumber: 2 }, reason: 'refused by the index: 400' }]);
+  });
+});

@@ -1,0 +1,44 @@
+import { expect, it, vi } from 'vitest';
+import type { CreateApplication } from '#lib/contracts/commands.ts';
+import { persistApplication } from '../../../../functions/consumers/persist-application.ts';
+
+const command = (commandId: number): CreateApplication => ({
+  token: `app-${commandId}`,
+  name: 'Support',
+  creatorId: 7,
+  dateMs: 1_000,
+  commandId,
+});
+const [good, refused] = [command(1), command(2)];
+
+/** MySQL refuses the second command at every attempt. */
+const createUses = () => ({
+  applications: {
+    insert: async <Of extends CreateApplication>(commands: readonly Of[]) => ({
+      stored: commands.filter(({ commandId }) => commandId === 1),
+      deferred: [],
+      dead: commands
+        .filter(({ commandId }) => commandId === 2)
+        .map((one) => ({ command: one, reason: 'no such user' })),
+    }),
+  },
+  outbox: { settleApplications: vi.fn(async () => undefined) },
+});
+
+it('reports stored and refused commands', async () => {
+  expect(await persistApplication.store(createUses(), [good, refused])).toEqual({
+    stored: [good],
+    deferred: [],
+    dead: [{ command: refused, reason: 'no such user' }],
+  });
+});
+
+it('takes stored and dead creations, and no edits, out of the outbox', async () => {
+  const uses = createUses();
+  await persistApplication.settle(uses, { stored: [good], dead: [refused] });
+  expect(uses.outbox.settleApplications).toHaveBeenCalledExactlyOnceWith({
+    queue: 'create-application',
+    stored: [good],
+    dead: [refused],
+  });
+});

@@ -1,0 +1,67 @@
+import { expect, it } from 'vitest';
+import type { UpdateMessage } from '#lib/contracts/commands.ts';
+import type { Message } from '#lib/domain/message.ts';
+import type { SettledMessage } from '#lib/mysql/messages.ts';
+import { persistMessageUpdate } from '../../../../functions/consumers/persist-message-update.ts';
+
+const row = (messageNumber: number, commandId: number): SettledMessage => ({
+  token: 'app',
+  chatNumber: 1,
+  messageNumber,
+  senderId: 7,
+  senderName: 'Ada',
+  body: 'new',
+  createdAtMs: 1_000,
+  version: 9,
+  commandId,
+});
+const command: UpdateMessage = {
+  token: 'app',
+  chatNumber: 1,
+  messageNumber: 3,
+  body: 'new',
+  dateMs: 1_000,
+  commandId: 30,
+};
+
+/** Records the calls to Redis and to the index's queue, in order. */
+const createUses = ({ isRedisUp = true } = {}) => {
+  const steps: string[] = [];
+  return {
+    steps,
+    uses: {
+      messages: { update: async () => ({ stored: [], deferred: [], dead: [] }) },
+      outbox: {
+        settleMessageUpdates: async (edits: readonly { commandId: number }[]) => {
+          if (!isRedisUp) throw new Error('Redis is down');
+          steps.push(`settle ${edits.map(({ commandId }) => commandId)}`);
+        },
+      },
+      indexing: {
+        handOn: async (messages: readonly Message[]) => {
+          steps.push(`hand on ${messages.map(({ messageNumber }) => messageNumber)}`);
+        },
+      },
+    },
+  };
+};
+
+it('settles every edit, and hands a message with several edits on to the index once', async () => {
+  const { uses, steps } = createUses();
+  await persistMessageUpdate.settle(uses, { stored: [row(1, 10), row(1, 11), row(2, 20)], dead: [] });
+  expect(steps).toEqual(['settle 10,11,20', 'hand on 1,2']);
+});
+
+it('settles dead edits, which the index never gets', async () => {
+  const { uses, steps } = createUses();
+  await persistMessageUpdate.settle(uses, { stored: [row(1, 10)], dead: [command] });
+  expect(steps).toEqual(['settle 10,30', 'hand on 1']);
+});
+
+it('hands on nothing that could not be settled', async () => {
+  const { uses, steps } = createUses({ isRedisUp: false });
+  await expect(persistMessageUpdate.settle(uses, { stored: [row(1, 10)], dead: [] })).rejects.toThrow(
+    'Redis is down',
+  );
+  expect(steps).toEqual([]);
+});

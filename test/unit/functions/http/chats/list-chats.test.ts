@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+import { listChats } from '../../../../../functions/http/chats/list-chats.ts';
+import { functionRequest } from '../../../../support/function-request.ts';
+
+/** An application of five chats. */
+const chatDirectory = {
+  list: async (_token: string, { skip, count }: { skip: number; count: number }) =>
+    [1, 2, 3, 4, 5].slice(skip, skip + count).map((chatNumber) => ({ chatNumber, messagesCount: 0 })),
+};
+const list = async (page: number, limit: number) => {
+  const { items, next } = await listChats(functionRequest({ token: 'token', page, limit }), {
+    chatDirectory,
+  });
+  return { numbers: items.map(({ chatNumber }) => chatNumber), next };
+};
+
+it('lists the page that was asked for, and links to the next', async () => {
+  expect(await list(2, 2)).toEqual({ numbers: [3, 4], next: { page: 3 } });
+});
+
+it.each([
+  [3, 2, [5]],
+  [1, 5, [1, 2, 3, 4, 5]],
+  [9, 2, []],
+])('links no further at the end (page %i of %i each)', async (page, limit, numbers) => {
+  expect(await list(page, limit)).toEqual({ numbers, next: undefined });
+});

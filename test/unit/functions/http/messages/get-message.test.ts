@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest';
+import type { Message } from '#lib/domain/message.ts';
+import { getMessage } from '../../../../../functions/http/messages/get-message.ts';
+import { functionRequest } from '../../../../support/function-request.ts';
+
+const message: Message = {
+  token: 'token',
+  chatNumber: 2,
+  messageNumber: 4,
+  senderId: 4711,
+  senderName: 'Ada',
+  body: 'hello',
+  createdAtMs: 0,
+  version: 9,
+};
+const get = (found: Message) =>
+  getMessage(functionRequest({ token: 'token', chatNumber: 2, messageNumber: 4 }), {
+    conversation: { message: async () => found },
+  });
+const shown = {
+  messageNumber: 4,
+  senderName: 'Ada',
+  body: 'hello',
+  createdAt: '1970-01-01T00:00:00.000Z',
+};
+
+it('shows the message without the ids that the database gave', async () => {
+  expect(await get(message)).toEqual(shown);
+});
+
+it('shows when the message was edited', async () => {
+  expect(await get({ ...message, editedAtMs: 1_000 })).toEqual({
+    ...shown,
+    editedAt: '1970-01-01T00:00:01.000Z',
+  });
+});

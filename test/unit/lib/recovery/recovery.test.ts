@@ -1,0 +1,128 @@
+import { describe, expect, it } from 'vitest';
+import { unavailable } from '#lib/domain/errors.ts';
+import { createRecovery } from '#lib/recovery/recovery.ts';
+
+type Given = {
+  /** Of the server that recovery meets; a plain restart if absent. */
+  failover?: { isPromoted: boolean; nodeTimeoutMs: number };
+  newestEpoch?: number;
+  hasLostQueues?: boolean;
+  highestId?: number;
+  /** The last id in Redis. */
+  clock?: number;
+  /** Whether commands are deferred or dead, after each barrier. */
+  reservations?: boolean[];
+};
+
+const queues = ['create-chat', 'create-message'];
+
+/** A recovery of epoch 7 on plain objects. `steps` lists its calls in order. */
+const givenRecovery = ({
+  failover = { isPromoted: false, nodeTimeoutMs: 0 },
+  newestEpoch,
+  hasLostQueues = false,
+  highestId = 0,
+  clock = highestId,
+  reservations = [],
+}: Given = {}) => {
+  const steps: string[] = [];
+  let epoch = 6;
+  let isDeclared = !hasLostQueues;
+  let sentTo: string[] = [];
+  const attempt = {
+    server: 'run',
+    begin: async () => 'begun' as const,
+    isCurrent: async () => {
+      steps.push('sign of life');
+      return true;
+    },
+    readFailover: async () => failover,
+    isBehind: async (witness: number) => clock < witness,
+    open: async (epoch: number, witness: number) => {
+      steps.push(`open ${epoch} with witness ${witness}`);
+      return 'open' as const;
+    },
+    end: async () => {
+      steps.push('end');
+    },
+  };
+  const recovery = createRecovery({
+    gate: {
+      status: async () => ({ isOpen: false, verifying: undefined }),
+      attempt: async () => attempt,
+      raise: async () => 0,
+      saveProgress: async () => true,
+    },
+    recoveryState: {
+      beginEpoch: async () => {
+        epoch += 1;
+        return epoch;
+      },
+      newestEpoch: async () => newestEpoch ?? epoch,
+      queues: async () => new Map(sentTo.map((queue) => [queue, { epoch, highestId }])),
+      hasReservations: async () => reservations.shift() ?? false,
+      reservations: async () => [],
+    },
+    publisher: {
+      publish: async (publications) => {
+        if (!isDeclared) throw unavailable('RabbitMQ has no such queue.');
+        steps.push('barriers');
+        sentTo = publications.map(({ queue }) => queue.replace('.retry', ''));
+      },
+      declare: async () => {
+        steps.push('declare');
+        isDeclared = true;
+        return [];
+      },
+    },
+    applications: { highestChatNumbers: async () => [] },
+    chats: { highestMessageNumbers: async () => [] },
+    queues,
+  });
+  return { steps, run: () => recovery({ remainingMs: () => 10_000, log: () => undefined }) };
+};
+
+describe('recovery', () => {
+  it('sends a barrier through every queue before it opens the gate', async () => {
+    const { steps, run } = givenRecovery({ highestId: 42 });
+    expect(await run()).toEqual({ gate: 'open', raised: 0 });
+    expect(steps).toEqual(['barriers', 'open 7 with witness 42', 'end']);
+  });
+
+  it('waits for a replaced primary before it sends the barriers', async () => {
+    const { steps, run } = givenRecovery({ failover: { isPromoted: true, nodeTimeoutMs: 20 } });
+    await run();
+    expect(steps.indexOf('sign of life')).toBe(0);
+    expect(steps.lastIndexOf('sign of life')).toBeLessThan(steps.indexOf('barriers'));
+  });
+
+  it('declares the queues of a broker that has lost them', async () => {
+    const { steps, run } = givenRecovery({ hasLostQueues: true });
+    await run();
+    expect(steps).toEqual(['declare', 'barriers', 'open 7 with witness 0', 'end']);
+  });
+
+  it('leaves the gate closed after a later epoch has begun', async () => {
+    const { steps, run } = givenRecovery({ newestEpoch: 8 });
+    expect(await run()).toEqual({ gate: 'closed', raised: 0 });
+    expect(steps).toEqual(['barriers', 'end']);
+  });
+
+  it('sends barriers once more after a loss, for edits that a barrier may have overtaken', async () => {
+    const { steps, run } = givenRecovery({ highestId: 42, clock: 41 });
+    await run();
+    expect(steps).toEqual(['barriers', 'barriers', 'open 8 with witness 42', 'end']);
+  });
+
+  it('sends barriers until nothing is deferred any more', async () => {
+    const { steps, run } = givenRecovery({ highestId: 42, clock: 0, reservations: [true, false] });
+    await run();
+    expect(steps).toEqual(['barriers', 'barriers', 'barriers', 'open 9 with witness 42', 'end']);
+  });
+
+  it('sends barriers at most once for each generation of commands, because a dead one stays reserved', async () => {
+    const { steps, run } = givenRecovery({ highestId: 42, clock: 0, reservations: [true, true, true, true] });
+    await run();
+    expect(steps).toEqual(['barriers', 'barriers', 'barriers', 'barriers', 'open 10 with witness 42', 'end']);
+  });
+});
