@@ -7,6 +7,8 @@ import type { RouteContract } from '#lib/contracts/http/route.ts';
 export type HttpEvent = APIGatewayProxyEventV2 & {
   /** The contract of the request's route. */
   contract: RouteContract;
+  /** The network address of the client, as the gateway or the trusted proxies saw it. */
+  clientAddress: string;
   /** Headers of every answer, successful or not. */
   answerHeaders: Record<string, string>;
   /** Set by `authenticate` on routes with authentication 'bearer'. */

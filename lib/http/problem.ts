@@ -1,10 +1,12 @@
 import type { KeyedHash } from '#lib/auth/keyed-hash.ts';
 import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { statuses } from '#lib/contracts/http/statuses.ts';
+import { clientNetwork } from '#lib/domain/client-network.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { type ErrorCode, isKnownError, type KnownError } from '#lib/domain/errors.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from './middleware.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import { commonHeaders } from './respond.ts';
 
 const challenges = { basic: 'Basic realm="chat", charset="UTF-8"', bearer: 'Bearer realm="chat"', none: '' };
@@ -25,26 +27,29 @@ const refusals: Partial<Record<ErrorCode, string>> = {
 /** A keyed hash of an account: only holders of the key can compute it for an address. */
 type AddressHash = Pick<KeyedHash, 'of'>;
 
-const logRefusal = (
-  event: HttpEvent,
-  error: KnownError,
-  code: string,
-  addressHash: () => AddressHash,
-): void => {
-  const { contract, requestContext, credentials, caller } = event;
-  logger.warn('Request refused', {
-    code: error.logCode ?? code,
+const logFrequent = createRefusalLog();
+
+/** Refusals that cost a client nothing, so that it can cause thousands a second. */
+const isFrequent = ({ contract, caller }: HttpEvent, code: string): boolean =>
+  code === 'rate-limited' || (contract.authentication === 'bearer' && caller === undefined);
+
+const logRefusal = (event: HttpEvent, code: string, addressHash: (() => AddressHash) | undefined): void => {
+  const { contract, clientAddress: source, credentials, caller } = event;
+  const refusal = {
+    code,
     route: `${contract.method} ${contract.path}`,
-    source: requestContext?.http?.sourceIp,
-    ...(credentials === undefined
+    source,
+    ...(credentials === undefined || addressHash === undefined
       ? {}
       : { account: addressHash().of(parseEmailAddress(credentials.user) ?? credentials.user) }),
     ...(caller === undefined ? {} : { callerId: caller.id }),
-  });
+  };
+  if (isFrequent(event, code)) logFrequent(`${caller?.id ?? clientNetwork(source)}`, refusal);
+  else logger.warn('Request refused', refusal);
 };
 
 /** Logs every error of a request; no other code does. */
-const log = (event: HttpEvent, error: unknown, addressHash: () => AddressHash): void => {
+const log = (event: HttpEvent, error: unknown, addressHash: (() => AddressHash) | undefined): void => {
   if (!isKnownError(error)) {
     logger.error('Unexpected error', { code: 'unexpected-error', error });
     return;
@@ -58,7 +63,7 @@ const log = (event: HttpEvent, error: unknown, addressHash: () => AddressHash): 
     return;
   }
   const refusal = refusals[error.code];
-  if (refusal !== undefined) logRefusal(event, error, refusal, addressHash);
+  if (refusal !== undefined) logRefusal(event, error.logCode ?? refusal, addressHash);
 };
 
 /** Creates a problem document (RFC 9457). An unknown error becomes a 500 without details. */
@@ -85,8 +90,11 @@ const problemOf = ({ contract, answerHeaders }: HttpEvent, error: unknown): Http
   };
 };
 
-/** Turns every error of a request into a problem document. */
-export const problem = (addressHash: () => AddressHash): HttpMiddleware => ({
+/**
+ * Turns every error of a request into a problem document, and logs it.
+ * @param addressHash for routes with credentials
+ */
+export const problem = (addressHash?: () => AddressHash): HttpMiddleware => ({
   onError: ({ event, error }) => {
     log(event, error, addressHash);
     return problemOf(event, error);

@@ -259,7 +259,7 @@ describe.each(withBasic.map((contract) => [`${contract.method} ${contract.path}`
       expectProblem('__proto__', await send(contract, values, { raw }), 400, '__proto__');
     });
 
-    it('takes a trailing slash', async () => {
+    itIf(contract.path !== '/')('takes a trailing slash', async () => {
       const values = replaced(goodRequest(contract), 'query', 'nope', '1');
       const reply = await send({ ...contract, path: `${contract.path}/` }, values);
       expectProblem('with a slash', reply, 400, 'nope');
@@ -306,7 +306,7 @@ describe.each(withBasic.map((contract) => [`${contract.method} ${contract.path}`
       const values = goodRequest(contract);
       const reply = await send(contract, values, { by: new Client(inject('apiUrl')) });
       expectProblem('nobody', reply, 401);
-      expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer/);
+      expect(reply.headers.get('www-authenticate')).toBe('Bearer realm="chat"');
     });
 
     itIf(contract.creates === true)('takes 1 to 200 visible characters for an Idempotency-Key', async () => {

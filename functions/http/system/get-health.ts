@@ -1,6 +1,7 @@
 import { getHealth as contract } from '#lib/contracts/http/system.ts';
 import { KnownError } from '#lib/domain/errors.ts';
-import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { Request } from '#lib/http/handler.ts';
+import { publicHandler } from '#lib/http/public-handler.ts';
 import { messageIndex } from '#lib/runtime/services/opensearch.ts';
 import { publisher } from '#lib/runtime/services/rabbitmq.ts';
 import { counters, gate } from '#lib/runtime/services/redis.ts';
@@ -44,7 +45,7 @@ export const getHealth = async (
   return { status: 'ok' as const, parts };
 };
 
-export const handler = httpHandler(contract, getHealth, {
+export const handler = publicHandler(contract, getHealth, {
   database,
   publisher,
   // Created inside the check, so that a missing search configuration shows as `down` instead of an error.
