@@ -14,13 +14,13 @@ if ! cmp -s infrastructure/requirements.txt "$tools/requirements.txt"; then
   cp infrastructure/requirements.txt "$tools/requirements.txt"
 fi
 
-# Packages both stages on its way, into .data/cloud/<stage>.
+# Packages both stages on its way, into .data/cloud/<stage>, and a copy with a WebSocket API, into .data/cloud/sockets.
 node local/install.mjs
 reporters=()
 [ -z "${VITEST_RESULTS:-}" ] || reporters=(--reporter=default --reporter=json --outputFile.json="$VITEST_RESULTS")
 vitest run --project cloud "${reporters[@]}"
 
-for stage in dev prod; do
+for stage in sockets dev prod; do
   template=.data/cloud/$stage/cloudformation-template-update-stack.json
   "$tools/bin/cfn-lint" "$template"
   "$tools/bin/checkov" --skip-download --config-file infrastructure/checkov.yml --file "$template"

@@ -1,5 +1,6 @@
 import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
-import { type IndexMessage, indexMessageCommand } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import { indexMessageCommand } from '#lib/contracts/commands/index-message.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { Outbox } from '#lib/redis/commands/outbox.ts';
@@ -9,7 +10,9 @@ import { outbox } from '#lib/runtime/services/redis.ts';
 type Uses = { messageIndex: Pick<MessageIndex, 'write'>; outbox: Pick<Outbox, 'settleIndexed'> };
 
 /** The newest version of each message in a batch. */
-const newestOf = <Command extends IndexMessage>(commands: readonly Command[]): Command[] => {
+const newestOf = <Command extends Read<typeof indexMessageCommand>>(
+  commands: readonly Command[],
+): Command[] => {
   const newest = new Map<string, Command>();
   for (const command of commands) {
     const reference = messageReference(command);
@@ -22,7 +25,7 @@ const newestOf = <Command extends IndexMessage>(commands: readonly Command[]): C
 /**
  * Writes messages to the search index. The index keeps the newest version of each, in any order of arrival.
  */
-export const indexMessage: Consumer<IndexMessage, Uses> = {
+export const indexMessage: Consumer<Read<typeof indexMessageCommand>, Uses> = {
   store: async ({ messageIndex }, commands) => {
     const newest = newestOf(commands);
     const { refused } = await messageIndex.write(newest);

@@ -1,5 +1,6 @@
 import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
-import { type UpdateMessage, updateMessageCommand } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages, SettledMessage } from '#lib/mysql/messages.ts';
 import type { Outbox } from '#lib/redis/commands/outbox.ts';
@@ -15,7 +16,7 @@ type Uses = {
 };
 
 /** Stores new texts of messages and hands them on to the index. */
-export const persistMessageUpdate: Consumer<UpdateMessage, Uses, SettledMessage> = {
+export const persistMessageUpdate: Consumer<Read<typeof updateMessageCommand>, Uses, SettledMessage> = {
   store: ({ messages }, commands) => messages.update(commands),
   settle: async ({ outbox, indexing }, { stored, dead }) => {
     await outbox.settleMessageUpdates([...stored, ...dead]);

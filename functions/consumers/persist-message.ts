@@ -1,5 +1,6 @@
 import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
-import { type CreateMessage, createMessageCommand } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import type { Messages, SettledMessage } from '#lib/mysql/messages.ts';
 import type { Outbox } from '#lib/redis/commands/outbox.ts';
 import { messages } from '#lib/runtime/services/mysql.ts';
@@ -14,13 +15,10 @@ type Uses = {
 };
 
 /** Stores new messages and hands them on to the index. */
-export const persistMessage: Consumer<CreateMessage, Uses, SettledMessage> = {
+export const persistMessage: Consumer<Read<typeof createMessageCommand>, Uses, SettledMessage> = {
   store: ({ messages }, commands) => messages.insert(commands),
   settle: async ({ outbox, indexing }, { stored, dead }) => {
-    const withoutVersion = dead.map(({ version: _version, ...command }) => ({
-      ...command,
-      createdAtMs: command.dateMs,
-    }));
+    const withoutVersion = dead.map(({ version: _version, ...command }) => command);
     // Settling moves a message from the outbox of MySQL to the outbox of the index in one step, so that one
     // of them always has it. The publish to the index comes after it, because `indexMessage` removes the
     // message from that outbox.

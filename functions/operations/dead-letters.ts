@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { ifAvailable } from '#lib/concurrency/if-available.ts';
-import { queueNames } from '#lib/contracts/commands.ts';
+import { queueNames } from '#lib/contracts/commands/all.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import { type JobContext, jobHandler } from '#lib/job/job-handler.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';

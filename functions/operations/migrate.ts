@@ -5,11 +5,12 @@ import type { Job } from '#lib/domain/job.ts';
 import { asCustomResource } from '#lib/job/custom-resource.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';
 import type { Migration, Migrations } from '#lib/mysql/migrations.ts';
+import type { Users } from '#lib/mysql/users.ts';
 import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { FirstGate } from '#lib/recovery/first-gate.ts';
 import type { RedisClient } from '#lib/redis/connection/client.ts';
-import { migrations } from '#lib/runtime/services/mysql.ts';
+import { migrations, users } from '#lib/runtime/services/mysql.ts';
 import { messageIndex } from '#lib/runtime/services/opensearch.ts';
 import { publisher } from '#lib/runtime/services/rabbitmq.ts';
 import { firstGate } from '#lib/runtime/services/recovery.ts';
@@ -17,6 +18,7 @@ import { redisClient } from '#lib/runtime/services/servers.ts';
 
 type Uses = {
   migrations: Migrations;
+  users: Pick<Users, 'giveNextHandles'>;
   publisher: Pick<Publisher, 'declare'>;
   messageIndex: () => Pick<MessageIndex, 'prepare'>;
   firstGate: FirstGate;
@@ -52,10 +54,11 @@ const readMigrations = async (folder: string): Promise<Migration[]> => {
  */
 export const migrate = async (
   { log }: Pick<Job, 'log'>,
-  { migrations, publisher, messageIndex, firstGate, redisClient }: Uses,
+  { migrations, users, publisher, messageIndex, firstGate, redisClient }: Uses,
 ) => {
   await inspectRedis(log, redisClient);
   const applied = await migrations.apply(await readMigrations(join(process.cwd(), 'migrations')));
+  while ((await users.giveNextHandles()) > 0);
   const kept = await publisher.declare();
   if (kept.length > 0)
     log('These queues exist with the arguments of an older version; they are used as they are', {
@@ -80,6 +83,7 @@ export const migrate = async (
 export const handler = asCustomResource(
   jobHandler(z.object({}), migrate, {
     migrations,
+    users,
     publisher,
     messageIndex: () => messageIndex,
     firstGate,

@@ -1,7 +1,8 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
-import * as z from 'zod';
-import type { CommandContract } from '#lib/contracts/commands.ts';
+import type * as z from 'zod';
+import type { CommandContract } from '#lib/contracts/commands/command.ts';
+import { acceptedCommand } from '#lib/contracts/commands/fields.ts';
 import { mergeOutcomes, type Outcome } from '#lib/domain/batch.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
@@ -16,10 +17,17 @@ import { publisher } from '#lib/runtime/services/rabbitmq.ts';
 import { outbox } from '#lib/runtime/services/redis.ts';
 import { allowLongCalls, prepareServices } from '#lib/runtime/services/servers.ts';
 import { maxDeferrals } from '#lib/runtime/services/settings.ts';
-import { createStragglerFilter } from './drop-stragglers.ts';
+import { createEpochCheck } from './check-epochs.ts';
 import { isolatePoison } from './isolate-poison.ts';
 import { createUnstoredPublisher, type Unstored } from './publish-unstored.ts';
-import { type Barrier, type Malformed, messagesOf, type Received, readMessages } from './read-batch.ts';
+import {
+  type Barrier,
+  digestOf,
+  type Malformed,
+  messagesOf,
+  type Received,
+  readMessages,
+} from './read-batch.ts';
 import { storeInParts } from './store-in-parts.ts';
 
 /**
@@ -43,20 +51,11 @@ export type Consumer<Command, Uses, Stored = Command> = {
 };
 
 type Services = Providers<{
-  recoveryState: Pick<RecoveryState, 'passedEpoch' | 'passBarrier' | 'record'>;
+  recoveryState: Pick<RecoveryState, 'epochs' | 'passBarrier' | 'record'>;
   letterNotes: LetterNotes;
   publisher: Pick<Publisher, 'publish'>;
   outbox: Pick<Outbox, 'forget'>;
 }> & { maxDeferrals: () => number };
-
-/** The id and numbers of an accepted command, as far as a malformed message contains them. */
-const accepted = z.object({
-  epoch: z.int().min(1),
-  commandId: z.int().min(1),
-  token: z.string().regex(/^[\w-]{1,64}$/),
-  chatNumber: z.int().min(1).max(4_294_967_295).optional(),
-  messageNumber: z.int().min(1).max(4_294_967_295).optional(),
-});
 
 const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).slice(0, 500);
 
@@ -80,27 +79,30 @@ export const createConsumerHandlers = ({
   outbox,
   maxDeferrals,
 }: Services) => {
-  const forQueue = ({ queue, isCreation }: Pick<CommandContract, 'queue' | 'isCreation'>) => {
+  const forQueue = ({ queue, creates, outbox: hasOutbox }: Omit<CommandContract, 'function' | 'schema'>) => {
     const unstored = createUnstoredPublisher(queue, { publisher, letterNotes });
 
     /** Reserves the numbers of commands that `store` did not record. */
     const record = async (contents: readonly unknown[]): Promise<void> => {
-      const found = contents.flatMap((content) => accepted.safeParse(content).data ?? []);
+      const claimed = contents.flatMap((content) => acceptedCommand.safeParse(content).data ?? []);
+      if (claimed.length === 0) return;
+      const { newest } = await recoveryState().epochs(queue);
+      const found = claimed.filter(({ epoch }) => epoch <= newest);
       if (found.length === 0) return;
       await recoveryState().record({
         queue,
         highestId: Math.max(...found.map(({ commandId }) => commandId)),
-        reserved: isCreation ? found : [],
+        reserved: creates === undefined ? [] : found,
         releasedIds: [],
       });
     };
 
     /** Removes malformed messages from the outbox. No consumer function can settle them. */
     const forget = async (malformed: readonly Malformed[]): Promise<void> => {
-      const ids = malformed
-        .map(({ delivery }) => Number(delivery.messageId))
-        .filter((id) => Number.isSafeInteger(id) && id > 0);
-      await outbox().forget(queue, ids);
+      const found = malformed
+        .map(({ delivery }) => ({ commandId: Number(delivery.messageId), digest: digestOf(delivery) }))
+        .filter(({ commandId }) => Number.isSafeInteger(commandId) && commandId > 0);
+      if (hasOutbox) await outbox().forget(queue, found);
     };
 
     const pass = ({ epoch }: Barrier): Promise<void> => recoveryState().passBarrier(queue, epoch);
@@ -169,26 +171,23 @@ export const createConsumerHandlers = ({
 
     /** Reads and stores the commands of a batch, and settles the stored ones. */
     const persist = async (uses: Uses, event: unknown) => {
-      const dropStragglers = createStragglerFilter(contract.queue, () =>
-        recoveryState().passedEpoch(contract.queue),
-      );
+      const check = createEpochCheck(contract.queue, () => recoveryState().epochs(contract.queue));
       const parts = await storeInParts(
         partsOf(messagesOf(event), consumer.partSize),
         async (messages) => {
-          const { items, malformed } = readMessages(messages, contract.schema, {
+          const read = readMessages(messages, contract.schema, {
             maxAttempts: maxDeferrals(),
+            takesBarriers: contract.outbox,
           });
-          const outcome = await store(uses, await dropStragglers(items));
-          return { items, malformed, outcome };
+          const { commands, ...others } = await check(read);
+          return { ...others, outcome: await store(uses, commands) };
         },
         ({ outcome }) => settle(uses, { stored: outcome.stored, dead: [] }),
       );
       return {
         ...mergeOutcomes(parts.map(({ outcome }) => outcome)),
         malformed: parts.flatMap(({ malformed }) => malformed),
-        barriers: parts.flatMap(({ items }) =>
-          items.flatMap((item) => (item.kind === 'barrier' ? [item.barrier] : [])),
-        ),
+        barriers: parts.flatMap(({ barriers }) => barriers),
       };
     };
 

@@ -1,18 +1,19 @@
 import { isUtf8 } from 'node:buffer';
+import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { parseJson } from '#lib/domain/json.ts';
 import { type Delivery, toDelivery } from './delivery.ts';
 import { type RabbitMqMessage, rabbitmqEvent } from './rabbitmq-event.ts';
 
-/** A valid command and the message that brought it. */
-export type Received<Command> = Command & { delivery: Delivery };
+/** A valid command, the message that brought it, and the digest of that message if the command names an epoch. */
+export type Received<Command> = Command & { delivery: Delivery; digest?: string };
 /** A message that is not a command. `content` is its JSON; undefined if it is not JSON. */
 export type Malformed = { delivery: Delivery; reason: string; content: unknown };
 export type Batch<Command> = { items: Item<Command>[]; malformed: Malformed[] };
 /** In the order of the queue. */
-export type Item<Command> =
+type Item<Command> =
   | { kind: 'command'; command: Received<Command> }
-  | { kind: 'barrier'; barrier: Barrier };
+  | { kind: 'barrier'; barrier: Barrier; delivery: Delivery };
 
 const barrier = z.strictObject({
   barrier: z.strictObject({ id: z.string().min(1).max(100), epoch: z.int().min(1) }),
@@ -20,6 +21,15 @@ const barrier = z.strictObject({
 export type Barrier = z.output<typeof barrier>['barrier'];
 
 const MAX_REASON = 500;
+
+/** The SHA-1 of a message, by which Redis recognizes the command in its outbox. */
+export const digestOf = ({ content }: Delivery): string => createHash('sha1').update(content).digest('hex');
+
+export const malformedBy = (delivery: Delivery, fault: string, content?: unknown): Malformed => ({
+  delivery,
+  reason: `malformed: ${fault}`.slice(0, MAX_REASON),
+  content,
+});
 
 const parse = (content: Buffer): { content: unknown } | { reason: string } => {
   if (!isUtf8(content)) return { reason: 'not UTF-8' };
@@ -40,11 +50,13 @@ export const messagesOf = (event: unknown): RabbitMqMessage[] => {
   return Object.values(data.rmqMessagesByQueue).flat();
 };
 
+const hasEpoch = (command: object): boolean => 'epoch' in command && command.epoch !== undefined;
+
 /** Splits messages into commands, barriers and malformed messages. */
 export const readMessages = <Schema extends z.ZodType<object>>(
   messages: readonly RabbitMqMessage[],
   schema: Schema,
-  { maxAttempts }: { maxAttempts: number },
+  { maxAttempts, takesBarriers }: { maxAttempts: number; takesBarriers: boolean },
 ): Batch<z.output<Schema>> => {
   const items: Item<z.output<Schema>>[] = [];
   const malformed: Malformed[] = [];
@@ -52,21 +64,19 @@ export const readMessages = <Schema extends z.ZodType<object>>(
     const delivery = toDelivery(message, maxAttempts);
     const parsed = parse(delivery.content);
     if ('reason' in parsed) {
-      malformed.push({ delivery, reason: `malformed: ${parsed.reason}`, content: undefined });
+      malformed.push(malformedBy(delivery, parsed.reason));
       continue;
     }
     const { content } = parsed;
     const command = schema.safeParse(content);
     if (command.success) {
-      items.push({ kind: 'command', command: { ...command.data, delivery } });
+      const digest = hasEpoch(command.data) ? { digest: digestOf(delivery) } : {};
+      items.push({ kind: 'command', command: { ...command.data, delivery, ...digest } });
       continue;
     }
-    const mark = barrier.safeParse(content);
-    if (mark.success) items.push({ kind: 'barrier', barrier: mark.data.barrier });
-    else {
-      const reason = `malformed: ${z.prettifyError(command.error)}`.slice(0, MAX_REASON);
-      malformed.push({ delivery, reason, content });
-    }
+    const mark = takesBarriers ? barrier.safeParse(content).data : undefined;
+    if (mark === undefined) malformed.push(malformedBy(delivery, z.prettifyError(command.error), content));
+    else items.push({ kind: 'barrier', barrier: mark.barrier, delivery });
   }
   return { items, malformed };
 };

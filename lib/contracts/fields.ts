@@ -44,6 +44,7 @@ export const examples = {
   token: 'Zk3vQ9xLr2Tn8bWc1yHd4gPa',
   user: 'Ada Lovelace',
   email: 'ada@example.org',
+  handle: 'k3v9x2lr8tn5bw1c',
   title: 'Where is my order?',
   body: 'Hello, and welcome 👋',
   createdAt: '2026-03-01T09:30:00.000Z',

@@ -1,4 +1,6 @@
-import type { CreateApplication, UpdateApplication } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
+import type { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import {
   type Database,
@@ -11,10 +13,13 @@ import {
 import { handledOf, ofCreation, recordHandled } from './progress.ts';
 import { findUserNames } from './users.ts';
 
+type Creation = Read<typeof createApplicationCommand>;
+type Edit = Read<typeof updateApplicationCommand>;
+
 export type ApplicationRow = { token: string; name: string; chatsCount: number; creatorId: number };
 
 /** Inserts missing applications. The rows then show which command each token belongs to. */
-const insertApplications = async <Command extends CreateApplication>(
+const insertApplications = async <Command extends Creation>(
   database: Database,
   candidates: readonly Command[],
 ): Promise<Pick<Outcome<Command>, 'stored' | 'dead'>> => {
@@ -23,8 +28,8 @@ const insertApplications = async <Command extends CreateApplication>(
     `INSERT INTO applications (token, name, created_at, updated_at, creator_id, command_id, version)
      VALUES ${tuples(candidates.length, 7)} ${keepWhatIsThere}`,
     candidates.flatMap((command) => {
-      const at = toDateTime(command.dateMs);
-      const { token, name, creatorId, commandId, version = commandId } = command;
+      const at = toDateTime(command.createdAtMs);
+      const { token, name, creatorId, commandId, version } = command;
       return [token, name, at, at, creatorId, commandId, version];
     }),
   );
@@ -34,7 +39,7 @@ const insertApplications = async <Command extends CreateApplication>(
     candidates.map(({ token }) => token),
   );
   const owners = new Map(rows.map((row) => [row.token, row]));
-  const isOurs = (command: CreateApplication): boolean => {
+  const isOurs = (command: Creation): boolean => {
     const row = owners.get(command.token);
     // Two commands of other programs may share an id, which is their date. Then their contents distinguish them.
     return (
@@ -57,7 +62,7 @@ const insertApplications = async <Command extends CreateApplication>(
  */
 const renameApplications = async (
   database: Database,
-  commands: readonly UpdateApplication[],
+  commands: readonly Edit[],
   rows: ReadonlyMap<string, Row>,
 ): Promise<void> => {
   if (commands.length === 0) return;
@@ -68,7 +73,7 @@ const renameApplications = async (
        name = IF(VALUES(version) > version, VALUES(name), name),
        updated_at = IF(VALUES(version) > version, VALUES(updated_at), updated_at),
        version = GREATEST(version, VALUES(version))`,
-    commands.flatMap(({ token, name, dateMs, commandId }) => {
+    commands.flatMap(({ token, name, editedAtMs, version }) => {
       const row = rows.get(token);
       const createdAt = toDateTime(row?.created_at.getTime());
       return [
@@ -76,10 +81,10 @@ const renameApplications = async (
         token,
         name,
         createdAt,
-        toDateTime(dateMs),
+        toDateTime(editedAtMs),
         row?.creator_id,
         row?.command_id,
-        commandId,
+        version,
       ];
     }),
   );
@@ -87,7 +92,7 @@ const renameApplications = async (
 
 export const createApplications = (database: Database) => ({
   /** Inserts missing applications. A command whose token belongs to another command is dead. */
-  insert: async <Command extends CreateApplication>(batch: readonly Command[]): Promise<Outcome<Command>> => {
+  insert: async <Command extends Creation>(batch: readonly Command[]): Promise<Outcome<Command>> => {
     const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
     const users = await findUserNames(
       database,
@@ -107,7 +112,7 @@ export const createApplications = (database: Database) => ({
   },
 
   /** Applies the newest rename of each application. A rename whose application is not stored yet is deferred. */
-  update: async <Command extends UpdateApplication>(batch: readonly Command[]): Promise<Outcome<Command>> => {
+  update: async <Command extends Edit>(batch: readonly Command[]): Promise<Outcome<Command>> => {
     const rows = await database.select(
       `SELECT id, token, created_at, creator_id, command_id FROM applications
        WHERE token IN (${placeholders(batch.length)})`,

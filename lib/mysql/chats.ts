@@ -1,4 +1,5 @@
-import type { CreateChat } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
 import {
@@ -11,6 +12,8 @@ import {
 } from './connection/database.ts';
 import { handledOf, ofCreation, recordHandled } from './progress.ts';
 import { findUserNames } from './users.ts';
+
+type Creation = Read<typeof createChatCommand>;
 
 export type ChatRow = { chatNumber: number; title: string | undefined; messagesCount: number };
 
@@ -52,7 +55,7 @@ const findApplicationIds = async (
 };
 
 /** Inserts missing chats. The rows then show which command each number belongs to. */
-const insertChats = async <Command extends CreateChat>(
+const insertChats = async <Command extends Creation>(
   database: Database,
   candidates: readonly Command[],
   applicationIds: ReadonlyMap<string, number>,
@@ -61,8 +64,8 @@ const insertChats = async <Command extends CreateChat>(
   await database.write(
     `INSERT INTO chats (application_id, token, number, title, created_at, updated_at, creator_id, command_id)
      VALUES ${tuples(candidates.length, 8)} ${keepWhatIsThere}`,
-    candidates.flatMap(({ token, chatNumber, title = null, dateMs, creatorId, commandId }) => {
-      const at = toDateTime(dateMs);
+    candidates.flatMap(({ token, chatNumber, title = null, createdAtMs, creatorId, commandId }) => {
+      const at = toDateTime(createdAtMs);
       return [applicationIds.get(token) ?? null, token, chatNumber, title, at, at, creatorId, commandId];
     }),
   );
@@ -74,7 +77,7 @@ const insertChats = async <Command extends CreateChat>(
   const owners = new Map(
     rows.map((row) => [chatReference({ token: row.token, chatNumber: row.number }), row]),
   );
-  const isOurs = (command: CreateChat): boolean => {
+  const isOurs = (command: Creation): boolean => {
     const row = owners.get(chatReference(command));
     // Two commands of other programs may share an id, which is their date. Then their contents distinguish them.
     return (
@@ -93,7 +96,7 @@ const insertChats = async <Command extends CreateChat>(
 
 export const createChats = (database: Database) => ({
   /** Inserts missing chats. A chat whose application is not stored yet is deferred. */
-  insert: async <Command extends CreateChat>(batch: readonly Command[]): Promise<Outcome<Command>> => {
+  insert: async <Command extends Creation>(batch: readonly Command[]): Promise<Outcome<Command>> => {
     const [users, applicationIds] = await Promise.all([
       findUserNames(
         database,

@@ -1,4 +1,6 @@
-import type { CreateMessage, UpdateMessage } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import type { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
@@ -17,14 +19,17 @@ import {
 import { handledOf, ofCreation, recordHandled } from './progress.ts';
 import { findUserNames } from './users.ts';
 
+type Creation = Read<typeof createMessageCommand>;
+type Edit = Read<typeof updateMessageCommand>;
+
 const columns =
   'id, chat_id, token, chat_number, number, body, created_at, edited_at, creator_id, sender_name, command_id, version';
 
 /** A row, and the command that created it. */
-type StoredMessage = Message & { id: number; chatId: number; commandId: number };
+type StoredMessage = Message & { id: number; chatId: number; commandId: number; digest?: string | undefined };
 
 /** A message as it is stored now, and the command that this completes: the creation or one of the edits. */
-export type SettledMessage = Message & { commandId: number };
+export type SettledMessage = Message & { commandId: number; digest?: string | undefined };
 
 const toStored = (row: Row): StoredMessage => ({
   id: row.id,
@@ -45,7 +50,7 @@ const toStored = (row: Row): StoredMessage => ({
  * True if the command created this row. The id decides. Two commands of other programs may share an id, which is their
  * date; then their contents decide, unless the row has been edited.
  */
-const isOf = (command: CreateMessage, row: StoredMessage) =>
+const isOf = (command: Creation, row: StoredMessage) =>
   row.commandId === command.commandId &&
   row.senderId === command.senderId &&
   (row.version !== row.commandId || row.body === command.body);
@@ -55,7 +60,7 @@ const toMessage = ({ id: _id, chatId: _chatId, commandId: _commandId, ...message
 
 type Candidate<Command> = { command: Command; row: StoredMessage };
 
-const toCandidate = <Command extends CreateMessage>(
+const toCandidate = <Command extends Creation>(
   command: Command,
   chatId: number,
   senderName: string,
@@ -70,9 +75,10 @@ const toCandidate = <Command extends CreateMessage>(
     senderId: command.senderId,
     senderName: command.senderName ?? senderName,
     body: command.body,
-    createdAtMs: command.dateMs,
+    createdAtMs: command.createdAtMs,
     commandId: command.commandId,
-    version: command.version ?? command.commandId,
+    digest: command.digest,
+    version: command.version,
   },
 });
 
@@ -120,7 +126,7 @@ const insertRows = (database: Database, rows: readonly StoredMessage[]): Promise
   );
 
 /** Inserts missing messages. The rows then show which command each number belongs to. */
-const insertMessages = async <Command extends CreateMessage>(
+const insertMessages = async <Command extends Creation>(
   database: Database,
   candidates: readonly Candidate<Command>[],
 ): Promise<Pick<Outcome<Command, SettledMessage>, 'stored' | 'dead'>> => {
@@ -134,7 +140,7 @@ const insertMessages = async <Command extends CreateMessage>(
   for (const { command } of candidates) {
     const reference = messageReference(command);
     const row = owners.get(reference);
-    if (row !== undefined && isOf(command, row)) stored.set(reference, row);
+    if (row !== undefined && isOf(command, row)) stored.set(reference, { ...row, digest: command.digest });
     else dead.push({ command, reason: 'the number belongs to another command' });
   }
   return { stored: [...stored.values()], dead };
@@ -176,11 +182,11 @@ const updateRows = async (database: Database, rows: readonly StoredMessage[]): P
   );
 };
 
-const edited = (row: StoredMessage, { body, dateMs, commandId }: UpdateMessage): StoredMessage => ({
+const edited = (row: StoredMessage, { body, editedAtMs, version }: Edit): StoredMessage => ({
   ...row,
   body,
-  editedAtMs: dateMs,
-  version: commandId,
+  editedAtMs,
+  version,
 });
 
 export const createMessages = (database: Database) => ({
@@ -189,7 +195,7 @@ export const createMessages = (database: Database) => ({
    * another command is dead, and never dropped.
    * @returns `stored` contains each message once, as its row is now
    */
-  insert: async <Command extends CreateMessage>(
+  insert: async <Command extends Creation>(
     batch: readonly Command[],
   ): Promise<Outcome<Command, SettledMessage>> => {
     const [users, chatIds] = await Promise.all([
@@ -220,7 +226,7 @@ export const createMessages = (database: Database) => ({
    * Applies the newest edit of each message. An edit whose message is not stored yet is deferred.
    * @returns `stored` contains one message for each edit, as its row is now
    */
-  update: async <Command extends UpdateMessage>(
+  update: async <Command extends Edit>(
     batch: readonly Command[],
   ): Promise<Outcome<Command, SettledMessage>> => {
     const before = await findStored(database, batch);
@@ -231,7 +237,7 @@ export const createMessages = (database: Database) => ({
     for (const command of batch) {
       const reference = messageReference(command);
       const row = after.get(reference);
-      if (row !== undefined && row.version < command.commandId) after.set(reference, edited(row, command));
+      if (row !== undefined && row.version < command.version) after.set(reference, edited(row, command));
     }
     await database.transaction(async (transaction) => {
       await updateRows(
@@ -242,7 +248,9 @@ export const createMessages = (database: Database) => ({
     });
     const stored = batch.flatMap((command) => {
       const row = after.get(messageReference(command));
-      return row === undefined ? [] : [{ ...toMessage(row), commandId: command.commandId }];
+      return row === undefined
+        ? []
+        : [{ ...toMessage(row), commandId: command.commandId, digest: command.digest }];
     });
     return { stored, deferred, dead: [] };
   },

@@ -13,6 +13,9 @@ export type QueueState = {
   highestId: number;
 };
 
+/** The epochs that MySQL knows about a queue: the newest one whose barrier passed, and the newest that began; or 0. */
+export type QueueEpochs = { passed: number; newest: number };
+
 /** A command. Commands of other programs have no epoch. */
 type Accepted = { commandId: number; epoch?: number | undefined };
 
@@ -125,10 +128,12 @@ export const createRecoveryState = (database: Database) => {
       );
     },
 
-    /** @returns the number of the newest barrier that passed this queue, 0 before the first */
-    passedEpoch: async (queue: string): Promise<number> => {
-      const [row] = await database.select('SELECT epoch FROM queues WHERE queue = ?', [queue]);
-      return Number(row?.epoch ?? 0);
+    epochs: async (queue: string): Promise<QueueEpochs> => {
+      const [row] = await database.select(
+        `SELECT (SELECT epoch FROM queues WHERE queue = ?) AS passed, (SELECT MAX(number) FROM epochs) AS newest`,
+        [queue],
+      );
+      return { passed: Number(row?.passed ?? 0), newest: Number(row?.newest ?? 0) };
     },
 
     /** Notes that the barrier of an epoch passed this queue: everything before it is stored, dead or deferred. */

@@ -2,6 +2,8 @@ import type { EmailAddress } from '#lib/domain/email-address.ts';
 import { KnownError, unprocessable } from '#lib/domain/errors.ts';
 import { type Database, placeholders, toDateTime } from './connection/database.ts';
 
+/** A user as users see themselves. */
+export type Profile = { name: string; email: string; handle: string };
 export type User = { id: number; name: string; email: string; passwordHash: string };
 
 export type NewUser = {
@@ -30,7 +32,28 @@ export const findUserNames = async (
   return new Map(rows.map((row) => [row.id, row.name]));
 };
 
-export const createUsers = (database: Database) => {
+/** Users that get their handle in one transaction. */
+const SLICE = 500;
+
+/** @param createHandle returns a random handle that no user has */
+export const createUsers = (database: Database, createHandle: () => string) => {
+  /** Gives a handle to a user from before handles existed. A user who has one keeps it. */
+  const giveHandle = (id: number, within = database) =>
+    within.write('UPDATE users SET handle = ? WHERE id = ? AND handle IS NULL', [createHandle(), id]);
+
+  const findProfile = async (id: number): Promise<Profile | undefined> => {
+    const read = async () => {
+      const [row] = await database.select('SELECT name, email, handle FROM users WHERE id = ?', [id]);
+      return row;
+    };
+    let row = await read();
+    if (row !== undefined && row.handle === null) {
+      await giveHandle(id);
+      row = await read();
+    }
+    return row === undefined ? undefined : { name: row.name, email: row.email, handle: row.handle };
+  };
+
   const findByEmail = async (email: EmailAddress): Promise<User | undefined> => {
     const [row] = await database.select('SELECT id, name, email, password FROM users WHERE email = ?', [
       email,
@@ -43,7 +66,7 @@ export const createUsers = (database: Database) => {
   /** The sign-up that had the same key less than a day ago. */
   const findSignUp = async ({ email, signUpKey, nowMs }: NewUser) => {
     const [row] = await database.select(
-      'SELECT name, email, sign_up_request FROM users WHERE email = ? AND sign_up_key = ? AND created_at > ?',
+      'SELECT id, name, email, sign_up_request FROM users WHERE email = ? AND sign_up_key = ? AND created_at > ?',
       [email, signUpKey, toDateTime(nowMs - DAY_MS)],
     );
     return row;
@@ -52,6 +75,20 @@ export const createUsers = (database: Database) => {
   return {
     findByEmail,
 
+    /** @returns the user of this id, who may be gone; gives a handle to one from before handles existed */
+    findProfile,
+
+    /**
+     * Gives handles to the next users from before handles existed, in one short transaction. May run twice at once.
+     * @returns how many users it found without a handle; 0 when every user has one
+     */
+    giveNextHandles: (): Promise<number> =>
+      database.transaction(async (inner) => {
+        const rows = await inner.select('SELECT id FROM users WHERE handle IS NULL LIMIT ?', [SLICE]);
+        for (const { id } of rows) await giveHandle(id, inner);
+        return rows.length;
+      }),
+
     /**
      * @param isSameRequest compares a stored `signUpRequest` with this request, for every secret in use
      * @returns the new user, or the first answer if the same key and request arrive again within a day
@@ -59,25 +96,28 @@ export const createUsers = (database: Database) => {
      */
     create: async (
       user: NewUser,
-      isSameRequest: (signUpRequest: string) => boolean,
-    ): Promise<{ name: string; email: string }> => {
+      isSameRequest: (signUpRequest: string) => Promise<boolean>,
+    ): Promise<Profile> => {
+      const handle = createHandle();
       const { name, email, passwordHash, signUpKey, signUpRequest, nowMs } = user;
       try {
         await database.write(
-          'INSERT INTO users (name, email, password, sign_up_key, sign_up_request, created_at) VALUES (?, ?, ?, ?, ?, ?)',
-          [name, email, passwordHash, signUpKey, signUpRequest, toDateTime(nowMs)],
+          'INSERT INTO users (name, email, handle, password, sign_up_key, sign_up_request, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
+          [name, email, handle, passwordHash, signUpKey, signUpRequest, toDateTime(nowMs)],
         );
-        return { name, email };
+        return { name, email, handle };
       } catch (error) {
         if (!(error instanceof Error && 'code' in error && error.code === 'ER_DUP_ENTRY')) throw error;
         const first = await findSignUp(user);
         if (first === undefined) {
           throw new KnownError('conflict', 'This e-mail address is taken.', { cause: error });
         }
-        if (!isSameRequest(first.sign_up_request ?? '')) {
+        if (!(await isSameRequest(first.sign_up_request ?? ''))) {
           throw unprocessable('This Idempotency-Key was used for another request.');
         }
-        return { name: first.name, email: first.email };
+        const profile = await findProfile(first.id);
+        if (profile === undefined) throw error;
+        return profile;
       }
     },
   };

@@ -1,4 +1,5 @@
 import { checkQuota, createServiceLinkedRoles } from './account.ts';
+import { explainMissingAccessLogs } from './websocket-stages.ts';
 
 type Resource = {
   Type: string;
@@ -73,6 +74,7 @@ export default class Deployment {
     for (const [, group] of Object.entries(resources).filter(isOf('AWS::Logs::LogGroup'))) {
       group.Properties.KmsKeyId ??= { 'Fn::GetAtt': ['Key', 'Arn'] };
     }
+    explainMissingAccessLogs(resources);
     this.#dropImpliedDependencies();
   }
 

@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { contradictionsIn, type Marks, marksSchema } from './marks.ts';
+import { addSources } from './permissions.ts';
+import { capitalized, getAtt, type Resource, roleFor } from './role.ts';
 
 /** The permissions of a function whose bundle contains a module; see `custom.grants` in serverless.yml. */
 type Grant = {
@@ -9,7 +12,7 @@ type Grant = {
   securityGroups?: string[];
 };
 type Event = { rabbitmq?: object };
-type FunctionObject = {
+type FunctionObject = Marks & {
   name: string;
   handler: string;
   role?: string;
@@ -17,7 +20,6 @@ type FunctionObject = {
   events?: Event[];
   vpc?: { securityGroupIds: object[]; subnetIds: object[] };
 };
-type Resource = { Type: string; Properties: Record<string, unknown> };
 /** The parts of osls that this plugin reads and sets. */
 type Serverless = {
   serviceDir: string;
@@ -26,35 +28,20 @@ type Serverless = {
     custom: { grants: Record<string, Grant>; securityGroups?: Record<string, string[]> };
     provider: { compiledCloudFormationTemplate: { Resources: Record<string, Resource> } };
   };
+  getProvider(name: 'aws'): { getStage(): string };
+  configSchemaHandler: { defineFunctionProperties(provider: 'aws', schema: object): void };
   classes: { Error: new (message: string, code: string) => Error };
 };
-type Statement = {
-  Sid: string;
-  Effect: 'Allow' | 'Deny';
-  Action: string[];
-  Resource: unknown;
-  Condition?: object;
-};
 
-const getAtt = (resource: string, attribute: string) => ({ 'Fn::GetAtt': [resource, attribute] });
-const capitalized = (key: string) => `${key.charAt(0).toUpperCase()}${key.slice(1)}`;
 const roleOf = (key: string) => `${capitalized(key)}Role`;
-
-/** Lambda creates network interfaces with the function's role. These actions cannot name a resource. */
-const interfaceActions = [
-  'ec2:CreateNetworkInterface',
-  'ec2:DeleteNetworkInterface',
-  'ec2:DescribeNetworkInterfaces',
-  'ec2:DescribeSubnets',
-  'ec2:DescribeSecurityGroups',
-  'ec2:DescribeVpcs',
-];
 
 /**
  * Gives each function its own role, environment and security groups. They contain the grants of the modules in its
- * bundle, and nothing else.
+ * bundle, and nothing else. A function that is marked with `internet: true` stays outside the VPC.
  *
  * @throws Error if no bundle contains the module of a grant. After a move, its functions would lose their permissions.
+ * @throws Error if the marks of a function contradict each other or its bundle
+ * @throws Error if a permission to invoke a function names no source
  */
 export default class LeastPrivilege {
   readonly hooks: Record<string, () => void>;
@@ -62,12 +49,15 @@ export default class LeastPrivilege {
 
   constructor(serverless: Serverless) {
     this.#serverless = serverless;
+    serverless.configSchemaHandler.defineFunctionProperties('aws', marksSchema);
     this.hooks = {
       // osls creates one role for all functions unless each names its own. The roles are created once the bundles exist.
+      // To its own role osls would also add the connections of every WebSocket API.
       'before:package:setupProviderConfiguration': () => {
         for (const [key, definition] of this.#functions) definition.role = roleOf(key);
       },
       'before:package:compileFunctions': () => this.#grant(),
+      'after:aws:package:finalize:mergeCustomProviderResources': () => this.#limitCallers(),
     };
   }
 
@@ -75,30 +65,51 @@ export default class LeastPrivilege {
     return Object.entries(this.#serverless.service.functions);
   }
 
+  get #resources() {
+    return this.#serverless.service.provider.compiledCloudFormationTemplate.Resources;
+  }
+
+  #refuse(faults: string[], code: string): void {
+    if (faults.length === 0) return;
+    throw new this.#serverless.classes.Error(`serverless.yml: ${faults.join('\n')}`, code);
+  }
+
   #grant(): void {
     const { serviceDir, service } = this.#serverless;
     const contents: Record<string, string[]> = JSON.parse(
       readFileSync(join(serviceDir, 'dist/package/contents.json'), 'utf8'),
     );
-    const { grants, securityGroups = {} } = service.custom;
+    const { grants } = service.custom;
     const unused = Object.keys(grants).filter((module) =>
       Object.values(contents).every((modules) => !modules.includes(module)),
     );
     if (unused.length > 0) {
-      throw new this.#serverless.classes.Error(
-        `serverless.yml: custom.grants names modules that no function holds: ${unused.join(', ')}. Correct their paths.`,
-        'GRANT_OF_NO_MODULE',
-      );
+      const fault = `custom.grants names modules that no function holds: ${unused.join(', ')}. Correct their paths.`;
+      this.#refuse([fault], 'GRANT_OF_NO_MODULE');
     }
-    const { Resources } = service.provider.compiledCloudFormationTemplate;
     for (const [key, definition] of this.#functions) {
       const modules = contents[definition.handler.replace(/\.handler$/, '.mjs')] ?? [];
-      const granted = modules.flatMap((module) => grants[module] ?? []);
-      const secrets = Object.assign({}, ...granted.map((grant) => grant.secrets ?? {})) as Record<
-        string,
-        string
-      >;
-      definition.environment = environmentOf(granted, secrets);
+      this.#grantFunction(
+        key,
+        definition,
+        modules.filter((module) => module in grants),
+      );
+    }
+  }
+
+  #grantFunction(key: string, definition: FunctionObject, modules: string[]): void {
+    const { grants, securityGroups = {} } = this.#serverless.service.custom;
+    const isPrivate = (module: string) => grants[module]?.secrets ?? grants[module]?.securityGroups;
+    this.#refuse(
+      contradictionsIn(key, definition, new Set(this.#functions.map(([other]) => other)), {
+        privateModules: modules.filter(isPrivate),
+      }),
+      'FUNCTION_MARKS',
+    );
+    const granted = modules.flatMap((module) => grants[module] ?? []);
+    const secrets: Record<string, string> = Object.assign({}, ...granted.map((grant) => grant.secrets ?? {}));
+    definition.environment = environmentOf(granted, secrets);
+    if (!definition.internet) {
       definition.vpc = {
         subnetIds: [{ Ref: 'SubnetA' }, { Ref: 'SubnetB' }],
         securityGroupIds: [
@@ -106,10 +117,41 @@ export default class LeastPrivilege {
           ...new Set(granted.flatMap((grant) => grant.securityGroups ?? [])),
         ].map((group) => getAtt(group, 'GroupId')),
       };
-      Resources[roleOf(key)] = roleFor(key, definition, Object.values(secrets));
+    }
+    this.#resources[roleOf(key)] = roleFor({
+      key,
+      name: definition.name,
+      isInVpc: !definition.internet,
+      secrets: Object.values(secrets),
+      isConsumer: definition.events?.some(({ rabbitmq }) => rabbitmq !== undefined) ?? false,
+      invokes: this.#functions
+        .filter(([, { callers = [] }]) => callers.includes(key))
+        .map(([, { name }]) => name),
+      postsToStage: definition.postsToConnections
+        ? this.#serverless.getProvider('aws').getStage()
+        : undefined,
+    });
+  }
+
+  #limitCallers(): void {
+    this.#refuse(
+      addSources(this.#resources).map(
+        (id) => `The permission ${id} lets a service invoke a function from everywhere. Give it a SourceArn.`,
+      ),
+      'PERMISSION_OF_NO_SOURCE',
+    );
+    for (const [key, { internet }] of this.#functions) {
+      const compiled = this.#resources[`${capitalized(key)}LambdaFunction`];
+      if (internet && compiled !== undefined) compiled.Metadata = { ...compiled.Metadata, ...outsideVpc };
     }
   }
 }
+
+const outsideVpc = {
+  checkov: {
+    skip: [{ id: 'CKV_AWS_117', comment: 'The function speaks to the internet, and holds no secret.' }],
+  },
+};
 
 const environmentOf = (granted: Grant[], secrets: Record<string, string>): Record<string, unknown> => ({
   ...Object.fromEntries(
@@ -119,84 +161,3 @@ const environmentOf = (granted: Grant[], secrets: Record<string, string>): Recor
   ),
   ...Object.fromEntries(Object.entries(secrets).map(([name, id]) => [`SECRET_ARN_${name}`, { Ref: id }])),
 });
-
-const writeLog = (key: string): Statement => ({
-  Sid: 'WriteLog',
-  Effect: 'Allow',
-  Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
-  Resource: getAtt(`${capitalized(key)}LogGroup`, 'Arn'),
-});
-
-/**
- * Lambda needs the actions, and the function's code does not.
- * https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-best-practice-security
- */
-const joinNetwork = (name: string): Statement[] => [
-  { Sid: 'JoinNetwork', Effect: 'Allow', Action: interfaceActions, Resource: '*' },
-  {
-    Sid: 'NotFromCode',
-    Effect: 'Deny',
-    Action: interfaceActions,
-    Resource: '*',
-    Condition: {
-      ArnEquals: {
-        'lambda:SourceFunctionArn': [
-          { 'Fn::Sub': `arn:\${AWS::Partition}:lambda:\${AWS::Region}:\${AWS::AccountId}:function:${name}` },
-        ],
-      },
-    },
-  },
-];
-
-const readSecrets = (ids: string[]): Statement[] => [
-  {
-    Sid: 'ReadSecrets',
-    Effect: 'Allow',
-    Action: ['secretsmanager:GetSecretValue'],
-    Resource: ids.map((id) => ({ Ref: id })),
-  },
-  {
-    Sid: 'DecryptSecrets',
-    Effect: 'Allow',
-    Action: ['kms:Decrypt'],
-    Resource: getAtt('Key', 'Arn'),
-    Condition: {
-      StringEquals: { 'kms:ViaService': { 'Fn::Sub': `secretsmanager.\${AWS::Region}.amazonaws.com` } },
-    },
-  },
-];
-
-const findBroker: Statement = {
-  Sid: 'FindBroker',
-  Effect: 'Allow',
-  Action: ['mq:DescribeBroker'],
-  Resource: getAtt('Broker', 'Arn'),
-};
-
-const roleFor = (key: string, { name, events = [] }: FunctionObject, secrets: string[]): Resource => {
-  const isConsumer = events.some(({ rabbitmq }) => rabbitmq !== undefined);
-  const readable = [...secrets, ...(isConsumer ? ['RabbitmqUser'] : [])];
-  const statements: Statement[] = [
-    writeLog(key),
-    ...joinNetwork(name),
-    ...(readable.length > 0 ? readSecrets(readable) : []),
-    ...(isConsumer ? [findBroker] : []),
-  ];
-  return {
-    Type: 'AWS::IAM::Role',
-    Properties: {
-      AssumeRolePolicyDocument: {
-        Version: '2012-10-17',
-        Statement: [
-          { Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' }, Action: 'sts:AssumeRole' },
-        ],
-      },
-      Policies: [
-        {
-          PolicyName: 'function',
-          PolicyDocument: { Version: '2012-10-17', Statement: statements },
-        },
-      ],
-    },
-  };
-};

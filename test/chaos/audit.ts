@@ -1,7 +1,7 @@
 import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
-import { queueNames } from '#lib/contracts/commands.ts';
+import { queueNames } from '#lib/contracts/commands/all.ts';
 import { deadQueue, retryQueue } from '#lib/contracts/queues.ts';
 import type { IndexDocument } from '#lib/opensearch/index/document.ts';
 import { type Api, fieldOf } from './client.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
-import { queueNames } from '#lib/contracts/commands.ts';
+import { queueNames } from '#lib/contracts/commands/all.ts';
 import type { ServiceName } from '../../local/services/index.ts';
 import {
   killPrimary,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { commands } from '#lib/contracts/commands.ts';
+import { commands } from '#lib/contracts/commands/all.ts';
 import { routes } from '#lib/contracts/index.ts';
 import { readableSecrets, statementsOf } from '../support/cell.ts';
 import { type Resource, readTemplate, type Stage, stages } from '../support/packages.ts';

@@ -22,12 +22,27 @@ const problem = (status: number, title: string) => ({
   detail: expect.any(String),
 });
 
+describe('GET /users/me', () => {
+  it('answers the signed-in user', async () => {
+    const { client: own, account: mine } = await signUp(inject('apiUrl'), 'Grace Hopper');
+    expect(await own.get('/users/me')).toMatchObject({
+      status: 200,
+      body: { name: 'Grace Hopper', email: mine.email, handle: expect.stringMatching(/^[a-z0-9]{16}$/) },
+    });
+    expect((await api.get('/users/me')).status).toBe(401);
+  });
+});
+
 describe('POST /users', () => {
-  it('answers name and e-mail address alone, the address in lower case', async () => {
+  it('answers name, e-mail address and handle alone, the address in lower case', async () => {
     const email = `${randomUUID()}@Example.ORG`;
     const reply = await api.post('/users/', { name: 'Zoë 🦉', email, password: 'correct horse' });
     expect(reply.status).toBe(200);
-    expect(reply.body).toEqual({ name: 'Zoë 🦉', email: email.toLowerCase() });
+    expect(reply.body).toEqual({
+      name: 'Zoë 🦉',
+      email: email.toLowerCase(),
+      handle: expect.stringMatching(/^[a-z0-9]{16}$/),
+    });
     expect(reply.headers.get('content-type')).toMatch(/^application\/json\b/);
   });
 

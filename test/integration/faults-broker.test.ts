@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { queueNames } from '#lib/contracts/commands.ts';
+import { queueNames } from '#lib/contracts/commands/all.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 

@@ -66,6 +66,7 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
       authorization: () => `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`,
     },
   },
+  getUser: { load: () => import(`${folder}/users/get-user.ts`), call: {} },
   createApplication: {
     load: () => import(`${folder}/applications/create-application.ts`),
     call: { method: 'POST', body: () => ({ name: 'app' }) },

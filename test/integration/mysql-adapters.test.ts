@@ -1,10 +1,12 @@
 import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import type { CreateMessage } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
 import { type Database, openDatabase } from '#lib/mysql/connection/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
 import { createMigrations } from '#lib/mysql/migrations.ts';
+import { created, edited } from '../support/commands.ts';
 import { openRefusingProxy } from '../support/refusing-proxy.ts';
 import { createOwnDatabase, openStores, readMigrations, type Stores } from '../support/stores.ts';
 
@@ -13,20 +15,20 @@ let ana: number;
 let bo: number;
 let chats = 0;
 const token = 'app';
-const dateMs = Date.parse('2026-01-01T00:00:00.123Z');
+type CreateMessage = Read<typeof createMessageCommand>;
 const ignore = () => undefined;
 
 beforeAll(async () => {
   stores = await openStores(inject('urls'), 'adapters');
   [ana = 0, bo = 0] = await stores.addUsers('ana', 'bo');
-  await stores.applications.insert([{ token, name: token, creatorId: ana, dateMs, commandId: 1 }]);
+  await stores.applications.insert([{ token, name: token, creatorId: ana, ...created(1) }]);
 });
 afterAll(() => stores?.close());
 
 const newChat = async () => {
   chats += 1;
   const chat = { token, chatNumber: chats };
-  await stores.chats.insert([{ ...chat, creatorId: ana, dateMs, commandId: chats }]);
+  await stores.chats.insert([{ ...chat, creatorId: ana, ...created(chats) }]);
   return chat;
 };
 const open = (more: { timeoutMs?: number; poolSize?: number; url?: string } = {}) =>
@@ -53,8 +55,7 @@ describe('messages in batches', () => {
     senderId: ana,
     senderName: 'Ana',
     body: `${messageNumber}`,
-    dateMs,
-    commandId,
+    ...created(commandId),
     ...more,
   });
 
@@ -90,7 +91,7 @@ describe('messages in batches', () => {
   test('answers a repeated creation with the row as edits have made it', async () => {
     const chat = await newChat();
     await stores.messages.insert([message(chat, 1, 11)]);
-    await stores.messages.update([{ ...chat, messageNumber: 1, body: 'edited', dateMs, commandId: 20 }]);
+    await stores.messages.update([{ ...chat, messageNumber: 1, body: 'edited', ...edited(20) }]);
     const { stored } = await stores.messages.insert([message(chat, 1, 11)]);
     expect(stored).toMatchObject([{ body: 'edited', version: 20 }]);
   });
@@ -101,8 +102,7 @@ describe('messages in batches', () => {
       ...chat,
       messageNumber,
       body: `by ${commandId}`,
-      dateMs,
-      commandId,
+      ...edited(commandId),
     });
     await stores.messages.insert([message(chat, 1, 11), message(chat, 2, 12)]);
     await stores.messages.update([edit(1, 25), edit(1, 24), edit(2, 30)]);
@@ -129,30 +129,30 @@ describe('messages in batches', () => {
     );
     const rows = await stores.messages.page(chat, { skip: 0, count: 10 });
     expect(rows.map(({ body }) => body).reverse()).toEqual(bodies);
-    expect(rows[0]).toMatchObject({ senderName: '😀 Ö', createdAtMs: dateMs });
+    expect(rows[0]).toMatchObject({ senderName: '😀 Ö', createdAtMs: created(0).createdAtMs });
   });
 });
 
 describe('applications and chats in batches', () => {
   test('insert once, defer the orphan, dead-letter the collision', async () => {
-    const application = { name: 'a', creatorId: ana, dateMs };
+    const application = { name: 'a', creatorId: ana };
     const { stored, dead } = await stores.applications.insert([
-      { ...application, token: 'one', commandId: 1 },
-      { ...application, token: 'one', commandId: 1 },
-      { ...application, token: 'one', commandId: 2 },
-      { ...application, token: 'two', commandId: 3, creatorId: 4_000_000_000 },
+      { ...application, token: 'one', ...created(1) },
+      { ...application, token: 'one', ...created(1) },
+      { ...application, token: 'one', ...created(2) },
+      { ...application, token: 'two', ...created(3), creatorId: 4_000_000_000 },
     ]);
     expect(stored.map(({ commandId }) => commandId)).toEqual([1, 1]);
     expect(dead.map(({ command, reason }) => [command.commandId, reason])).toEqual([
       [3, 'unknown creator'],
       [2, 'the token belongs to another command'],
     ]);
-    const chat = { creatorId: bo, dateMs };
+    const chat = { creatorId: bo };
     const placed = await stores.chats.insert([
-      { ...chat, token: 'one', chatNumber: 1, commandId: 5 },
-      { ...chat, token: 'one', chatNumber: 1, commandId: 5 },
-      { ...chat, token: 'one', chatNumber: 1, commandId: 6 },
-      { ...chat, token: 'none', chatNumber: 1, commandId: 7 },
+      { ...chat, token: 'one', chatNumber: 1, ...created(5) },
+      { ...chat, token: 'one', chatNumber: 1, ...created(5) },
+      { ...chat, token: 'one', chatNumber: 1, ...created(6) },
+      { ...chat, token: 'none', chatNumber: 1, ...created(7) },
     ]);
     expect(placed.stored.map(({ commandId }) => commandId)).toEqual([5, 5]);
     expect(placed.dead.map(({ command }) => command.commandId)).toEqual([6]);
@@ -163,10 +163,9 @@ describe('applications and chats in batches', () => {
     const rename = (name: string, commandId: number, of = 'renamed') => ({
       token: of,
       name,
-      dateMs,
-      commandId,
+      ...edited(commandId),
     });
-    await stores.applications.insert([{ ...rename('0', 1), creatorId: ana }]);
+    await stores.applications.insert([{ token: 'renamed', name: '0', creatorId: ana, ...created(1) }]);
     await stores.applications.update([rename('3', 30), rename('2', 20)]);
     const { stored, deferred } = await stores.applications.update([
       rename('1', 10),
@@ -195,9 +194,7 @@ describe('applications and chats in batches', () => {
     const late = { token: 'late', count: 3 };
     const { database } = stores;
     const arrive = () =>
-      stores.applications.insert([
-        { token: late.token, name: 'late', creatorId: ana, dateMs, commandId: 50 },
-      ]);
+      stores.applications.insert([{ token: late.token, name: 'late', creatorId: ana, ...created(50) }]);
     let arrived: Promise<unknown> | undefined;
     /** The row is there as soon as the first statement has been answered. */
     const then = async <Result>(answer: Promise<Result>): Promise<Result> => {
@@ -253,8 +250,7 @@ describe('a server in trouble', () => {
         messageNumber: i + 1,
         senderId: ana,
         body: 'b',
-        dateMs,
-        commandId: i + 1,
+        ...created(i + 1),
       })),
     );
     const deadlocks = async () =>

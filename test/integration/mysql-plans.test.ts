@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import type { Database, Row, Value } from '#lib/mysql/connection/database.ts';
+import { created, edited } from '../support/commands.ts';
 import { openStores, type Stores } from '../support/stores.ts';
 
 /*
@@ -13,7 +14,6 @@ type Statement = { sql: string; values: readonly Value[] };
 const token = 'app';
 const hot = { token, chatNumber: 1 };
 const TIE_MS = Date.parse('2026-01-01T00:00:00Z');
-const dateMs = TIE_MS;
 
 const seen: Statement[] = [];
 const recording = (database: Database): Database => ({
@@ -103,7 +103,7 @@ const readsOf = async (work: (database: Database) => Promise<unknown>): Promise<
 
 const chatsOf = (count: number) => Array.from({ length: count }, (_, i) => ({ token, chatNumber: i + 2 }));
 const anaAddress = parseEmailAddress('ana@example.org') ?? expect.unreachable();
-const message = { ...hot, senderId: 0, body: 'b', dateMs };
+const message = { ...hot, senderId: 0, body: 'b' };
 
 describe('every query finds its rows by an index', () => {
   const queries: Record<string, () => Promise<unknown>> = {
@@ -131,11 +131,11 @@ describe('every query finds its rows by an index', () => {
       stores.applications.listByCreator(creatorId, { skip: 20, count: 11, except: ['app-9', 'app-10'] }),
     'applications stored': () =>
       stores.applications.insert(
-        [20_001, 20_002].map((n) => ({ token: `app-${n}`, name: 'a', creatorId, dateMs, commandId: n })),
+        [20_001, 20_002].map((n) => ({ token: `app-${n}`, name: 'a', creatorId, ...created(n, TIE_MS) })),
       ),
     'applications renamed': () =>
       stores.applications.update(
-        [2, 3, 4].map((n) => ({ token: `app-${n}`, name: 'b', dateMs, commandId: 30_000 + n })),
+        [2, 3, 4].map((n) => ({ token: `app-${n}`, name: 'b', ...edited(30_000 + n, TIE_MS) })),
       ),
     'counts of applications raised': () =>
       stores.applications.raiseChatsCounts(
@@ -150,8 +150,7 @@ describe('every query finds its rows by an index', () => {
           token,
           chatNumber: 10_001 + i,
           creatorId,
-          dateMs,
-          commandId: i + 1,
+          ...created(i + 1, TIE_MS),
         })),
       ),
     'counts of chats raised': () =>
@@ -179,16 +178,16 @@ describe('every query finds its rows by an index', () => {
     'messages stored': () =>
       stores.messages.insert(
         chatsOf(200).flatMap((chat) => [
-          { ...message, ...chat, senderId: creatorId, messageNumber: 1, commandId: 1 },
-          { ...message, ...chat, senderId: creatorId, messageNumber: 9, commandId: 2 },
+          { ...message, ...chat, senderId: creatorId, messageNumber: 1, ...created(1, TIE_MS) },
+          { ...message, ...chat, senderId: creatorId, messageNumber: 9, ...created(2, TIE_MS) },
         ]),
       ),
     'messages edited': () =>
       stores.messages.update(
-        chatsOf(200).map((chat) => ({ ...chat, messageNumber: 2, body: 'c', dateMs, commandId: 5 })),
+        chatsOf(200).map((chat) => ({ ...chat, messageNumber: 2, body: 'c', ...edited(5, TIE_MS) })),
       ),
     'the newest epoch': () => stores.recoveryState.newestEpoch(),
-    'the barrier that passed a queue': () => stores.recoveryState.passedEpoch('create-chat'),
+    'the epochs of a queue': () => stores.recoveryState.epochs('create-chat'),
     'what a batch handled': () =>
       stores.recoveryState.record({
         queue: 'create-chat',

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { created } from '../support/commands.ts';
 import { openStores, type Stores } from '../support/stores.ts';
 
 let stores: Stores;
 let ana: number;
-const dateMs = Date.parse('2026-01-01T00:00:00.123Z');
 const nothing = { highestId: 0, reserved: [], releasedIds: [] };
 
 beforeAll(async () => {
@@ -25,12 +25,13 @@ test('every epoch has a higher number than the one before, also when many begin 
 test('a barrier and a witness never fall', async () => {
   const { recoveryState } = stores;
   const queue = 'create-chat';
-  expect(await recoveryState.passedEpoch(queue)).toBe(0);
+  const { passed, newest } = await recoveryState.epochs(queue);
+  expect({ passed, newest }).toEqual({ passed: 0, newest: await recoveryState.newestEpoch() });
   await recoveryState.passBarrier(queue, 7);
   await recoveryState.passBarrier(queue, 5);
   await recoveryState.record({ ...nothing, queue, highestId: 1_700_000_000_000_002 });
   await recoveryState.record({ ...nothing, queue, highestId: 1_700_000_000_000_001 });
-  expect(await recoveryState.passedEpoch(queue)).toBe(7);
+  expect(await recoveryState.epochs(queue)).toEqual({ passed: 7, newest });
   expect((await recoveryState.queues()).get(queue)).toEqual({ epoch: 7, highestId: 1_700_000_000_000_002 });
 });
 
@@ -43,9 +44,9 @@ describe('the highest number given', () => {
   test('counts rows and reservations, until a reservation is released', async () => {
     const { recoveryState } = stores;
     const token = 'both';
-    await stores.applications.insert([{ token, name: token, creatorId: ana, dateMs, commandId: 1 }]);
+    await stores.applications.insert([{ token, name: token, creatorId: ana, ...created(1) }]);
     expect(await recoveryState.highestChatNumber(token)).toBe(0);
-    await stores.chats.insert([{ token, chatNumber: 2, creatorId: ana, dateMs, commandId: 2 }]);
+    await stores.chats.insert([{ token, chatNumber: 2, creatorId: ana, ...created(2) }]);
     expect(await recoveryState.highestChatNumber(token)).toBe(2);
     expect(await recoveryState.highestMessageNumber(token, 2)).toBe(0);
     const reserved = [
@@ -89,6 +90,6 @@ test('a transaction that fails leaves nothing behind, and its connection is used
     throw new Error('in the middle');
   });
   await expect(fails).rejects.toThrow('in the middle');
-  const passed = Array.from({ length: 8 }, () => stores.recoveryState.passedEpoch('half'));
-  expect(await Promise.all(passed)).toEqual(Array(8).fill(0));
+  const read = Array.from({ length: 8 }, () => stores.recoveryState.epochs('half'));
+  expect((await Promise.all(read)).map(({ passed }) => passed)).toEqual(Array(8).fill(0));
 });

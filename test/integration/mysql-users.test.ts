@@ -28,6 +28,8 @@ const newUser = (more: Partial<NewUser> = {}): NewUser => ({
 const create = (user: NewUser, request = user.signUpRequest) =>
   stores.users.create({ ...user, signUpRequest: request }, (stored) => stored === request);
 
+const HANDLE = /^[a-z0-9]{16}$/;
+
 describe('strings that find the same row', () => {
   const stored = 'owner.of+row@example.org';
   /** What a client may write instead of an address, meaning to reach the same row. */
@@ -104,6 +106,7 @@ describe('a repeated sign-up', () => {
     expect(await create({ ...user, nowMs: user.nowMs + DAY_MS - 1 })).toEqual({
       name: user.name,
       email: user.email,
+      handle: expect.stringMatching(HANDLE),
     });
   });
 
@@ -111,7 +114,11 @@ describe('a repeated sign-up', () => {
     const user = newUser();
     await create(user);
     const other = { ...user, email: addressOf(`${randomUUID()}@example.org`) };
-    expect(await create(other, 'another request')).toEqual({ name: user.name, email: other.email });
+    expect(await create(other, 'another request')).toEqual({
+      name: user.name,
+      email: other.email,
+      handle: expect.stringMatching(HANDLE),
+    });
   });
 
   test('of a row without a stored request is refused, since it cannot be compared', async () => {
@@ -121,5 +128,43 @@ describe('a repeated sign-up', () => {
       [user.name, user.email, '-', user.signUpKey],
     );
     await expect(create(user)).rejects.toMatchObject({ code: 'unprocessable' });
+  });
+});
+
+describe('handles', () => {
+  const addOld = async () => {
+    const email = `${randomUUID()}@example.org`;
+    await stores.database.write(
+      "INSERT INTO users (name, email, password, created_at) VALUES ('Old', ?, '-', NOW(3))",
+      [email],
+    );
+    const [row] = await stores.database.select('SELECT id, handle FROM users WHERE email = ?', [email]);
+    return { id: row?.id ?? 0, handle: row?.handle };
+  };
+
+  test('differ, and stay as they are', async () => {
+    const users = await Promise.all([1, 2, 3].map(() => create(newUser())));
+    expect(new Set(users.map(({ handle }) => handle)).size).toBe(3);
+    const user = newUser();
+    const { handle } = await create(user);
+    expect((await create(user)).handle).toBe(handle);
+  });
+
+  test('are given to a user from before, once, also when many ask at a time', async () => {
+    const old = await addOld();
+    expect(old.handle).toBeNull();
+    const found = await Promise.all(Array.from({ length: 8 }, () => stores.users.findProfile(old.id)));
+    expect(new Set(found.map((profile) => profile?.handle)).size).toBe(1);
+    expect(found[0]?.handle).toMatch(HANDLE);
+  });
+
+  test('are given in slices until nobody is without one', async () => {
+    for (let i = 0; i < 5; i += 1) await addOld();
+    while ((await stores.users.giveNextHandles()) > 0);
+    expect(await stores.database.select('SELECT id FROM users WHERE handle IS NULL', [])).toEqual([]);
+  });
+
+  test('of a user who does not exist is not found', async () => {
+    expect(await stores.users.findProfile(2 ** 40)).toBeUndefined();
   });
 });

@@ -6,6 +6,7 @@ import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
+import { created, edited } from '../support/commands.ts';
 import { loadServices } from '../support/load-services.ts';
 import { createOwnDatabase } from '../support/stores.ts';
 
@@ -88,8 +89,7 @@ const insert = async (token: string, chatNumber: number, numbers: readonly numbe
       senderId: 1,
       senderName: 'Ada',
       body: `message ${messageNumber}`,
-      dateMs: Date.parse('2026-01-01T00:00:00.000Z'),
-      commandId: ++clock,
+      ...created(++clock),
     })),
   );
 const edit = async (token: string, chatNumber: number, messageNumber: number) =>
@@ -99,8 +99,7 @@ const edit = async (token: string, chatNumber: number, messageNumber: number) =>
       chatNumber,
       messageNumber,
       body: 'edited',
-      dateMs: Date.parse('2026-01-02T00:00:00.000Z'),
-      commandId: ++clock,
+      ...edited(++clock),
     },
   ]);
 
@@ -128,10 +127,9 @@ beforeAll(async () => {
       [],
     );
   for (const token of tokens) {
-    const dateMs = Date.parse('2026-01-01T00:00:00.000Z');
-    await services.applications().insert([{ token, name: token, creatorId: 1, dateMs, commandId: ++clock }]);
+    await services.applications().insert([{ token, name: token, creatorId: 1, ...created(++clock) }]);
     for (let chatNumber = 1; chatNumber <= CHATS; chatNumber += 1) {
-      await services.chats().insert([{ token, chatNumber, creatorId: 1, dateMs, commandId: ++clock }]);
+      await services.chats().insert([{ token, chatNumber, creatorId: 1, ...created(++clock) }]);
       await insert(
         token,
         chatNumber,

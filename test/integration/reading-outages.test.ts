@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import {
-  createApplicationCommand,
-  createChatCommand,
-  createMessageCommand,
-} from '#lib/contracts/commands.ts';
+import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
@@ -16,6 +14,7 @@ import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { type RunningService, type Stack, silentReport, startServices } from '../../local/services/index.ts';
 import { acceptingOn } from '../support/accepting.ts';
+import { received } from '../support/received.ts';
 import { openGateOf, openStores, type Stores } from '../support/stores.ts';
 
 /*
@@ -48,7 +47,7 @@ const readers = (client = stores.client) => {
 /** Stores accepted messages and settles them, as the consumer does. */
 const persist = async (accepted: (string | undefined)[]) => {
   const uses = { ...stores, indexing: { handOn: async () => undefined } };
-  const commands = accepted.map((command) => createMessageCommand.schema.parse(JSON.parse(command ?? '')));
+  const commands = accepted.map((command) => received(createMessageCommand, command));
   const { stored } = await persistMessage.store(uses, commands);
   await persistMessage.settle(uses, { stored, dead: [] });
 };
@@ -70,7 +69,7 @@ const send = async (chatNumber: number, count: number) => {
 };
 const newChat = async () => {
   const { result, command } = await stores.accept.chat({ token, creatorId: ana, title: 'title', date });
-  const chat = createChatCommand.schema.parse(JSON.parse(command ?? ''));
+  const chat = received(createChatCommand, command);
   await stores.chats.insert([chat]);
   await stores.outbox.settleChats({ stored: [chat], dead: [] });
   return { token, chatNumber: result };
@@ -119,7 +118,7 @@ beforeAll(async () => {
   });
   [ana = 0] = await stores.addUsers('ana');
   const { command } = await stores.accept.application({ token, name: 'name', creatorId: ana, date });
-  await stores.applications.insert([createApplicationCommand.schema.parse(JSON.parse(command ?? ''))]);
+  await stores.applications.insert([received(createApplicationCommand, command)]);
 }, 120_000);
 afterAll(async () => {
   await stores?.close().catch(() => undefined);
@@ -335,7 +334,7 @@ describe('with Redis at its maxmemory', () => {
       expect(await everything()).toEqual(before);
       const { conversation } = readers();
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 2 }))).toEqual([1]);
-      await stores.messages.insert([createMessageCommand.schema.parse(JSON.parse(command ?? ''))]);
+      await stores.messages.insert([received(createMessageCommand, command)]);
       await stores.redis.del(
         keys.windowOrder(token, chat.chatNumber),
         keys.windowEntries(token, chat.chatNumber),

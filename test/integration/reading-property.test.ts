@@ -1,13 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { Consumer } from '#lib/consumer/consumer-handler.ts';
-import {
-  type CreateMessage,
-  createChatCommand,
-  createMessageCommand,
-  type UpdateMessage,
-  updateMessageCommand,
-} from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
@@ -17,6 +14,8 @@ import { createSubmit } from '#lib/writing/submit.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { persistMessageUpdate } from '../../functions/consumers/persist-message-update.ts';
 import { updateMessage } from '../../functions/http/messages/update-message.ts';
+import { created } from '../support/commands.ts';
+import { received } from '../support/received.ts';
 import { openGateOf, openStores, type Stores } from '../support/stores.ts';
 
 /*
@@ -149,6 +148,9 @@ const scenarios: Record<string, Step[]> = {
   ],
 };
 
+type CreateMessage = Read<typeof createMessageCommand>;
+type UpdateMessage = Read<typeof updateMessageCommand>;
+
 let stores: Stores;
 let users: number[];
 const token = 'app';
@@ -159,7 +161,7 @@ beforeAll(async () => {
   const creatorId = users[0] ?? 0;
   const date = new Date(BASE_MS).toISOString();
   await stores.accept.application({ token, name: token, creatorId, date });
-  await stores.applications.insert([{ token, name: token, creatorId, dateMs: BASE_MS, commandId: 1 }]);
+  await stores.applications.insert([{ token, name: token, creatorId, ...created(1, BASE_MS) }]);
 });
 afterAll(() => stores?.close());
 
@@ -167,7 +169,7 @@ const newChat = async (): Promise<number> => {
   const creatorId = users[0] ?? 0;
   const date = new Date(BASE_MS).toISOString();
   const { result, command } = await stores.accept.chat({ token, creatorId, date });
-  await stores.chats.insert([createChatCommand.schema.parse(JSON.parse(command ?? ''))]);
+  await stores.chats.insert([received(createChatCommand, command)]);
   return result;
 };
 
@@ -196,8 +198,8 @@ const createRun = async () => {
     accept: createAccept({ client, keys }),
     publisher: {
       publishCommand: async (queue, { content }) => {
-        if (queue === 'create-message') creates.push(createMessageCommand.schema.parse(JSON.parse(content)));
-        else edits.push(updateMessageCommand.schema.parse(JSON.parse(content)));
+        if (queue === 'create-message') creates.push(received(createMessageCommand, content));
+        else edits.push(received(updateMessageCommand, content));
       },
     },
     gate,
@@ -224,7 +226,7 @@ const createRun = async () => {
       truth.set(edit.messageNumber, {
         ...message,
         body: edit.body,
-        editedAtMs: edit.dateMs,
+        editedAtMs: edit.editedAtMs,
         version: edit.commandId,
       });
     }

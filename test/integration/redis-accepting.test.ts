@@ -9,6 +9,7 @@ import { createGate } from '#lib/redis/gate/gate.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { syncCounts } from '../../functions/scheduled/sync-counts.ts';
 import { acceptingOn } from '../support/accepting.ts';
+import { digestOf } from '../support/received.ts';
 import { openDirect, openGateOf } from '../support/stores.ts';
 
 const url = inject('urls').REDIS_URL;
@@ -149,10 +150,10 @@ describe('accepting', () => {
     expect(new Set(chats.map(({ command }) => command)).size).toBe(1);
     const messages = await Promise.all(oneToN(20).map(() => message(cell, 1, 'of a message')));
     expect(new Set(messages.map(({ result }) => result))).toEqual(new Set([1]));
-    const { commandId } = JSON.parse(messages[0]?.command ?? '');
-    await cell.outbox.settleMessages([
-      { token, chatNumber: 1, messageNumber: 1, commandId, createdAtMs: 0, version: commandId },
-    ]);
+    const command = messages[0]?.command;
+    const { commandId } = JSON.parse(command ?? '');
+    const settled = { token, chatNumber: 1, messageNumber: 1, commandId, digest: digestOf(command) };
+    await cell.outbox.settleMessages([{ ...settled, createdAtMs: 0, version: commandId }]);
     expect(await message(cell, 1, 'of a message')).toMatchObject({ result: 1, command: undefined });
     const other = await cell.accept.message(
       { token, chatNumber: 1, senderId: 8, senderName: 'bo', body: 'b', date },
@@ -205,6 +206,7 @@ describe('accepting', () => {
         chatNumber: 1,
         messageNumber: 1,
         commandId,
+        digest: digestOf(command),
         createdAtMs: Date.parse(date),
         version: commandId,
       },
@@ -551,7 +553,8 @@ test('settling messages of several chats in one call empties the outbox, and han
   ];
   const settled = accepted.map(({ command }, at) => {
     const { chatNumber, messageNumber, commandId } = JSON.parse(command ?? '');
-    const one = { token, chatNumber, messageNumber, commandId, createdAtMs: Date.parse(date) };
+    const digest = digestOf(command);
+    const one = { token, chatNumber, messageNumber, commandId, digest, createdAtMs: Date.parse(date) };
     return at === 2 ? one : { ...one, version: commandId };
   });
   await cell.outbox.settleMessages(settled);
@@ -591,5 +594,73 @@ describe('settling commands of another program', () => {
     await cell.outbox.settleChats({ stored: [], dead: [{ ...named, chatNumber: 3 }] });
     await cell.outbox.settleMessages([{ ...named, chatNumber: 3, messageNumber: 8, createdAtMs: 0 }]);
     expect(await cell.counters.read([{ token }, { token, chatNumber: 3 }])).toEqual(['missing', 'missing']);
+  });
+});
+
+describe('a command with the id of a pending one', () => {
+  /** Every accepted command of a new cell, and all that Redis holds about them. */
+  const givenPending = async () => {
+    const cell = await newCell();
+    const accepted = [await application(cell), await chat(cell), await message(cell)];
+    const renamed = await cell.accept.applicationUpdate({ token, name: 'new', date }, ana, ana);
+    const edited = await edit(cell, 1);
+    const [create, createChat, createMessage, update, updateMessage] = [...accepted, renamed, edited].map(
+      (one) => {
+        const content = one?.command;
+        return { commandId: Number(JSON.parse(content ?? '').commandId), content };
+      },
+    );
+    if (!create || !createChat || !createMessage || !update || !updateMessage) return expect.unreachable();
+    return { cell, create, createChat, createMessage, update, updateMessage };
+  };
+  const place = { token, chatNumber: 1, messageNumber: 1, creatorId: ana, createdAtMs: Date.parse(date) };
+
+  test.each([
+    ['without a digest, as of another program', undefined],
+    ['with the digest of another text', digestOf('another text')],
+  ])('that is dead changes nothing: %s', async (_what, digest) => {
+    const { cell, create, createChat, createMessage, update, updateMessage } = await givenPending();
+    const before = await everything(cell.keys);
+    const of = ({ commandId }: typeof create) => ({ ...place, commandId, digest });
+    const { outbox } = cell;
+    await outbox.settleApplications({ queue: 'create-application', stored: [], dead: [of(create)] });
+    await outbox.settleApplications({ queue: 'update-application', stored: [], dead: [of(update)] });
+    await outbox.settleChats({ stored: [], dead: [of(createChat)] });
+    await outbox.forget('create-chat', [{ ...createChat, digest: digest ?? '' }]);
+    await outbox.forget('create-message', [{ ...createMessage, digest: digest ?? '' }]);
+    await outbox.settleMessageUpdates([of(updateMessage)]);
+    const withoutWindow = async () =>
+      (await everything(cell.keys)).filter((entry) => !/(order|entries)::/.test(entry));
+    expect(await withoutWindow()).toEqual(before.filter((entry) => !/(order|entries)::/.test(entry)));
+    await outbox.settleMessages([of(createMessage)]);
+    expect(await withoutWindow()).toEqual(before.filter((entry) => !/(order|entries)::/.test(entry)));
+  });
+
+  test('that is stored leaves ours in its outbox, until ours is settled', async () => {
+    const { cell, create, createChat, createMessage, update, updateMessage } = await givenPending();
+    const queues = [
+      'create-application',
+      'update-application',
+      'create-chat',
+      'create-message',
+      'update-message',
+    ];
+    const settle = async (withDigest: boolean) => {
+      const of = ({ commandId, content }: typeof create) => ({
+        ...place,
+        commandId,
+        digest: withDigest ? digestOf(content) : undefined,
+        version: commandId,
+      });
+      await cell.outbox.settleApplications({ queue: 'create-application', stored: [of(create)], dead: [] });
+      await cell.outbox.settleApplications({ queue: 'update-application', stored: [of(update)], dead: [] });
+      await cell.outbox.settleChats({ stored: [of(createChat)], dead: [] });
+      await cell.outbox.settleMessages([of(createMessage)]);
+      await cell.outbox.settleMessageUpdates([of(updateMessage)]);
+      const { 'index-message': _index, ...depths } = await cell.outbox.depths(queues);
+      return Object.values(depths);
+    };
+    expect(await settle(false)).toEqual([1, 1, 1, 1, 1]);
+    expect(await settle(true)).toEqual([0, 0, 0, 0, 0]);
   });
 });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { vi } from 'vitest';
-import { commands } from '#lib/contracts/commands.ts';
+import { commands } from '#lib/contracts/commands/all.ts';
 import type { Database } from '#lib/mysql/connection/database.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import {

@@ -3,7 +3,7 @@ import {
   createEventSourceMapping,
   type EventSourceMapping,
 } from 'serverless-offline-rabbitmq/event-source';
-import { commands } from '#lib/contracts/commands.ts';
+import { commands } from '#lib/contracts/commands/all.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import type { Urls } from '../../local/services/index.ts';
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
+import { createHandle } from '#lib/auth/handles.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
 import { createChats } from '#lib/mysql/chats.ts';
 import { type Database, openDatabase } from '#lib/mysql/connection/database.ts';
@@ -97,7 +98,7 @@ export const openStores = async (
     directory: createDirectory({ client, keys }),
     outbox: createOutbox({ client, keys }),
     recentMessages: createRecentMessages({ client, keys }),
-    users: createUsers(seen),
+    users: createUsers(seen, createHandle),
     applications: createApplications(seen),
     chats: createChats(seen),
     messages: createMessages(seen),

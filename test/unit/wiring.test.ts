@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { commands } from '#lib/contracts/commands.ts';
+import { commands } from '#lib/contracts/commands/all.ts';
 import { unknownRoute } from '#lib/contracts/http/system.ts';
 import { routes } from '#lib/contracts/index.ts';
 import { recoveryQueue } from '#lib/contracts/queues.ts';

@@ -2,6 +2,17 @@ import * as z from 'zod';
 import { email, examples, name, password } from '../fields.ts';
 import { route } from './route.ts';
 
+const user = z
+  .object({
+    name: z.string().meta({ examples: [examples.user] }),
+    email: z.string().meta({ examples: [examples.email] }),
+    handle: z.string().meta({
+      description: 'Names the user to other users; never changes',
+      examples: [examples.handle],
+    }),
+  })
+  .meta({ id: 'User', description: 'A user, as only this user sees it' });
+
 export const signUp = route({
   function: 'signUp',
   method: 'POST',
@@ -14,12 +25,7 @@ export const signUp = route({
   request: {
     body: z.strictObject({ name: name.meta({ examples: [examples.user] }), email, password }),
   },
-  response: z
-    .object({
-      name: z.string().meta({ examples: [examples.user] }),
-      email: z.string().meta({ examples: [examples.email] }),
-    })
-    .meta({ id: 'User', description: 'The new user' }),
+  response: user,
   creates: true,
   errors: ['bad-input', 'conflict', 'unavailable'],
 });
@@ -44,4 +50,17 @@ export const createToken = route({
     })
     .meta({ id: 'AccessToken', description: 'An access token' }),
   errors: ['unauthenticated', 'too-many-requests', 'unavailable'],
+});
+
+export const getUser = route({
+  function: 'getUser',
+  method: 'GET',
+  path: '/users/me',
+  tag: 'Users',
+  summary: 'The signed-in user',
+  description: 'The handle is the `sender` of the messages of this user.',
+  authentication: 'bearer',
+  request: {},
+  response: user,
+  errors: ['unavailable'],
 });

@@ -54,13 +54,17 @@ return { 'accepted', number, id, epoch }
 const settle = defineScript(
   {
     keys: ['outbox', 'dirty'],
-    each: { keys: ['pending', 'counter', 'messageCounter'], args: ['id', 'number', 'token', 'isStored'] },
+    each: {
+      keys: ['pending', 'counter', 'messageCounter'],
+      args: ['id', 'digest', 'number', 'token', 'isStored'],
+    },
   },
   {
     before: gateLua + raiseLua,
     each: /* lua */ `
-  redis.call('XDEL', outbox, id .. '-0')
-  redis.call('HDEL', pending, number)
+  local isOurs = isInOutbox(outbox, id, digest)
+  redis.call('XDEL', outbox, isOurs and id .. '-0' or '0-0')
+  if isOurs or isStored == '1' then redis.call('HDEL', pending, number) end
   if isStored == '1' then
     raise(counter, number, dirty, token)
     raise(messageCounter, '0')
@@ -101,18 +105,19 @@ export const acceptChat = (cell: Cell, command: CreateChat, idempotency: Idempot
   );
 };
 
-type SettledChat = { commandId: number; token: string; chatNumber: number };
+type SettledChat = { commandId: number; digest?: string | undefined; token: string; chatNumber: number };
 export type SettledChats = { stored: readonly SettledChat[]; dead: readonly SettledChat[] };
 
 /** @throws unavailable; then settle the commands again */
 export const settleChats = async ({ client, keys }: Cell, { stored, dead }: SettledChats): Promise<void> => {
   const item =
     (isStored: '1' | '') =>
-    ({ commandId, token, chatNumber }: SettledChat) => ({
+    ({ commandId, digest = '', token, chatNumber }: SettledChat) => ({
       pending: keys.pendingChats(token),
       counter: keys.applicationCounter(token),
       messageCounter: keys.chatCounter(token, chatNumber),
       id: commandId,
+      digest,
       number: chatNumber,
       token,
       isStored,

@@ -74,8 +74,8 @@ local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .
 /**
  * Removes the state that `accept` created, and adds stored messages to the outbox of the index. A message is
  * always in one of the two outboxes until MySQL and the index have it. An item is a chat with its messages:
- * `<id> <number> <createdAtMs> <version>;` for each, without a version for a dead one. May run again for the
- * same commands.
+ * `<id> <digest> <number> <createdAtMs> <version>;` for each, without a version for a dead one. Only a command in the
+ * outbox with this digest is forgotten. May run again for the same commands.
  */
 const settle = defineScript(
   {
@@ -96,10 +96,13 @@ local chats, ids, indexed = {}, {}, {}
     each: /* lua */ `
   local of = { chat = chat, order = order, entries = entries, pendingOrder = pendingOrder, pendingIds = pendingIds,
     counter = counter, highest = -1, numbers = {}, members = {}, ids = {}, scores = {}, hasDead = false }
-  for id, number, score, version in string.gmatch(messages, '(%d+) (%d+) (%-?%d+) (%d*);') do
+  for id, digest, number, score, version in string.gmatch(messages, '(%d+) (%x*) (%d+) (%-?%d+) (%d*);') do
     local i = #of.numbers + 1
-    of.numbers[i], of.members[i], of.ids[i] = number, member(number), id
-    ids[#ids + 1] = id .. '-0'
+    of.numbers[i], of.members[i], of.ids[i] = number, member(number), ''
+    if isInOutbox(outbox, id, digest) then
+      of.ids[i] = id
+      ids[#ids + 1] = id .. '-0'
+    end
     if version == '' then
       of.hasDead = true
     else
@@ -137,6 +140,8 @@ local function isWrong(of)
   end
   return false
 end
+-- Without an entry it removes nothing, but a full server then takes the writes that follow.
+if #ids == 0 then ids[1] = '0-0' end
 redis.call('XDEL', outbox, unpack(ids))
 if #indexed > 0 then redis.call('ZADD', indexOutbox, 'GT', unpack(indexed)) end
 for _, of in ipairs(chats) do
@@ -225,6 +230,7 @@ export type SettledMessage = {
   chatNumber: number;
   messageNumber: number;
   commandId: number;
+  digest?: string | undefined;
   createdAtMs: number;
   version?: number;
 };
@@ -232,9 +238,10 @@ export type SettledMessage = {
 /** A batch has few chats, so the script's keys are named once for each. */
 const byChat = (keys: Keys, settled: readonly SettledMessage[]) => {
   const chats = new Map<string, ItemOf<typeof settle>>();
-  for (const { token, chatNumber, messageNumber, commandId, createdAtMs, version = '' } of settled) {
+  for (const one of settled) {
+    const { token, chatNumber, messageNumber, commandId, digest = '', createdAtMs, version = '' } = one;
     const chat = chatMember(token, chatNumber);
-    const message = `${commandId} ${messageNumber} ${createdAtMs} ${version};`;
+    const message = `${commandId} ${digest} ${messageNumber} ${createdAtMs} ${version};`;
     const known = chats.get(chat);
     if (known !== undefined) {
       known.messages += message;

@@ -1,4 +1,6 @@
 import { guarded } from '../connection/guard.ts';
+import { gateLua } from '../gate/gate.lua.ts';
+import { defineScript, runScript } from '../script/script.ts';
 import type { Cell } from './accepting-script.ts';
 import { chunks } from './chunks.ts';
 import { type SettledChats, settleChats } from './create-chat.ts';
@@ -6,6 +8,15 @@ import { type SettledMessage, settleMessages } from './create-message.ts';
 import { type Indexed, settleIndexed } from './index-message.ts';
 import { type SettledApplications, settleApplications } from './settle-applications.ts';
 import { type SettledEdit, settleMessageUpdates } from './update-message.ts';
+
+/** Removes entries with this id and text. */
+const forget = defineScript(
+  { keys: ['outbox'], each: { args: ['id', 'digest'] } },
+  {
+    before: gateLua,
+    each: "if isInOutbox(outbox, id, digest) then redis.call('XDEL', outbox, id .. '-0') end",
+  },
+);
 
 const fromReference = (reference: string) => {
   const [token = '', chatNumber, messageNumber] = reference.split(':');
@@ -40,17 +51,13 @@ export const createOutbox = (cell: Cell) => {
       settleMessageUpdates(cell, settled),
     settleIndexed: (indexed: readonly Indexed[]): Promise<void> => settleIndexed(cell, indexed),
 
-    /** Drops dead commands that no consumer function can settle. */
-    forget: async (queue: string, commandIds: readonly number[]): Promise<void> => {
-      for (const chunk of chunks(commandIds)) {
-        await guarded(client, async ({ redis }) => {
-          // The outbox of the index is a sorted set with ids as scores, and not a stream.
-          if (keys.outbox(queue) !== keys.indexOutbox) {
-            await redis.xdel(keys.outbox(queue), ...chunk.map((id) => `${id}-0`));
-            return;
-          }
-          await Promise.all(chunk.map((id) => redis.zremrangebyscore(keys.indexOutbox, id, id)));
-        });
+    /** Drops dead commands that no consumer function can settle, if the outbox has them with these digests. */
+    forget: async (queue: string, dead: readonly { commandId: number; digest: string }[]): Promise<void> => {
+      const items = dead.map(({ commandId, digest }) => ({ id: commandId, digest }));
+      for (const chunk of chunks(items)) {
+        await guarded(client, (connection) =>
+          runScript(connection, forget, { outbox: keys.outbox(queue) }, chunk),
+        );
       }
     },
 

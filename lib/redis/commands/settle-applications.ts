@@ -13,25 +13,31 @@ import { chunks } from './chunks.ts';
 const settle = defineScript(
   {
     keys: ['outbox'],
-    each: { keys: ['application', 'pending', 'counter'], args: ['id', 'token', 'isStored'] },
+    each: { keys: ['application', 'pending', 'counter'], args: ['id', 'digest', 'token', 'isStored'] },
   },
   {
     before: gateLua + raiseLua,
     each: /* lua */ `
-  local wasOurs = redis.call('XDEL', outbox, id .. '-0') == 1
+  local wasOurs = isInOutbox(outbox, id, digest)
+  redis.call('XDEL', outbox, wasOurs and id .. '-0' or '0-0')
   if isStored == '1' then raise(counter, '0') end
   local version = redis.call('HGET', application, 'version')
   if version and wasOurs then
     if redis.call('HINCRBY', application, 'pending', -1) <= 0 then redis.call('EXPIRE', application, 3600) end
-  elseif version and tonumber(version) < tonumber(id) then
+  elseif version and isStored == '1' and tonumber(version) < tonumber(id) then
     redis.call('DEL', application) -- another program's rename: MySQL knows better
   end
-  redis.call('ZREM', pending, token)
+  if wasOurs or isStored == '1' then redis.call('ZREM', pending, token) end
 `,
   },
 );
 
-type SettledApplication = { commandId: number; token: string; creatorId?: number };
+type SettledApplication = {
+  commandId: number;
+  digest?: string | undefined;
+  token: string;
+  creatorId?: number;
+};
 
 /** Stored and dead commands of a queue. */
 export type SettledApplications = {
@@ -47,11 +53,12 @@ export const settleApplications = async (
 ): Promise<void> => {
   const item =
     (isStored: '1' | '') =>
-    ({ token, creatorId = 0, commandId }: SettledApplication) => ({
+    ({ token, creatorId = 0, commandId, digest = '' }: SettledApplication) => ({
       application: keys.application(token),
       pending: keys.pendingApplications(creatorId),
       counter: keys.applicationCounter(token),
       id: commandId,
+      digest,
       token,
       isStored,
     });

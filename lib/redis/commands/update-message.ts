@@ -66,7 +66,7 @@ const settle = defineScript(
     keys: ['state', 'outbox', 'indexOutbox'],
     each: {
       keys: ['order', 'entries', 'pendingOrder', 'pendingIds', 'pendingEdits'],
-      args: ['id', 'number', 'version', 'chat'],
+      args: ['id', 'digest', 'number', 'version', 'chat'],
     },
   },
   {
@@ -83,8 +83,9 @@ local function agrees(entries, floor, number, id)
 end
 `,
     each: /* lua */ `
-  redis.call('XDEL', outbox, id .. '-0')
-  if redis.call('HGET', pendingEdits, number) == id then redis.call('HDEL', pendingEdits, number) end
+  local isOurs = isInOutbox(outbox, id, digest)
+  redis.call('XDEL', outbox, isOurs and id .. '-0' or '0-0')
+  if isOurs and redis.call('HGET', pendingEdits, number) == id then redis.call('HDEL', pendingEdits, number) end
   local floor = windowOf(lost, entries)
   if version == '' then
     dropWindow(order, entries)
@@ -150,6 +151,7 @@ export type SettledEdit = {
   chatNumber: number;
   messageNumber: number;
   commandId: number;
+  digest?: string | undefined;
   version?: number;
 };
 
@@ -159,13 +161,14 @@ export const settleMessageUpdates = async (
   settled: readonly SettledEdit[],
 ): Promise<void> => {
   const values = { state: keys.state, outbox: keys.outbox(QUEUE), indexOutbox: keys.indexOutbox };
-  const items = settled.map(({ token, chatNumber, messageNumber, commandId, version }) => ({
+  const items = settled.map(({ token, chatNumber, messageNumber, commandId, digest = '', version }) => ({
     order: keys.windowOrder(token, chatNumber),
     entries: keys.windowEntries(token, chatNumber),
     pendingOrder: keys.pendingOrder(token, chatNumber),
     pendingIds: keys.pendingIds(token, chatNumber),
     pendingEdits: keys.pendingEdits(token, chatNumber),
     id: commandId,
+    digest,
     number: messageNumber,
     version: version ?? '',
     chat: chatMember(token, chatNumber),

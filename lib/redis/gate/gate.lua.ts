@@ -31,6 +31,12 @@ local function fromOutbox(outbox, id)
   local found = redis.call('XRANGE', outbox, id .. '-0', id .. '-0')
   return found[1] and found[1][2][2]
 end
+-- Whether the outbox has this command: the same id, and the same text by its SHA-1. Commands of other programs come
+-- without a digest, because they are never in the outbox.
+local function isInOutbox(outbox, id, digest)
+  local command = digest ~= '' and fromOutbox(outbox, id)
+  return command and redis.sha1hex(command) == digest
+end
 `;
 
 /**

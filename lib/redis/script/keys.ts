@@ -40,8 +40,7 @@ export const createKeys = (prefix = '') => {
     signIn: (
       kind: 'attempts' | 'account' | 'known' | 'turn' | 'running' | 'account-running',
       hash: string,
-    ): string =>
-      own('sign-in', kind, hash),
+    ): string => own('sign-in', kind, hash),
     /** Counters of the rate limiter: one `:<subject>` each. */
     rateLimit: (routeClass: string): string => own('limit', routeClass),
 

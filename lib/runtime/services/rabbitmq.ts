@@ -1,4 +1,4 @@
-import { commands, queueNames } from '#lib/contracts/commands.ts';
+import { queueNames } from '#lib/contracts/commands/all.ts';
 import { createDeadLetters } from '#lib/rabbitmq/dead-letters.ts';
 import { createPublisher } from '#lib/rabbitmq/publisher.ts';
 import { lazy } from '../lazy.ts';
@@ -6,4 +6,3 @@ import { broker } from './servers.ts';
 
 export const publisher = /* @__PURE__ */ lazy(() => createPublisher(broker(), queueNames));
 export const deadLetters = /* @__PURE__ */ lazy(() => createDeadLetters(broker(), publisher()));
-export const commandQueues = /* @__PURE__ */ lazy(() => commands.slice(0, -1).map(({ queue }) => queue));

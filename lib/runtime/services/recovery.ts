@@ -1,8 +1,9 @@
+import { acceptedQueues } from '#lib/contracts/commands/all.ts';
 import { createFirstGate } from '#lib/recovery/first-gate.ts';
 import { createRecovery } from '#lib/recovery/recovery.ts';
 import { lazy } from '../lazy.ts';
 import { applications, chats, recoveryState } from './mysql.ts';
-import { commandQueues, publisher } from './rabbitmq.ts';
+import { publisher } from './rabbitmq.ts';
 import { gate } from './redis.ts';
 
 export const firstGate = /* @__PURE__ */ lazy(() =>
@@ -15,6 +16,6 @@ export const recovery = /* @__PURE__ */ lazy(() =>
     publisher: publisher(),
     applications: applications(),
     chats: chats(),
-    queues: commandQueues(),
+    queues: acceptedQueues,
   }),
 );

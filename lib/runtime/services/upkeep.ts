@@ -1,4 +1,4 @@
-import { queueNames } from '#lib/contracts/commands.ts';
+import { acceptedQueues, queueNames } from '#lib/contracts/commands/all.ts';
 import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
 import { createReconcile } from '#lib/upkeep/reconcile.ts';
 import { createReindex } from '#lib/upkeep/reindex.ts';
@@ -7,7 +7,7 @@ import { createSystemStatus } from '#lib/upkeep/system-status.ts';
 import { lazy } from '../lazy.ts';
 import { messages } from './mysql.ts';
 import { indexScan, messageIndex } from './opensearch.ts';
-import { commandQueues, publisher } from './rabbitmq.ts';
+import { publisher } from './rabbitmq.ts';
 import { gate, outbox } from './redis.ts';
 
 import { maxDeferrals, now } from './settings.ts';
@@ -17,7 +17,7 @@ export const relay = /* @__PURE__ */ lazy(() =>
     outbox: outbox(),
     publisher: publisher(),
     messages: messages(),
-    queues: commandQueues(),
+    queues: acceptedQueues,
     // Each attempt takes longer than the delay, at most twice as long.
     longestDeferralMs: 2 * maxDeferrals() * RETRY_DELAY_MS,
     now: now(),
@@ -28,7 +28,7 @@ export const systemStatus = /* @__PURE__ */ lazy(() =>
     publisher: publisher(),
     outbox: outbox(),
     gate: gate(),
-    commandQueues: commandQueues(),
+    commandQueues: acceptedQueues,
     queues: queueNames,
     now: now(),
   }),

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { IndexMessage } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { indexMessageCommand } from '#lib/contracts/commands/index-message.ts';
 import { indexMessage } from '../../../../functions/consumers/index-message.ts';
 
-const message = (messageNumber: number, version: number): IndexMessage => ({
+type Command = Read<typeof indexMessageCommand>;
+
+const message = (messageNumber: number, version: number): Command => ({
   token: 'app',
   chatNumber: 1,
   messageNumber,

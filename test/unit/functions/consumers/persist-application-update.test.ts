@@ -1,19 +1,22 @@
 import { expect, it, vi } from 'vitest';
-import type { UpdateApplication } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import { persistApplicationUpdate } from '../../../../functions/consumers/persist-application-update.ts';
+import { edited } from '../../../support/commands.ts';
 
-const command = (commandId: number): UpdateApplication => ({
+type Command = Read<typeof updateApplicationCommand>;
+
+const command = (commandId: number): Command => ({
   token: 'app',
   name: `Name ${commandId}`,
-  dateMs: 1_000,
-  commandId,
+  ...edited(commandId),
 });
 const [first, second] = [command(1), command(2)];
 
 /** MySQL has not stored the application yet. */
 const createUses = () => ({
   applications: {
-    update: async <Of extends UpdateApplication>(commands: readonly Of[]) => ({
+    update: async <Of extends Command>(commands: readonly Of[]) => ({
       stored: [],
       deferred: commands.map((one) => ({ command: one, reason: 'not stored yet' })),
       dead: [],

@@ -1,20 +1,23 @@
 import { expect, it, vi } from 'vitest';
-import type { CreateApplication } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import { persistApplication } from '../../../../functions/consumers/persist-application.ts';
+import { created } from '../../../support/commands.ts';
 
-const command = (commandId: number): CreateApplication => ({
+type Command = Read<typeof createApplicationCommand>;
+
+const command = (commandId: number): Command => ({
   token: `app-${commandId}`,
   name: 'Support',
   creatorId: 7,
-  dateMs: 1_000,
-  commandId,
+  ...created(commandId),
 });
 const [good, refused] = [command(1), command(2)];
 
 /** MySQL refuses the second command at every attempt. */
 const createUses = () => ({
   applications: {
-    insert: async <Of extends CreateApplication>(commands: readonly Of[]) => ({
+    insert: async <Of extends Command>(commands: readonly Of[]) => ({
       stored: commands.filter(({ commandId }) => commandId === 1),
       deferred: [],
       dead: commands

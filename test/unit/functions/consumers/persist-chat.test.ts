@@ -1,21 +1,24 @@
 import { expect, it, vi } from 'vitest';
-import type { CreateChat } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { persistChat } from '../../../../functions/consumers/persist-chat.ts';
+import { created } from '../../../support/commands.ts';
 
-const command = (commandId: number): CreateChat => ({
+type Command = Read<typeof createChatCommand>;
+
+const command = (commandId: number): Command => ({
   token: 'app',
   chatNumber: commandId,
   creatorId: 7,
   title: undefined,
-  dateMs: 1_000,
-  commandId,
+  ...created(commandId),
 });
 const [first, second] = [command(1), command(2)];
 
 /** MySQL has not stored the application of the second chat yet. */
 const createUses = () => ({
   chats: {
-    insert: async <Of extends CreateChat>(commands: readonly Of[]) => ({
+    insert: async <Of extends Command>(commands: readonly Of[]) => ({
       stored: commands.filter(({ commandId }) => commandId === 1),
       deferred: commands
         .filter(({ commandId }) => commandId === 2)

@@ -1,8 +1,12 @@
 import { expect, it } from 'vitest';
-import type { UpdateMessage } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { SettledMessage } from '#lib/mysql/messages.ts';
 import { persistMessageUpdate } from '../../../../functions/consumers/persist-message-update.ts';
+import { edited } from '../../../support/commands.ts';
+
+type Command = Read<typeof updateMessageCommand>;
 
 const row = (messageNumber: number, commandId: number): SettledMessage => ({
   token: 'app',
@@ -15,13 +19,12 @@ const row = (messageNumber: number, commandId: number): SettledMessage => ({
   version: 9,
   commandId,
 });
-const command: UpdateMessage = {
+const command: Command = {
   token: 'app',
   chatNumber: 1,
   messageNumber: 3,
   body: 'new',
-  dateMs: 1_000,
-  commandId: 30,
+  ...edited(30),
 };
 
 /** Records the calls to Redis and to the index's queue, in order. */

@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { CreateMessage } from '#lib/contracts/commands.ts';
+import type { Read } from '#lib/contracts/commands/command.ts';
+import type { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { SettledMessage } from '#lib/mysql/messages.ts';
 import { persistMessage } from '../../../../functions/consumers/persist-message.ts';
+import { created } from '../../../support/commands.ts';
+
+type Command = Read<typeof createMessageCommand>;
 
 const message = (messageNumber: number): SettledMessage => ({
   token: 'app',
@@ -15,15 +19,13 @@ const message = (messageNumber: number): SettledMessage => ({
   version: messageNumber,
   commandId: messageNumber,
 });
-const command = (messageNumber: number): CreateMessage => ({
+const command = (messageNumber: number): Command => ({
   token: 'app',
   chatNumber: 1,
   messageNumber,
   senderId: 1,
   body: 'hello',
-  dateMs: 1_000,
-  commandId: messageNumber,
-  version: messageNumber,
+  ...created(messageNumber),
 });
 
 /** Records the function's calls to Redis and the broker in memory. */

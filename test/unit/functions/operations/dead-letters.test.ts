@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { queueNames } from '#lib/contracts/commands.ts';
+import { queueNames } from '#lib/contracts/commands/all.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import type { DeadLetter } from '#lib/rabbitmq/dead-letters.ts';
 import { handleDeadLetters } from '../../../../functions/operations/dead-letters.ts';

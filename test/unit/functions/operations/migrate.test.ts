@@ -3,6 +3,7 @@ import { migrate } from '../../../../functions/operations/migrate.ts';
 
 const createUses = ({ applied = [] as string[], outdated = false } = {}) => ({
   migrations: { apply: vi.fn(async () => applied) },
+  users: { giveNextHandles: vi.fn(async () => 0) },
   publisher: { declare: vi.fn(async (): Promise<string[]> => []) },
   messageIndex: () => ({ prepare: async () => ({ outdated }) }),
   firstGate: { open: vi.fn(async () => undefined) },
@@ -65,4 +66,11 @@ it.each([
     { ...createUses(), redisClient: { inspect: async () => found } },
   );
   expect(codes).toEqual([code]);
+});
+
+it('gives handles until no user is without one', async () => {
+  const uses = createUses();
+  uses.users.giveNextHandles.mockResolvedValueOnce(500).mockResolvedValueOnce(3);
+  await migrate({ log }, uses);
+  expect(uses.users.giveNextHandles).toHaveBeenCalledTimes(3);
 });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { createConsumerHandlers } from '#lib/consumer/consumer-handler.ts';
@@ -21,16 +22,16 @@ const schema = z.object({
 type Thing = z.output<typeof schema>;
 
 /** What the handler did, in order, on services that keep everything in memory. */
-const createWorld = ({ passedEpoch = 0, maxDeferrals = 3 } = {}) => {
+const createWorld = ({ passedEpoch = 0, newestEpoch = 9, maxDeferrals = 3 } = {}) => {
   const steps: string[] = [];
   const published: Publication[] = [];
   const recorded: Handled[] = [];
   const notes = new Set<string>();
   const passed: unknown[] = [];
-  const forgotten: number[] = [];
+  const forgotten: { commandId: number; digest: string }[] = [];
   const consumerHandler = createConsumerHandlers({
     recoveryState: () => ({
-      passedEpoch: async () => passedEpoch,
+      epochs: async () => ({ passed: passedEpoch, newest: newestEpoch }),
       passBarrier: async (_queue, epoch) => {
         steps.push('pass');
         passed.push(epoch);
@@ -54,8 +55,8 @@ const createWorld = ({ passedEpoch = 0, maxDeferrals = 3 } = {}) => {
       },
     }),
     outbox: () => ({
-      forget: async (_queue, ids) => {
-        forgotten.push(...ids);
+      forget: async (_queue, dead) => {
+        forgotten.push(...dead);
       },
     }),
     maxDeferrals: () => maxDeferrals,
@@ -73,7 +74,9 @@ const run = async (
     store,
     settle = async () => undefined,
     partSize,
+    hasOutbox = true,
   }: {
+    hasOutbox?: boolean;
     store?: (names: string[]) => void;
     settle?: (settled: { stored: readonly Thing[]; dead: readonly Thing[] }) => Promise<void>;
     partSize?: number;
@@ -81,7 +84,7 @@ const run = async (
 ) => {
   const settled = { stored: [] as string[], dead: [] as string[] };
   const handler = world.consumerHandler(
-    { queue, function: 'persistThing', isCreation: true, schema },
+    { queue, function: 'persistThing', item: 'message', creates: 'messageNumber', outbox: hasOutbox, schema },
     {
       store: async <Of extends Thing>(_uses: object, commands: readonly Of[]) => {
         store?.(commands.map(({ name }) => name));
@@ -107,6 +110,8 @@ const run = async (
   await handler(rabbitmqEventOf(queue, ...messages), createLambdaContext('persistThing'));
   return settled;
 };
+
+const sha1Of = (bytes: Buffer) => createHash('sha1').update(bytes).digest('hex');
 
 const thing = (name: string, more: object = {}): Published => ({ content: { name, ...more } });
 
@@ -370,7 +375,7 @@ describe('a malformed message', () => {
       { queue: `${queue}.dead`, messageId: '5', headers: { reason: expect.stringMatching(reason) } },
     ]);
     expect(world.published[0]?.content).toEqual(bytes);
-    expect(world.forgotten).toEqual([5]);
+    expect(world.forgotten).toEqual([{ commandId: 5, digest: sha1Of(bytes) }]);
   });
 });
 
@@ -503,4 +508,87 @@ describe('a barrier', () => {
     expect(settled.stored).toEqual(['newer']);
     expect(world.published).toEqual([]);
   });
+});
+
+describe('a message of an epoch that MySQL has not begun', () => {
+  it.each<[string, object]>([
+    ['a command', { name: 'forged', epoch: 4, commandId: 17, token: 'app' }],
+    [
+      'a command of a huge epoch',
+      { name: 'forged', epoch: Number.MAX_SAFE_INTEGER, commandId: 17, token: 'app' },
+    ],
+    ['a barrier', { barrier: { id: 'x', epoch: 4 } }],
+    ['a barrier of a huge epoch', { barrier: { id: 'x', epoch: Number.MAX_SAFE_INTEGER } }],
+    ['a malformed command', { epoch: 4, commandId: 17, token: 'app' }],
+  ])('is malformed, and moves neither witness nor barrier: %s', async (_what, content) => {
+    const world = createWorld({ newestEpoch: 3 });
+    const settled = await run(world, [{ content, messageId: '17' }, thing('fine')]);
+    expect(settled).toEqual({ stored: ['fine'], dead: [] });
+    expect(world.published).toMatchObject([
+      { queue: `${queue}.dead`, headers: { reason: expect.stringMatching(/^malformed: /) } },
+    ]);
+    expect(world.passed).toEqual([]);
+    expect(world.recorded).toEqual([]);
+  });
+
+  it('is not one of the newest epoch', async () => {
+    const world = createWorld({ newestEpoch: 3 });
+    const settled = await run(world, [thing('newest', { epoch: 3, commandId: 1 }), barrier(3)]);
+    expect(settled.stored).toEqual(['newest']);
+    expect(world.passed).toEqual([3]);
+    expect(world.published).toEqual([]);
+  });
+});
+
+describe('a malformed message with an id and an epoch', () => {
+  const of = (more: object): Published => ({ content: { token: 'app', epoch: 1, ...more } });
+
+  it('keeps its number and moves the witness', async () => {
+    const world = createWorld();
+    await run(world, [of({ commandId: 17 })]);
+    expect(world.recorded).toMatchObject([{ highestId: 17, reserved: [{ token: 'app' }] }]);
+  });
+
+  it.each<[string, object]>([
+    ['two days ahead', { commandId: (Date.now() + 2 * 86_400_000) * 1000 }],
+    ['of 2^53 - 1', { commandId: Number.MAX_SAFE_INTEGER }],
+    ['of zero', { commandId: 0 }],
+    ['below zero', { commandId: -5 }],
+    ['with a fraction', { commandId: 17.5 }],
+    ['as a string', { commandId: '17' }],
+    ['beside an epoch of zero', { commandId: 17, epoch: 0 }],
+    ['beside an epoch as a string', { commandId: 17, epoch: '1' }],
+    ['beside a number out of range', { commandId: 17, chatNumber: 4_294_967_295 }],
+  ])('does neither with an id %s', async (_what, more) => {
+    const world = createWorld();
+    await run(world, [of(more)]);
+    expect(world.recorded).toEqual([]);
+    expect(world.published).toHaveLength(1);
+  });
+});
+
+it('a barrier in the queue of the index is malformed, and asks MySQL for nothing', async () => {
+  const world = createWorld();
+  await run(world, [barrier(1), { content: 'x', messageId: '5' }], { hasOutbox: false });
+  expect(world.passed).toEqual([]);
+  expect(world.forgotten).toEqual([]);
+  expect(world.published).toHaveLength(2);
+});
+
+it('a command that begins with a byte order mark is a command', async () => {
+  const world = createWorld();
+  const settled = await run(world, [{ content: `\uFEFF${JSON.stringify({ name: 'marked' })}` }]);
+  expect(settled.stored).toEqual(['marked']);
+});
+
+it('only a command with an epoch has a digest: the SHA-1 of its message', async () => {
+  const world = createWorld();
+  const digests: unknown[] = [];
+  const ours = thing('ours', { epoch: 1, commandId: 7 });
+  await run(world, [ours, thing('foreign', { commandId: 7 })], {
+    settle: async ({ stored }) => {
+      digests.push(...stored.map((one) => ('digest' in one ? one.digest : undefined)));
+    },
+  });
+  expect(digests).toEqual([sha1Of(Buffer.from(JSON.stringify(ours.content))), undefined]);
 });

@@ -5,6 +5,7 @@ import type { NewUser } from '#lib/mysql/users.ts';
 import { signUp } from '../../../../../functions/http/users/sign-up.ts';
 
 const email = parseEmailAddress('ada@example.org') ?? expect.unreachable();
+const handle = 'k3v9x2lr8tn5bw1c';
 const input = { name: 'Ada', email, password: 'correct horse battery staple' };
 
 const createUses = () => {
@@ -19,7 +20,7 @@ const createUses = () => {
         create: async (user: NewUser, isSameRequest: (signUpRequest: string) => boolean) => {
           if (stored[0] !== undefined) same.push(isSameRequest(stored[0].signUpRequest));
           stored.push(user);
-          return { name: user.name, email: user.email };
+          return { name: user.name, email: user.email, handle };
         },
       },
       passwords: { hash: async (password: string) => `hash of ${password}` },
@@ -33,7 +34,7 @@ const withKey = { key: 'key', fingerprint: '' };
 describe('sign-up', () => {
   it('stores the password hashed, and nothing from which it could be guessed', async () => {
     const { uses, stored } = createUses();
-    expect(await signUp({ input, idempotency: withKey }, uses)).toEqual({ name: 'Ada', email });
+    expect(await signUp({ input, idempotency: withKey }, uses)).toEqual({ name: 'Ada', email, handle });
     expect(stored[0]).toEqual({
       name: 'Ada',
       email,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { commands } from '#lib/contracts/commands.ts';
+import { commands } from '#lib/contracts/commands/all.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 
 /** Tokens as other programs may choose them, with the words of the keys among them. */

@@ -1,0 +1,23 @@
+import type { CommandContract } from './command.ts';
+import { createApplicationCommand } from './create-application.ts';
+import { createChatCommand } from './create-chat.ts';
+import { createMessageCommand } from './create-message.ts';
+import { indexMessageCommand } from './index-message.ts';
+import { updateApplicationCommand } from './update-application.ts';
+import { updateMessageCommand } from './update-message.ts';
+
+/** Every command, in the order in which one may depend on another. */
+export const commands = [
+  createApplicationCommand,
+  updateApplicationCommand,
+  createChatCommand,
+  createMessageCommand,
+  updateMessageCommand,
+  indexMessageCommand,
+] as const satisfies readonly CommandContract[];
+
+export const queueNames: readonly string[] = commands.map(({ queue }) => queue);
+/** The queues of commands that the API accepts. */
+export const acceptedQueues: readonly string[] = commands
+  .filter(({ outbox }) => outbox)
+  .map(({ queue }) => queue);

@@ -1,0 +1,36 @@
+import * as z from 'zod';
+import { body, token } from '../fields.ts';
+import { command } from './command.ts';
+import {
+  hasIdOfEpoch,
+  hasNameOfRequest,
+  id,
+  noId,
+  noNameOfRequest,
+  number,
+  origin,
+  senderName,
+  toCreation,
+} from './fields.ts';
+
+export const createMessageCommand = command({
+  queue: 'create-message',
+  function: 'persistMessage',
+  item: 'message',
+  parent: 'chat',
+  creates: 'messageNumber',
+  outbox: true,
+  schema: z
+    .object({
+      token,
+      chatNumber: number,
+      messageNumber: number,
+      senderId: id,
+      senderName: senderName.nullish(),
+      body,
+      ...origin,
+    })
+    .refine(hasIdOfEpoch, noId)
+    .refine(hasNameOfRequest, noNameOfRequest)
+    .transform(toCreation),
+});
