@@ -27,7 +27,7 @@ export type Request<Contract extends RouteContract> = {
   caller: Caller;
   /** Present on routes with authentication 'basic'. */
   credentials: { user: string; password: string };
-  /** The caller's `Idempotency-Key`, and a hash that differs for every other request under the same key. */
+  /** The caller's `Idempotency-Key`, and keyed hashes that differ for every other request under the same key. */
   idempotency: { key: string; fingerprint: string } | undefined;
   /** The network address of the client, as the gateway or the trusted proxies saw it. */
   clientAddress: string;

@@ -35,8 +35,8 @@ const origins = z
   });
 
 const trustedProxies = optional(
-  z.coerce.number({ error: 'Must be a whole number from 0 to 10' }).int().min(0).max(10),
-).transform((value) => value ?? 0);
+  z.string().regex(/^(\d|10)$/, { error: 'Must be a whole number from 0 to 10' }),
+).transform((digits) => Number(digits ?? 0));
 
 const environment = z.object({
   MYSQL_URL: url('mysql:'),

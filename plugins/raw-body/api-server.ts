@@ -39,6 +39,13 @@ const endWith = (socket: Duplex, status: number): void => {
   socket.once('close', () => clearTimeout(timer));
 };
 
+/** hapi gives every answer of a function a Content-Type, also one that has none. */
+const withoutContent = (toolkit: Toolkit, headers: Record<string, string>): Problem => {
+  const bare = toolkit.response().code(304);
+  for (const [name, value] of Object.entries(headers)) if (name !== 'content-type') bare.header(name, value);
+  return bare;
+};
+
 /** Answers a request that Node could not parse. */
 const answerMalformed = (error: Error & { code?: string }, socket: Socket): void => {
   const statuses: Record<string, number> = {
@@ -102,9 +109,10 @@ export const prepareApiServer = (
       request.setMethod(NO_ROUTE);
     return toolkit.continue;
   });
-  server.ext('onPreResponse', ({ response }, toolkit) =>
-    response.isBoom ? respondWith(toolkit, response.output?.statusCode ?? 500) : toolkit.continue,
-  );
+  server.ext('onPreResponse', ({ response }, toolkit) => {
+    if (response.isBoom) return respondWith(toolkit, response.output?.statusCode ?? 500);
+    return response.statusCode === 304 ? withoutContent(toolkit, response.headers ?? {}) : toolkit.continue;
+  });
   for (const { settings } of server.table()) {
     const { handler } = settings;
     settings.handler = (request: HapiRequest, toolkit) =>

@@ -8,7 +8,7 @@ export type Problem = {
   header(name: string, value: string): Problem;
   takeover(): Problem;
 };
-export type Toolkit = { continue: symbol; response(body: string): Problem };
+export type Toolkit = { continue: symbol; response(body?: string): Problem };
 export type HapiRequest = {
   method: string;
   headers: Record<string, string | undefined>;
@@ -23,7 +23,12 @@ export type HapiRequest = {
     };
   };
   /** Either an answer or an error of hapi's own. */
-  response: { isBoom?: boolean; output?: { statusCode: number } };
+  response: {
+    isBoom?: boolean;
+    output?: { statusCode: number };
+    statusCode?: number;
+    headers?: Record<string, string>;
+  };
   setMethod(method: string): void;
   path: string;
 };

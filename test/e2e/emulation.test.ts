@@ -134,7 +134,7 @@ it.each(['', 'Connection: keep-alive\r\n', 'Host: x\r\n', 'User-Agent: probe\r\n
   'answers HTTP/1.0, which needs no Host: %j',
   async (headers) => {
     const answer = await exchange(inject('apiUrl'), `GET /health HTTP/1.0\r\n${headers}\r\n`);
-    expect([answer.status, answer.type]).toEqual([200, 'application/json']);
+    expect([answer.status, answer.type]).toEqual([200, expect.stringMatching(/^application\/json\b/)]);
     expect(JSON.parse(answer.body)).toMatchObject({ status: 'ok' });
   },
 );

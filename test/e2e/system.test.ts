@@ -41,7 +41,6 @@ it('GET / leads a browser to the page', async () => {
 });
 
 it.each([
-  ['GET', '//'],
   ['GET', '/nowhere'],
   ['GET', '/nowhere/'],
   ['DELETE', '/applications/a/b'],

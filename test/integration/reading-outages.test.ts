@@ -330,7 +330,9 @@ describe('with Redis at its maxmemory', () => {
       const email = parseEmailAddress('ana@example.org') ?? expect.unreachable();
       const attempt = { email, source: '192.0.2.1' };
       const signIns = createSignInAttempts({ client: stores.client, keys, hash: (text) => text });
-      await expect(signIns.begin(attempt)).rejects.toMatchObject(unavailable);
+      await expect(signIns.attempt(attempt, async () => expect.unreachable())).rejects.toMatchObject(
+        unavailable,
+      );
       expect(await everything()).toEqual(before);
       const { conversation } = readers();
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 2 }))).toEqual([1]);

@@ -115,6 +115,12 @@ describe('each handler', () => {
       ([, name]) => name ?? '',
     );
 
+  /** Public documents need no secret for callers and no limit. */
+  const isPublic = (key: string) =>
+    contracts
+      .filter((contract) => contract.function === key)
+      .some(({ authentication, method }) => authentication === 'none' && method === 'GET');
+
   it.each([
     ['httpApi', 'httpHandler'],
     ['rabbitmq', 'consumerHandler'],
@@ -124,7 +130,8 @@ describe('each handler', () => {
       const isScheduled =
         kind === 'rabbitmq' &&
         functions.find(([name]) => name === key)?.[1].handler.startsWith('functions/scheduled/');
-      expect(used.get(key), key).toEqual([isScheduled ? 'jobHandler' : wrapper]);
+      const expected = isScheduled ? 'jobHandler' : wrapper;
+      expect(used.get(key), key).toEqual([isPublic(key) ? 'publicHandler' : expected]);
     }
   });
 });

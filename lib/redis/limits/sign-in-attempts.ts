@@ -48,11 +48,12 @@ const begin = defineScript(
   /* lua */ `
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
--- Without this attempt, because a call may run twice.
+local now = string.format('%.0f', nowMs)
+-- Without this attempt, because a call may run twice. Nothing is written before the refusals.
 local function countOf(set)
-  redis.call('ZREMRANGEBYSCORE', set, '-inf', string.format('%.0f', nowMs))
-  redis.call('ZREM', set, attempt)
-  return redis.call('ZCARD', set)
+  local others = redis.call('ZCOUNT', set, now, '+inf')
+  if redis.call('ZSCORE', set, attempt) then return others - 1 end
+  return others
 end
 local failed = tonumber(redis.call('GET', attempts) or '0')
 if failed >= tonumber(mostAttempts) then return { 'attempts', redis.call('PTTL', attempts) } end
@@ -72,11 +73,12 @@ if failures >= tonumber(freeFailures) and redis.call('EXISTS', known) == 0 then
   end
   redis.call('DEL', turn)
 end
-redis.call('HSET', account, 'lastMs', string.format('%.0f', nowMs))
+redis.call('HSET', account, 'lastMs', now)
 redis.call('EXPIRE', account, keptSeconds)
 local untilMs = string.format('%.0f', nowMs + runningSeconds * 1000)
 for _, set in ipairs({ running, accountRunning }) do
   redis.call('ZADD', set, untilMs, attempt)
+  redis.call('ZREMRANGEBYSCORE', set, '-inf', now)
   redis.call('EXPIRE', set, runningSeconds)
 end
 return { 'begun' }

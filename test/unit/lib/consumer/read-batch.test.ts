@@ -29,7 +29,7 @@ it('takes a command that begins with a byte order mark', () => {
       { content: '\ufeff\ufeff{"name":"twice"}' },
     ),
   );
-  const { items, malformed } = readMessages(messages, schema, { maxAttempts: 1 });
+  const { items, malformed } = readMessages(messages, schema, { maxAttempts: 1, takesBarriers: true });
   expect(items).toMatchObject([{ command: { name: 'one' } }, { command: { name: '\ufefftwo' } }]);
   expect(malformed).toMatchObject([{ reason: 'malformed: not JSON' }]);
 });

@@ -153,17 +153,9 @@ describe('the OpenAPI document', () => {
       contracts.flatMap(([name, contract]) => (applies(contract) ? [name] : [])).sort();
     expect(shown('405')).toEqual([]);
     expect(shown('403')).toEqual(names(({ method }) => method === 'PUT'));
-    const withoutParent = [
-      'createApplication',
-      'createToken',
-      'getDocs',
-      'getHealth',
-      'getOpenapi',
-      'getRoot',
-    ];
-    expect(shown('404')).toEqual(
-      names(() => true).filter((name) => ![...withoutParent, 'listApplications', 'signUp'].includes(name)),
-    );
+    const hasParent = ({ method, path }: RouteContract) =>
+      /\{token\}|^\/search$/.test(path) || `${method} ${path}` === 'PUT /applications';
+    expect(shown('404')).toEqual(names(hasParent));
     expect(shown('409')).toEqual(['createChat', 'createMessage', 'signUp']);
     expect(shown('413')).toEqual(names(({ request }) => request.body !== undefined));
     expect(shown('415')).toEqual(shown('413'));
