@@ -34,7 +34,7 @@ export type Request<Contract extends RouteContract> = {
 };
 
 /** The result of a function: the response, or for lists the items and the query of the next page, if any. */
-export type Answer<Contract extends RouteContract> =
+type Answer<Contract extends RouteContract> =
   Output<Contract> extends readonly unknown[]
     ? {
         items: Output<Contract>;

@@ -6,7 +6,7 @@ import { idempotency } from './idempotency.ts';
 import { limit } from './limit.ts';
 import { problem } from './problem.ts';
 
-export type { Answer, Request } from './handler.ts';
+export type { Request } from './handler.ts';
 
 /** Creates the handler of a route with a caller or a limit: it authenticates and counts each request. */
 export const httpHandler = createHandlers({

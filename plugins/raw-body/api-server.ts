@@ -39,7 +39,7 @@ const endWith = (socket: Duplex, status: number): void => {
   socket.once('close', () => clearTimeout(timer));
 };
 
-/** hapi gives every answer of a function a Content-Type, also one that has none. */
+/** hapi adds a Content-Type to every answer of a function. */
 const withoutContent = (toolkit: Toolkit, headers: Record<string, string>): Problem => {
   const bare = toolkit.response().code(304);
   for (const [name, value] of Object.entries(headers)) if (name !== 'content-type') bare.header(name, value);

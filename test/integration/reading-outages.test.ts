@@ -333,7 +333,12 @@ describe('with Redis at its maxmemory', () => {
       await expect(signIns.attempt(attempt, async () => expect.unreachable())).rejects.toMatchObject(
         unavailable,
       );
-      expect(await everything()).toEqual(before);
+      // The keys of earlier calls expire during the test, and no other key changes.
+      const lasting = (dumps: string[]) => dumps.filter((dump) => !dump.includes(':idempotency::'));
+      const after = await everything();
+      expect(lasting(after)).toEqual(lasting(before));
+      const known = new Set(before);
+      expect(after.filter((dump) => !known.has(dump))).toEqual([]);
       const { conversation } = readers();
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 2 }))).toEqual([1]);
       await stores.messages.insert([received(createMessageCommand, command)]);

@@ -275,7 +275,7 @@ describe('a password', () => {
   const signUp = (email: string, change: object = {}, source = newAddress()) =>
     call('signUp', 'POST', '/users', {
       source,
-      headers: { 'idempotency-key': 'one key' },
+      headers: { 'idempotency-key': 'one-key' },
       body: { name: 'N', email, password, ...change },
     });
 

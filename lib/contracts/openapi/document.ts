@@ -119,9 +119,10 @@ Errors are [problem documents](https://www.rfc-editor.org/rfc/rfc9457). Lists ha
 /** The API as OpenAPI 3.1, from the contracts that validate it. https://spec.openapis.org/oas/v3.1.1.html */
 export const openApiDocument = () => {
   const schemas = createSchemas();
+  const placeOf = ({ path, method }: RouteContract) => `${path} ${method}`;
   const ordered = Object.entries(routes).sort(
     ([, a], [, b]) =>
-      tagNames.indexOf(a.tag) - tagNames.indexOf(b.tag) || (a.path === b.path ? 0 : a.path < b.path ? -1 : 1),
+      tagNames.indexOf(a.tag) - tagNames.indexOf(b.tag) || (placeOf(a) < placeOf(b) ? -1 : 1),
   );
   const paths: Record<string, Record<string, unknown>> = {};
   for (const [name, contract] of ordered) {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -61,6 +63,12 @@ describe('the OpenAPI document', () => {
     expect(result.errors).toBeUndefined();
     expect(result.valid).toBe(true);
     expect(validator.version).toBe('3.1');
+  });
+
+  it('is in the repository as docs/openapi.json, which npm run openapi rewrites', () => {
+    const file = readFileSync(join(import.meta.dirname, '../../../../../docs/openapi.json'), 'utf8');
+    expect(JSON.parse(file)).toEqual(document);
+    expect(file).toBe(`${JSON.stringify(document, null, 2)}\n`);
   });
 
   it('holds every route and nothing else', () => {
