@@ -1,4 +1,8 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+// Node keeps the compiled sources, also without their types, for the processes of all test files.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/compiled');
 
 /** Projects run one after another, so that the servers of one do not slow down another. */
 let order = 0;
@@ -58,6 +62,9 @@ export default defineConfig({
   test: {
     // Two processors serve the tests and four servers: more files at once would only wait for each other.
     maxWorkers: 2,
+    // Node itself imports the tests and the sources, as it does for `npm start`. Vite would misread `#`, `?` and `%` in
+    // the path of the checkout.
+    experimental: { viteModuleRunner: false },
     projects: [
       project('unit'),
       project('event-source', {
