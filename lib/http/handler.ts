@@ -2,12 +2,12 @@ import middy from '@middy/core';
 import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
 import type { Caller } from '#lib/auth/access-tokens.ts';
 import type { Input, Output, RouteContract } from '#lib/contracts/http/route.ts';
-import { forwardedAddress } from '#lib/domain/client-network.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import { lazy, type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { prepareServices } from '#lib/runtime/services/servers.ts';
 import { corsOrigins, trustedProxies } from '#lib/runtime/services/settings.ts';
+import { forwardedAddress } from './client-address.ts';
 import { cors } from './cors.ts';
 import {
   expectHttpEvent,

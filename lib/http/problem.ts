@@ -45,7 +45,7 @@ const logRefusal = (event: HttpEvent, code: string, addressHash: (() => AddressH
     ...(caller === undefined ? {} : { callerId: caller.id }),
   };
   if (isFrequent(event, code)) logFrequent(`${caller?.id ?? clientNetwork(source)}`, refusal);
-  else logger.warn('Request refused', refusal);
+  else logger.warn('Request refused', { ...refusal, code: refusal.code });
 };
 
 /** Logs every error of a request; no other code does. */

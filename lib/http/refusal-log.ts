@@ -9,7 +9,8 @@ type Refusal = { code: string; route: string; source: string };
 const QUIET_MS = 1_000;
 const REMEMBERED_CLIENTS = 10_000;
 
-const write = (refusal: Refusal, count: number) => logger.warn('Request refused', { ...refusal, count });
+const write = (refusal: Refusal, count: number) =>
+  logger.warn('Request refused', { ...refusal, code: refusal.code, count });
 
 /**
  * Logs refusals that a client can cause without limit, one line a second and client. The first one is logged at once. The

@@ -121,8 +121,7 @@ export const openApiDocument = () => {
   const schemas = createSchemas();
   const placeOf = ({ path, method }: RouteContract) => `${path} ${method}`;
   const ordered = Object.entries(routes).sort(
-    ([, a], [, b]) =>
-      tagNames.indexOf(a.tag) - tagNames.indexOf(b.tag) || (placeOf(a) < placeOf(b) ? -1 : 1),
+    ([, a], [, b]) => tagNames.indexOf(a.tag) - tagNames.indexOf(b.tag) || (placeOf(a) < placeOf(b) ? -1 : 1),
   );
   const paths: Record<string, Record<string, unknown>> = {};
   for (const [name, contract] of ordered) {
