@@ -9,6 +9,12 @@ type Page = {
   headers?: Record<string, string>;
 };
 
+/**
+ * The longest body that is sent as text. Its escaped form is at most twice as long, and fits into the 6,291,556 bytes of a
+ * Lambda function's answer. In base64 the longest page takes 5.4 million.
+ */
+const maxTextBytes = 3_000_000;
+
 /** Headers of every answer. https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html */
 export const commonHeaders = { 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store' };
 
@@ -57,6 +63,16 @@ const withEtag = (event: HttpEvent, { headers, body, ...rest }: HttpResult): Htt
   return { ...rest, headers: { ...headers, ...validators }, ...(isHead ? {} : { body }) };
 };
 
+/**
+ * A Lambda function returns its answer as JSON, in which the body is one more string. Each quotation mark and backslash of
+ * the body takes a second byte there. Base64 takes a third more for any text.
+ */
+const forLambda = ({ body, ...rest }: HttpResult): HttpResult => {
+  if (body === undefined) return rest;
+  if (body.length * 3 <= maxTextBytes || Buffer.byteLength(body) <= maxTextBytes) return { ...rest, body };
+  return { ...rest, body: Buffer.from(body).toString('base64'), isBase64Encoded: true };
+};
+
 const redirectTo = ({ answerHeaders }: HttpEvent, path: string): HttpResult => ({
   statusCode: 302,
   headers: { ...commonHeaders, ...answerHeaders, Location: path },
@@ -83,5 +99,5 @@ export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
     },
     body: typeof filtered === 'string' ? filtered : JSON.stringify(filtered),
   };
-  return contract.method === 'GET' ? withEtag(event, result) : result;
+  return forLambda(contract.method === 'GET' ? withEtag(event, result) : result);
 };
