@@ -34,7 +34,11 @@ const project = (
 };
 
 const eventSource = 'plugins/serverless-offline-rabbitmq/test';
-const packageTests = ['test/packages/**/*.test.ts', `${eventSource}/package.test.ts`];
+const packageTests = [
+  'test/packages/**/*.test.ts',
+  // These start the framework again and again.
+  `${eventSource}/{package,handlers,offline,second-service}.test.ts`,
+];
 
 /**
  * Named commands run these: `npm test -- --project chaos` (a short round of each fault), `npm test -- --project packages`
@@ -78,7 +82,7 @@ export default defineConfig({
       project('redis-cluster', {
         globalSetup: ['test/support/redis-cluster.ts'],
         include: ['test/integration/redis-*.test.ts', 'test/integration/reading-property.test.ts'],
-        exclude: ['test/integration/redis-failover.test.ts'],
+        exclude: ['test/integration/redis-failover.test.ts', 'test/integration/redis-tls.test.ts'],
         timeoutMs: 30_000,
       }),
       project('e2e', {
