@@ -42,7 +42,9 @@ export const expectHttpEvent = (event: unknown): void => {
     typeof headers === 'object' &&
     headers !== null;
   if (!isOfHttpApi)
-    throw new Error('The event is not an event of an HTTP API (API Gateway, payload format 2.0).');
+    throw new Error(
+      'Not an event of an HTTP API: expected requestContext.http, rawPath and headers, as in test/events/getHealth.json',
+    );
 };
 
 /** @param name in lower case, as {@link withLowerCaseNames} returns all names */

@@ -3,6 +3,7 @@ import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { statuses } from '#lib/contracts/http/statuses.ts';
 import { clientNetwork } from '#lib/domain/client-network.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
+import { describeError } from '#lib/domain/error-facts.ts';
 import { type ErrorCode, isKnownError, type KnownError } from '#lib/domain/errors.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from './middleware.ts';
@@ -58,7 +59,7 @@ const log = (event: HttpEvent, error: unknown, addressHash: (() => AddressHash) 
     logger.warn('Unavailable', {
       code: error.logCode ?? 'unavailable',
       reason: error.message,
-      cause: String(error.cause ?? ''),
+      ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
     });
     return;
   }

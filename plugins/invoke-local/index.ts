@@ -53,7 +53,7 @@ export default class InvokeLocal {
       checks[kind]?.(data);
     } catch (error) {
       const fault = error instanceof Error ? error.message : String(error);
-      throw this.#error(`${key}: ${fault} See test/events/${key}.json.`, 'EVENT_OF_ANOTHER_KIND');
+      throw this.#error(`${key}: ${fault}`, 'EVENT_OF_ANOTHER_KIND');
     }
   }
 

@@ -101,10 +101,10 @@ describe.each(inOrder)('the event of %s', (key) => {
 });
 
 it.each([
-  ['getHealth', '{}', 'The event is not an event of an HTTP API'],
-  ['listMessages', '{"httpMethod":"GET","headers":{}}', 'The event is not an event of an HTTP API'],
-  ['persistChat', '{"Records":[]}', 'The event is not an event of Amazon MQ'],
-  ['indexMessage', '{}', 'The event is not an event of Amazon MQ'],
+  ['getHealth', '{}', 'Not an event of an HTTP API'],
+  ['listMessages', '{"httpMethod":"GET","headers":{}}', 'Not an event of an HTTP API'],
+  ['persistChat', '{"Records":[]}', 'Not an event of Amazon MQ'],
+  ['indexMessage', '{}', 'Not an event of Amazon MQ'],
 ])('an event of another kind is refused in one line: %s %s', async (key, data, fault) => {
   const args = [
     join(root, 'node_modules/serverless/bin/serverless.js'),
@@ -124,7 +124,7 @@ it.each([
   const output = `${stdout}${stderr}`;
   expect(code).toBe(1);
   expect(output).toContain(`${key}: ${fault}`);
-  expect(output).toContain(`test/events/${key}.json`);
+  expect(output).toContain('test/events/');
   expect(output).not.toMatch(/TypeError|ZodError|^ +at /m);
 });
 

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { commands } from '#lib/contracts/commands/all.ts';
+import { rateLimitClassOf } from '#lib/contracts/http/rate-limit-class.ts';
 import { unknownRoute } from '#lib/contracts/http/system.ts';
 import { routes } from '#lib/contracts/index.ts';
 import { recoveryQueue } from '#lib/contracts/queues.ts';
@@ -12,9 +13,11 @@ type Event = { httpApi?: string; rabbitmq?: { queue: string }; schedule?: unknow
 type Definition = { handler: string; timeout?: number; events?: Event[] };
 
 const root = resolve(import.meta.dirname, '../..');
-const service: { functions: Record<string, Definition>; provider: { timeout: number } } = parse(
-  readFileSync(join(root, 'serverless.yml'), 'utf8'),
-);
+const service: {
+  functions: Record<string, Definition>;
+  provider: { timeout: number };
+  custom: { throttling: { routes: Record<string, object> } };
+} = parse(readFileSync(join(root, 'serverless.yml'), 'utf8'));
 const functions = Object.entries(service.functions);
 const camelCase = (kebab: string) =>
   kebab.replace(/-([a-z])/g, (_dash, letter: string) => letter.toUpperCase());
@@ -106,6 +109,15 @@ it('gives everything that a client waits for less time than the HTTP API does', 
     const seconds = service.functions[key]?.timeout ?? service.provider.timeout;
     expect(seconds, key).toBeLessThan(30); // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
   }
+});
+
+it('gives no throttle of its own to a route that counts by client address: all callers share a throttle', () => {
+  const counted = contracts
+    .filter((contract) => ['sign-up', 'sign-in'].includes(rateLimitClassOf(contract) ?? ''))
+    .map(({ method, path }) => `${method} ${path}`);
+  expect(counted.length).toBeGreaterThan(1);
+  const throttled = Object.keys(service.custom.throttling.routes);
+  expect(throttled.filter((route) => counted.includes(route))).toEqual([]);
 });
 
 describe('each handler', () => {

@@ -17,7 +17,7 @@ it.each<[string, unknown]>([
   ['no virtual host', { eventSource: 'aws:rmq', rmqMessagesByQueue: { 'create-chat': [] } }],
   ['no list of messages', { eventSource: 'aws:rmq', rmqMessagesByQueue: { 'create-chat::/': {} } }],
 ])('refuses an event of another kind in one line: %s', (_what, event) => {
-  expect(() => messagesOf(event)).toThrow(/^The event is not an event of Amazon MQ for RabbitMQ.*$/);
+  expect(() => messagesOf(event)).toThrow(/^Not an event of Amazon MQ for RabbitMQ.*$/);
 });
 
 it('takes a command that begins with a byte order mark', () => {
