@@ -194,14 +194,16 @@ describe.skipIf(!isInstalled())('a deploy to an emulated account', { timeout: 18
   it('refuses to remove prod, and serves on', async () => {
     const { code, output } = await sls('remove', '--stage', 'prod');
     expect(code).not.toBe(0);
-    expect(output).toContain('TerminationProtection');
+    expect(output).toContain('deletion protection is enabled');
     expect(await new Client(await apiOf('prod')).get('/health')).toMatchObject({ status: 200 });
   });
 
   it('removes prod after a deploy without protection, and keeps its secrets and its key', async () => {
-    const last = createVersion('prod', 3, { into: versions });
-    const unprotected = await deploy('prod', last, '--force', '--param=DELETION_PROTECTION=false');
-    await expectDeployed(unprotected, 'prod', last);
+    // Without a finished package, as docs/operations.md says: the protection is a setting of the package.
+    const { code, output } = await sls(
+      ...'deploy --stage prod --force --param=DELETION_PROTECTION=false'.split(' '),
+    );
+    expect(code, output).toBe(0);
     const secrets = Object.entries(readTemplate('prod').Resources).flatMap(([id, { Type }]) =>
       Type === 'AWS::SecretsManager::Secret' ? [id] : [],
     );
