@@ -53,7 +53,7 @@ const namedOnly = [
   // Deploys what the project before it has packaged.
   project('deploy', {
     folder: 'test/cloud/deploy',
-    globalSetup: ['test/support/services.ts'],
+    globalSetup: ['test/support/deploy-servers.ts'],
     timeoutMs: 60_000,
   }),
   project('chaos', { timeoutMs: 300_000, fileParallelism: false }),

@@ -8,11 +8,17 @@ import {
   DescribeStacksCommand,
   paginateDescribeStackEvents,
 } from '@aws-sdk/client-cloudformation';
-import { GetFunctionConfigurationCommand, LambdaClient, ListFunctionsCommand } from '@aws-sdk/client-lambda';
+import {
+  GetFunctionConfigurationCommand,
+  InvokeCommand,
+  LambdaClient,
+  ListFunctionsCommand,
+} from '@aws-sdk/client-lambda';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createRedisUser } from '../../support/cell.ts';
 import { Client, type Listed, signIn } from '../../support/client.ts';
-import { readTemplate, type Stage } from '../../support/packages.ts';
+import { readEvent } from '../../support/event-file.ts';
+import { readTemplate, type Stage, type Template } from '../../support/packages.ts';
 import { type Emulator, isInstalled, startEmulator } from './emulator.ts';
 import { startMappings } from './mappings.ts';
 import { createVersion, type Version } from './version.ts';
@@ -68,6 +74,22 @@ const expectDeployed = async (
   expect(await new Client(await apiOf(stage)).get('/health')).toMatchObject({ status: 200 });
 };
 
+/** A fault of version 4 of dev: without it, the emulator could allow everything to everybody, and no test would fail. */
+const takeSecretsFromDeadLetters = ({ DeadLettersRole }: Template['Resources']): void => {
+  for (const { PolicyDocument } of DeadLettersRole?.Properties.Policies ?? [])
+    PolicyDocument.Statement = PolicyDocument.Statement.filter(
+      ({ Sid }: { Sid: string }) => Sid !== 'ReadSecrets',
+    );
+};
+/** @returns the answer of the function, or its error */
+const listDeadLetters = async (): Promise<string> => {
+  const Payload = JSON.stringify(readEvent('deadLetters'));
+  const { Payload: answer } = await lambda.send(
+    new InvokeCommand({ FunctionName: 'chat-dev-deadLetters', Payload }),
+  );
+  return answer?.transformToString() ?? '';
+};
+
 /** Removes a stage. @returns the logical ids of the resources that CloudFormation keeps */
 const remove = async (stage: Stage): Promise<string[]> => {
   const StackName = (await stackOf(stage))?.StackId;
@@ -109,8 +131,9 @@ describe.skipIf(!isInstalled())('a deploy to an emulated account', { timeout: 18
       await expect(fetch(`http://${address}:${port}/_ministack/health`), address).rejects.toThrow();
   });
 
-  const first = createVersion('dev', 1, { into: versions });
+  let first: Version;
   it('creates dev, with one command', async () => {
+    first = createVersion('dev', 1, { into: versions });
     await expectDeployed(await deploy('dev', first), 'dev', first);
   });
 
@@ -144,8 +167,12 @@ describe.skipIf(!isInstalled())('a deploy to an emulated account', { timeout: 18
     expect((await stackOf('dev'))?.StackStatus).toBe('UPDATE_ROLLBACK_COMPLETE');
     expect(await versionOf('createMessage', 'dev')).toBe('version 2');
     expect(await new Client(await apiOf('dev')).get('/health')).toMatchObject({ status: 200 });
-    const corrected = createVersion('dev', 4, { into: versions });
+    const corrected = createVersion('dev', 4, { into: versions, change: takeSecretsFromDeadLetters });
     await expectDeployed(await deploy('dev', corrected), 'dev', corrected);
+  });
+
+  it('denies a function the secrets that its role does not allow', async () => {
+    expect(await listDeadLetters()).toMatch(/AccessDenied/);
   });
 
   it('serves a conversation, each function with its own role and secrets', async () => {

@@ -28,12 +28,18 @@ const edit = <Content>(file: string, from: string, to: string, change: (content:
 /**
  * The packaged stage as a later version of it: packaged at another time, with the number in the description of each function.
  *
+ * @param into the folder of all versions
  * @param migration a statement that the version's `migrate` has besides the released ones
+ * @param change another change of its template
  */
 export const createVersion = (
   stage: Stage,
   number: number,
-  { into, migration }: { into: string; migration?: string },
+  {
+    into,
+    migration,
+    change,
+  }: { into: string; migration?: string; change?: (resources: Template['Resources']) => void },
 ): Version => {
   const folder = join(into, `${stage}-${number}${migration === undefined ? '' : '-failing'}`);
   rmSync(folder, { recursive: true, force: true });
@@ -49,6 +55,7 @@ export const createVersion = (
       if (Type === 'AWS::Lambda::Function') Properties.Description = `version ${number}`;
       if (Type === 'Custom::Migration') Properties.Deployment = packagedAt.toISOString();
     }
+    change?.(Resources);
   };
   edit<Template>(join(folder, templateFile), artifactDirectoryName, directory, renew);
   edit<State>(join(folder, stateFile), artifactDirectoryName, directory, ({ service }) =>
