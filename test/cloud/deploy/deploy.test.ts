@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -18,7 +19,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createRedisUser } from '../../support/cell.ts';
 import { Client, type Listed, signIn } from '../../support/client.ts';
 import { readEvent } from '../../support/event-file.ts';
-import { readTemplate, type Stage, type Template } from '../../support/packages.ts';
+import { readTemplate, type Stage, type Template, withSockets } from '../../support/packages.ts';
 import { type Emulator, isInstalled, startEmulator } from './emulator.ts';
 import { startMappings } from './mappings.ts';
 import { createVersion, type Version } from './version.ts';
@@ -57,12 +58,13 @@ const versionOf = async (key: string, stage: Stage) => {
   const FunctionName = `chat-${stage}-${key}`;
   return (await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }))).Description;
 };
-const apiOf = async (stage: Stage): Promise<string> => {
+const outputOf = async (stage: Stage, key: string): Promise<string> => {
   const outputs = (await stackOf(stage))?.Outputs ?? [];
-  const id = outputs.find(({ OutputKey }) => OutputKey === 'HttpApiId')?.OutputValue;
-  // The emulator's address of `<id>.execute-api.<region>.amazonaws.com`.
-  return `${aws.url}/_aws/execute-api/${id}/$default`;
+  return outputs.find(({ OutputKey }) => OutputKey === key)?.OutputValue ?? '';
 };
+/** The emulator's address of `https://<id>.execute-api.<region>.amazonaws.com`. */
+const apiOf = async (stage: Stage): Promise<string> =>
+  `${aws.url}/_aws/execute-api/${await outputOf(stage, 'HttpApiId')}/$default`;
 const expectDeployed = async (
   { code, output }: { code: number; output: string },
   stage: Stage,
@@ -137,9 +139,13 @@ describe.skipIf(!isInstalled())('a deploy to an emulated account', { timeout: 18
     await expectDeployed(await deploy('dev', first), 'dev', first);
   });
 
-  it('deploys dev again', async () => {
-    const second = createVersion('dev', 2, { into: versions });
+  it('deploys dev again, with a WebSocket API beside the HTTP API', async () => {
+    const second = createVersion(withSockets, 2, { into: versions });
     await expectDeployed(await deploy('dev', second, '--force'), 'dev', second);
+    const [, id] = /^wss:\/\/(\w+)\./.exec(await outputOf('dev', 'ServiceEndpointWebsocket')) ?? [];
+    const socket = new WebSocket(`${aws.url.replace('http', 'ws')}/_aws/execute-api/${id}/dev`);
+    await once(socket, 'open', { signal: AbortSignal.timeout(30_000) });
+    socket.close();
   });
 
   it('rolls back a first deploy of prod whose migration fails, with the reason', async () => {

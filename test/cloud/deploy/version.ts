@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { unzipSync, zipSync } from 'fflate';
-import { packageFolder, type Stage, type Template } from '../../support/packages.ts';
+import { packageFolder, type Template } from '../../support/packages.ts';
 
 type State = {
   service: { provider: { compiledCloudFormationTemplate: Template } };
@@ -28,12 +28,13 @@ const edit = <Content>(file: string, from: string, to: string, change: (content:
 /**
  * The packaged stage as a later version of it: packaged at another time, with the number in the description of each function.
  *
+ * @param name of the package
  * @param into the folder of all versions
  * @param migration a statement that the version's `migrate` has besides the released ones
  * @param change another change of its template
  */
 export const createVersion = (
-  stage: Stage,
+  name: Parameters<typeof packageFolder>[0],
   number: number,
   {
     into,
@@ -41,9 +42,9 @@ export const createVersion = (
     change,
   }: { into: string; migration?: string; change?: (resources: Template['Resources']) => void },
 ): Version => {
-  const folder = join(into, `${stage}-${number}${migration === undefined ? '' : '-failing'}`);
+  const folder = join(into, `${name}-${number}${migration === undefined ? '' : '-failing'}`);
   rmSync(folder, { recursive: true, force: true });
-  cpSync(packageFolder(stage), folder, { recursive: true });
+  cpSync(packageFolder(name), folder, { recursive: true });
   const { artifactDirectoryName }: State['package'] = JSON.parse(
     readFileSync(join(folder, stateFile), 'utf8'),
   ).package;
