@@ -11,7 +11,7 @@ const logicFolders = LOGIC.map((room) => `lib/${room}`);
 const INNER = ['lib/domain', 'lib/concurrency', 'lib/contracts'];
 const OWN_CODE = '^(lib|functions|plugins|local|bench|test)/';
 const DRIVERS = {
-  redis: ['ioredis', 'rate-limiter-flexible'],
+  redis: ['ioredis'],
   mysql: ['mysql2'],
   rabbitmq: ['amqplib'],
   opensearch: ['@opensearch-project'],

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { Failure, messageOf } from './failure.ts';
-import { checkoutId, projectName, type StackFolder } from './folders.ts';
+import { getCheckoutId, projectName, type StackFolder } from './folders.ts';
 import { pickPort, releasePort } from './ports.ts';
 import { probe } from './probes.ts';
 import { findProgram, run } from './processes.ts';
@@ -91,7 +91,7 @@ const composeService = async (
   },
 });
 
-const projectOf = (stackName: string): string => `${projectName}-${checkoutId}-${stackName}`;
+const projectOf = (stackName: string): string => `${projectName}-${getCheckoutId()}-${stackName}`;
 
 export type ComposeOptions = {
   docker: string;

@@ -2,9 +2,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
+  existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -17,8 +19,31 @@ import type { Urls } from './types.ts';
 export const projectName = 'chat-functions';
 const checkout = resolve(import.meta.dirname, '../..');
 
-/** Distinguishes this checkout from other checkouts of the project on this machine. */
-export const checkoutId = createHash('sha256').update(checkout).digest('hex').slice(0, 12);
+type CheckoutRecord = { id: string; path: string };
+const recordOf = (folder: string) => readJson<CheckoutRecord>(join(folder, '.data/checkout.json'));
+
+/** The id of earlier versions, if this checkout has data of one. It changed with the folder's name. */
+const findEarlierId = (): string | undefined => {
+  const id = createHash('sha256').update(checkout).digest('hex').slice(0, 12);
+  const folders = [join(checkout, '.data/start'), join('/var/lib', projectName, id)];
+  return folders.some((folder) => existsSync(folder)) ? id : undefined;
+};
+
+/**
+ * Distinguishes this checkout from other checkouts of the project on this machine, also after its folder was renamed:
+ * `.data/checkout.json` keeps the id. The record of a copied folder belongs to the original.
+ */
+export const getCheckoutId = (): string => {
+  const record = recordOf(checkout);
+  const isCopy = record !== undefined && record.path !== checkout && recordOf(record.path)?.id === record.id;
+  const id = (isCopy ? undefined : (record?.id ?? findEarlierId())) ?? randomBytes(6).toString('hex');
+  if (record?.id === id && record.path === checkout) return id;
+  const file = join(checkout, '.data/checkout.json');
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(`${file}.${process.pid}`, JSON.stringify({ id, path: checkout } satisfies CheckoutRecord));
+  renameSync(`${file}.${process.pid}`, file);
+  return id;
+};
 
 /** Whether every user of the machine may enter this folder and all existing folders above it. */
 export const isOpenToAll = (folder: string): boolean => {
@@ -31,12 +56,12 @@ export const isOpenToAll = (folder: string): boolean => {
 
 /**
  * The folder of this checkout's stacks: `.data` in the checkout. Started by root, servers run as users of their own.
- * If these users cannot enter the checkout, the folder is in /var/lib, named after the checkout's path.
+ * If these users cannot enter the checkout, the folder is in /var/lib, named after the checkout's id.
  */
 const dataRoot = (): string => {
   const inCheckout = join(checkout, '.data');
   if (!isRoot || isOpenToAll(inCheckout)) return inCheckout;
-  return join('/var/lib', projectName, checkoutId);
+  return join('/var/lib', projectName, getCheckoutId());
 };
 
 /** Makes a folder that only this user can read; our own user if absent. */
@@ -47,7 +72,7 @@ export const makeFolder = (path: string, user: User | undefined): void => {
 };
 
 /** Writes a file that only this user can read; our own user if absent. */
-export const writePrivate = (path: string, content: string, user: User | undefined): void => {
+export const writePrivate = (path: string, content: string | Buffer, user: User | undefined): void => {
   rmSync(path, { force: true });
   writeFileSync(path, content, { mode: 0o600 });
   if (user !== undefined) chownSync(path, user.uid, user.gid);
@@ -66,6 +91,7 @@ export class StackFolder {
   readonly #state: State;
 
   constructor(stack: string) {
+    getCheckoutId();
     this.path = join(dataRoot(), stack);
     mkdirSync(this.path, { recursive: true, mode: 0o755 });
     // The servers' users pass through to their own folders, whatever the umask.

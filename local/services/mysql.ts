@@ -29,25 +29,15 @@ export const findMysql = async (): Promise<Program | undefined> => {
   const initialise = async (place: Place) => {
     const unfinished = `${place.dataFolder}.new`;
     rmSync(unfinished, { recursive: true, force: true });
-    if (isMariadb && installer !== undefined) {
-      await place.run({
-        file: installer,
-        args: [
-          '--no-defaults',
-          `--datadir=${unfinished}`,
-          `--tmpdir=${place.folder}`,
-          '--skip-test-db',
-          '--skip-name-resolve',
-        ],
-        cwd: place.folder,
-      });
-    } else {
-      await place.run({
-        file: server,
-        args: ['--no-defaults', `--datadir=${unfinished}`, '--initialize-insecure'],
-        cwd: place.folder,
-      });
-    }
+    // The installer joins its options without quotes, so no option holds our path.
+    const options = ['--no-defaults', '--datadir=./data.new'];
+    await place.run({
+      ...(isMariadb && installer !== undefined
+        ? { file: installer, args: [...options, '--skip-test-db', '--skip-name-resolve'] }
+        : { file: server, args: [...options, '--initialize-insecure'] }),
+      env: { TMPDIR: place.folder },
+      cwd: place.folder,
+    });
     renameSync(unfinished, place.dataFolder);
   };
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { makeFolder, writePrivate } from './folders.ts';
 import type { Java } from './java.ts';
-import type { Place, Program } from './program.ts';
+import { nameOfFolder, type Place, type Program } from './program.ts';
 
 /** The version that this project downloads. */
 export const openSearchVersion = '3.6.0';
@@ -13,8 +13,8 @@ discovery.type: single-node
 network.host: 127.0.0.1
 http.port: ${place.port('opensearch')}
 transport.port: ${place.port('opensearch-transport')}
-path.data: ${JSON.stringify(place.dataFolder)}
-path.logs: ${JSON.stringify(join(place.folder, 'logs'))}
+path.data: ${JSON.stringify(join(nameOfFolder(place), 'data'))}
+path.logs: ${JSON.stringify(join(nameOfFolder(place), 'logs'))}
 # A developer's disk is often fuller than a server's may be, and a full one would make every index read-only.
 cluster.routing.allocation.disk.threshold_enabled: false
 `;
@@ -59,10 +59,10 @@ const javaOptions = (home: string, java: Java, place: Place) => [
   ...(java.major >= 24 ? ['--enable-native-access=ALL-UNNAMED'] : []),
   // Only the classes of the plugin sandbox's agent: no plugin runs here, and the agent itself costs seconds.
   `-Xbootclasspath/a:${join(home, 'agent', `opensearch-agent-bootstrap-${openSearchVersion}.jar`)}`,
-  `-Djava.io.tmpdir=${join(place.folder, 'tmp')}`,
-  `-XX:ErrorFile=${join(place.folder, 'hs_err_pid%p.log')}`,
+  `-Djava.io.tmpdir=${join(nameOfFolder(place), 'tmp')}`,
+  `-XX:ErrorFile=${join(nameOfFolder(place), 'hs_err_pid%p.log')}`,
   `-Dopensearch.path.home=${home}`,
-  `-Dopensearch.path.conf=${join(place.folder, 'config')}`,
+  `-Dopensearch.path.conf=${join(nameOfFolder(place), 'config')}`,
   '-Dopensearch.distribution.type=zip',
   '-Dopensearch.bundled_jdk=false',
   '-cp',

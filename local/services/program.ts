@@ -1,5 +1,17 @@
+import { existsSync } from 'node:fs';
 import type { Command, User } from './processes.ts';
 import type { Report, ServiceName } from './types.ts';
+
+/** On Linux: the working folder of the process that reads this name. */
+const ownWorkingFolder = '/proc/self/cwd';
+
+/**
+ * The folder of a place, as its server names it. On Linux the name holds no character that a server could misread, such
+ * as a space, a quote or a bracket, and it stays right when the project's folder is renamed. It requires a server that
+ * stays in its working folder.
+ */
+export const nameOfFolder = ({ folder }: Pick<Place, 'folder'>): string =>
+  existsSync(ownWorkingFolder) ? ownWorkingFolder : folder;
 
 /** The place in which a server's program runs: a folder and ports of its own. */
 export interface Place {

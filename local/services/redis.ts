@@ -11,7 +11,7 @@ const configuration = (place: Place) => `\
 bind 127.0.0.1
 port ${place.port('redis')}
 requirepass ${place.secret('redis')}
-dir "${place.dataFolder}"
+dir ./data
 daemonize no
 save ""
 appendonly yes
@@ -31,7 +31,7 @@ export const findRedis = async (): Promise<Program | undefined> => {
       makeFolder(place.dataFolder, place.user);
       writePrivate(join(place.folder, 'redis.conf'), configuration(place), place.user);
     },
-    command: (place) => ({ file: server, args: [join(place.folder, 'redis.conf')], cwd: place.folder }),
+    command: (place) => ({ file: server, args: ['./redis.conf'], cwd: place.folder }),
     url: (place) => `redis://:${place.secret('redis')}@127.0.0.1:${place.port('redis')}`,
   };
 };

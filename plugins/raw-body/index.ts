@@ -1,5 +1,5 @@
 import { prepareApiServer, prepareFunctions } from './api-server.ts';
-import { closeToPages } from './other-servers.ts';
+import { closeToPages, surviveFailedEvents } from './other-servers.ts';
 import { type HapiServer, hapiServers, lambdaPools } from './serverless-offline.ts';
 
 /** The part of osls that this plugin reads. */
@@ -36,7 +36,9 @@ export default class RawBody {
   }
 
   async #prepare(): Promise<void> {
-    prepareFunctions(await lambdaPools(), (functionKey, error) =>
+    const lambdas = await lambdaPools();
+    surviveFailedEvents(lambdas);
+    prepareFunctions(lambdas, (functionKey, error) =>
       this.#log.error(`${functionKey}: ${error instanceof Error ? error.message : String(error)}`),
     );
     const prototype = hapiServers();

@@ -1,5 +1,5 @@
 import { respondWith } from './api-server.ts';
-import type { HapiRequest, HapiServer } from './serverless-offline.ts';
+import type { HapiRequest, HapiServer, LambdaApi } from './serverless-offline.ts';
 
 const isLocal = (host: string): boolean => /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host);
 
@@ -15,3 +15,23 @@ export const closeToPages = (server: HapiServer): void =>
   server.ext('onRequest', (request, toolkit) =>
     isOfPage(request) || !isLocal(request.headers.host ?? '') ? respondWith(toolkit, 403) : toolkit.continue,
   );
+
+/**
+ * Lets the emulation survive a function that fails after it was invoked as `Event`. serverless-offline logs the error,
+ * but nobody awaits the run, and an unhandled rejection ends the process.
+ */
+export const surviveFailedEvents = (api: LambdaApi): void => {
+  const { getByFunctionName } = api;
+  api.getByFunctionName = function getSurviving(this: LambdaApi, name) {
+    const found = getByFunctionName.call(this, name);
+    return {
+      setClientContext: (context) => found.setClientContext(context),
+      setEvent: (event) => found.setEvent(event),
+      runHandler: () => {
+        const run = found.runHandler();
+        run.catch(() => undefined);
+        return run;
+      },
+    };
+  };
+};

@@ -31,6 +31,10 @@ export type HapiServer = {
 };
 type LambdaFunction = { setEvent(event: unknown): void; runHandler(): Promise<unknown> };
 export type LambdaPool = { get(functionKey: string): LambdaFunction };
+/** The same class as its Lambda API uses it. */
+export type LambdaApi = {
+  getByFunctionName(name: string): LambdaFunction & { setClientContext(context: unknown): void };
+};
 
 /** The class of hapi's servers that serverless-offline loads. Every server that it starts is an instance. */
 export const hapiServers = (): HapiServer => {
@@ -39,7 +43,7 @@ export const hapiServers = (): HapiServer => {
 };
 
 /** The class that finds an idle instance of a function for each call. */
-export const lambdaPools = async (): Promise<LambdaPool> => {
+export const lambdaPools = async (): Promise<LambdaPool & LambdaApi> => {
   const { default: Lambda } = await import(import.meta.resolve('serverless-offline/lambda'));
   return Lambda.prototype;
 };

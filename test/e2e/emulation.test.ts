@@ -258,4 +258,25 @@ describe('the port that runs functions by name', () => {
     const event = apiEvent({ method: 'GET', path: '/openapi.json' });
     expect(await invoke('getOpenapi', event)).toMatchObject({ statusCode: 200 });
   });
+
+  it.each([
+    ['the Lambda API', '2015-03-31/functions/chat-dev-persistMessage/invocations', 'Event'],
+    ['its old form', '2014-11-13/functions/chat-dev-persistMessage/invoke-async/', undefined],
+  ])('survives a function that throws after nobody waited for it, by %s', async (_name, invocation, type) => {
+    for (const event of [{}, { rmqMessagesByQueue: null }]) {
+      const response = await fetch(`${inject('lambdaUrl')}/${invocation}`, {
+        method: 'POST',
+        headers: type === undefined ? {} : { 'x-amz-invocation-type': type },
+        body: JSON.stringify(event),
+      });
+      expect(response.ok).toBe(true);
+    }
+    // It runs after the two above, in the same process.
+    await expect(invoke('persistMessage', {})).rejects.toThrow('persistMessage failed');
+    expect((await client.get('/health')).status).toBe(200);
+  });
+
+  it('tells a caller that waits of a function that throws', async () => {
+    await expect(invoke('persistMessage', {})).rejects.toThrow('persistMessage failed');
+  });
 });

@@ -72,6 +72,29 @@ describe('a limit', () => {
     expect((await take(limiter, '1')).exceeded).toBe(true);
   });
 
+  test('ends also for a key that lost its end', async () => {
+    const keys = newKeys();
+    const limiter = createRateLimits({
+      client,
+      keys,
+      limits: { ...off, writes: { count: 5, seconds: 30 } },
+      timeoutMs,
+      onError: (error) => expect.unreachable(error.message),
+    });
+    const key = `${keys.rateLimit('writes')}:7`;
+    await redis.set(key, 5);
+    expect(await take(limiter)).toMatchObject({ exceeded: true, resetSeconds: 30 });
+    expect(await redis.ttl(key)).toBeGreaterThan(0);
+  });
+
+  test('begins its window with the first request, and no later one moves its end', async () => {
+    const [limiter] = newProcesses(1, { count: 100, seconds: 2 });
+    if (limiter === undefined) return expect.unreachable();
+    await take(limiter);
+    // Requests go on all the time; the window ends all the same.
+    await expect.poll(async () => (await take(limiter)).remaining, { timeout: 5_000 }).toBe(99);
+  });
+
   test('that is off counts nothing', async () => {
     const [limiter] = newProcesses(1, undefined);
     expect(limiter?.take('writes', '7')).toBeUndefined();

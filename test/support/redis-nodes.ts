@@ -10,7 +10,7 @@ import type { Place, Program } from '../../local/services/program.ts';
 import { silentReport } from '../../local/services/report.ts';
 import { ServerProcess } from '../../local/services/server-process.ts';
 
-const certificates = new URL('certificates/', import.meta.url).pathname;
+const certificates = join(import.meta.dirname, 'certificates');
 /** The authority that signed the servers' certificates, as PEM. */
 export const authorityFile = join(certificates, 'authority.pem');
 const password = randomBytes(16).toString('base64url');

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { commands } from '#lib/contracts/commands/all.ts';
@@ -28,7 +29,9 @@ describe.each(functions)('%s', (key, definition) => {
   it('is named as its file, which exports its handler', { timeout: 30_000 }, async () => {
     expect(definition.handler).toMatch(/^functions\/.+\.handler$/);
     expect(camelCase(basename(sourceOf(definition), '.ts'))).toBe(key);
-    const module: Record<string, unknown> = await import(join(root, sourceOf(definition)));
+    const module: Record<string, unknown> = await import(
+      pathToFileURL(join(root, sourceOf(definition))).href
+    );
     expect(module.handler).toBeTypeOf('function');
   });
 

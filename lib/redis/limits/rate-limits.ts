@@ -1,5 +1,3 @@
-import RateLimiterRedis from 'rate-limiter-flexible/lib/RateLimiterRedis.js';
-import RateLimiterRes from 'rate-limiter-flexible/lib/RateLimiterRes.js';
 import { createBoundedMap } from '#lib/concurrency/bounded-map.ts';
 import {
   type Quota,
@@ -10,7 +8,7 @@ import {
 } from '#lib/domain/rate-limit.ts';
 import type { RedisClient } from '../connection/client.ts';
 import type { Keys } from '../script/keys.ts';
-import { defineScript, runScript } from '../script/script.ts';
+import { defineScript, expecting, runScript } from '../script/script.ts';
 
 /** How long a quota that this process has read remains valid for the next requests. */
 const FRESH_MS = 1_000;
@@ -24,25 +22,15 @@ type Count = { consumed: number; msBeforeNext: number };
 type Batch = { size: number; count: Promise<Count | undefined> };
 type Known = { remaining: number; readAtMs: number; resetAtMs: number };
 
-/** The parameters of the library's script, in its order. */
-const countingScript = (lua: string) => defineScript({ keys: ['key'], args: ['points', 'seconds'] }, lua);
-
-/**
- * The part of a Redis client that the library uses. It defines its script once and runs it by name. Each run
- * uses the current connection.
- */
-const createStore = (client: RedisClient) => {
-  let counting: ReturnType<typeof countingScript> | undefined;
-  return {
-    defineCommand: (_name: string, { lua }: { lua: string }) => {
-      counting = countingScript(lua);
-    },
-    rlflxIncr: async ([key = '', points = '', seconds = '']: string[]) => {
-      if (counting === undefined) throw new Error('The limiter has no script');
-      return runScript(await client.connection(), counting, { key, points, seconds });
-    },
-  };
-};
+/** Counts requests in a window that begins with the first of them. A key that never expires would refuse for good. */
+const countRequests = defineScript(
+  { keys: ['key'], args: ['requests', 'seconds'] },
+  `redis.call('SET', key, 0, 'EX', seconds, 'NX')
+   local consumed = redis.call('INCRBY', key, requests)
+   if redis.call('PTTL', key) < 0 then redis.call('EXPIRE', key, seconds) end
+   return { consumed, redis.call('PTTL', key) }`,
+  expecting<[consumed: number, msBeforeNext: number]>,
+);
 
 /**
  * Settles with the work, or with undefined after `timeoutMs`. Replies that arrived while this process was
@@ -62,30 +50,15 @@ type Limiter = {
   count: (subject: string, requests: number) => Promise<Count>;
 };
 
-const createLimiter = (
-  limit: NonNullable<RateLimit>,
-  storeClient: ReturnType<typeof createStore>,
-  keyPrefix: string,
-): Limiter => {
-  const limiter = new RateLimiterRedis({
-    storeClient,
-    points: limit.count,
-    duration: limit.seconds,
-    keyPrefix,
-  });
-  return {
-    limit,
-    far: Math.max(FAR_FROM_LIMIT, limit.count / 10),
-    count: async (subject, requests) => {
-      // The library rejects with the same result when more was consumed than the limit allows.
-      const result = await limiter.consume(subject, requests).catch((error: unknown) => {
-        if (error instanceof RateLimiterRes) return error;
-        throw error;
-      });
-      return { consumed: result.consumedPoints, msBeforeNext: result.msBeforeNext };
-    },
-  };
-};
+const createLimiter = (limit: NonNullable<RateLimit>, client: RedisClient, keyPrefix: string): Limiter => ({
+  limit,
+  far: Math.max(FAR_FROM_LIMIT, limit.count / 10),
+  count: async (subject, requests) => {
+    const values = { key: `${keyPrefix}:${subject}`, requests, seconds: limit.seconds };
+    const [consumed, msBeforeNext] = await runScript(await client.connection(), countRequests, values);
+    return { consumed, msBeforeNext };
+  },
+});
 
 /** The quotas of subjects as this process last read them, minus its requests since then. */
 const createMemory = () => {
@@ -131,11 +104,10 @@ export const createRateLimits = ({
   timeoutMs: number;
   onError: (error: Error) => void;
 }): RateLimiter => {
-  const store = createStore(client);
   const limiters = new Map<RateLimitClass, Limiter>();
   for (const routeClass of rateLimitClasses) {
     const limit = limits[routeClass];
-    if (limit) limiters.set(routeClass, createLimiter(limit, store, keys.rateLimit(routeClass)));
+    if (limit) limiters.set(routeClass, createLimiter(limit, client, keys.rateLimit(routeClass)));
   }
   const memory = createMemory();
   const open = new Map<string, Batch>();

@@ -49,10 +49,14 @@ export const createBroker = ({ url, virtualHost, connectionName, log }: BrokerOp
   const closing = new AbortController();
   let current: Promise<ChannelModel> | undefined;
   let isOut = false;
+  let lastRefusal: string | undefined;
 
-  const reportOutage = (reason: string) => {
-    if (!isOut) log.warning(`${name}: ${reason}. Trying again until it answers.`);
+  /** @param refusal what to correct; it is logged also in the middle of an outage, as when a broker starts */
+  const reportOutage = (reason: string, refusal?: string) => {
+    const isNew = !isOut || (refusal !== undefined && refusal !== lastRefusal);
+    if (isNew) log.warning(`${name}: ${refusal ?? reason}. Trying again until it answers.`);
     isOut = true;
+    lastRefusal = refusal ?? lastRefusal;
   };
 
   const open = async (): Promise<ChannelModel> => {
@@ -66,9 +70,10 @@ export const createBroker = ({ url, virtualHost, connectionName, log }: BrokerOp
         watch(connection);
         if (isOut) log.notice(`${name}: connected.`);
         isOut = false;
+        lastRefusal = undefined;
         return connection;
       } catch (error) {
-        reportOutage(reasonOf(error));
+        reportOutage(reasonOf(error), refusalOf(error, url, virtualHost));
       }
       await delay(delayMs, undefined, { signal: closing.signal, ref: false });
     }
@@ -104,6 +109,22 @@ const addressOf = (url: URL, virtualHost: string): string => {
   full.pathname = encodeURIComponent(virtualHost);
   if (!full.searchParams.has('heartbeat')) full.searchParams.set('heartbeat', String(HEARTBEAT_S));
   return full.href;
+};
+
+/** What to correct when the broker answers but lets nobody in; undefined for other errors. */
+const refusalOf = (error: unknown, url: URL, virtualHost: string): string | undefined => {
+  const message = error instanceof Error ? error.message : '';
+  const user = decodeURIComponent(url.username) || 'guest';
+  // amqplib does not pass on the broker's reason.
+  if (message.startsWith('Expected ConnectionOpenOk; got <ConnectionClose')) {
+    return (
+      `the virtual host "${virtualHost}" does not exist, or the user "${user}" may not use it; name another in the ` +
+      `URL, or create it (rabbitmqctl add_vhost "${virtualHost}")`
+    );
+  }
+  return /ACCESS_REFUSED - Login was refused/.test(message)
+    ? `the user "${user}" or its password is wrong; correct the URL`
+    : undefined;
 };
 
 /** Names a program and where it runs, for connections and consumers. */

@@ -1,8 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ChannelModel } from 'amqplib';
 import { type BatchSource, createBatchSource, type Delivery } from './batch-source.ts';
 import { type Broker, type Log, reasonOf } from './broker.ts';
 import { buildEvent, buildRecord } from './event.ts';
 import type { RabbitmqEvent } from './event-types.ts';
+import { createFailureReport } from './failure-report.ts';
+import { prepareQueue, StreamRefused } from './queue.ts';
 import type { MappingSettings } from './settings.ts';
 
 /** The largest payload that Lambda accepts in a synchronous invocation. */
@@ -47,10 +50,12 @@ export const createEventSourceMapping = (
 ): EventSourceMapping => {
   const name = `${settings.queue}::${settings.virtualHost} → ${settings.functionKey}`;
   const outage = createOutageLog(name, log);
+  const failureReport = createFailureReport(name, settings.reportAfterFailures ?? 0, log);
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
   let source: BatchSource | undefined;
   let isInvoking = false;
+  let isFirst = true;
   let failures = 0;
 
   const run = async () => {
@@ -71,8 +76,10 @@ export const createEventSourceMapping = (
   /** Undefined if the queue cannot be consumed now; this is logged once. */
   const subscribe = async (): Promise<BatchSource | undefined> => {
     try {
+      const connection = await broker.connection();
+      await prepare(connection);
       const subscribed = await createBatchSource({
-        connection: await broker.connection(),
+        connection,
         queue: settings.queue,
         consumerTag: settings.consumerTag,
         limits: {
@@ -90,9 +97,23 @@ export const createEventSourceMapping = (
       outage.end('consuming');
       return subscribed;
     } catch (error) {
-      if (!stopping.signal.aborted) outage.begin(`not consuming (${reasonOf(error)})`);
+      const isRefused = error instanceof StreamRefused;
+      if (!stopping.signal.aborted) outage.begin(`not consuming (${reasonOf(error)})`, isRefused);
       return undefined;
     }
+  };
+
+  /** @throws as `prepareQueue` */
+  const prepare = async (connection: ChannelModel) => {
+    const { consumers, isNew } = await prepareQueue(connection, settings.queue, settings.autoCreate);
+    if (isNew) log.notice(`${name}: the queue was declared, because it did not exist (autoCreate).`);
+    if (isFirst && consumers > 0) {
+      log.warning(
+        `${name}: ${consumers} other consumer${consumers === 1 ? ' takes' : 's take'} from this queue, perhaps ` +
+          'another "sls offline"; each message goes to one of them.',
+      );
+    }
+    isFirst = false;
   };
 
   /** Runs batch after batch until the source ends. */
@@ -103,6 +124,7 @@ export const createEventSourceMapping = (
       const failure = await runFunction(batch);
       if (failure === undefined) {
         failures = 0;
+        failureReport.end();
         from.acknowledge(batch);
         continue;
       }
@@ -110,6 +132,7 @@ export const createEventSourceMapping = (
       const delayMs = Math.min(retryDelays.firstMs * 2 ** failures, retryDelays.lastMs);
       failures += 1;
       log.error(`${name}: batch of ${batch.length} failed (${failure}); requeued, again in ${delayMs} ms.`);
+      failureReport.add(batch, failure);
       await pause(delayMs, stopping.signal);
     }
   };
@@ -149,17 +172,18 @@ export const createEventSourceMapping = (
   };
 };
 
-/** Logs an outage once, when it begins and when it ends. */
+/** Logs an outage once, when it begins and when it ends. A refusal is logged also while it lasts. */
 const createOutageLog = (name: string, log: Log) => {
-  let hasBegun = false;
+  let logged: 'nothing' | 'outage' | 'refusal' = 'nothing';
   return {
-    begin: (state: string) => {
-      if (!hasBegun) log.warning(`${name}: ${state}. Trying again until it works.`);
-      hasBegun = true;
+    begin: (state: string, isRefused: boolean) => {
+      const isNew = logged === 'nothing' || (isRefused && logged !== 'refusal');
+      if (isNew) log.warning(`${name}: ${state}. Trying again until it works.`);
+      if (isNew) logged = isRefused ? 'refusal' : 'outage';
     },
     end: (state: string) => {
-      if (hasBegun) log.notice(`${name}: ${state}.`);
-      hasBegun = false;
+      if (logged !== 'nothing') log.notice(`${name}: ${state}.`);
+      logged = 'nothing';
     },
   };
 };

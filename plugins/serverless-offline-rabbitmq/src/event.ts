@@ -90,6 +90,7 @@ const headerValueOf = (value: unknown): HeaderValue => {
     case 'string':
       return { bytes: signedBytes(Buffer.from(value)) };
     case 'number':
+      return numberOf(value);
     case 'boolean':
       return value;
     case 'object':
@@ -102,13 +103,32 @@ const headerValueOf = (value: unknown): HeaderValue => {
   }
 };
 
+/** The digits that tell every 32-bit float from its neighbours. */
+const FLOAT_DIGITS = 9;
+/** The bound of AMQP's integers. */
+const LONG_BOUND = 2 ** 63;
+
+/**
+ * A number as Java writes it. Java writes a 32-bit float with the fewest digits that identify it among 32-bit floats, so
+ * 0.1 and not 0.10000000149011612. amqplib returns integers, floats and doubles alike, so a double that equals a 32-bit
+ * float is taken for one. JSON has no infinity and no NaN.
+ */
+const numberOf = (value: number): number | null => {
+  if (!Number.isFinite(value)) return null;
+  const isInteger = Number.isInteger(value) && Math.abs(value) <= LONG_BOUND;
+  if (isInteger || Math.fround(value) !== value) return value;
+  const shortest = Array.from({ length: FLOAT_DIGITS }, (_, index) => Number(value.toPrecision(index + 1)));
+  return shortest.find((candidate) => Math.fround(candidate) === value) ?? value;
+};
+
 /** amqplib returns timestamps and decimals as `{'!': type, value}`, because JavaScript has no type for them. */
 const taggedValueOf = (tagged: object): HeaderValue => {
   const { '!': type, value } = tagged as { '!': unknown; value?: unknown };
   if (type === 'timestamp' && typeof value === 'number') return formatTimestamp(value);
   if (type === 'decimal' && typeof value === 'object' && value !== null) {
     const { places, digits } = value as { places: number; digits: number };
-    return digits / 10 ** places;
+    // Java reads the digits as a signed number, amqplib as an unsigned one.
+    return Number(`${digits | 0}e-${places}`);
   }
   return tableOf(tagged);
 };

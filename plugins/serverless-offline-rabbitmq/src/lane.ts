@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
+import type { ChannelModel, ConsumeMessage } from 'amqplib';
+import { createChannelState } from './channel.ts';
 
 /**
  * A separate channel for the messages of one batch. RabbitMQ counts a delivery for every message that a channel returns.
@@ -98,44 +98,4 @@ export const openLane = async (options: LaneOptions): Promise<Lane> => {
   };
   await state.opening(() => consume(options.prefetch));
   return lane;
-};
-
-/** Calls on a channel that may end at any moment. If the connection ends first, amqplib never settles a call. */
-const createChannelState = (channel: Channel, onLost: () => void) => {
-  let isOpen = true;
-  let isExpected = false;
-  const lost = new Promise<void>((resolve) => {
-    channel.once('close', () => {
-      isOpen = false;
-      resolve();
-      if (!isExpected) onLost();
-    });
-  });
-  // A channel's error also rejects the call that caused it, or is followed by 'close'.
-  channel.on('error', () => undefined);
-  const unlessLost = async <Result>(call: () => Promise<Result>): Promise<Result | undefined> => {
-    if (!isOpen) return undefined;
-    return Promise.race([lost.then(() => undefined), call()]).catch(() => undefined);
-  };
-  const orReject = async (call: () => Promise<void>): Promise<void> => {
-    // One turn later: the call that closed the channel rejects with the broker's reason.
-    const afterLoss = lost.then(() => nextTurn()).then(() => Promise.reject(new Error('channel closed')));
-    await Promise.race([call(), afterLoss]);
-  };
-  return {
-    isOpen: () => isOpen,
-    /** Undefined if the call failed or the channel was lost. */
-    unlessLost,
-    orReject,
-    /** A call that opens the channel. Its failure closes the channel, but does not count as a loss. */
-    opening: async (call: () => Promise<void>) => {
-      isExpected = true;
-      await orReject(call);
-      isExpected = false;
-    },
-    close: async () => {
-      isExpected = true;
-      await unlessLost(() => channel.close());
-    },
-  };
 };

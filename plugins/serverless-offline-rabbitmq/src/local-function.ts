@@ -59,7 +59,8 @@ export const createLocalFunction = async (given: LocalFunctionOptions): Promise<
       isStale = true;
       if (failRun === undefined)
         log.error(`${functionKey}: ${reason.message}. The next batch starts another.`);
-      failRun?.(reason);
+      // After a time-out serverless-offline ends the thread, and rejects one turn later.
+      setImmediate(failRun ?? (() => undefined), reason);
     };
     worker.on('error', (error) => onEnd(new Error(`the execution environment ended: ${reasonOf(error)}`)));
     worker.on('exit', (code) => onEnd(new Error(`the execution environment ended with exit code ${code}`)));
@@ -75,6 +76,8 @@ export const createLocalFunction = async (given: LocalFunctionOptions): Promise<
       });
       try {
         await Promise.race([workerOwner.run(adopt, () => instance.runHandler()), environmentEnded]);
+      } catch (error) {
+        throw isTimeout(error) ? new Error(`timed out after ${timeoutOf(serverless, functionKey)} s`) : error;
       } finally {
         failRun = undefined;
       }
@@ -88,6 +91,15 @@ export const createLocalFunction = async (given: LocalFunctionOptions): Promise<
     },
   };
 };
+
+const DEFAULT_TIMEOUT_S = 6;
+
+const isTimeout = (error: unknown): boolean =>
+  error instanceof Error && error.constructor.name === 'LambdaTimeoutError';
+
+/** In seconds; Lambda's default is serverless-offline's. */
+const timeoutOf = ({ service }: Serverless, functionKey: string): number =>
+  service.getFunction(functionKey).timeout ?? service.provider.timeout ?? DEFAULT_TIMEOUT_S;
 
 /** Receives each worker thread that serverless-offline creates in this context, because it exposes none. */
 const workerOwner = new AsyncLocalStorage<(worker: Worker) => void>();

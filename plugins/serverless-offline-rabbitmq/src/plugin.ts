@@ -1,9 +1,11 @@
 import { type Broker, createBroker, type Log, ownerName } from './broker.ts';
 import { createEventSourceMapping, type EventSourceMapping, type Invoke } from './event-source-mapping.ts';
 import { createLocalFunction, type LocalFunction } from './local-function.ts';
+import { findUsedPorts } from './ports.ts';
+import { readSection } from './section.ts';
 import { isServerlessOffline, type Serverless } from './serverless.ts';
 import { findBrokenRelease } from './serverless-offline-release.ts';
-import { type MappingSettings, readMappings, readSection } from './settings.ts';
+import { type PlacedMapping, readMappings } from './settings.ts';
 
 /** The longest wait for a running batch after Ctrl-C, in milliseconds. */
 const STOP_GRACE_MS = 10_000;
@@ -25,6 +27,7 @@ export class ServerlessOfflineRabbitmq {
   readonly #serverless: Serverless;
   readonly #cliOptions: Record<string, unknown>;
   readonly #log: Log;
+  /** By URL and virtual host. */
   readonly #brokers = new Map<string, Broker>();
   readonly #mappings: EventSourceMapping[] = [];
   readonly #functions: LocalFunction[] = [];
@@ -52,65 +55,71 @@ export class ServerlessOfflineRabbitmq {
     const { plugins } = this.#serverless.pluginManager;
     const offline = plugins.findIndex(isServerlessOffline);
     if (offline !== -1 && offline < plugins.indexOf(this)) {
-      throw this.#refusal('list serverless-offline-rabbitmq before serverless-offline under "plugins".');
+      throw this.#refusal(
+        'serverless.yml: list serverless-offline-rabbitmq before serverless-offline under "plugins".',
+      );
     }
   }
 
   async #start(): Promise<void> {
     const { service } = this.#serverless;
-    const { url, settings } = this.#readSettings();
-    if (url === undefined) return;
-    for (const mapping of settings) {
+    const mappings = this.#readMappings();
+    if (mappings === undefined) return;
+    const functions = service.getAllFunctions().map((key) => service.getFunction(key));
+    const usedPorts = await findUsedPorts(this.#lambdaOptions(), functions);
+    if (usedPorts.length > 0) throw this.#refusal(usedPorts.join('\n'));
+    for (const mapping of mappings) {
       const fn = await createLocalFunction({
         serverless: this.#serverless,
         options: this.#lambdaOptions(),
-        functionKey: mapping.functionKey,
+        functionKey: mapping.settings.functionKey,
         log: this.#log,
       });
       this.#functions.push(fn);
-      this.#mappings.push(this.#createMapping(mapping, url, service.service ?? 'serverless', fn.invoke));
+      this.#mappings.push(this.#createMapping(mapping, service.service ?? 'serverless', fn.invoke));
     }
     for (const mapping of this.#mappings) mapping.start();
     this.#stopBeforeExit();
   }
 
-  /** Without a URL if no event can or should be consumed; this is logged once. */
-  #readSettings(): { url?: URL; settings: MappingSettings[] } {
+  /** Undefined if no event can or should be consumed; this is logged once. */
+  #readMappings(): PlacedMapping[] | undefined {
     const { service } = this.#serverless;
     const functions = Object.fromEntries(
       service.getAllFunctions().map((key) => [key, service.getFunction(key)]),
     );
     try {
-      const section = readSection(service.custom?.['serverless-offline-rabbitmq']);
-      if ('off' in section) {
-        this.#log.warning(`RabbitMQ events are off: ${section.off}`);
-        return { settings: [] };
+      const options = readSection(service.custom?.['serverless-offline-rabbitmq']);
+      if ('off' in options) {
+        this.#log.warning(`RabbitMQ events are off: ${options.off}`);
+        return undefined;
       }
       const { mappings, warnings } = readMappings({
         functions,
-        url: section.url,
+        options,
         region: service.provider.region,
         timeout: service.provider.timeout,
         owner: ownerName(service.service ?? 'serverless'),
       });
       for (const warning of [...warnings, ...findBrokenRelease()]) this.#log.warning(warning);
-      return { url: section.url, settings: mappings };
+      return mappings;
     } catch (error) {
-      if (error instanceof RangeError) throw this.#refusal(error.message);
+      if (error instanceof RangeError) throw this.#refusal(`serverless.yml: ${error.message}`);
       throw error;
     }
   }
 
-  #createMapping(settings: MappingSettings, url: URL, service: string, invoke: Invoke): EventSourceMapping {
+  #createMapping({ settings, url }: PlacedMapping, service: string, invoke: Invoke): EventSourceMapping {
     const { functionKey, queue, virtualHost, batchSize, batchingWindowMs } = settings;
     this.#log.notice(
       `RabbitMQ event source: ${queue}::${virtualHost} → ${functionKey} (batches of ${batchSize}, ${batchingWindowMs} ms)`,
     );
-    let broker = this.#brokers.get(virtualHost);
+    const key = JSON.stringify([url.href, virtualHost]);
+    let broker = this.#brokers.get(key);
     if (broker === undefined) {
       const connectionName = `serverless-offline-rabbitmq ${ownerName(service)}`;
       broker = createBroker({ url, virtualHost, connectionName, log: this.#log });
-      this.#brokers.set(virtualHost, broker);
+      this.#brokers.set(key, broker);
     }
     return createEventSourceMapping(settings, broker, invoke, this.#log);
   }
@@ -142,6 +151,6 @@ export class ServerlessOfflineRabbitmq {
   }
 
   #refusal(reason: string): Error {
-    return new this.#serverless.classes.Error(`serverless.yml: ${reason}`, 'RABBITMQ_EVENT_SOURCE');
+    return new this.#serverless.classes.Error(reason, 'RABBITMQ_EVENT_SOURCE');
   }
 }

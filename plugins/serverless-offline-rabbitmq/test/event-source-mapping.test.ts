@@ -3,6 +3,7 @@ import { MAX_PAYLOAD_BYTES } from '../src/event-source-mapping.ts';
 import {
   BrokerProxy,
   bodiesOf,
+  brokerUrl,
   channel,
   declareQueue,
   eventSourceArn,
@@ -25,7 +26,13 @@ describe('the event of the function', () => {
       contentType: 'application/json',
       contentEncoding: 'utf-8',
       // In the order of their names, which RabbitMQ 4 puts them in.
-      headers: { attempt: 2, name: 'é', nested: { deep: ['x', 1.5] } },
+      headers: {
+        attempt: 2,
+        name: 'é',
+        nested: { deep: ['x', 1.5] },
+        rate: { '!': 'float', value: 0.1 },
+        ratio: 0.1,
+      },
       priority: 3,
       correlationId: 'correlation',
       replyTo: 'reply',
@@ -41,7 +48,7 @@ describe('the event of the function', () => {
       `{"eventSource":"aws:rmq","eventSourceArn":"${eventSourceArn}",` +
         `"rmqMessagesByQueue":{"${queue}::${virtualHost}":[{"basicProperties":{"contentType":"application/json",` +
         '"contentEncoding":"utf-8","headers":{"attempt":2,"name":{"bytes":[-61,-87]},' +
-        '"nested":{"deep":[{"bytes":[120]},1.5]}},"deliveryMode":2,"priority":3,' +
+        '"nested":{"deep":[{"bytes":[120]},1.5]},"rate":0.1,"ratio":0.1},"deliveryMode":2,"priority":3,' +
         '"correlationId":"correlation","replyTo":"reply","expiration":"60000","messageId":"1700000000000-0",' +
         '"timestamp":"Nov 14, 2023, 10:13:20 PM","type":"create","userId":null,"appId":"app",' +
         '"clusterId":null,"bodySize":7},"redelivered":false,"data":"eyJhIjoxfQ=="}]}}',
@@ -172,6 +179,164 @@ describe('a queue', () => {
       await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['first', 'second']));
     },
   );
+});
+
+describe('a stream', () => {
+  it.each([0, 3])('with %d messages is refused in one line, until a queue replaces it', async (count) => {
+    await declareQueue({ 'x-queue-type': 'stream' });
+    await publish(numbered(count));
+    const { events, lines } = startMapping();
+    await eventually(() => expect(lines).toHaveLength(1));
+    expect(lines[0]).toMatch(
+      /^[^\n]+ not consuming \(it is a stream: .*; declare a classic or quorum queue\)/,
+    );
+    await publish(numbered(3, count));
+    await channel.deleteQueue(queue);
+    await declareQueue();
+    await publish(['of the queue']);
+    await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['of the queue']));
+    expect(lines.slice(1)).toEqual([expect.stringContaining('consuming.')]);
+  });
+
+  it('is refused also when it came after the first outage was logged', async () => {
+    const { events, lines } = startMapping();
+    await eventually(() => expect(lines).toEqual([expect.stringContaining('NOT_FOUND')]));
+    await declareQueue({ 'x-queue-type': 'stream' });
+    await eventually(() => expect(lines.slice(1)).toEqual([expect.stringContaining('it is a stream')]));
+    expect(events).toEqual([]);
+  });
+
+  it('is not made by looking for one', async () => {
+    const { lines } = startMapping();
+    await eventually(() => expect(lines).toHaveLength(1));
+    await declareQueue({ 'x-queue-type': 'classic', 'x-max-priority': 1 });
+    await publish(['first']);
+    await eventually(() => expect(lines).toHaveLength(2));
+    await expectQueueEmpty();
+  });
+});
+
+describe('autoCreate', () => {
+  it('declares a missing queue as most producers do', async () => {
+    const { events, lines } = startMapping(undefined, { autoCreate: { arguments: {} } });
+    await eventually(() => expect(lines).toEqual([expect.stringContaining('the queue was declared')]));
+    await channel.assertQueue(queue, { durable: true });
+    await publish(['first']);
+    await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['first']));
+  });
+
+  it('declares it with arguments, again after it was deleted', async () => {
+    const args = { 'x-queue-type': 'quorum', 'x-delivery-limit': 3 };
+    const { events, lines } = startMapping(undefined, { autoCreate: { arguments: args } });
+    for (const body of ['first', 'second']) {
+      await eventually(() =>
+        expect(lines.filter((line) => line.includes('was declared'))).toHaveLength(events.length + 1),
+      );
+      await declareQueue(args);
+      await publish([body]);
+      await eventually(() => expect(events.flatMap(bodiesOf)).toContain(body));
+      await channel.deleteQueue(queue);
+    }
+  });
+
+  it('leaves an existing queue as it is', async () => {
+    await declareQueue({ 'x-queue-type': 'quorum' });
+    await publish(['first']);
+    const { events, lines } = startMapping(undefined, { autoCreate: { arguments: {} } });
+    await eventually(() => expect(events.flatMap(bodiesOf)).toEqual(['first']));
+    expect(lines).toEqual([]);
+  });
+
+  it('makes no stream', async () => {
+    const { lines } = startMapping(undefined, { autoCreate: { arguments: { 'x-queue-type': 'stream' } } });
+    await eventually(() => expect(lines).toEqual([expect.stringContaining('it is a stream')]));
+  });
+});
+
+it('another consumer of the queue is pointed out once', async () => {
+  await declareQueue();
+  const first = startMapping();
+  await publish(['a']);
+  await eventually(() => expect(first.events).toHaveLength(1));
+  const second = startMapping();
+  await eventually(() => expect(second.lines).toHaveLength(1));
+  expect(second.lines[0]).toContain(
+    '1 other consumer takes from this queue, perhaps another "sls offline"; each message goes to one of them.',
+  );
+  await channel.deleteQueue(queue);
+  await declareQueue();
+  await eventually(async () => expect((await channel.checkQueue(queue)).consumerCount).toBe(2));
+  expect([...first.lines, ...second.lines].filter((line) => line.includes('other consumer'))).toHaveLength(1);
+});
+
+describe('a batch that keeps failing', () => {
+  const failing = (times: number) => {
+    let left = times;
+    return async () => {
+      left -= 1;
+      if (left >= 0) throw new Error('on purpose');
+    };
+  };
+  const reportsIn = (lines: string[]) => lines.filter((line) => !line.includes('requeued'));
+
+  it('is reported once, with its messages and without their bodies', async () => {
+    await declareQueue();
+    await publish(['secret'], { messageId: 'm1', type: 'order' });
+    await publish(['secret', 'secret', 'secret', 'secret']);
+    const { lines } = startMapping(failing(5), { reportAfterFailures: 3 });
+    await expectQueueEmpty();
+    await eventually(() => expect(reportsIn(lines)).toHaveLength(2));
+    const [report, end] = reportsIn(lines);
+    expect(report).toMatch(
+      /batches failed 3 times in a row since \d\d:\d\d:\d\d; last \(on purpose\)\. No later message/,
+    );
+    expect(report).toContain('Messages: messageId m1, type order, 6 bytes; 6 bytes; 6 bytes; and 2 more.');
+    expect(report).not.toContain('secret');
+    expect(end).toContain('a batch succeeded after 5 failures');
+  });
+
+  it.each([
+    ['fewer failures', 3, 2],
+    ['the report turned off', 0, 4],
+  ])('is not reported with %s', async (_, reportAfterFailures, failures) => {
+    await declareQueue();
+    await publish(['a']);
+    const { events, lines } = startMapping(failing(failures), { reportAfterFailures });
+    await eventually(() => expect(events).toHaveLength(failures + 1));
+    await expectQueueEmpty();
+    expect(reportsIn(lines)).toEqual([]);
+  });
+});
+
+describe('a broker that lets nobody in', () => {
+  it.each(['missing', 'ä ö', 'a/b'])('to the virtual host %s says what to correct', async (missing) => {
+    const { lines } = startMapping(undefined, { virtualHost: missing });
+    await eventually(() => expect(lines).toHaveLength(1));
+    expect(lines[0]).toContain(
+      `virtual host ${missing}: the virtual host "${missing}" does not exist, or the user "${decodeURIComponent(brokerUrl.username)}" may not use it;`,
+    );
+    expect(lines[0]).toContain(`rabbitmqctl add_vhost "${missing}"`);
+  });
+
+  it('after it was away says what to correct, too', async () => {
+    const proxy = new BrokerProxy();
+    const url = await proxy.open();
+    await proxy.cut();
+    const { lines } = startMapping(undefined, { virtualHost: 'missing' }, url);
+    await eventually(() => expect(lines).toEqual([expect.stringContaining('ECONNREFUSED')]));
+    await proxy.open();
+    onTestFinished(() => proxy.cut());
+    await eventually(() => expect(lines.slice(1)).toEqual([expect.stringContaining('does not exist')]));
+  });
+
+  it('because of the password says so, without the password', async () => {
+    const url = new URL(brokerUrl);
+    url.password = 'not-the-password';
+    const { lines } = startMapping(undefined, {}, url);
+    await eventually(() => expect(lines).toHaveLength(1));
+    expect(lines[0]).toMatch(/the user "\w+" or its password is wrong; correct the URL/);
+    expect(lines[0]).not.toContain('not-the-password');
+  });
 });
 
 describe('a broker', () => {

@@ -114,6 +114,34 @@ describe('the aws:rmq event', () => {
     });
   });
 
+  it.each<[string, unknown, unknown]>([
+    ['a float', Math.fround(0.1), 0.1],
+    ['a negative float', Math.fround(-2.3), -2.3],
+    ['a float of many digits', Math.fround(16_777.217), 16_777.217],
+    ['the largest float', Math.fround(3.4028235e38), 3.4028235e38],
+    ['the smallest float', 2 ** -149, 1e-45],
+    ['a float without a rest', Math.fround(1.5), 1.5],
+    ['a double', 0.1, 0.1],
+    ['a double of many digits', Math.PI, Math.PI],
+    ['a large float', Math.fround(1e20), 1e20],
+    ['a large double', 1.234e20, 1.234e20],
+    ['an integer', 2 ** 31, 2 ** 31],
+    ['a long above 2^53', Number(2n ** 63n - 1n), 2 ** 63],
+    ['NaN', Number.NaN, null],
+    ['infinity', Number.NEGATIVE_INFINITY, null],
+    ['a negative decimal', { '!': 'decimal', value: { places: 2, digits: 2 ** 32 - 1999 } }, -19.99],
+    ['a tiny decimal', { '!': 'decimal', value: { places: 23, digits: 1 } }, 1e-23],
+    ['a decimal without places', { '!': 'decimal', value: { places: 0, digits: 7 } }, 7],
+  ])('writes %s in a header as Java does', (_, value, written) => {
+    const headers = { plain: value, list: [value], table: { inside: value } };
+    const { basicProperties } = buildRecord(bareMessage('', { headers }));
+    expect(basicProperties.headers).toEqual({
+      plain: written,
+      list: [written],
+      table: { inside: written },
+    });
+  });
+
   it('counts the bytes that a record takes in the payload', () => {
     const messages = ['', 'ß → 漢字', 'x'.repeat(10_000)].map((body) =>
       bareMessage(body, { headers: { name: 'é"\n' }, type: '→' }),

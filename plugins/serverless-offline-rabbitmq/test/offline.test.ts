@@ -148,6 +148,7 @@ describe.each([
       { bodies: ['hang', 'c'], again: false },
       { bodies: ['hang', 'c'], again: true },
     ]);
+    expect(output).toContain('batch of 2 failed (timed out after 2 s); requeued');
 
     await publish('slow');
     await eventually(() => expect(batches().at(-1)?.bodies).toEqual(['slow']));

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readMappings, readSection } from '../src/settings.ts';
+import type { AutoCreate } from '../src/section.ts';
+import { readMappings } from '../src/settings.ts';
 
 const arn = 'arn:aws:mq:us-east-1:123456789012:broker:chat:b-1234';
 const rabbitmq = { arn, basicAuthArn: 'a', queue: 'q' };
@@ -7,19 +8,38 @@ const withEvents = (...events: unknown[]) => ({ consume: { handler: 'consume.han
 
 const read = (
   functions: Record<string, { handler: string; events?: unknown; timeout?: number }>,
-  more: { url?: string; region?: string; timeout?: number } = {},
-) =>
-  readMappings({
+  more: {
+    url?: string | undefined;
+    urls?: Record<string, string>;
+    autoCreate?: AutoCreate;
+    region?: string;
+    timeout?: number;
+  } = {},
+) => {
+  const { url, urls = {}, autoCreate } = { url: 'amqp://localhost:5672', ...more };
+  const { mappings, warnings } = readMappings({
     functions,
-    url: new URL(more.url ?? 'amqp://localhost:5672'),
+    options: {
+      ...(url === undefined ? {} : { url: new URL(url) }),
+      urls: Object.fromEntries(Object.entries(urls).map(([name, each]) => [name, new URL(each)])),
+      ...(autoCreate === undefined ? {} : { autoCreate }),
+      reportAfterFailures: 5,
+    },
     region: more.region,
     timeout: more.timeout,
     owner: 'chat@host:1',
   });
+  return {
+    mappings: mappings.map(({ settings }) => settings),
+    hrefs: mappings.map((mapping) => mapping.url.href),
+    warnings,
+  };
+};
 
 describe('the rabbitmq events of serverless.yml', () => {
   it('have the defaults of Amazon MQ', () => {
     expect(read(withEvents({ rabbitmq }))).toEqual({
+      hrefs: ['amqp://localhost:5672'],
       mappings: [
         {
           functionKey: 'consume',
@@ -29,6 +49,7 @@ describe('the rabbitmq events of serverless.yml', () => {
           batchSize: 100,
           batchingWindowMs: 500,
           consumerTag: 'consume/chat@host:1',
+          reportAfterFailures: 5,
         },
       ],
       warnings: [],
@@ -69,10 +90,29 @@ describe('the rabbitmq events of serverless.yml', () => {
   });
 
   it('bring one warning when they name several brokers', () => {
-    const events = [arn, `${arn}-2`, `${arn}-2`].map((arn) => ({ rabbitmq: { ...rabbitmq, arn } }));
+    const events = [arn, `${arn}-2`, `${arn}-2`].map((arn, index) => ({
+      rabbitmq: { ...rabbitmq, arn, queue: `q${index}` },
+    }));
     expect(read(withEvents(...events)).warnings).toEqual([
-      'The events name 2 brokers; all are consumed from one URL.',
+      'The events name 2 brokers; all are consumed from one URL. "urls" gives each its own.',
     ]);
+  });
+
+  it('bring one warning when several functions consume one queue', () => {
+    const functions = {
+      a: withEvents({ rabbitmq }).consume,
+      b: withEvents({ rabbitmq }, { rabbitmq: { ...rabbitmq, queue: 'other' } }).consume,
+      c: withEvents({ rabbitmq: { ...rabbitmq, virtualHost: 'v' } }).consume,
+    };
+    expect(read(functions).warnings).toEqual([
+      'The functions a, b consume one queue, q; each message goes to one of them.',
+    ]);
+  });
+
+  it('declare a missing queue if the section says so', () => {
+    const autoCreate = { arguments: { 'x-queue-type': 'quorum' } };
+    expect(read(withEvents({ rabbitmq }), { autoCreate }).mappings).toMatchObject([{ autoCreate }]);
+    expect(read(withEvents({ rabbitmq })).mappings[0]).not.toHaveProperty('autoCreate');
   });
 
   it('give one mapping each; other events and disabled ones give none', () => {
@@ -134,23 +174,40 @@ describe('the rabbitmq events of serverless.yml', () => {
   });
 });
 
-describe('the section custom.serverless-offline-rabbitmq', () => {
-  it.each([
-    [undefined, 'missing'],
-    [null, 'missing'],
-    ['amqp://localhost', 'missing'],
-    [{}, 'url is empty'],
-    [{ url: '' }, 'url is empty'],
-    [{ url: 'amqp://localhost', enabled: false }, 'enabled is false'],
-  ])('%j turns the events off and says why', (section, why) => {
-    expect(readSection(section)).toEqual({ off: expect.stringContaining(why) });
+describe('a URL for each broker', () => {
+  const events = (...arns: unknown[]) =>
+    withEvents(...arns.map((arn, index) => ({ rabbitmq: { ...rabbitmq, arn, queue: `q${index}` } })));
+  const other = 'arn:aws:mq:us-east-1:123456789012:broker:orders:b-5678';
+
+  it.each<[unknown, string]>([
+    [other, other],
+    [other, 'orders'],
+    [other, 'b-5678'],
+    [{ Ref: 'OrdersBroker' }, 'OrdersBroker'],
+    [{ 'Fn::GetAtt': ['OrdersBroker', 'Arn'] }, 'OrdersBroker'],
+    [{ 'Fn::GetAtt': 'OrdersBroker.Arn' }, 'OrdersBroker'],
+    [{ 'Fn::ImportValue': 'orders-broker' }, 'orders-broker'],
+  ])('is found for %j by %s', (named, name) => {
+    const { hrefs, mappings, warnings } = read(events(arn, named), { urls: { [name]: 'amqp://orders/v' } });
+    expect(hrefs).toEqual(['amqp://localhost:5672', 'amqp://orders/v']);
+    expect(mappings.map(({ virtualHost }) => virtualHost)).toEqual(['/', 'v']);
+    expect(warnings).toEqual(['The URL\'s virtual host "v" replaces those of the events: /.']);
   });
 
-  it.each(['amqp://localhost', 'amqps://user:password@broker.example.org:5671/v'])('takes %s', (url) => {
-    expect(readSection({ url })).toEqual({ url: new URL(url) });
+  it('is enough without a url for the others', () => {
+    const urls = { chat: 'amqp://chat', orders: 'amqp://orders' };
+    expect(read(events(arn, other), { url: undefined, urls }).hrefs).toEqual([
+      'amqp://chat',
+      'amqp://orders',
+    ]);
+    expect(() => read(events(arn, other), { url: undefined, urls: { chat: 'amqp://chat' } })).toThrow(
+      'functions.consume: its broker has no URL; add it to custom.serverless-offline-rabbitmq.urls',
+    );
   });
 
-  it.each(['localhost:5672', 'http://localhost', 5672])('refuses the URL %j', (url) => {
-    expect(() => readSection({ url })).toThrow('must be the URL of a RabbitMQ broker');
+  it.each(['Orders', 'b-1', '__proto__x', 'toString'])('is refused for %s, which no event names', (name) => {
+    expect(() => read(events(arn, other), { urls: { [name]: 'amqp://orders' } })).toThrow(
+      `urls.${name} is no broker of an event; their names are: ${arn}, chat, b-1234, ${other}, orders, b-5678.`,
+    );
   });
 });

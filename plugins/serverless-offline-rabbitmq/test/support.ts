@@ -8,7 +8,7 @@ import { createEventSourceMapping, type Invoke } from '../src/event-source-mappi
 import type { RabbitmqEvent, RabbitmqRecord } from '../src/event-types.ts';
 import type { MappingSettings } from '../src/settings.ts';
 
-const brokerUrl = new URL(inject('brokerUrl'));
+export const brokerUrl = new URL(inject('brokerUrl'));
 export const virtualHost = decodeURIComponent(brokerUrl.pathname.slice(1)) || '/';
 export const eventSourceArn = 'arn:aws:mq:us-east-1:123456789012:broker:chat:b-1234';
 
@@ -65,9 +65,10 @@ export const startMapping = (
   settings: Partial<MappingSettings> = {},
   url: URL = brokerUrl,
 ) => {
+  const host = settings.virtualHost ?? virtualHost;
   const events: RabbitmqEvent[] = [];
   const log = createLog();
-  const broker = createBroker({ url, virtualHost, connectionName: 'test', log });
+  const broker = createBroker({ url, virtualHost: host, connectionName: 'test', log });
   const mapping = createEventSourceMapping(
     {
       functionKey: 'consume',

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 import { expect, test } from 'vitest';
 import { withoutEncodings } from '../../../../plugins/bundler/encodings.ts';
@@ -28,7 +29,11 @@ test('a bundled driver still decodes utf8mb3 columns, and refuses encodings that
   const loaded = {
     exports: {} as { decode: (...args: unknown[]) => string; encode: (...args: unknown[]) => Buffer },
   };
-  new Function('module', 'exports', 'require', outputFiles[0]?.text ?? '')(loaded, loaded.exports, require);
+  new Function('module', 'exports', 'require', outputFiles[0]?.text ?? '')(
+    loaded,
+    loaded.exports,
+    createRequire(import.meta.url),
+  );
   const { decode, encode } = loaded.exports;
   for (const text of ['plain', 'Übung', '회의록', '']) {
     const bytes = Buffer.from(text);
