@@ -83,6 +83,8 @@ const takeSecretsFromDeadLetters = ({ DeadLettersRole }: Template['Resources']):
       ({ Sid }: { Sid: string }) => Sid !== 'ReadSecrets',
     );
 };
+/** The error of a function that was refused its secrets. */
+const unreadable = 'The configuration cannot be read.';
 /** @returns the answer of the function, or its error */
 const listDeadLetters = async (): Promise<string> => {
   const Payload = JSON.stringify(readEvent('deadLetters'));
@@ -129,7 +131,8 @@ describe.skipIf(!isInstalled())('a deploy to an emulated account', { timeout: 18
     const addresses = Object.values(networkInterfaces())
       .flat()
       .flatMap((one) => (one?.family === 'IPv4' && !one.internal ? [one.address] : []));
-    for (const address of addresses)
+    // A listener on all interfaces also answers at the second address of loopback.
+    for (const address of ['127.0.0.2', ...addresses])
       await expect(fetch(`http://${address}:${port}/_ministack/health`), address).rejects.toThrow();
   });
 
@@ -178,7 +181,7 @@ describe.skipIf(!isInstalled())('a deploy to an emulated account', { timeout: 18
   });
 
   it('denies a function the secrets that its role does not allow', async () => {
-    expect(await listDeadLetters()).toMatch(/AccessDenied/);
+    expect(await listDeadLetters()).toContain(unreadable);
   });
 
   it('serves a conversation, each function with its own role and secrets', async () => {
