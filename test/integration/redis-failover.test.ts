@@ -149,7 +149,7 @@ describe('a server that shows no run_id', () => {
     own.password = 'secret';
     const client = clientOf(own.href);
     await expect(client.inspect()).rejects.toThrow(/REDIS_URL: Redis shows no run_id.*\+info/);
-    await expect(increment(client, 'any')).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(increment(client, 'any')).rejects.toThrow('run_id');
     // Allowed later, without a new client.
     for (const { redis } of pair.servers) await redis.acl('SETUSER', 'app', '+info');
     expect(await eventually(() => increment(client, 'any'))).toBe(1);
