@@ -19,7 +19,6 @@ const readStatus = defineScript(
 ${gateLua}
 local epoch, lost, verifying, progress = unpack(
   redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'progress'))
-if not epoch then { 'closed' } end
 return { epoch or '', lost or '', verifying or '', progress or '' }
 `,
   expecting<[epoch: string, lost: string, verifying: string, progress: string]>,
