@@ -82,7 +82,7 @@ export default defineConfig({
       project('redis-cluster', {
         globalSetup: ['test/support/redis-cluster.ts'],
         include: ['test/integration/redis-*.test.ts', 'test/integration/reading-property.test.ts'],
-        exclude: ['test/integration/redis-failover.test.ts'],
+        exclude: ['test/integration/redis-failover.test.ts', 'test/integration/redis-tls.test.ts'],
         timeoutMs: 30_000,
       }),
       project('e2e', {

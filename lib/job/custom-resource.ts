@@ -3,6 +3,9 @@ import * as z from 'zod';
 import { within } from '#lib/concurrency/within.ts';
 import { logger } from '#lib/runtime/logger.ts';
 
+/** `Deployment`: the time of a deploy in ISO 8601, so that later ones compare as greater. */
+const propertiesSchema = z.object({ Deployment: z.string() }).optional().catch(undefined);
+
 /**
  * The event of CloudFormation.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html
@@ -13,6 +16,8 @@ const requestSchema = z.object({
   StackId: z.string(),
   RequestId: z.string(),
   LogicalResourceId: z.string(),
+  ResourceProperties: propertiesSchema,
+  OldResourceProperties: propertiesSchema,
 });
 type CustomResourceRequest = z.output<typeof requestSchema>;
 type Outcome = { Status: 'SUCCESS' } | { Status: 'FAILED'; Reason: string };
@@ -66,20 +71,43 @@ const outcomeWithin = async (timeoutMs: number, work: () => Promise<unknown>): P
   }
 };
 
+/** CloudFormation goes back to the properties of an earlier deploy: an update failed, or `sls rollback` runs. */
+const isRollback = ({ ResourceProperties, OldResourceProperties }: CustomResourceRequest): boolean => {
+  const [before, after] = [OldResourceProperties?.Deployment, ResourceProperties?.Deployment];
+  return before !== undefined && after !== undefined && after < before;
+};
+
+/** A rollback must succeed while a server is down. Newer tables, queues and indexes serve the earlier version as well. */
+const forgive = (outcome: Outcome): Outcome => {
+  if (outcome.Status === 'SUCCESS') return outcome;
+  logger.warn('The failure does not stop the rollback', {
+    code: 'custom-resource-rollback',
+    reason: outcome.Reason,
+  });
+  return { Status: 'SUCCESS' };
+};
+
+const outcomeOf = async (
+  request: CustomResourceRequest,
+  context: Context,
+  operation: () => Promise<unknown>,
+): Promise<Outcome> => {
+  if (request.RequestType === 'Delete') return { Status: 'SUCCESS' };
+  const outcome = await outcomeWithin(context.getRemainingTimeInMillis() - ANSWER_MS, operation);
+  return isRollback(request) ? forgive(outcome) : outcome;
+};
+
 /**
  * Lets CloudFormation call an operation as a custom resource. The operation runs when the resource is created or updated,
- * not when it is deleted. CloudFormation always gets an answer, even if the operation throws or takes too long. Other
- * events reach the operation unchanged.
+ * not when it is deleted. Its failure fails a deploy, but not a rollback. CloudFormation always gets an answer, even if the
+ * operation throws or takes too long. Other events reach the operation unchanged.
  */
 export const asCustomResource =
   <Report>(operation: (event: unknown, context: Context) => Promise<Report>) =>
   async (event: unknown, context: Context): Promise<Report | Outcome> => {
     const { data: request } = requestSchema.safeParse(event);
     if (request === undefined) return operation(event, context);
-    const outcome: Outcome =
-      request.RequestType === 'Delete'
-        ? { Status: 'SUCCESS' }
-        : await outcomeWithin(context.getRemainingTimeInMillis() - ANSWER_MS, () => operation({}, context));
+    const outcome = await outcomeOf(request, context, () => operation({}, context));
     await answer(request, outcome);
     return outcome;
   };

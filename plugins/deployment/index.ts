@@ -1,32 +1,28 @@
-import { checkQuota, createServiceLinkedRoles } from './account.ts';
-import { explainMissingAccessLogs } from './websocket-stages.ts';
+import { checkQuota, ensureSearchRole } from './account.ts';
+import { completeTemplate } from './order.ts';
+import { protectDatabase } from './protection.ts';
+import { applySnapshots } from './snapshots.ts';
+import type { Resources } from './template.ts';
 
-type Resource = {
-  Type: string;
-  DependsOn?: string | string[];
-  DeletionPolicy?: string;
-  Properties: Record<string, unknown>;
-};
 /** The parts of osls that this plugin reads and sets. */
 type Serverless = {
   service: {
     functions: Record<string, { reservedConcurrency?: number }>;
-    provider: { compiledCloudFormationTemplate: { Resources: Record<string, Resource> } };
+    provider: { compiledCloudFormationTemplate: { Resources: Resources } };
+    custom: {
+      zones: string;
+      deployment: { isProtected: boolean; migrates: boolean; secretsDeletion: string };
+    };
   };
-  getProvider(name: 'aws'): { getAwsSdkV3Config(): Promise<object>; getStage(): string };
+  getProvider(name: 'aws'): {
+    getAwsSdkV3Config(): Promise<object>;
+    naming: { getStackName(): string };
+  };
   classes: { Error: new (message: string, code: string) => Error };
 };
 type Log = { notice(text: string): void };
 
-const MIGRATION = 'Migration';
-const isOf = (type: string) => (entry: [string, Resource]) => entry[1].Type === type;
-
-/**
- * Sets the order of a deploy, and checks the account before it.
- *
- * `migrate` runs as a custom resource: after the servers exist, and before any other function or event source mapping is
- * created or updated. So a failed migration leaves the previous version running.
- */
+/** Completes the template, checks the account before a deploy, and protects the database after it. */
 export default class Deployment {
   readonly hooks: Record<string, () => Promise<void> | void>;
   readonly #serverless: Serverless;
@@ -36,81 +32,74 @@ export default class Deployment {
     this.#serverless = serverless;
     this.#log = log;
     this.hooks = {
-      'after:aws:package:finalize:mergeCustomProviderResources': () => this.#order(),
+      'after:aws:package:finalize:mergeCustomProviderResources': () => this.#complete(),
       'before:deploy:deploy': () => this.#prepareAccount(),
-      'before:remove:remove': () => this.#sayWhatIsKept(),
+      'after:deploy:deploy': () => this.#protect(),
       'after:remove:remove': () => this.#sayWhatIsKept(),
     };
   }
 
-  get #resources(): Record<string, Resource> {
+  get #settings() {
+    return this.#serverless.service.custom.deployment;
+  }
+
+  get #resources(): Resources {
     return this.#serverless.service.provider.compiledCloudFormationTemplate.Resources;
   }
 
-  #order(): void {
-    const resources = this.#resources;
-    const migration = resources[MIGRATION];
-    const migrate = resources.MigrateLambdaFunction;
-    if (migration === undefined || migrate === undefined) return;
-    // The value changes at each deploy, so CloudFormation runs the migration each time.
-    migration.Properties.Deployment = new Date().toISOString();
-    for (const [, resource] of Object.entries(resources).filter(isOf('AWS::Lambda::Function'))) {
-      if (resource !== migrate) addDependency(resource, MIGRATION);
-    }
-    for (const [, mapping] of Object.entries(resources).filter(isOf('AWS::Lambda::EventSourceMapping'))) {
-      addDependency(mapping, MIGRATION);
-      // osls accepts no reference as a broker's ARN. It also drops a window of 0, and the default is 500 ms.
-      mapping.Properties.EventSourceArn = { 'Fn::GetAtt': ['Broker', 'Arn'] };
-      mapping.Properties.MaximumBatchingWindowInSeconds ??= 0;
-    }
-    for (const [, rule] of Object.entries(resources).filter(isOf('AWS::Events::Rule'))) {
-      // The next run makes up for one that could not start.
-      const targets = rule.Properties.Targets;
-      if (!Array.isArray(targets)) continue;
-      for (const target of targets) {
-        target.RetryPolicy = { MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 };
-      }
-    }
-    for (const [, group] of Object.entries(resources).filter(isOf('AWS::Logs::LogGroup'))) {
-      group.Properties.KmsKeyId ??= { 'Fn::GetAtt': ['Key', 'Arn'] };
-    }
-    explainMissingAccessLogs(resources);
-    this.#dropImpliedDependencies();
+  get #aws() {
+    return this.#serverless.getProvider('aws');
   }
 
-  /** A reference already makes CloudFormation wait, and cfn-lint warns about a repeated dependency. */
-  #dropImpliedDependencies(): void {
-    for (const resource of Object.values(this.#resources)) {
-      if (resource.DependsOn === undefined) continue;
-      const references = JSON.stringify(resource.Properties);
-      const isImplied = (id: string) =>
-        references.includes(`{"Ref":"${id}"}`) || references.includes(`{"Fn::GetAtt":["${id}",`);
-      const kept = [resource.DependsOn].flat().filter((id) => !isImplied(id));
-      if (kept.length > 0) resource.DependsOn = kept;
-      else delete resource.DependsOn;
+  #fail(message: string, code: string): Error {
+    return new this.#serverless.classes.Error(message, code);
+  }
+
+  #complete(): void {
+    const { zones } = this.#serverless.service.custom;
+    const [first, second, ...more] = zones.split(',');
+    const isPair = first !== second && more.length === 0;
+    if (!isPair || ![first, second].every((zone) => /^[a-z]+\d+-az\d+$/.test(zone ?? ''))) {
+      throw this.#fail(
+        `serverless.yml: "${zones}" are not the ids of two zones. Add the region to custom.zonesOfRegions, or pass a pair: --param="ZONES=euw1-az1,euw1-az2".`,
+        'NO_PAIR_OF_ZONES',
+      );
     }
+    completeTemplate(this.#resources, { migrate: this.#settings.migrates });
+    applySnapshots(this.#resources);
   }
 
   async #prepareAccount(): Promise<void> {
-    const config = await this.#serverless.getProvider('aws').getAwsSdkV3Config();
+    const config = await this.#aws.getAwsSdkV3Config();
     const reserved = Object.values(this.#serverless.service.functions).reduce(
       (sum, { reservedConcurrency = 0 }) => sum + reservedConcurrency,
       0,
     );
-    const refusal = await checkQuota(config, reserved);
-    if (refusal !== undefined) throw new this.#serverless.classes.Error(refusal, 'CONCURRENCY_QUOTA');
-    await createServiceLinkedRoles(config);
+    const stackName = this.#aws.naming.getStackName();
+    const refusal = await checkQuota(config, { reserved, stackName });
+    if (refusal !== undefined) throw this.#fail(refusal, 'CONCURRENCY_QUOTA');
+    await ensureSearchRole(config);
+  }
+
+  /** Runs once the stack is complete. osls protects the stack itself by `provider.deletionProtection`. */
+  async #protect(): Promise<void> {
+    const stackName = this.#aws.naming.getStackName();
+    const { isProtected } = this.#settings;
+    try {
+      await protectDatabase(await this.#aws.getAwsSdkV3Config(), this.#resources, stackName, isProtected);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw this.#fail(
+        `The stack ${stackName} is deployed, but the deletion protection of its database was not set to ${isProtected}: ${reason} Deploy again, or set it by "aws rds modify-db-cluster" (dev: "modify-db-instance").`,
+        'DATABASE_PROTECTION',
+      );
+    }
   }
 
   #sayWhatIsKept(): void {
-    const stage = this.#serverless.getProvider('aws').getStage();
+    const secrets = this.#settings.secretsDeletion === 'Delete' ? '' : ' and the secrets';
     this.#log.notice(
-      `Removing a stage keeps its data: final snapshots of MySQL and Redis, the KMS key that they are encrypted with, and in prod the Redis cluster and the search domain themselves. docs/operations.md, "Remove", says how to delete them. Stage: ${stage}.`,
+      `Kept: the final snapshots of MySQL and Redis, the KMS key that they are encrypted with${secrets}. docs/operations.md, "Remove", says how to restore or delete them.`,
     );
   }
 }
-
-const addDependency = (resource: Resource, id: string): void => {
-  const before = resource.DependsOn ?? [];
-  resource.DependsOn = [...(typeof before === 'string' ? [before] : before), id];
-};

@@ -293,8 +293,9 @@ describe.each(stages)('the template of %s', (stage) => {
     expect(resource('Broker').Properties).toMatchObject({
       EngineVersion: expect.stringMatching(/^4\./),
       HostInstanceType: expect.stringMatching(/^mq\.m7g\./),
-      EncryptionOptions: { UseAwsOwnedKey: false },
     });
+    // RabbitMQ brokers are encrypted with a key of Amazon MQ, which refuses another one.
+    expect(resource('Broker').Properties.EncryptionOptions).toBeUndefined();
     const [[, mysql] = ['', undefined]] = [...of('AWS::RDS::DBCluster'), ...of('AWS::RDS::DBInstance')];
     expect(mysql?.Properties).toMatchObject({
       StorageEncrypted: true,
@@ -313,15 +314,68 @@ describe.each(stages)('the template of %s', (stage) => {
     });
   });
 
-  it('keeps data when it is removed or a store is replaced', () => {
+  it('keeps the data of each store when it is removed or replaced', () => {
     const stores = ['Redis', 'Search', ...of('AWS::RDS::DBCluster').map(([id]) => id)];
     for (const id of stores) expect(resource(id).UpdateReplacePolicy, id).toMatch(/^(Retain|Snapshot)$/);
-    expect(resource('Redis').Properties.FinalSnapshotName).toBeDefined();
-    expect(resource('Key').DeletionPolicy).toBe('Retain');
-    if (stage !== 'prod') return;
-    expect(resource('Redis').DeletionPolicy).toBe('Retain');
-    expect(resource('Search').DeletionPolicy).toBe('Retain');
-    expect(resource('MysqlCluster').Properties.DeletionProtection).toBe(true);
+    const [[, mysql] = ['', undefined]] = [...of('AWS::RDS::DBCluster'), ...of('AWS::RDS::DBInstance')];
+    expect(mysql?.DeletionPolicy).toBe('Snapshot');
+    // A name that each attempt to create the stack has for itself. Search is filled again from MySQL.
+    expect(resource('Redis').Properties.FinalSnapshotName).toEqual({
+      'Fn::Sub': expect.stringContaining(`\${Vpc}`),
+    });
+    // The snapshots are encrypted with it.
+    expect(resource('Key').DeletionPolicy).toBe('RetainExceptOnCreate');
+    for (const [id, { DeletionPolicy }] of of('AWS::SecretsManager::Secret'))
+      expect(DeletionPolicy, id).toBe(stage === 'prod' ? 'RetainExceptOnCreate' : 'Delete');
+  });
+
+  it('can be removed as a whole: each kept resource can stay without the others', () => {
+    const kept = Object.entries(template.Resources).filter(([, { DeletionPolicy }]) =>
+      DeletionPolicy?.startsWith('Retain'),
+    );
+    const independent = ['AWS::KMS::Key', 'AWS::SecretsManager::Secret'];
+    for (const [id, { Type }] of kept) expect(independent, id).toContain(Type);
+  });
+
+  it('gives Redis a user of its own, which the URL names', () => {
+    expect(resource('RedisAppUser').Properties.UserName).toEqual({ Ref: 'AWS::StackName' });
+    expect(resource('RedisUrl').Properties.SecretString['Fn::Sub']).toMatch(
+      /^rediss:\/\/\$\{AWS::StackName\}:/,
+    );
+  });
+
+  it('names two zones of its region, without a look-up of default subnets', () => {
+    const zones = ['SubnetA', 'SubnetB'].map((id) => {
+      const { Properties } = resource(id);
+      const [index, { 'Fn::Split': split }] = Properties.AvailabilityZoneId['Fn::Select'];
+      return split[1].split(split[0])[index];
+    });
+    expect(zones).toEqual(['euw1-az1', 'euw1-az2']);
+    expect(text).not.toContain('Fn::GetAZs');
+  });
+
+  it('may write its flow log', () => {
+    const actions = statementsOf(resource('FlowLogRole')).flatMap(({ Action }) => Action);
+    // https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+    for (const action of [
+      'CreateLogGroup',
+      'CreateLogStream',
+      'PutLogEvents',
+      'DescribeLogGroups',
+      'DescribeLogStreams',
+    ])
+      expect(actions).toContain(`logs:${action}`);
+  });
+
+  it('does not ring before the first number of a new stack, and rings when numbers stop', () => {
+    for (const [id, { Properties }] of of('AWS::CloudWatch::Alarm'))
+      expect(Properties.TreatMissingData, id).not.toBe('breaching');
+    // A new alarm begins in the state INSUFFICIENT_DATA, and acts only when it returns to it.
+    for (const id of ['OldestCommandAlarm', 'GateAlarm'])
+      expect(resource(id).Properties).toMatchObject({
+        TreatMissingData: 'missing',
+        InsufficientDataActions: [{ Ref: 'AlarmTopic' }],
+      });
   });
 
   it('has an alarm for each trouble, each with a section of docs/operations.md', () => {

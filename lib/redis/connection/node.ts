@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { Redis } from 'ioredis';
 import { joinWrites } from '#lib/concurrency/join-writes.ts';
 
@@ -57,7 +59,27 @@ export const readInfo = async (redis: Redis): Promise<Map<string, string>> => {
   }
 };
 
-const optionsOf = ({ url, timeoutMs, ca }: NodeOptions) => ({
+/**
+ * A cluster names its servers by names or addresses that their certificates may lack: those of MemoryDB name the
+ * endpoint of the URL. So a certificate for the URL's host is accepted on every server, and one for the server's own.
+ */
+const tlsOf = ({ url, ca }: NodeOptions, found: Address) => {
+  if (!url.startsWith('rediss:')) return {};
+  const { host } = addressOf(url);
+  return {
+    tls: {
+      ...(ca === undefined ? {} : { ca }),
+      // TLS sends names only.
+      ...(isIP(host) === 0 ? { servername: host } : {}),
+      checkServerIdentity: (_name: string, certificate: PeerCertificate): Error | undefined => {
+        const refusal = checkServerIdentity(host, certificate);
+        return refusal && checkServerIdentity(found.host, certificate) && refusal;
+      },
+    },
+  };
+};
+
+const optionsOf = ({ timeoutMs }: NodeOptions) => ({
   lazyConnect: true,
   connectTimeout: timeoutMs,
   // Ends the socket, because a vanished connection stays silent. `commandTimeout` would only end the command.
@@ -68,7 +90,6 @@ const optionsOf = ({ url, timeoutMs, ca }: NodeOptions) => ({
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   enableReadyCheck: false,
-  ...(ca !== undefined && url.startsWith('rediss:') ? { tls: { ca } } : {}),
 });
 
 /** @throws an Error when the server does not answer within twice `timeoutMs`, or refuses the credentials */
@@ -76,6 +97,7 @@ export const openNode = async (options: NodeOptions, address: Address): Promise<
   let refusal: string | undefined;
   const redis = new Redis(urlAt(options.url, address), {
     ...optionsOf(options),
+    ...tlsOf(options, address),
     reconnectOnError: (error) => {
       if (isRefusal(error)) refusal = error.message;
       // Ends the socket, because there is no retry strategy.

@@ -88,6 +88,32 @@ it('tells CloudFormation why the operation failed', async () => {
   expect(JSON.stringify(answers[0]?.body).length).toBeLessThan(4_096);
 });
 
+const earlier = { Deployment: '2026-11-29T10:00:00.000Z' };
+const later = { Deployment: '2026-11-30T10:00:00.000Z' };
+
+it('does not fail a rollback, which CloudFormation asks for as an update to an earlier deploy', async () => {
+  let runs = 0;
+  const handler = asCustomResource(() => {
+    runs += 1;
+    return Promise.reject(new Error('MySQL does not answer.'));
+  });
+  const update = { ...requestOf('Update'), ResourceProperties: earlier, OldResourceProperties: later };
+  await handler(update, contextOf(60_000));
+  expect(runs).toBe(1);
+  expect(answers.map(({ body }) => body)).toEqual([{ Status: 'SUCCESS', ...identity }]);
+});
+
+it.each([
+  ['an update to a later deploy', { ResourceProperties: later, OldResourceProperties: earlier }],
+  ['an update within one deploy', { ResourceProperties: later, OldResourceProperties: later }],
+  ['an update from an older template', { ResourceProperties: later, OldResourceProperties: {} }],
+  ['a creation', { RequestType: 'Create', ResourceProperties: earlier }],
+])('fails %s', async (_name, request) => {
+  const handler = asCustomResource(() => Promise.reject(new Error('MySQL does not answer.')));
+  await handler({ ...requestOf('Update'), ...request }, contextOf(60_000));
+  expect(answers[0]?.body).toMatchObject({ Status: 'FAILED', Reason: 'MySQL does not answer.' });
+});
+
 it('answers before the function runs out of time', async () => {
   const handler = asCustomResource(() => new Promise(() => undefined));
   await handler(requestOf('Create'), contextOf(15_050));

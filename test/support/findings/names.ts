@@ -1,0 +1,52 @@
+import type { Template } from '../packages.ts';
+
+/** Properties that end like a name and name something that others may name alike. */
+const notUnique = new Set([
+  'MetricName',
+  'ServiceName',
+  'StageName',
+  'DatabaseName',
+  'DBName',
+  'CACertificateIdentifier',
+]);
+const isName = (property: string) => /(^|[a-z])(Name|Identifier)$/.test(property) && !notUnique.has(property);
+
+/** Pseudo parameters of CloudFormation that differ between two stacks. */
+const ofStack = (stackName: string) => ({
+  'AWS::StackName': stackName,
+  'AWS::StackId': `arn:aws:cloudformation:eu-west-1:000000000000:stack/${stackName}/${stackName}`,
+});
+
+/** The value as one stack has it. Undefined where it comes from another resource, whose own name counts. */
+const valueIn = (value: unknown, stackName: string, resources: Template['Resources']): string | undefined => {
+  let text = JSON.stringify(value);
+  for (const [name, own] of Object.entries(ofStack(stackName)))
+    text = text.replaceAll(`{"Ref":"${name}"}`, `"${own}"`).replaceAll(`\${${name}}`, own);
+  const references = [...text.matchAll(/"(?:Ref|Fn::GetAtt)":\[?"([\w:]+)"|\$\{([\w:]+)[.}]/g)];
+  const isDerived = references.some(([, first, second]) => `${first ?? second}` in resources);
+  return isDerived ? undefined : text;
+};
+
+/**
+ * Names that two stages would both give, in one account and region. The second stage could not be created.
+ *
+ * @param templates by the names of their stacks
+ */
+export const nameFindings = (templates: Record<string, Template>): string[] => {
+  const owners = new Map<string, string>();
+  const findings: string[] = [];
+  for (const [stackName, { Resources }] of Object.entries(templates)) {
+    for (const [id, { Type, Properties }] of Object.entries(Resources)) {
+      for (const [property, value] of Object.entries(Properties ?? {}).filter(([key]) => isName(key))) {
+        const name = valueIn(value, stackName, Resources);
+        if (name === undefined) continue;
+        const key = `${Type} ${property} ${name}`;
+        const owner = owners.get(key);
+        if (owner !== undefined && owner !== stackName)
+          findings.push(`${id} has the ${property} ${name} in ${owner} and in ${stackName}`);
+        owners.set(key, stackName);
+      }
+    }
+  }
+  return findings;
+};
