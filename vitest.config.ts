@@ -41,12 +41,14 @@ const packageTests = [
 ];
 
 /**
- * Named commands run these: `npm test -- --project chaos` (a short round of each fault), `npm test -- --project packages`
- * (packages that others install, and public generators, from the registry), `npm run cloud:check`, and
+ * Named commands run these: `npm test -- --project start` (the first command, under odd settings and in odd folders),
+ * `--project packages` (packages that others install, and public generators, from the registry), `--project chaos` (a
+ * short round of each fault), `npm run cloud:check`, and
  * `npm run test:compose`, which needs a Docker engine. With them `npm test` would take longer than ten minutes on two
  * processors.
  */
 const namedOnly = [
+  project('start', { timeoutMs: 300_000, fileParallelism: false }),
   project('packages', {
     include: packageTests,
     globalSetup: [`${eventSource}/broker.ts`],

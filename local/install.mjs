@@ -34,30 +34,7 @@ const isInstalled = () => {
   );
 };
 
-/** Allows one installation at a time in a checkout: `npm start` and `npm test` may start together. */
-const locked = async (install) => {
-  mkdirSync(join(root, '.data'), { recursive: true });
-  const lock = join(root, '.data/install.lock');
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      writeFileSync(lock, String(process.pid), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-    }
-    const owner = Number(existsSync(lock) ? readFileSync(lock, 'utf8') : 0);
-    // A lock without an owner was made at this moment, or its process was killed while making it.
-    const isLeft = owner > 0 ? !isRunning(owner) : attempt > 20;
-    if (isLeft) rmSync(lock, { force: true });
-    else if (attempt === 0) console.log('waiting for another installation of packages in this checkout …');
-    await delay(500);
-  }
-  try {
-    if (!isInstalled()) await install();
-  } finally {
-    rmSync(lock, { force: true });
-  }
-};
+const lock = join(root, '.data/install.lock');
 
 const isRunning = (pid) => {
   try {
@@ -68,7 +45,134 @@ const isRunning = (pid) => {
   }
 };
 
+/** The processes of the installation that holds the lock: its own, and npm's, which may outlive it. */
+const ownersOfLock = () => {
+  try {
+    return readFileSync(lock, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+};
+
+/** Allows one installation at a time in a checkout: `npm start` and `npm test` may start together. */
+const locked = async (install) => {
+  mkdirSync(join(root, '.data'), { recursive: true });
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      writeFileSync(lock, `${process.pid}`, { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    const owners = ownersOfLock();
+    const alive = owners.filter(isRunning);
+    // A lock without an owner was made at this moment, or its process was killed while making it.
+    const isLeft = owners.length > 0 ? alive.length === 0 : attempt > 20;
+    if (isLeft) rmSync(lock, { force: true });
+    else if (attempt === 0)
+      console.log(
+        `waiting for another installation of packages in this checkout (process ${alive[0]}; if that is none, remove .data/install.lock) …`,
+      );
+    await delay(500);
+  }
+  try {
+    if (!isInstalled()) await install();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+};
+
+/** npm's settings that would leave packages out or put them elsewhere. The lockfile is made for these values. */
+const npmOptions = [
+  ...['--include=dev', '--include=optional', '--include=peer'],
+  ...['--global=false', '--location=project', '--package-lock=true', '--dry-run=false', '--bin-links=true'],
+  ...[
+    '--install-strategy=hoisted',
+    '--legacy-peer-deps=false',
+    '--strict-peer-deps=false',
+    '--engine-strict=false',
+  ],
+  ...['--json=false', '--loglevel=error'],
+];
+
+/** The machine's npm: the Node in node_modules is about to be replaced. */
+const spawnNpm = (...args) => {
+  const bin = resolve(root, 'node_modules/.bin');
+  const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => resolve(folder) !== bin);
+  const npm = process.env.npm_execpath;
+  const [file, ...before] = npm?.endsWith('.js') ? ['node', npm] : ['npm'];
+  // npm hands its settings on in variables. NODE_ENV=production stands for `omit=dev`.
+  const { NODE_ENV, ...environment } = process.env;
+  const child = spawn(file, [...before, ...args], {
+    cwd: root,
+    env: { ...environment, PATH: path.join(delimiter) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    shell: process.platform === 'win32',
+    // A process group of its own: Ctrl-C reaches only us, and we end npm and the scripts that it runs.
+    detached: process.platform !== 'win32',
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk) => {
+      output += chunk;
+    });
+  const ended = new Promise((done) => {
+    child.once('error', (error) => {
+      output += error.message;
+      done(-1);
+    });
+    child.once('close', done);
+  });
+  return { pid: child.pid, ended, output: () => output.trim() };
+};
+
+const signalGroup = (pid, name) => {
+  try {
+    process.kill(process.platform === 'win32' ? pid : -pid, name);
+  } catch {
+    // It is gone.
+  }
+};
+
+/** Ends npm with us: at Ctrl-C, at a signal, and when npm, which started us, was killed. */
+const endTogether = ({ pid, ended }) => {
+  let isEnding = false;
+  const end = async () => {
+    if (isEnding) return;
+    isEnding = true;
+    signalGroup(pid, 'SIGTERM');
+    await Promise.race([ended, delay(2_000)]);
+    signalGroup(pid, 'SIGKILL');
+    rmSync(lock, { force: true });
+    console.error('\nstopped while packages were being installed; the next start installs them');
+    process.exit(130);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, end);
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) end();
+  }, 500).unref();
+};
+
+/** @returns the value that npm uses in this folder, whether a file, a variable or an option sets it */
+const npmSetting = async (name) => {
+  const { ended, output } = spawnNpm('config', 'get', name, '--loglevel=error');
+  return (await ended) === 0 ? output() : '';
+};
+
+const fail = (...lines) => {
+  console.error(lines.join('\n'));
+  process.exitCode = 1;
+};
+
 const npmCi = async () => {
+  if ((await npmSetting('ignore-scripts')) === 'true') {
+    fail(
+      'The npm setting ignore-scripts is true, and the packages "node" and "esbuild" need their install scripts: run it as npm --ignore-scripts=false start (or test), or remove the setting from your .npmrc or npm_config_ignore_scripts.',
+    );
+    return;
+  }
   const since = Date.now();
   const elapsed = () => Math.round((Date.now() - since) / 1000);
   const tty = process.stdout.isTTY === true;
@@ -79,50 +183,33 @@ const npmCi = async () => {
     () => process.stdout.write(tty ? `\r\x1b[K  npm ci … ${elapsed()} s` : `  npm ci … ${elapsed()} s\n`),
     tty ? 500 : 5_000,
   );
-
-  // The machine's npm: the Node in node_modules is about to be replaced.
-  const bin = resolve(root, 'node_modules/.bin');
-  const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => resolve(folder) !== bin);
-  const npm = process.env.npm_execpath;
-  const [file, ...args] = npm?.endsWith('.js') ? ['node', npm, 'ci'] : ['npm', 'ci'];
-  const child = spawn(file, args, {
-    cwd: root,
-    env: { ...process.env, PATH: path.join(delimiter) },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    shell: process.platform === 'win32',
-  });
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    output += chunk;
-  });
-  const code = await new Promise((done) => {
-    child.once('error', (error) => {
-      output += error.message;
-      done(-1);
-    });
-    child.once('close', done);
-  });
+  const npm = spawnNpm('ci', ...npmOptions);
+  writeFileSync(lock, `${process.pid} ${npm.pid}`);
+  endTogether(npm);
+  const code = await npm.ended;
   clearInterval(timer);
   if (tty) process.stdout.write('\r\x1b[K');
   if (code !== 0) {
-    console.error(output.trim());
-    console.error(`\nThe packages could not be installed (npm ci, see above). Mend that and try again.`);
-    process.exitCode = 1;
-  } else if (!existsSync(join(root, 'node_modules/.bin/node'))) {
-    console.error(output.trim());
-    console.error(
-      '\nnpm ci has not put Node in place (node_modules/.bin/node is missing). Are install scripts switched off (npm config get ignore-scripts)?',
+    fail(
+      npm.output(),
+      '',
+      'The packages could not be installed (npm ci, see above). Correct the cause and try again.',
     );
-    process.exitCode = 1;
+  } else if (!isInstalled()) {
+    fail(
+      npm.output(),
+      'npm ci has left packages out. A setting of npm asks for that, such as workspaces=false: see npm config list.',
+    );
   } else {
     console.log(`  ✓ packages installed (${elapsed()} s)`);
   }
 };
 
-if (!isInstalled()) await locked(npmCi);
+if (root.includes(delimiter)) {
+  fail(
+    `The path of this folder has a "${delimiter}", and npm finds no program in such a folder: rename it (${root}).`,
+  );
+} else if (!isInstalled()) await locked(npmCi);
 if (process.exitCode === undefined) {
   // The workspace's package is used as its users have it: built.
   execFileSync(

@@ -1,6 +1,5 @@
 // npm start: starts the servers, migrates and serves the API until Ctrl-C.
 // npm run dev: the same with --watch, which reloads functions when their sources change.
-import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isHealthy } from './emulation/readiness.ts';
 import { runFunction } from './emulation/run-function.ts';
@@ -9,6 +8,7 @@ import { Failure, messageOf, type Stack, startServices, terminalReport } from '.
 import { watchForInterruption } from './start/interruption.ts';
 import { createLineFilter, summaryOf } from './start/output.ts';
 import { getPort } from './start/port.ts';
+import { readSettings } from './start/settings.ts';
 
 const stackName = 'start';
 const checkout = resolve(import.meta.dirname, '..');
@@ -16,12 +16,6 @@ const report = terminalReport(process.stdout);
 const stopped = new AbortController();
 let stack: Stack | undefined;
 let api: SlsOffline | undefined;
-
-/** Variables of the shell win over `.env`. */
-const readEnvFile = (): void => {
-  const file = join(checkout, '.env');
-  if (existsSync(file)) process.loadEnvFile(file);
-};
 
 const during = async <Result>(what: string, done: string, work: () => Promise<Result>): Promise<Result> => {
   const step = report.step(what);
@@ -88,7 +82,9 @@ const whenStopped = new Promise<undefined>((done) => {
 });
 
 const main = async (): Promise<void> => {
-  readEnvFile();
+  const { given, hints } = readSettings(join(checkout, '.env'), process.env);
+  Object.assign(process.env, given);
+  for (const hint of hints) report.say(`  ! ${hint}`);
   const port = await getPort(stackName);
   stack = await startServices({
     stack: stackName,

@@ -21,10 +21,14 @@ const schema = z
     action: z.enum(['list', 'show', 'redrive', 'discard']).default('list'),
     /** Default: all queues. `show` and `discard` require a queue. */
     queue: z.enum(queueNames).optional(),
-    /** Selects commands by the ids that `list` returns. */
+    /** Selects commands by the ids that `list` returns. The part before the last point is enough if it fits one letter. */
     ids: z.array(z.string()).min(1).optional(),
     /** The most letters to read from a queue, oldest first. */
     limit: z.int().min(1).max(10_000).default(1_000),
+  })
+  .refine(({ ids, queue }) => ids === undefined || queue !== undefined, {
+    path: ['queue'],
+    error: 'Name the queue of these ids: {"queue": "create-message", "ids": ["…"]}',
   })
   .refine(({ action, queue }) => !['show', 'discard'].includes(action) || queue !== undefined, {
     path: ['queue'],
@@ -82,9 +86,17 @@ const shown = (letters: readonly DeadLetter[]) => {
   });
 };
 
-/** Ends the reservations of discarded creations. */
+const ours = z.object({ commandId: z.int().min(1), epoch: z.int().min(1) });
+
+/** The ids of commands of this API. A message id is no proof: any program may publish a message with any id. */
 const commandIdsOf = (letters: readonly DeadLetter[]): number[] =>
-  letters.map(({ id }) => Number(id)).filter((id) => Number.isSafeInteger(id) && id > 0);
+  letters.flatMap(({ content }) => ours.safeParse(shownContent(content)).data?.commandId ?? []);
+
+/** Discarded commands end their reservations, unless another letter with the same id stays. */
+const idsToRelease = (discarded: readonly DeadLetter[], others: readonly DeadLetter[]): number[] => {
+  const kept = new Set(commandIdsOf(others));
+  return commandIdsOf(discarded).filter((id) => !kept.has(id));
+};
 
 const byReason = (letters: readonly DeadLetter[]): Record<string, number> => {
   const counts: Record<string, number> = {};
@@ -114,8 +126,8 @@ export const handleDeadLetters = async (
       continue;
     }
     if (action === 'discard') {
-      report[name] = await deadLetters.discard(name, { ids, limit }, (letters) =>
-        recoveryState().release(commandIdsOf(letters)),
+      report[name] = await deadLetters.discard(name, { ids, limit }, (letters, others) =>
+        recoveryState().release(idsToRelease(letters, others)),
       );
       continue;
     }

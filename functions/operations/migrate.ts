@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { describeError } from '#lib/domain/error-facts.ts';
 import type { Job } from '#lib/domain/job.ts';
 import { asCustomResource } from '#lib/job/custom-resource.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';
@@ -67,7 +68,7 @@ export const migrate = async (
     search = 'not ready';
     log('The search index could not be prepared; run migrate again when OpenSearch answers', {
       code: 'index-not-prepared',
-      reason: String(error instanceof Error ? (error.cause ?? error) : error),
+      reason: describeError(error instanceof Error ? (error.cause ?? error) : error),
     });
   }
   return { applied, search };

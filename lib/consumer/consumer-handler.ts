@@ -4,26 +4,31 @@ import type * as z from 'zod';
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import { acceptedCommand } from '#lib/contracts/commands/fields.ts';
 import { mergeOutcomes, type Outcome } from '#lib/domain/batch.ts';
+import { describeError } from '#lib/domain/error-facts.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { LetterNotes } from '#lib/mysql/letter-notes.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import type { Counters } from '#lib/redis/gate/counters.ts';
+import type { Gate } from '#lib/redis/gate/gate.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logClientError, logger } from '#lib/runtime/logger.ts';
 import { letterNotes, recoveryState } from '#lib/runtime/services/mysql.ts';
 import { publisher } from '#lib/runtime/services/rabbitmq.ts';
-import { outbox } from '#lib/runtime/services/redis.ts';
+import { counters, gate, outbox } from '#lib/runtime/services/redis.ts';
 import { allowLongCalls, prepareServices } from '#lib/runtime/services/servers.ts';
 import { maxDeferrals } from '#lib/runtime/services/settings.ts';
 import { createEpochCheck } from './check-epochs.ts';
+import { createNumberCheck } from './check-numbers.ts';
 import { isolatePoison } from './isolate-poison.ts';
 import { createUnstoredPublisher, type Unstored } from './publish-unstored.ts';
 import {
   type Barrier,
   digestOf,
   type Malformed,
+  malformedBy,
   messagesOf,
   type Received,
   readMessages,
@@ -51,13 +56,18 @@ export type Consumer<Command, Uses, Stored = Command> = {
 };
 
 type Services = Providers<{
-  recoveryState: Pick<RecoveryState, 'epochs' | 'passBarrier' | 'record'>;
+  recoveryState: Pick<
+    RecoveryState,
+    'epochs' | 'passBarrier' | 'record' | 'highestChatNumber' | 'highestMessageNumber'
+  >;
+  counters: Pick<Counters, 'read'>;
+  gate: Pick<Gate, 'raiseClock'>;
   letterNotes: LetterNotes;
   publisher: Pick<Publisher, 'publish'>;
   outbox: Pick<Outbox, 'forget'>;
 }> & { maxDeferrals: () => number };
 
-const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error)).slice(0, 500);
+const TOO_HIGH = 'its number is more than a million above the counter';
 
 /**
  * Returns a factory of handlers for the Amazon MQ event source. A return acknowledges the batch and a throw
@@ -74,12 +84,15 @@ const reasonOf = (error: unknown) => (error instanceof Error ? error.message : S
  */
 export const createConsumerHandlers = ({
   recoveryState,
+  counters,
+  gate,
   letterNotes,
   publisher,
   outbox,
   maxDeferrals,
 }: Services) => {
   const forQueue = ({ queue, creates, outbox: hasOutbox }: Omit<CommandContract, 'function' | 'schema'>) => {
+    const checkNumbers = createNumberCheck({ counters, recoveryState });
     const unstored = createUnstoredPublisher(queue, { publisher, letterNotes });
 
     /** Reserves the numbers of commands that `store` did not record. */
@@ -87,7 +100,7 @@ export const createConsumerHandlers = ({
       const claimed = contents.flatMap((content) => acceptedCommand.safeParse(content).data ?? []);
       if (claimed.length === 0) return;
       const { newest } = await recoveryState().epochs(queue);
-      const found = claimed.filter(({ epoch }) => epoch <= newest);
+      const { within: found } = await checkNumbers(claimed.filter(({ epoch }) => epoch <= newest));
       if (found.length === 0) return;
       await recoveryState().record({
         queue,
@@ -107,7 +120,7 @@ export const createConsumerHandlers = ({
 
     const pass = ({ epoch }: Barrier): Promise<void> => recoveryState().passBarrier(queue, epoch);
 
-    return { record, deadLetter: unstored.deadLetter, forget, defer: unstored.defer, pass };
+    return { checkNumbers, record, deadLetter: unstored.deadLetter, forget, defer: unstored.defer, pass };
   };
 
   return <Schema extends z.ZodType<object>, Uses extends object, Stored>(
@@ -118,7 +131,7 @@ export const createConsumerHandlers = ({
     type Command = Received<z.output<Schema>>;
     allowLongCalls();
     const logOutage = logClientError(`A server of ${contract.queue}`);
-    const { record, deadLetter, forget, defer, pass } = forQueue(contract);
+    const { checkNumbers, record, deadLetter, forget, defer, pass } = forQueue(contract);
 
     const store = async (uses: Uses, commands: readonly Command[]): Promise<Outcome<Command, Stored>> =>
       mergeOutcomes(
@@ -127,7 +140,7 @@ export const createConsumerHandlers = ({
           (part) => consumer.store(uses, part),
           async (command, error) => {
             await record([command]);
-            return { stored: [], deferred: [], dead: [{ command, reason: reasonOf(error) }] };
+            return { stored: [], deferred: [], dead: [{ command, reason: describeError(error) }] };
           },
         ),
       );
@@ -179,10 +192,22 @@ export const createConsumerHandlers = ({
             maxAttempts: maxDeferrals(),
             takesBarriers: contract.outbox,
           });
-          const { commands, ...others } = await check(read);
-          return { ...others, outcome: await store(uses, commands) };
+          const { commands, barriers, malformed } = await check(read);
+          const { within, beyond } =
+            contract.creates !== undefined ? await checkNumbers(commands) : { within: commands, beyond: [] };
+          for (const { delivery } of beyond) malformed.push(malformedBy(delivery, TOO_HIGH));
+          const outcome = await store(uses, within);
+          return {
+            barriers,
+            malformed,
+            outcome,
+            hasForeign: within.some(({ digest }) => digest === undefined),
+          };
         },
-        ({ outcome }) => settle(uses, { stored: outcome.stored, dead: [] }),
+        async ({ outcome, hasForeign }) => {
+          await settle(uses, { stored: outcome.stored, dead: [] });
+          if (hasForeign && contract.outbox) await gate().raiseClock(Date.now() * 1000);
+        },
       );
       return {
         ...mergeOutcomes(parts.map(({ outcome }) => outcome)),
@@ -244,6 +269,8 @@ const toUnstored = <Command>({
 
 /** Creates the handler of a consumer function, with the services of this execution environment. */
 export const consumerHandler = createConsumerHandlers({
+  counters,
+  gate,
   letterNotes,
   maxDeferrals,
   outbox,

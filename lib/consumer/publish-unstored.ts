@@ -21,6 +21,10 @@ const publicationOf = (
   ...(messageId === undefined ? {} : { messageId }),
 });
 
+/** Other programs may give a message any text as its id. */
+const loggedId = ({ messageId }: Delivery): string | undefined =>
+  messageId !== undefined && /^\d{1,20}$/.test(messageId) ? messageId : undefined;
+
 /** Identifies a dead letter by its command and by how often the command was redriven. */
 const digestOf = (queue: string, { content, messageId, redriven }: Delivery): string =>
   createHash('sha256')
@@ -60,7 +64,7 @@ export const createUnstoredPublisher = (
       code: 'dead-letters',
       queue,
       count: letters.length,
-      commandIds: letters.slice(0, LOGGED_IDS).map(([, { delivery }]) => delivery.messageId),
+      commandIds: letters.slice(0, LOGGED_IDS).map(([, { delivery }]) => loggedId(delivery)),
       reason: letters[0]?.[1].reason,
     });
   },

@@ -41,10 +41,15 @@ const parse = (content: Buffer): { content: unknown } | { reason: string } => {
 
 /**
  * The messages of an event, in the order of the queue.
- * @throws ZodError when the event is not one of Amazon MQ for RabbitMQ
+ * @throws an Error of one line when the event is not one of Amazon MQ for RabbitMQ
  */
-export const messagesOf = (event: unknown): RabbitMqMessage[] =>
-  Object.values(rabbitmqEvent.parse(event).rmqMessagesByQueue).flat();
+export const messagesOf = (event: unknown): RabbitMqMessage[] => {
+  const { data } = rabbitmqEvent.safeParse(event);
+  if (data !== undefined) return Object.values(data.rmqMessagesByQueue).flat();
+  throw new Error(
+    'Not an event of Amazon MQ for RabbitMQ: expected eventSource aws:rmq and rmqMessagesByQueue, as in test/events/persistMessage.json',
+  );
+};
 
 const hasEpoch = (command: object): boolean => 'epoch' in command && command.epoch !== undefined;
 

@@ -16,6 +16,8 @@ export const limits = {
   token: 64,
   /** MySQL INT UNSIGNED. */
   number: 4_294_967_295,
+  /** The most that another program's command may leave out above a counter. */
+  numbersAhead: 1_000_000,
   pageSize: 100,
   /** The deepest hit of a search by page number: page × limit. Cursors have no such limit. */
   searchDepth: 10_000,
@@ -25,6 +27,8 @@ export const limits = {
   errors: 20,
   errorPath: 100,
   futureMs: 24 * 60 * 60 * 1000,
+  /** The largest accepted difference between the clocks of two machines. */
+  skewMs: 5 * 60 * 1000,
 } as const;
 
 /** How much of a chat's newest messages Redis holds, and for how long after the last use. */

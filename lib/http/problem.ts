@@ -1,6 +1,7 @@
 import type { KeyedHash } from '#lib/auth/keyed-hash.ts';
 import { statuses } from '#lib/contracts/http/statuses.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
+import { describeError } from '#lib/domain/error-facts.ts';
 import { type ErrorCode, isKnownError, type KnownError } from '#lib/domain/errors.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from './middleware.ts';
@@ -46,7 +47,7 @@ const log = (event: HttpEvent, error: unknown, addressHash: () => AddressHash): 
     logger.warn('Unavailable', {
       code: error.logCode ?? 'unavailable',
       reason: error.message,
-      cause: String(error.cause ?? ''),
+      ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
     });
     return;
   }

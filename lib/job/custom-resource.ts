@@ -1,6 +1,7 @@
 import type { Context } from 'aws-lambda';
 import * as z from 'zod';
 import { within } from '#lib/concurrency/within.ts';
+import { describeError } from '#lib/domain/error-facts.ts';
 import { logger } from '#lib/runtime/logger.ts';
 
 /** `Deployment`: the time of a deploy in ISO 8601, so that later ones compare as greater. */
@@ -56,9 +57,8 @@ const answer = async (request: CustomResourceRequest, outcome: Outcome): Promise
 };
 
 const reasonOf = (error: unknown): string => {
-  const message = error instanceof Error ? error.message : String(error);
-  const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
-  return `${message}${cause}`.slice(0, MAX_REASON_LENGTH);
+  const cause = error instanceof Error && error.cause !== undefined ? ` (${describeError(error.cause)})` : '';
+  return `${describeError(error)}${cause}`.slice(0, MAX_REASON_LENGTH);
 };
 
 const outcomeWithin = async (timeoutMs: number, work: () => Promise<unknown>): Promise<Outcome> => {

@@ -9,7 +9,7 @@ export type Reservation = Place & { commandId: number };
 export type QueueState = {
   /** Number of the newest barrier that passed, 0 before the first. */
   epoch: number;
-  /** The highest id among the accepted commands that are stored, deferred or dead: the witness. */
+  /** The highest id among the commands that are stored, deferred or dead: the witness. */
   highestId: number;
 };
 
@@ -22,7 +22,7 @@ type Accepted = { commandId: number; epoch?: number | undefined };
 /** The records of a batch that a recovery needs besides its rows. Empty lists and 0 write nothing. */
 export type Handled = {
   queue: string;
-  /** The highest id of the accepted commands in the batch; 0 without any. */
+  /** The highest id of the batch, or the present for commands of other programs; 0 without any. */
   highestId: number;
   /** Creations that are deferred or dead. */
   reserved: readonly Reservation[];
@@ -42,7 +42,10 @@ export const ofCreation = <Command, Stored>({ stored, deferred, dead }: Outcome<
   refused: [...deferred, ...dead].map(({ command }) => command),
 });
 
-/** The records of a batch. Commands of other programs neither move the witness nor reserve numbers. */
+/**
+ * The records of a batch. Commands of other programs reserve no numbers. They move the witness to the present: Redis
+ * raises its clock to that once they are settled, so a loss of what they changed in Redis is noticed.
+ */
 export const handledOf = (
   queue: string,
   batch: readonly Accepted[],
@@ -50,7 +53,8 @@ export const handledOf = (
 ): Handled => {
   let highestId = 0;
   for (const { commandId, epoch } of batch) {
-    if (epoch !== undefined && commandId > highestId) highestId = commandId;
+    const id = epoch === undefined ? Date.now() * 1000 : commandId;
+    if (id > highestId) highestId = id;
   }
   return {
     queue,
@@ -119,6 +123,18 @@ export const createRecoveryState = (database: Database) => {
       const [row] = await database.select('SELECT MAX(number) AS newest FROM epochs', []);
       return Number(row?.newest ?? 0);
     },
+
+    /** Makes `number` an epoch that MySQL knows, after MySQL was restored to a time before it. */
+    adoptEpoch: async (number: number, server: string): Promise<void> => {
+      await database.write(
+        'INSERT INTO epochs (number, server, begun_at) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE server = server',
+        [number, server, toDateTime(Date.now())],
+      );
+    },
+
+    /** @returns whether MySQL has an application, and thus assigned numbers */
+    hasNumbers: async (): Promise<boolean> =>
+      (await database.select('SELECT id FROM applications LIMIT 1', [])).length > 0,
 
     /** @returns the state of every queue that has one, by name */
     queues: async (): Promise<Map<string, QueueState>> => {

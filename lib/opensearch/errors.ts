@@ -3,6 +3,23 @@ import { KnownError } from '#lib/domain/errors.ts';
 /** The error of a closed index, for example during the restore of a snapshot. Its status is that of a bad request. */
 export const indexClosed = 'index_closed_exception';
 
+/** The server's type of an error, such as `mapper_parsing_exception`. Its reason would quote values. */
+export const typeOf = (type: unknown): string =>
+  typeof type === 'string' && /^\w{1,100}$/.test(type) ? type : 'error';
+
+/** The server finds the request itself invalid. Carries neither the request nor the answer. */
+export class RequestRefused extends Error {
+  readonly statusCode: number;
+  readonly type: string;
+
+  constructor(where: string, statusCode: number, type: unknown) {
+    super(`${where}: ${statusCode} ${typeOf(type)}`);
+    this.name = 'RequestRefused';
+    this.statusCode = statusCode;
+    this.type = typeOf(type);
+  }
+}
+
 /**
  * The index cannot answer now: no connection, time-out, overload, a red shard, or no index yet. The same call may succeed
  * later.

@@ -1,6 +1,7 @@
 import type { Client } from '@opensearch-project/opensearch';
 import { errors } from '@opensearch-project/opensearch';
-import { indexClosed, SearchUnavailable } from './errors.ts';
+import { withoutData } from '#lib/domain/error-facts.ts';
+import { indexClosed, RequestRefused, SearchUnavailable } from './errors.ts';
 
 export type IndexRequest = {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
@@ -23,7 +24,7 @@ const passing = new Set([401, 403, 404, 408, 429, 500, 502, 503, 504]);
  * Sends one request with an overall deadline. `Body` is the type from the API's reference; it is not checked.
  *
  * @throws SearchUnavailable without an answer in time, or after a temporary refusal
- * @throws the client's ResponseError if the server finds the request itself invalid
+ * @throws RequestRefused if the server finds the request itself invalid
  */
 export const request = async <Body>(client: Client, wanted: IndexRequest): Promise<IndexAnswer<Body>> => {
   try {
@@ -64,14 +65,16 @@ const translate =
   (error: unknown): never => {
     const where = `OpenSearch, ${method} ${path}`;
     if (error instanceof errors.ResponseError) {
-      if (!passing.has(error.statusCode ?? 0) && error.body?.error?.type !== indexClosed) throw error;
-      throw new SearchUnavailable(`${where}: ${error.statusCode} ${error.message}`, { cause: error });
+      const refused = new RequestRefused(where, error.statusCode ?? 0, error.body?.error?.type);
+      if (!passing.has(refused.statusCode) && refused.type !== indexClosed) throw refused;
+      throw new SearchUnavailable(refused.message, { cause: refused });
     }
     if (error instanceof errors.TimeoutError || error instanceof errors.RequestAbortedError) {
-      throw new SearchUnavailable(`${where}: no answer within ${timeoutMs} ms`, { cause: error });
+      throw new SearchUnavailable(`${where}: no answer within ${timeoutMs} ms`);
     }
+    const safe = withoutData(error);
     if (error instanceof errors.OpenSearchClientError) {
-      throw new SearchUnavailable(`${where}: ${error.message}`, { cause: error });
+      throw new SearchUnavailable(`${where}: ${safe.message}`, { cause: safe });
     }
-    throw error;
+    throw safe;
   };

@@ -2,7 +2,9 @@ import { Writable } from 'node:stream';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { joinWrites } from '#lib/concurrency/join-writes.ts';
 import { within } from '#lib/concurrency/within.ts';
+import { withoutData } from '#lib/domain/error-facts.ts';
 import { unavailable } from '#lib/domain/errors.ts';
+import { credentialsIn } from './credentials.ts';
 
 export type BrokerOptions = {
   /** The time limit for connecting, and the default for each piece of work. */
@@ -49,7 +51,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
   let pausedUntilMs = 0;
 
   const open = async (): Promise<Open> => {
-    const connection = await connect(url, { timeout: timeoutMs, noDelay: true });
+    const connection = await connect(url, { timeout: timeoutMs, noDelay: true, ...credentialsIn(url) });
     const internals: object = connection.connection;
     if ('stream' in internals && internals.stream instanceof Writable) joinWrites(internals.stream);
     // 'close' follows every error; without a listener an error would end the process.
@@ -144,7 +146,7 @@ export const openBroker = (url: string, { timeoutMs, onError }: BrokerOptions) =
     try {
       return await work;
     } catch (error) {
-      throw unavailable('The message broker does not answer.', error);
+      throw unavailable('The message broker does not answer.', withoutData(error));
     }
   };
 

@@ -2,11 +2,15 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConfirmChannel, GetMessage } from 'amqplib';
 import { deadQueue } from '#lib/contracts/queues.ts';
+import { KnownError } from '#lib/domain/errors.ts';
 import type { Broker } from './connection.ts';
 import type { Publication, Publisher } from './publisher.ts';
 
 export type DeadLetter = {
-  /** The command's id; without an id, the beginning of the content's SHA-256. */
+  /**
+   * `<id>.<digest>`: the message's id, or 16 characters of the content's SHA-256 without an id; and 8 characters of the
+   * content's SHA-256, because any program may publish a message with any id.
+   */
   id: string;
   reason: string | undefined;
   /** How often the consumer tried it. */
@@ -17,7 +21,10 @@ export type DeadLetter = {
   content: Buffer;
 };
 
-/** Selects dead letters of a queue: all, or those with these ids. At most `limit` messages are read, oldest first. */
+/**
+ * Selects dead letters of a queue: all, or those with these ids. An id without its digest selects a letter as well, unless
+ * it fits several. At most `limit` messages are read, oldest first.
+ */
 export type Selection = { ids?: readonly string[] | undefined; limit: number };
 
 /** Numbers of messages: in the queue (`held`), read (`looked`), and selected letters (`acted`). */
@@ -31,20 +38,36 @@ const RETURN_MS = 5_000;
 const WAIT_MS = 120_000;
 /** The length of an AMQP short string. */
 const MAX_ID_BYTES = 255;
+/** Ids in the error about an id that fits several letters. */
+const SHOWN_CHOICES = 10;
 
 const digestOf = (content: Buffer) => createHash('sha256').update(content).digest('hex');
 
+/** The reasons for which a broker moves a message to a dead-letter queue. */
+const brokerReasons: readonly unknown[] = ['expired', 'rejected', 'maxlen', 'delivery_limit'];
+
+/** The reason of the broker, which it gives in the first entry of the header `x-death`. */
+const brokerReasonOf = (headers: Record<string, unknown>): string | undefined => {
+  const deaths = headers['x-death'];
+  const last: unknown = Array.isArray(deaths) ? deaths[0] : undefined;
+  const reason = typeof last === 'object' && last !== null && 'reason' in last ? last.reason : undefined;
+  return typeof reason === 'string' && brokerReasons.includes(reason) ? reason : undefined;
+};
+
 /** Any program may publish here, so any property may have any value. */
 const propertiesOf = ({ properties, content }: GetMessage) => {
-  const { messageId, timestamp }: { messageId?: unknown; timestamp?: unknown } = properties;
+  const { messageId: given, timestamp }: { messageId?: unknown; timestamp?: unknown } = properties;
   const headers: Record<string, unknown> = properties.headers ?? {};
   const since = new Date(typeof timestamp === 'number' ? timestamp * 1000 : Number.NaN);
+  const digest = digestOf(content);
+  const messageId =
+    typeof given === 'string' && given !== '' && Buffer.byteLength(given) <= MAX_ID_BYTES
+      ? given
+      : digest.slice(0, 16);
   return {
-    id:
-      typeof messageId === 'string' && messageId !== '' && Buffer.byteLength(messageId) <= MAX_ID_BYTES
-        ? messageId
-        : digestOf(content).slice(0, 16),
-    reason: typeof headers.reason === 'string' ? headers.reason : undefined,
+    messageId,
+    id: `${messageId}.${digest.slice(0, 8)}`,
+    reason: typeof headers.reason === 'string' ? headers.reason : brokerReasonOf(headers),
     attempts: typeof headers.attempts === 'number' ? headers.attempts : undefined,
     redriven: typeof headers.redriven === 'number' && headers.redriven > 0 ? Math.trunc(headers.redriven) : 0,
     since: Number.isNaN(since.getTime()) ? undefined : since.toISOString(),
@@ -52,7 +75,39 @@ const propertiesOf = ({ properties, content }: GetMessage) => {
 };
 
 /** A letter and its copies: messages with the same id and content. */
-type Found = { letter: DeadLetter; redriven: number; copies: GetMessage[] };
+type Found = { letter: DeadLetter; messageId: string; redriven: number; copies: GetMessage[] };
+
+/** True for the id of a letter, with or without its digest. */
+const fits = ({ letter, messageId }: Found, id: string): boolean => id === letter.id || id === messageId;
+
+/** @returns an error for the first id that fits letters of several contents */
+const findAmbiguity = (found: readonly Found[], ids: readonly string[]): Error | undefined => {
+  for (const id of ids) {
+    const fitting = found.filter((one) => fits(one, id));
+    if (fitting.length <= 1) continue;
+    const choices = fitting.slice(0, SHOWN_CHOICES).map(({ letter }) => letter.id);
+    return new KnownError('bad-input', `"${id}" fits several letters: choose among ${choices.join(', ')}.`);
+  }
+  return undefined;
+};
+
+/**
+ * A channel holds back acknowledgements while a quorum queue has not applied 32 earlier ones, and forgets them when it
+ * closes. The queue applies a `get` after all earlier acknowledgements, so only two chunks are ever on their way. The
+ * message of the `get` returns when the channel closes.
+ */
+const ACKNOWLEDGED_AT_ONCE = 15;
+
+const acknowledge = async (
+  channel: ConfirmChannel,
+  queue: string,
+  messages: readonly GetMessage[],
+): Promise<void> => {
+  for (let from = 0; from < messages.length; from += ACKNOWLEDGED_AT_ONCE) {
+    for (const message of messages.slice(from, from + ACKNOWLEDGED_AT_ONCE)) channel.ack(message);
+    await channel.get(deadQueue(queue));
+  }
+};
 
 /**
  * Reads and moves dead letters. Reading leaves a letter in its queue: it is fetched on a separate channel and returns when
@@ -61,46 +116,57 @@ type Found = { letter: DeadLetter; redriven: number; copies: GetMessage[] };
 export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'publish'>) => {
   const collect = async (channel: ConfirmChannel, queue: string, { ids, limit }: Selection, held: number) => {
     const found = new Map<string, Found>();
+    const others = new Map<string, Found>();
     let looked = 0;
+    let otherBytes = 0;
     for (let bytes = 0; looked < Math.min(limit, held) && bytes < MAX_HELD_BYTES; ) {
       const message = await channel.get(deadQueue(queue));
       if (message === false) break;
       looked += 1;
-      const { redriven, ...properties } = propertiesOf(message);
-      if (ids !== undefined && !ids.includes(properties.id)) continue;
-      bytes += message.content.byteLength;
-      const key = `${properties.id}:${digestOf(message.content)}`;
-      const known = found.get(key);
+      const { redriven, messageId, ...properties } = propertiesOf(message);
+      const letter = { ...properties, content: message.content };
+      const one: Found = { letter, messageId, redriven, copies: [message] };
+      const isWanted = ids === undefined || ids.some((id) => fits(one, id));
+      if (isWanted) bytes += message.content.byteLength;
+      else otherBytes += message.content.byteLength;
+      if (!isWanted && otherBytes > MAX_HELD_BYTES) continue;
+      const among = isWanted ? found : others;
+      const key = `${messageId}:${digestOf(message.content)}`;
+      const known = among.get(key);
       if (known === undefined) {
-        const letter = { ...properties, content: message.content };
-        found.set(key, { letter, redriven, copies: [message] });
+        among.set(key, one);
       } else {
         known.copies.push(message);
         known.redriven = Math.max(known.redriven, redriven);
       }
     }
-    return { found: [...found.values()], looked };
+    return { found: [...found.values()], others: [...others.values()], looked };
   };
 
-  /** @param act handles the selected letters before they leave the queue; without it they stay */
+  /**
+   * @param act handles the selected letters before they leave the queue; without it they stay
+   * @throws bad-input for an id that fits several letters; then all stay
+   */
   const walk = async (
     queue: string,
     selection: Selection,
-    act?: (found: Found[]) => Promise<void>,
+    act?: (found: Found[], others: Found[]) => Promise<void>,
   ): Promise<LetterCounts & { letters: DeadLetter[] }> => {
-    const { removed, ...handled } = await broker.withOwnChannel(async (channel) => {
+    const { removed, ambiguity, ...handled } = await broker.withOwnChannel(async (channel) => {
       // Letters that arrive during the walk are ignored. Otherwise a redriven command that fails again would circulate.
       const { messageCount: held } = await channel.checkQueue(deadQueue(queue));
-      const { found, looked } = await collect(channel, queue, selection, held);
-      const copies = found.flatMap((one) => one.copies);
-      if (act !== undefined && found.length > 0) {
-        await act(found);
-        for (const message of copies) channel.ack(message);
+      const { found, others, looked } = await collect(channel, queue, selection, held);
+      const ambiguity = findAmbiguity(found, selection.ids ?? []);
+      const copies = act === undefined || ambiguity !== undefined ? [] : found.flatMap((one) => one.copies);
+      if (copies.length > 0) {
+        await act?.(found, others);
+        await acknowledge(channel, queue, copies);
       }
-      const removed = act === undefined ? 0 : copies.length;
-      return { held, looked, acted: found.length, letters: found.map(({ letter }) => letter), removed };
+      const letters = found.map(({ letter }) => letter);
+      return { held, looked, acted: found.length, letters, removed: copies.length, ambiguity };
     }, WAIT_MS);
     await returned(queue, handled.held - removed);
+    if (ambiguity !== undefined) throw ambiguity;
     return handled;
   };
 
@@ -132,23 +198,33 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
         await walk(queue, selection, (found) =>
           publisher.publish(
             found.map(
-              ({ letter: { id, content }, redriven }): Publication => ({
+              ({ letter: { content }, messageId, redriven }): Publication => ({
                 queue,
                 content,
-                messageId: id,
+                messageId,
                 headers: { redriven: redriven + 1 },
               }),
             ),
           ),
         ),
       ),
-    /** Drops letters for good. @param before runs while they are still in the queue @throws unavailable */
+    /**
+     * Drops letters for good. @param before runs while they are still in the queue; `others` are the letters that stay, as
+     * far as they were read @throws unavailable
+     */
     discard: async (
       queue: string,
       selection: Selection,
-      before: (letters: DeadLetter[]) => Promise<void> = async () => undefined,
+      before: (letters: DeadLetter[], others: DeadLetter[]) => Promise<void> = async () => undefined,
     ): Promise<LetterCounts> =>
-      countsOf(await walk(queue, selection, (found) => before(found.map(({ letter }) => letter)))),
+      countsOf(
+        await walk(queue, selection, (found, others) =>
+          before(
+            found.map(({ letter }) => letter),
+            others.map(({ letter }) => letter),
+          ),
+        ),
+      ),
   };
 };
 

@@ -85,9 +85,7 @@ const publishAll = (channel: ConfirmChannel, batch: readonly Waiting[]): Promise
             waiting,
             unavailable(
               'The message broker does not answer.',
-              new Error(
-                `RabbitMQ has no queue "${queue}": run migrate, or wait for relayOutbox to declare it`,
-              ),
+              new Error(`RabbitMQ has no queue ${queue}: run migrate, or wait for relayOutbox to declare it`),
             ),
           );
         } else {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ifAvailable } from '#lib/concurrency/if-available.ts';
 import type { Job } from '#lib/domain/job.ts';
+import { limits } from '#lib/domain/limits.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
 import type { Gate } from '#lib/redis/gate/gate.ts';
 import type { OpeningAttempt } from '#lib/redis/gate/opening-attempt.ts';
@@ -9,12 +10,27 @@ import { createVerification, type VerificationUses } from './verification.ts';
 
 type Uses = BarrierUses &
   VerificationUses & {
-    gate: Pick<Gate, 'attempt'>;
-    recoveryState: Pick<RecoveryState, 'beginEpoch' | 'newestEpoch' | 'hasReservations'>;
+    gate: Pick<Gate, 'attempt' | 'newestEpoch'>;
+    recoveryState: Pick<
+      RecoveryState,
+      'beginEpoch' | 'newestEpoch' | 'adoptEpoch' | 'hasReservations' | 'hasNumbers'
+    >;
   };
 
 /** Application, chat, message and edit: each may have been deferred because it waits for the one before. */
 const GENERATIONS = 4;
+
+/** A command id that is more than a day ahead was handled, which no command of this API can have. */
+class WitnessAhead extends Error {
+  readonly queues: readonly string[];
+  constructor(queues: readonly string[]) {
+    super(
+      `The highest handled id of ${queues.join(', ')} is more than a day ahead, so writes stay refused: correct it as docs/operations.md says`,
+    );
+    this.name = 'WitnessAhead';
+    this.queues = queues;
+  }
+}
 
 /**
  * A primary that was replaced may take writes, and answer 200, until it notices. A barrier that was sent before that
@@ -41,6 +57,7 @@ const outlastOldPrimary = async (
  *    again, each time with a new epoch, until the deferred commands are stored as well.
  * 4. It compares the highest id that a consumer has handled with the last id in Redis. If Redis has lost nothing, the
  *    gate opens for all counters. Otherwise it opens for verified counters only; the first use of a counter verifies it.
+ *    It stops at an id that is more than a day ahead, because every later id would have to be higher.
  * 5. It verifies all other counters in the background.
  *
  * May run at any time, twice at once, and again after a crash. An attempt opens nothing after a later one has
@@ -50,8 +67,18 @@ export const createRecovery = (uses: Uses) => {
   const { gate, recoveryState } = uses;
   const verify = createVerification(uses);
 
-  const findWitness = async (): Promise<number> =>
-    Math.max(0, ...[...(await recoveryState.queues()).values()].map(({ highestId }) => highestId));
+  /**
+   * The highest id that a consumer has handled; at least 1 if MySQL has rows, which an empty Redis does not know.
+   * @throws WitnessAhead
+   */
+  const findWitness = async (): Promise<number> => {
+    const handled = [...(await recoveryState.queues())];
+    const latest = (Date.now() + limits.futureMs + limits.skewMs) * 1000;
+    const ahead = handled.filter(([, { highestId }]) => highestId > latest).map(([queue]) => queue);
+    if (ahead.length > 0) throw new WitnessAhead(ahead);
+    const highest = Math.max(0, ...handled.map(([, { highestId }]) => highestId));
+    return highest === 0 && (await recoveryState.hasNumbers()) ? 1 : highest;
+  };
 
   /** @returns the epoch to open; undefined when no time is left, or a later attempt has begun */
   const passAll = async (attempt: OpeningAttempt, job: Job): Promise<number | undefined> => {
@@ -69,17 +96,32 @@ export const createRecovery = (uses: Uses) => {
     }
   };
 
+  /** Consumers refuse commands of an epoch that MySQL does not know, as after the restore of an older MySQL. */
+  const adopt = async (newestEpoch: number, job: Job): Promise<void> => {
+    if (newestEpoch <= (await recoveryState.newestEpoch())) return;
+    await recoveryState.adoptEpoch(newestEpoch, 'adopted from Redis');
+    job.log('MySQL did not know the newest epoch, as after the restore of a backup', {
+      code: 'epoch-adopted',
+      epoch: newestEpoch,
+    });
+  };
+
   const open = async (job: Job): Promise<'open' | 'closed'> => {
     const attempt = await gate.attempt();
     const begun = await attempt.begin();
     if (begun !== 'begun') return begun === 'open' ? 'open' : 'closed';
     try {
+      await findWitness();
       const epoch = await passAll(attempt, job);
       if (epoch === undefined || (await recoveryState.newestEpoch()) !== epoch) return 'closed';
       const result = await attempt.open(epoch, await findWitness());
       if (result === 'superseded') return 'closed';
       job.log('Writes are accepted again', { code: 'gate-opened', epoch, lost: result === 'lost' });
       return 'open';
+    } catch (error) {
+      if (!(error instanceof WitnessAhead)) throw error;
+      job.log(error.message, { code: 'witness-ahead', queues: error.queues });
+      return 'closed';
     } finally {
       await ifAvailable(attempt.end());
     }
@@ -90,6 +132,7 @@ export const createRecovery = (uses: Uses) => {
    * RabbitMQ
    */
   return async (job: Job): Promise<{ gate: 'open' | 'closed'; raised: number }> => {
+    await adopt(await gate.newestEpoch(), job);
     const { isOpen } = await gate.status();
     const state = isOpen ? 'open' : await open(job);
     return { gate: state, raised: state === 'open' ? await verify(job) : 0 };

@@ -48,7 +48,13 @@ const environment = z.object({
       error: 'Must be 32 characters or more (each, if several are separated by commas)',
     }),
   REDIS_KEY_PREFIX: z.string().default(''),
-  OPENSEARCH_INDEX_PREFIX: z.string().default(''),
+  /** OpenSearch allows no other beginning of an index' name. */
+  OPENSEARCH_INDEX_PREFIX: z
+    .string()
+    .regex(/^(?:[a-z0-9][a-z0-9_.-]{0,99})?$/, {
+      error: 'Must begin with a lower-case letter or digit, and hold only these and "_", "-", "."',
+    })
+    .default(''),
   /** The origins of web pages that may read answers of this API. Default: none. */
   CORS_ORIGINS: origins,
   /** The CloudWatch namespace of `reportMetrics`. */
@@ -57,7 +63,12 @@ const environment = z.object({
    * How often a command without a stored parent is delivered again, one second apart, before it becomes a
    * dead letter.
    */
-  MAX_DEFERRALS: optional(z.coerce.number().int().min(1)).transform((value) => value ?? 600),
+  MAX_DEFERRALS: optional(
+    z
+      .string()
+      .regex(/^[1-9]\d{0,8}$/, { error: 'Must be a whole number from 1 up' })
+      .transform(Number),
+  ).transform((value) => value ?? 600),
   /** Counted by client address. */
   LIMIT_SIGN_UP: limit({ count: 60, seconds: 3_600 }),
   LIMIT_SIGN_IN: limit({ count: 40, seconds: 60 }),
@@ -69,6 +80,16 @@ const environment = z.object({
 });
 
 export type Config = z.output<typeof environment>;
+
+/** The names of all settings that functions read. */
+export const settingNames = Object.keys(environment.shape);
+
+/** @returns every setting that is missing or malformed, without its value */
+export const findFaults = (variables: NodeJS.ProcessEnv): { name: string; message: string }[] =>
+  (environment.safeParse(variables).error?.issues ?? []).map(({ path, message }) => ({
+    name: String(path[0]),
+    message,
+  }));
 
 /** `SECRET_ARN_MYSQL_URL` names the secret that holds `MYSQL_URL`. */
 const ARN_PREFIX = 'SECRET_ARN_';
@@ -92,7 +113,7 @@ export const readConfig = (variables: NodeJS.ProcessEnv): Config => {
   const result = environment.safeParse(variables);
   if (result.success) return result.data;
   const isOfAnother = (name: string) => isCloud && variables[name] === undefined && arns[name] === undefined;
-  const names = result.error.issues.map(({ path, message }) => ({ name: String(path[0]), message }));
+  const names = findFaults(variables);
   const faults = names
     .filter(({ name }) => !isOfAnother(name))
     .map(({ name, message }) => `  ${name}: ${variables[name] ? message : 'is not set'}`);

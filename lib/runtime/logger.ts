@@ -1,13 +1,18 @@
 import { LogFormatter, Logger, LogItem } from '@aws-lambda-powertools/logger';
 import type { LogAttributes, UnformattedAttributes } from '@aws-lambda-powertools/logger/types';
+import { factsOf, withoutQuotes } from '#lib/domain/error-facts.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import { logContext } from './log-context.ts';
 
 /**
  * Adds the context of the running request when a line is written, so that requests without lines cost
- * nothing.
+ * nothing. Of an error it writes the facts only, because errors of drivers carry data of users.
  */
 class ContextFormatter extends LogFormatter {
+  override formatError(error: Error): LogAttributes {
+    return factsOf(error);
+  }
+
   override formatAttributes(attributes: UnformattedAttributes, more: LogAttributes): LogItem {
     const { logLevel, message, timestamp, serviceName, xRayTraceId } = attributes;
     return new LogItem({
@@ -39,10 +44,11 @@ export const logClientError =
     // Clients may read the text of an 'unavailable' error, so its cause says more.
     const cause = isKnownError(error) && error.cause instanceof Error ? error.cause : error;
     const kind = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
-    const key = `${client}:${kind}:${cause.message.replaceAll(/\d+/g, '#')}`;
+    const reason = withoutQuotes(cause.message);
+    const key = `${client}:${kind}:${reason.replaceAll(/\d+/g, '#')}`;
     const now = Date.now();
     if (now - (loggedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
     loggedAtMs.set(key, now);
-    const facts = { code: 'server-unreachable', kind, reason: cause.message };
+    const facts = { code: 'server-unreachable', kind, reason };
     logContext.exit(() => logger.warn(`${client} is out of reach`, facts));
   };

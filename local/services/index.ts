@@ -2,7 +2,7 @@ export { findDocker } from './docker.ts';
 export { Failure, messageOf } from './failure.ts';
 export { ownerOf, secretOf, urlsOf } from './folders.ts';
 export { isFree, pickPort, releasePort } from './ports.ts';
-export { probe } from './probes.ts';
+export { checkUrl, probe } from './probes.ts';
 export { asOwned } from './processes.ts';
 export { silentReport, terminalReport } from './report.ts';
 export { removeAbandonedStacks, type StartOptions, startServices } from './start-services.ts';

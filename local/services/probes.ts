@@ -2,6 +2,7 @@ import { connect as connectRabbit } from 'amqplib';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import { within } from '#lib/concurrency/within.ts';
+import { credentialsIn } from '#lib/rabbitmq/credentials.ts';
 import { Failure, messageOf } from './failure.ts';
 import { type ServiceName, urlVariables } from './types.ts';
 
@@ -25,8 +26,19 @@ export const checkUrl = (name: ServiceName, text: string): URL => {
   const url = new URL(text);
   if (!protocols[name].includes(url.protocol)) throw wrong(`begins with ${url.protocol}//`);
   if (url.hostname === '') throw wrong('names no host');
+  if (!isDecodable(url.username) || !isDecodable(url.password))
+    throw wrong('has a user or password with a "%" that encodes no UTF-8; "%" itself is %25');
   if (name === 'mysql' && url.pathname.length < 2) throw wrong('names no database');
   return url;
+};
+
+const isDecodable = (encoded: string): boolean => {
+  try {
+    decodeURIComponent(encoded);
+    return true;
+  } catch {
+    return false;
+  }
 };
 
 const examples: Record<ServiceName, string> = {
@@ -82,7 +94,7 @@ const probes: Record<ServiceName, (url: URL) => Promise<string>> = {
   },
 
   rabbitmq: async (url) => {
-    const connection = await connectRabbit(url.href, { timeout: timeoutMs });
+    const connection = await connectRabbit(url.href, { timeout: timeoutMs, ...credentialsIn(url.href) });
     connection.on('error', () => undefined);
     const { product, version } = connection.connection.serverProperties;
     await connection.close().catch(() => undefined);

@@ -384,7 +384,10 @@ describe('OpenSearch', { timeout: 90_000 }, () => {
       await system.accept.messages(token, chatNumber, 3);
       await eventually(async () => expect(await indexed()).toEqual(upTo(3)));
       expect(await system.invoke('deadLetters', { queue: 'index-message' })).toMatchObject({
-        'index-message': { held: 1, letters: [{ id: '5', reason: expect.stringContaining('malformed') }] },
+        'index-message': {
+          held: 1,
+          letters: [{ id: expect.stringMatching(/^5\./), reason: expect.stringContaining('malformed') }],
+        },
       });
       expect(await redis.zscore(createKeys().indexOutbox, `${token}:9:9`)).toBe('7');
     } finally {

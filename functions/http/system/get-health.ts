@@ -1,6 +1,8 @@
+import { acceptedQueues } from '#lib/contracts/commands/all.ts';
 import { getHealth as contract } from '#lib/contracts/http/system.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { Gate } from '#lib/redis/gate/gate.ts';
 import { messageIndex } from '#lib/runtime/services/opensearch.ts';
 import { publisher } from '#lib/runtime/services/rabbitmq.ts';
 import { counters, gate } from '#lib/runtime/services/redis.ts';
@@ -12,7 +14,7 @@ type Uses = {
   publisher: Pinged;
   messageIndex: () => Pinged;
   counters: Pinged;
-  gate: { status: () => Promise<{ isOpen: boolean }> };
+  gate: Pick<Gate, 'tryNumbering'>;
 };
 
 export const getHealth = async (
@@ -31,7 +33,7 @@ export const getHealth = async (
     up(() => counters.ping()),
     up(() => publisher.ping()),
     up(async () => messageIndex().ping()),
-    up(async () => (await gate.status()).isOpen),
+    up(async () => (await gate.tryNumbering(acceptedQueues)) === 'open'),
   ]);
   const parts = { mysql, redis, rabbitmq, opensearch, numbering };
   const down = Object.entries(parts).filter(([, state]) => state === 'down');

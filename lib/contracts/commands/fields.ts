@@ -2,9 +2,6 @@ import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
 import { instantMs, name, token } from '../fields.ts';
 
-/** The largest accepted difference between the clocks of two machines. */
-const SKEW_MS = 5 * 60 * 1000;
-
 /** The id of a user. */
 export const id = z.int().min(1);
 /**
@@ -23,7 +20,7 @@ export const senderName = z
   .refine((text) => text.isWellFormed(), { error: 'Must be well-formed Unicode (no lone surrogate)' });
 
 /** The latest accepted time: a day from now, and the skew of two clocks. */
-const latestMs = () => Date.now() + limits.futureMs + SKEW_MS;
+const latestMs = () => Date.now() + limits.futureMs + limits.skewMs;
 const nowMicros = () => Date.now() * 1000;
 
 /** The bounds of a request's `createdAt`. */

@@ -1,6 +1,6 @@
 import { createPool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 import { isKnownError, unavailable } from '#lib/domain/errors.ts';
-import { isDeadlock, isLostConnection, isOutage, isSilence } from './errors.ts';
+import { isDeadlock, isLostConnection, isOutage, isSilence, withoutStatement } from './errors.ts';
 import { createSessions, fromPool } from './sessions.ts';
 
 export type Value = string | number | null;
@@ -40,6 +40,12 @@ export const keepWhatIsThere = 'ON DUPLICATE KEY UPDATE command_id = command_id'
 /** DATETIME(3) in UTC. */
 export const toDateTime = (ms: number) => new Date(ms).toISOString().slice(0, 23).replace('T', ' ');
 export const toMs = (value: unknown): number => (value instanceof Date ? value.getTime() : Number.NaN);
+
+/** @throws the error of the query without the statement and its values */
+const hiding = <Result>(values: readonly Value[], query: Promise<Result>): Promise<Result> =>
+  query.catch((error: unknown) => {
+    throw withoutStatement(error, values);
+  });
 
 /**
  * A small pool of connections, created at the first use. A statement runs again after a deadlock. It also runs once more
@@ -98,8 +104,9 @@ export const openDatabase = (
         if (again) continue;
         if (isKnownError(error)) throw error;
         if (isOutage(error) && error instanceof Error) onError(error);
-        if (isOutage(error) || isDeadlock(error)) throw unavailable('The database does not answer.', error);
-        throw error;
+        const safe = withoutStatement(error, []);
+        if (isOutage(error) || isDeadlock(error)) throw unavailable('The database does not answer.', safe);
+        throw safe;
       }
     }
   };
@@ -107,16 +114,18 @@ export const openDatabase = (
   const on = (run: <Result>(work: Work<Result>) => Promise<Result>): Database => ({
     select: (sql, values) =>
       run(async (connection, limitMs) => {
-        const [rows] = await connection.query<Row[]>({ sql, values: [...values], timeout: limitMs });
+        const [rows] = await hiding(
+          values,
+          connection.query<Row[]>({ sql, values: [...values], timeout: limitMs }),
+        );
         return rows;
       }),
     write: (sql, values) =>
       run(async (connection, limitMs) => {
-        const [result] = await connection.query<ResultSetHeader>({
-          sql,
-          values: [...values],
-          timeout: limitMs,
-        });
+        const [result] = await hiding(
+          values,
+          connection.query<ResultSetHeader>({ sql, values: [...values], timeout: limitMs }),
+        );
         return result.affectedRows;
       }),
     onOneConnection: (work) => run((connection, limitMs) => work(on((inner) => inner(connection, limitMs)))),

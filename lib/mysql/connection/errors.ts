@@ -1,3 +1,5 @@
+import { withoutData } from '#lib/domain/error-facts.ts';
+
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 /** The SQLSTATE of the server's answer, which is the same in every version. The driver's own errors have none. */
@@ -52,3 +54,25 @@ export const isOutage = (error: unknown): boolean =>
   (silences.has(codeOf(error)) ||
     (error instanceof Error && 'fatal' in error && error.fatal === true) ||
     (sqlStateOf(error) !== '' && !isAboutValues(error)));
+
+/** A shorter text may be a word of the message, such as the name of a column. */
+const MIN_VALUE = 4;
+/** A server cuts a long value, but quotes its beginning. */
+const QUOTED = 16;
+
+/**
+ * @returns the error without its statement, and without a message that contains a value of it, as a trigger may write
+ */
+export const withoutStatement = (error: unknown, values: readonly unknown[]): Error => {
+  const safe = withoutData(error);
+  const isQuoted = values.some(
+    (value) =>
+      typeof value === 'string' && value.length >= MIN_VALUE && safe.message.includes(value.slice(0, QUOTED)),
+  );
+  if (isQuoted) {
+    safe.message = 'The database refuses a value';
+    safe.stack = `${safe.name}: ${safe.message}`;
+  }
+  const isFatal = error instanceof Error && 'fatal' in error && error.fatal === true;
+  return isFatal ? Object.assign(safe, { fatal: true }) : safe;
+};

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@opensearch-project/opensearch';
 import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
-import { IndexRetryLater, indexClosed, SearchUnavailable } from '../errors.ts';
+import { IndexRetryLater, indexClosed, SearchUnavailable, typeOf } from '../errors.ts';
 import { request } from '../request.ts';
 import { type IndexedMessage, toDocument } from './document.ts';
 
@@ -167,7 +167,9 @@ const removing = (ref: MessageReference): Operation<MessageReference> => ({
 
 const outcomeOf = (item: Item | undefined): Outcome => {
   if (!item) return { kind: 'later', reason: 'no answer for it' };
-  const reason = `${item.status} ${item.error?.type ?? ''}: ${item.error?.reason ?? ''}`;
+  // The server's reason quotes the value, so only the field is taken from it.
+  const [, field] = item.error?.reason.match(/^failed to parse field \[(\w+)\]/) ?? [];
+  const reason = `${item.status} ${typeOf(item.error?.type)}${field === undefined ? '' : ` in field ${field}`}`;
   // After a conflict the index already has a newer version; a missing document is already removed.
   if (item.status < 300 || item.status === 409 || (item.status === 404 && !item.error))
     return { kind: 'done' };

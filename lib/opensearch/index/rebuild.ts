@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@opensearch-project/opensearch';
-import { errors } from '@opensearch-project/opensearch';
-import { SearchUnavailable } from '../errors.ts';
+import { RequestRefused, SearchUnavailable } from '../errors.ts';
 import { request } from '../request.ts';
 import type { BulkResult, BulkWriter } from './bulk.ts';
 import type { IndexedMessage } from './document.ts';
@@ -72,9 +71,7 @@ export const createRebuilds = (options: {
         timeoutMs,
       });
     } catch (error) {
-      const exists =
-        error instanceof errors.ResponseError &&
-        error.body?.error?.type === 'resource_already_exists_exception';
+      const exists = error instanceof RequestRefused && error.type === 'resource_already_exists_exception';
       if (!exists) throw error;
     }
   };

@@ -1,3 +1,4 @@
+import { withoutData } from '#lib/domain/error-facts.ts';
 import { isKnownError, unavailable } from '#lib/domain/errors.ts';
 import type { Connection, RedisClient } from './client.ts';
 import { isRefusal } from './node.ts';
@@ -41,7 +42,7 @@ const attempt = async <Result>(client: Connecting, work: Work<Result>, tries: nu
  * Runs calls to Redis, and once more on a new connection if the first one ends during them within 6 s. `work` may
  * therefore take effect twice, unless `tries` is 1. Throws 'unavailable' if the server cannot work now (no
  * connection, time-out, loading, out of memory, read only, a refused password or permission). Programming
- * errors are thrown unchanged.
+ * errors are thrown without the command's arguments.
  */
 export const guarded = async <Result>(
   client: Connecting,
@@ -57,8 +58,8 @@ export const guarded = async <Result>(
       error.name === 'ReplyError' &&
       causesOf(error).some(({ message }) => scriptFault.test(message))
     ) {
-      throw error;
+      throw withoutData(error);
     }
-    throw unavailable('The numbering service does not answer.', error);
+    throw unavailable('The numbering service does not answer.', withoutData(error));
   }
 };

@@ -1,3 +1,5 @@
+import { limits } from '#lib/domain/limits.ts';
+
 /**
  * The gate before numbering, in Lua, for scripts that take the key `state` and the argument `server`.
  *
@@ -16,6 +18,10 @@ local function text(number) return string.format('%d', number) end
 local function nowMicros()
   local t = redis.call('TIME')
   return t[1] * 1000000 + t[2]
+end
+-- Whether the last id is more than a day ahead. Consumers refuse such ids, so none may be given.
+local function isAhead(clock)
+  return tonumber(clock or '0') > nowMicros() + ${(limits.futureMs + limits.skewMs) * 1000}
 end
 -- Whether a counter may be used. While counters are being verified, only verified ones may.
 local function isVerified(verifying, verified, member)

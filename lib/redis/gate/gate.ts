@@ -25,6 +25,49 @@ return { epoch or '', lost or '', verifying or '', progress or '' }
 );
 
 /**
+ * Tries what every accepting script does before its first write, and a write without an effect. A server that is full,
+ * read-only or unable to write to its disk refuses that write. Gives no number and changes nothing.
+ */
+const tryNumbering = defineScript(
+  { keys: ['state', 'nothing'], args: ['server'], each: { keys: ['outbox'] } },
+  {
+    before: /* lua */ `
+${gateLua}
+local epoch, clock = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock'))
+local answer = not epoch and 'closed' or isAhead(clock) and 'ahead' or 'open'
+`,
+    each: /* lua */ `
+  if redis.call('EXISTS', outbox) == 0 then return end
+  local facts = redis.call('XINFO', 'STREAM', outbox)
+  for i = 1, #facts, 2 do
+    if facts[i] == 'last-generated-id' and isAhead(string.match(facts[i + 1], '^%d+')) then answer = 'ahead' end
+  end
+`,
+    after: /* lua */ `
+redis.call('SET', nothing, '', 'XX')
+return answer
+`,
+  },
+  expecting<'open' | 'closed' | 'ahead'>,
+);
+
+/**
+ * Raises the clock, so that a later restart shows whether Redis has lost what came before. Without an open gate it does
+ * not, because that would hide a loss.
+ */
+const raiseClock = defineScript(
+  { keys: ['state'], args: ['server', 'micros'] },
+  /* lua */ `
+${gateLua}
+local epoch, clock = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock'))
+if epoch and not isAhead(micros) and tonumber(clock or '0') < tonumber(micros) then
+  redis.call('HSET', state, 'clock', micros)
+end
+return 'OK'
+`,
+);
+
+/**
  * Raises counters to the values of MySQL, creates missing ones, and marks them as verified. `count` is empty
  * if MySQL has no value; then only an existing counter is marked. Returns closed, or for each counter raised
  * · kept · missing.
@@ -125,6 +168,34 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
             ? undefined
             : { lost: verifying, progress: progress === '' ? NOWHERE : JSON.parse(progress) },
       };
+    },
+
+    /** @returns the newest epoch of an opening that Redis remembers, or 0 */
+    newestEpoch: async (): Promise<number> => {
+      const fields = Object.entries(await guarded(client, ({ redis }) => redis.hgetall(state)));
+      const epochs = fields.filter(([name]) => name.startsWith('run:') || name === 'lost');
+      return Math.max(0, ...epochs.map(([, epoch]) => Number(epoch)));
+    },
+
+    /**
+     * Tries whether writes could be numbered, without a write. 'ahead': the last id is more than a day ahead.
+     * @throws unavailable, or the error of a script that meets a key of another type
+     */
+    tryNumbering: (queues: readonly string[]): Promise<'open' | 'closed' | 'ahead'> =>
+      guarded(client, (connection) =>
+        runScript(
+          connection,
+          tryNumbering,
+          { state, nothing: keys.nothing, server: connection.server },
+          queues.map((queue) => ({ outbox: keys.outbox(queue) })),
+        ),
+      ),
+
+    /** Notes that consumers have handled commands of other programs until `micros`. @throws unavailable */
+    raiseClock: async (micros: number): Promise<void> => {
+      await guarded(client, (connection) =>
+        runScript(connection, raiseClock, { state, server: connection.server, micros }),
+      );
     },
 
     /**

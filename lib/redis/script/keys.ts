@@ -21,6 +21,8 @@ export const createKeys = (prefix = '') => {
     state: own('cell', 'state'),
     /** set: counters (`token`, `token:chatNumber`) that were verified since Redis lost data. */
     verified: own('cell', 'verified'),
+    /** A key that never exists. */
+    nothing: own('cell', 'nothing'),
     /** string with expiry: a recovery was requested a moment ago. */
     recoveryAsked: own('cell', 'recovery-asked'),
     /** sorted sets by time: counters that changed since the last sync. */

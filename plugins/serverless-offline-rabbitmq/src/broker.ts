@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
+import { unescape as decode } from 'node:querystring';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ChannelModel, connect } from 'amqplib';
+import { type ChannelModel, connect, credentials } from 'amqplib';
 
 /** The log for the developer, in the shape that the framework passes to a plugin. */
 export type Log = {
@@ -65,6 +66,7 @@ export const createBroker = ({ url, virtualHost, connectionName, log }: BrokerOp
       try {
         const connection = await connect(address, {
           timeout: CONNECT_TIMEOUT_MS,
+          ...credentialsIn(url),
           clientProperties: { connection_name: connectionName },
         });
         watch(connection);
@@ -103,6 +105,12 @@ export const createBroker = ({ url, virtualHost, connectionName, log }: BrokerOp
     },
   };
 };
+
+/** amqplib would decode user and password as Latin-1. */
+const credentialsIn = ({ username, password }: URL) =>
+  username === '' && password === ''
+    ? {}
+    : { credentials: credentials.plain(decode(username), decode(password)) };
 
 const addressOf = (url: URL, virtualHost: string): string => {
   const full = new URL(url);

@@ -13,15 +13,19 @@ const letter = (id: string, content: string | Buffer, reason = 'too long'): Dead
 });
 const command = { token: 'app', chatNumber: 1, messageNumber: 2, body: 'secret' };
 
-const createUses = (letters: DeadLetter[] = []) => {
+const createUses = (letters: DeadLetter[] = [], others: DeadLetter[] = []) => {
   const handled = { held: letters.length, looked: letters.length, acted: letters.length };
   return {
     deadLetters: {
       list: vi.fn(async () => ({ held: letters.length, letters })),
       redrive: vi.fn(async (_queue: string) => handled),
       discard: vi.fn(
-        async (_queue: string, _selection: object, before?: (all: DeadLetter[]) => Promise<void>) => {
-          await before?.(letters);
+        async (
+          _queue: string,
+          _selection: object,
+          before?: (all: DeadLetter[], others: DeadLetter[]) => Promise<void>,
+        ) => {
+          await before?.(letters, others);
           return handled;
         },
       ),
@@ -78,7 +82,18 @@ it('redrives the queues in an order in which parents come first', async () => {
 });
 
 it('releases the numbers of discarded commands, and of nothing else', async () => {
-  const uses = createUses([letter('17', '{}'), letter('3f2a', 'foreign'), letter('-1', '{}')]);
+  const ours = (commandId: unknown, epoch: unknown = 1) => JSON.stringify({ commandId, epoch });
+  const uses = createUses(
+    [
+      letter('17.3f2a51c0', ours(17)),
+      letter('18.3f2a51c1', 'no JSON with the id of a command'),
+      letter('19.3f2a51c2', JSON.stringify({ commandId: 19 })),
+      letter('20.3f2a51c3', ours(-1)),
+      letter('21.3f2a51c4', ours('21')),
+      letter('22.3f2a51c5', ours(22)),
+    ],
+    [letter('x.3f2a51c6', ours(22))],
+  );
   await handle({ action: 'discard', queue: 'create-chat' }, uses);
   expect(uses.recoveryState.release).toHaveBeenCalledExactlyOnceWith([17]);
 });

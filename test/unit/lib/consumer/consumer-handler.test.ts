@@ -6,6 +6,7 @@ import type { Outcome } from '#lib/domain/batch.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import type { Handled } from '#lib/mysql/progress.ts';
 import type { Publication } from '#lib/rabbitmq/publisher.ts';
+import type { Counted } from '#lib/redis/gate/counters.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import { createLambdaContext } from '../../../../local/emulation/lambda-context.ts';
 import { type Published, rabbitmqEventOf } from '../../../support/rabbitmq-event.ts';
@@ -18,11 +19,25 @@ const schema = z.object({
   commandId: z.number().optional(),
   epoch: z.number().optional(),
   token: z.string().optional(),
+  chatNumber: z.number().optional(),
+  messageNumber: z.number().optional(),
 });
 type Thing = z.output<typeof schema>;
 
+type Given = {
+  passedEpoch?: number;
+  newestEpoch?: number;
+  maxDeferrals?: number;
+  /** Every counter in Redis. */
+  counted?: Counted;
+  /** The highest number in MySQL. */
+  highestNumber?: number | undefined;
+};
+
 /** What the handler did, in order, on services that keep everything in memory. */
-const createWorld = ({ passedEpoch = 0, newestEpoch = 9, maxDeferrals = 3 } = {}) => {
+const createWorld = ({ passedEpoch = 0, newestEpoch = 9, maxDeferrals = 3, ...numbers }: Given = {}) => {
+  const { counted = 'missing', highestNumber } = numbers;
+  const clock: number[] = [];
   const steps: string[] = [];
   const published: Publication[] = [];
   const recorded: Handled[] = [];
@@ -38,6 +53,14 @@ const createWorld = ({ passedEpoch = 0, newestEpoch = 9, maxDeferrals = 3 } = {}
       },
       record: async (handled) => {
         recorded.push(handled);
+      },
+      highestChatNumber: async () => highestNumber,
+      highestMessageNumber: async () => highestNumber,
+    }),
+    counters: () => ({ read: async (of) => of.map(() => counted) }),
+    gate: () => ({
+      raiseClock: async (micros) => {
+        clock.push(micros);
       },
     }),
     letterNotes: () => ({
@@ -61,7 +84,7 @@ const createWorld = ({ passedEpoch = 0, newestEpoch = 9, maxDeferrals = 3 } = {}
     }),
     maxDeferrals: () => maxDeferrals,
   });
-  return { consumerHandler, steps, published, recorded, passed, forgotten };
+  return { consumerHandler, steps, published, recorded, passed, forgotten, clock };
 };
 
 type World = ReturnType<typeof createWorld>;
@@ -591,4 +614,59 @@ it('only a command with an epoch has a digest: the SHA-1 of its message', async 
     },
   });
   expect(digests).toEqual([sha1Of(Buffer.from(JSON.stringify(ours.content))), undefined]);
+});
+
+describe('a creation whose number is above the counter', () => {
+  const million = 1_000_000;
+  const numbered = (number: number, more: object = {}) =>
+    thing(`number ${number}`, { token: 'app', chatNumber: number, ...more });
+
+  it.each<[string, Parameters<typeof createWorld>[0], number]>([
+    ['of a chat that nobody knows', {}, million],
+    ['in Redis', { counted: 500 }, million + 500],
+    ['in MySQL alone', { counted: 'unknown', highestNumber: 7 }, million + 7],
+    ['in MySQL, which is higher', { counted: 5, highestNumber: 70 }, million + 70],
+    ['in Redis, which is higher', { counted: 70, highestNumber: 5 }, million + 70],
+  ])(
+    '%s by a million is stored, and by more is a dead letter that reserves nothing',
+    async (_what, given, most) => {
+      const world = createWorld(given);
+      const ours = { epoch: 1, commandId: 17 };
+      const settled = await run(world, [numbered(most), numbered(most + 1), numbered(4_294_967_294, ours)]);
+      expect(settled).toEqual({ stored: [`number ${most}`], dead: [] });
+      expect(world.published.map(({ headers }) => headers?.reason)).toEqual(
+        Array(2).fill('malformed: its number is more than a million above the counter'),
+      );
+      expect(world.recorded).toEqual([]);
+    },
+  );
+
+  it('by its message is a dead letter too, and so is a malformed one', async () => {
+    const world = createWorld();
+    const ours = { token: 'app', epoch: 1, commandId: 17 };
+    await run(world, [
+      thing('message', { ...ours, chatNumber: 1, messageNumber: 4_294_967_294 }),
+      thing('chat', { ...ours, chatNumber: 4_294_967_294, messageNumber: 1 }),
+      { content: { ...ours, chatNumber: 1, messageNumber: 4_294_967_294 } },
+    ]);
+    expect(world.published).toHaveLength(3);
+    expect(world.recorded).toEqual([]);
+  });
+});
+
+describe('commands of other programs', () => {
+  it('raise the clock of Redis to the present once they are settled', async () => {
+    const world = createWorld();
+    const before = Date.now() * 1000;
+    await run(world, [thing('foreign'), thing('early', { epoch: 1, commandId: 7 })]);
+    expect(world.clock).toHaveLength(1);
+    expect(world.clock[0]).toBeGreaterThanOrEqual(before);
+  });
+
+  it('are noted neither for our own commands nor for the index', async () => {
+    const world = createWorld();
+    await run(world, [thing('ours', { epoch: 1, commandId: 7 })]);
+    await run(world, [thing('indexed')], { hasOutbox: false });
+    expect(world.clock).toEqual([]);
+  });
 });

@@ -6,8 +6,14 @@ type Given = {
   /** Of the server that recovery meets; a plain restart if absent. */
   failover?: { isPromoted: boolean; nodeTimeoutMs: number };
   newestEpoch?: number;
+  /** The newest epoch that Redis remembers. */
+  epochInRedis?: number;
+  /** Whether MySQL has an application. */
+  hasNumbers?: boolean;
   hasLostQueues?: boolean;
   highestId?: number;
+  /** Queues whose consumers have handled something before. */
+  handled?: readonly string[];
   /** The last id in Redis. */
   clock?: number;
   /** Whether commands are deferred or dead, after each barrier. */
@@ -20,15 +26,19 @@ const queues = ['create-chat', 'create-message'];
 const givenRecovery = ({
   failover = { isPromoted: false, nodeTimeoutMs: 0 },
   newestEpoch,
+  epochInRedis = 0,
+  hasNumbers = false,
   hasLostQueues = false,
   highestId = 0,
   clock = highestId,
   reservations = [],
+  handled = [],
 }: Given = {}) => {
   const steps: string[] = [];
+  const logged: { code: string }[] = [];
   let epoch = 6;
   let isDeclared = !hasLostQueues;
-  let sentTo: string[] = [];
+  let sentTo: readonly string[] = handled;
   const attempt = {
     server: 'run',
     begin: async () => 'begun' as const,
@@ -49,6 +59,7 @@ const givenRecovery = ({
   const recovery = createRecovery({
     gate: {
       status: async () => ({ isOpen: false, verifying: undefined }),
+      newestEpoch: async () => epochInRedis,
       attempt: async () => attempt,
       raise: async () => 0,
       saveProgress: async () => true,
@@ -59,6 +70,10 @@ const givenRecovery = ({
         return epoch;
       },
       newestEpoch: async () => newestEpoch ?? epoch,
+      adoptEpoch: async (number) => {
+        steps.push(`adopt ${number}`);
+      },
+      hasNumbers: async () => hasNumbers,
       queues: async () => new Map(sentTo.map((queue) => [queue, { epoch, highestId }])),
       hasReservations: async () => reservations.shift() ?? false,
       reservations: async () => [],
@@ -79,7 +94,8 @@ const givenRecovery = ({
     chats: { highestMessageNumbers: async () => [] },
     queues,
   });
-  return { steps, run: () => recovery({ remainingMs: () => 10_000, log: () => undefined }) };
+  const log = (_message: string, facts: { code: string }) => logged.push(facts);
+  return { steps, logged, run: () => recovery({ remainingMs: () => 10_000, log }) };
 };
 
 describe('recovery', () => {
@@ -124,5 +140,37 @@ describe('recovery', () => {
     const { steps, run } = givenRecovery({ highestId: 42, clock: 0, reservations: [true, true, true, true] });
     await run();
     expect(steps).toEqual(['barriers', 'barriers', 'barriers', 'barriers', 'open 10 with witness 42', 'end']);
+  });
+
+  it('of an empty Redis beside rows whose commands had no ids is a loss', async () => {
+    const { steps, run } = givenRecovery({ hasNumbers: true });
+    await run();
+    expect(steps).toEqual(['barriers', 'barriers', 'open 8 with witness 1', 'end']);
+  });
+
+  it.each([Number.MAX_SAFE_INTEGER, (Date.now() + 2 * 86_400_000) * 1000])(
+    'stops at the witness %i, and names the queues',
+    async (highestId) => {
+      const given = givenRecovery({ highestId, clock: 41, handled: ['create-chat'] });
+      expect(await given.run()).toEqual({ gate: 'closed', raised: 0 });
+      expect(given.steps).toEqual(['end']);
+      expect(given.logged).toMatchObject([{ code: 'witness-ahead', queues: ['create-chat'] }]);
+    },
+  );
+
+  it('trusts a witness a day ahead', async () => {
+    const highestId = (Date.now() + 86_400_000) * 1000;
+    const { steps, run } = givenRecovery({ highestId, clock: highestId, handled: ['create-chat'] });
+    expect(await run()).toMatchObject({ gate: 'open' });
+    expect(steps.at(-2)).toBe(`open 7 with witness ${highestId}`);
+  });
+
+  it('tells MySQL of the newest epoch in Redis, which a restored MySQL does not know', async () => {
+    const { steps, run } = givenRecovery({ epochInRedis: 12 });
+    await run();
+    expect(steps[0]).toBe('adopt 12');
+    const known = givenRecovery({ epochInRedis: 6 });
+    await known.run();
+    expect(known.steps).not.toContain('adopt 6');
   });
 });

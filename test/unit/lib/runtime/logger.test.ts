@@ -41,7 +41,7 @@ test('logs other errors of that minute too, and the causes of an error', () => {
     'RabbitMQ did not answer in 998 ms',
     'RabbitMQ did not answer in 1000 ms',
     'RabbitMQ blocks publishers: low on memory',
-    'RabbitMQ has no queue "create-chat"',
+    'RabbitMQ has no queue create-chat',
   ];
   for (const message of messages)
     onError(unavailable('The message broker does not answer.', new Error(message)));

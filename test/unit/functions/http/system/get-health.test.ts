@@ -8,7 +8,7 @@ const uses = {
   publisher: works,
   counters: works,
   messageIndex: () => works,
-  gate: { status: async () => ({ isOpen: true }) },
+  gate: { tryNumbering: async () => 'open' as const },
 };
 
 it('answers ok and names every part while all are up', async () => {
@@ -27,8 +27,9 @@ it.each([
   ['rabbitmq', { publisher: fails }],
   ['opensearch', { messageIndex: () => fails }],
   ['opensearch', { messageIndex: unconfigured }],
-  ['numbering', { gate: { status: async () => ({ isOpen: false }) } }],
-  ['numbering', { gate: { status: fails.ping } }],
+  ['numbering', { gate: { tryNumbering: async () => 'closed' as const } }],
+  ['numbering', { gate: { tryNumbering: async () => 'ahead' as const } }],
+  ['numbering', { gate: { tryNumbering: fails.ping } }],
 ])('answers unavailable and names %s alone, without the reason', async (part, broken) => {
   await expect(getHealth({}, { ...uses, ...broken })).rejects.toMatchObject({
     code: 'unavailable',
