@@ -4,8 +4,15 @@ import type { Connection, RedisClient } from '#lib/redis/connection/client.ts';
 /**
  * A client of a server that knows no script and runs none. `texts` collects the scripts that were sent to it.
  * @param onScript runs before the script's text is sent
+ * @param reply answers each script; without it each fails
  */
-export const scriptsOnly = (onScript: () => void = () => undefined) => {
+export const scriptsOnly = ({
+  onScript = () => undefined,
+  reply,
+}: {
+  onScript?: () => void;
+  reply?: unknown;
+} = {}) => {
   const texts = new Set<string>();
   const redis = {
     evalsha: async () => {
@@ -14,13 +21,13 @@ export const scriptsOnly = (onScript: () => void = () => undefined) => {
     },
     eval: async (text: string) => {
       texts.add(text);
+      if (reply !== undefined) return reply;
       throw new Error('This server runs nothing');
     },
   };
   const connection: Connection = {
     redis: redis as never as Redis,
     server: 'run',
-    identified: true,
     isOpen: true,
   };
   const client: Pick<RedisClient, 'connection'> = { connection: async () => connection };

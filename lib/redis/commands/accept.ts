@@ -26,7 +26,7 @@ import { defineScript, expecting, type LuaModule, runScript } from '../script/sc
 /** The parameters of every function of a command file. */
 export type Cell = { client: RedisClient; keys: Keys };
 
-/** The client's `Idempotency-Key` and a digest of its request, if it gave a key. */
+/** The client's `Idempotency-Key`, if it gave one, and the keyed hashes of its request, separated by commas. */
 export type Idempotency = { key: string; fingerprint: string } | undefined;
 
 /**
@@ -109,10 +109,18 @@ local function nextId(clock)
   if id <= last then id = last + 1 end
   return text(id)
 end
+-- A fingerprint has one hash for each secret in use. Two of one request share a hash, also during a rotation.
+local function isSame(one, other)
+  if one == other then return true end
+  for hash in string.gmatch(one, '[^,]+') do
+    if string.find(',' .. other .. ',', ',' .. hash .. ',', 1, true) then return true end
+  end
+  return false
+end
 -- The first answer to the same request, with the command while it is pending.
 local function repeated(first, fingerprint, outbox, epoch)
   local firstFingerprint, answer, id = string.match(first, '^(.-) (%S+) (%d+)$')
-  if firstFingerprint ~= fingerprint then return { 'reused' } end
+  if not isSame(firstFingerprint, fingerprint) then return { 'reused' } end
   return { 'repeated', answer, id, epoch, fromOutbox(outbox, id) or '' }
 end
 -- Adds the number, id and epoch to the command and puts its final text into the outbox.
@@ -181,7 +189,7 @@ const acceptLua = (
 ) => {
   const isNumbered = creates !== undefined && parent !== undefined;
   return /* lua */ `
-  if not epoch then return closed(state, server) end
+  if not epoch then return { 'closed' } end
   local count, first, looked = unpack(redis.call('MGET', counter, idempotency${edits === undefined ? '' : ', lookedUp'}))
   if first then return repeated(first, fingerprint, outbox, epoch) end
 ${

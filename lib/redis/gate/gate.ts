@@ -16,7 +16,6 @@ const readStatus = defineScript(
   { uses: [gate], keys: ['state'], args: ['server'] },
   /* lua */ `
 local epoch, _, lost, verifying, _, progress = readState(state, server)
-if not epoch then closed(state, server) end
 return { epoch or '', lost or '', verifying or '', progress or '' }
 `,
   expecting<[epoch: string, lost: string, verifying: string, progress: string]>,
@@ -78,7 +77,7 @@ const raiseCounters = defineScript(
   {
     before: /* lua */ `
 local epoch, _, _, verifying = readState(state, server)
-if not epoch or verifying ~= lost then return closed(state, server) end
+if not epoch or verifying ~= lost then return { 'closed' } end
 `,
     each: /* lua */ `
   local value = redis.call('GET', counter)

@@ -27,8 +27,10 @@ const ownFrames = (): string[] => {
  */
 test('a message passes at most seven of our functions from the handler to Lua', async () => {
   const stacks: { toQueue: string[]; toLua: string[] } = { toQueue: [], toLua: [] };
-  const { client } = scriptsOnly(() => {
-    stacks.toLua = ownFrames();
+  const { client } = scriptsOnly({
+    onScript: () => {
+      stacks.toLua = ownFrames();
+    },
   });
   const keys = createKeys();
   const submit = createSubmit({

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'luaparse';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { createAccepts, createSettles } from '#lib/redis/commands/all.ts';
 import { createOutbox } from '#lib/redis/commands/outbox.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
@@ -29,13 +30,16 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
   const attempt = await gate.attempt();
   const counters = createCounters(cell);
   const recent = createRecentMessages(cell);
-  const signIn = createSignInAttempts({ ...cell, hash: String });
+  const signingIn = scriptsOnly({ reply: ['begun'] });
+  const signIn = createSignInAttempts({ client: signingIn.client, keys: cell.keys, hash: String });
+  const address = { email: parseEmailAddress('a@example.org') ?? expect.unreachable(), source: '::1' };
   const rateLimits = createRateLimits({
     ...cell,
     limits: {
       'sign-up': undefined,
       'sign-in': undefined,
       reads: undefined,
+      'bad-tokens': undefined,
       writes: { count: 1, seconds: 1 },
     },
     timeoutMs: 100,
@@ -72,10 +76,11 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     recent.beginWindow(chat, 'b'),
     recent.finishWindow(chat, 'b', [], true),
     rateLimits.take('writes', '7')?.quota,
-    signIn.begin({ email: 'a@b.c' as never, source: '::1' }),
-    signIn.succeeded({ email: 'a@b.c' as never, source: '::1' }),
+    signIn.attempt(address, async () => 'found'),
+    signIn.attempt(address, async () => undefined),
+    signIn.attempt(address, () => Promise.reject(new Error('No look'))),
   ]);
-  return texts;
+  return new Set([...texts, ...signingIn.texts]);
 };
 
 /** How often the sources define a script, without those that define scripts for others. */
