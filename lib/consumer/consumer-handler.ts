@@ -66,7 +66,7 @@ export const createConsumerHandlers =
         },
         async ({ stored, hasForeign }) => {
           await settle(uses, { stored });
-          // A loss of what other programs' commands changed in Redis is noticed by the clock.
+          // The clock shows a loss of the effects of other programs' commands.
           if (hasForeign && hasOutbox) await gate().raiseClock(Date.now() * 1000);
         },
       );
