@@ -44,7 +44,7 @@ export const ofCreation = <Command, Stored>({ stored, deferred, dead }: Outcome<
 
 /**
  * The records of a batch. Commands of other programs reserve no numbers. They move the witness to the present: Redis
- * raises its clock to that once they are settled, so a loss of what they changed in Redis is noticed.
+ * raises its clock to that once they are settled, so a loss of their effects in Redis is noticed.
  */
 export const handledOf = (
   queue: string,
