@@ -131,12 +131,13 @@ describe('a rebuild', () => {
   test('replaces an index of an older schema, which takes and shows messages until then', async () => {
     await client.indices.delete({ index: `${prefix}messages-000001` });
     const { settings, mappings } = messageIndexBody({ shards: 1, replicas: 0, refreshIntervalMs: 500 });
-    const { original: _original, ...properties } = mappings.properties;
-    // As schema 1 was: without the text as it was sent, and with smaller numbers.
+    const { original: _original, numbers: _numbers, body, ...properties } = mappings.properties;
+    const { joined: _joined, ...fields } = body.fields;
+    // As schema 1 was: without the text as it was sent, numbers and joined words, and with smaller numbers.
     const older = {
       ...mappings,
       _meta: { schema: 1 },
-      properties: { ...properties, messageNumber: { type: 'integer' } },
+      properties: { ...properties, body: { ...body, fields }, messageNumber: { type: 'integer' } },
     };
     const { max_result_window: _window, ...olderSettings } = settings;
     await client.transport.request({
@@ -146,30 +147,25 @@ describe('a rebuild', () => {
     });
 
     expect(await index.prepare()).toEqual({ outdated: true });
-    const sent = message(1, '\u{1D412}ale ends :)', 1);
+    const sent = message(1, '\u{1D412}ale ends :) call +49 (170) 123-4567', 1);
     expect(await index.write([sent])).toEqual({ refused: [] });
     await index.refresh();
-    const find = async () => {
-      const { hits } = await index.search({
-        token: 't',
-        chatNumber: 1,
-        text: 'sale',
-        limit: 10,
-        page: 1_000,
-      });
-      const { hits: first } = await index.search({ token: 't', chatNumber: 1, text: 'sale', limit: 10 });
-      expect(hits).toEqual([]);
-      return first.map(({ body }) => body);
+    const find = async (text: string) => {
+      const wanted = { token: 't', chatNumber: 1, text, limit: 10 };
+      expect((await index.search({ ...wanted, page: 1_000 })).hits).toEqual([]);
+      return (await index.search({ ...wanted, highlight: true })).hits.map(({ body }) => body);
     };
-    expect(await find()).toEqual([sent.body]);
+    expect(await find('sale')).toEqual([sent.body]);
+    expect(await find('"sale ends"')).toEqual([sent.body]);
+    expect(await find('1701234567')).toEqual([sent.body]);
 
     const rebuild = await index.beginRebuild();
     await rebuild.write([sent]);
     await rebuild.finish();
     expect(await index.prepare()).toEqual({ outdated: false });
     await index.refresh();
-    expect(await find()).toEqual([sent.body]);
-    const { body } = await client.indices.getMapping({ index: rebuild.index });
-    expect(body[rebuild.index]?.mappings.properties).toMatchObject({ messageNumber: { type: 'long' } });
+    expect(await find('"sa-le ends"')).toEqual([sent.body]);
+    const { body: now } = await client.indices.getMapping({ index: rebuild.index });
+    expect(now[rebuild.index]?.mappings.properties).toMatchObject({ messageNumber: { type: 'long' } });
   });
 });

@@ -335,4 +335,32 @@ describe('highlights', () => {
       [],
     );
   });
+
+  test('answer six callers at once, for phrases without end', { timeout: 240_000 }, async () => {
+    const chatNumber = ++chats;
+    const body = 'a '.repeat(8_000).trim();
+    const bodies = Array.from({ length: 100 }, (_, at) => message(chatNumber, at + 1, body));
+    for (let at = 0; at < 100; at += 5) await index.write(bodies.slice(at, at + 5));
+    const other = await chatOf('a printer');
+    const queries: [hits: number, text: string][] = [
+      [100, `"${'a '.repeat(97)}a"`],
+      [0, `"${'a '.repeat(97)}b"`],
+      [0, `"b ${'a '.repeat(97)}"`],
+      [100, `"${'a '.repeat(40)}" "${'a '.repeat(30)}" "a a" a aa aaa`],
+      [100, 'a '.repeat(98)],
+    ];
+    for (const [count, text] of queries) {
+      const wanted = { token: 't', chatNumber, text, limit: 100, highlight: true };
+      // Each search fails after three seconds without an answer.
+      const [plain, ...answers] = await Promise.all([
+        other('printer'),
+        ...Array.from({ length: 6 }, () => index.search(wanted)),
+      ]);
+      expect(plain).toEqual(['a printer']);
+      for (const { hits } of answers) {
+        expect(hits).toHaveLength(count);
+        for (const { highlights } of hits) expect(highlights?.[0]).toMatch(/^<em>a[a ]*<\/em>/);
+      }
+    }
+  });
 });

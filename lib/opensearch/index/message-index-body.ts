@@ -2,7 +2,7 @@ import { limits } from '#lib/domain/limits.ts';
 import { analysis } from '../text/analysis.ts';
 
 /** Rises with every change to the analysis or the mapping. An index of an older schema needs a rebuild. */
-export const schema = 2;
+export const schema = 3;
 
 export type IndexShape = {
   /** Primary shards. All messages of an application are in one of them. */
@@ -23,8 +23,12 @@ const edges = (analyzer: string, search_analyzer: string) => ({
 /** One more than the deepest hit by page, because the last page also asks for one more. */
 export const dynamicSettings = { max_result_window: limits.searchDepth + 1 } as const;
 
-/** Fields that answers show and no query uses. They can be added to an index of an older schema. */
-export const shownOnly = { original: { type: 'text', index: false, norms: false } } as const;
+/** Fields that can be added to an index of an older schema, because they need none of its analyzers. */
+export const addable = {
+  // Answers show it, and no query uses it.
+  original: { type: 'text', index: false, norms: false },
+  numbers: { type: 'keyword', doc_values: false },
+} as const;
 
 /** The settings and mapping of a new index. */
 export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexShape) => ({
@@ -44,17 +48,17 @@ export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexS
       chat: { type: 'keyword', doc_values: false },
       messageNumber: { type: 'long' },
       createdAt: { type: 'date', format: 'strict_date_time', index: false },
-      ...shownOnly,
+      ...addable,
       body: {
         type: 'text',
         analyzer: 'message',
         search_analyzer: 'parts',
         norms: false,
-        // Highlighting reads the positions of a message's terms instead of analysing it again.
-        term_vector: 'with_positions_offsets',
         fields: {
           beginnings: edges('message_beginnings', 'edge'),
           ends: edges('message_ends', 'edge_reversed'),
+          // One position a word, so that phrases do not depend on hyphens and capitals inside words.
+          joined: { type: 'text', analyzer: 'joined', norms: false },
         },
       },
     },

@@ -4,7 +4,7 @@ import { RequestRefused, SearchUnavailable } from '../errors.ts';
 import { request } from '../request.ts';
 import type { BulkResult, BulkWriter } from './bulk.ts';
 import type { IndexedMessage } from './document.ts';
-import { dynamicSettings, type messageIndexBody, shownOnly } from './message-index-body.ts';
+import { addable, dynamicSettings, type messageIndexBody } from './message-index-body.ts';
 
 /**
  * A new index that is filled behind the alias, while search and writes continue.
@@ -80,7 +80,7 @@ export const createRebuilds = (options: {
   const admit = async () => {
     const indices = `${alias},${buildingAlias}`;
     const query = { ignore_unavailable: true };
-    const mapping = { properties: shownOnly };
+    const mapping = { properties: addable };
     await request(client, { method: 'PUT', path: `/${indices}/_mapping`, query, body: mapping, timeoutMs });
     const settings = { index: dynamicSettings };
     await request(client, { method: 'PUT', path: `/${indices}/_settings`, query, body: settings, timeoutMs });

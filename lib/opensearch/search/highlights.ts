@@ -1,13 +1,18 @@
+import { type Graphemes, graphemesOf } from '../text/graphemes.ts';
 import { alignedNormalText } from '../text/normal-text.ts';
-
-/** The marks around matches. They are Unicode noncharacters, which no indexed text contains. */
-export const marks = { start: '\ufdd0', end: '\ufdd1' } as const;
+import type { QueryText } from '../text/query-text.ts';
+import { createMatcher } from './matches.ts';
+import type { Needle } from './needles.ts';
 
 /** The most fragments of a message, and their approximate length in UTF-16 units. */
 const maxFragments = 3;
 const fragmentUnits = 160;
 
+/** A fragment is cut between words, if a word ends within this many units. */
+const cutUnits = 30;
+
 type Range = { from: number; to: number };
+type Mark = Range & { needles: Needle[] };
 
 const escapes: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -22,97 +27,53 @@ const toHtml = (text: string) => text.replace(/[&<>"'/]/g, (sign) => escapes[sig
 /** Characters inside a name, such as the dots of a version. Marks on both sides of one become one mark. */
 const joining = /^[^\s<>&\p{L}\p{N}]?$/u;
 
-/** The ranges of `body` that the server marked. It returns the texts between NULs that contain a match, in order. */
-const markedRanges = (texts: readonly string[], body: string): Range[] => {
-  const ranges: Range[] = [];
-  let searchedTo = 0;
-  for (const marked of texts) {
-    let at = Math.max(
-      body.indexOf(marked.replaceAll(marks.start, '').replaceAll(marks.end, ''), searchedTo),
-      0,
-    );
-    for (const [index, part] of marked.split(marks.start).entries()) {
-      const [match = '', rest = ''] = index === 0 ? ['', part] : part.split(marks.end);
-      if (index > 0) ranges.push({ from: at, to: at + match.length });
-      at += match.length + rest.length;
-    }
-    searchedTo = at;
-  }
-  return ranges;
-};
-
-/** The letters and digits alone, without case and accents. */
-const fold = (text: string) =>
-  text
-    .normalize('NFD')
-    .replace(/[^\p{L}\p{N}]/gu, '')
-    .toLowerCase()
-    .replaceAll('ß', 'ss')
-    .replaceAll('ς', 'σ');
-
-/** True if `word` begins with `beginning`, with at most one letter wrong, missing, added or swapped. */
-const almostBegins = (word: string, beginning: string): boolean => {
-  let same = 0;
-  while (same < beginning.length && word[same] === beginning[same]) same += 1;
-  const rest = beginning.slice(same + 1);
-  const swapped = word[same] === beginning[same + 1] && word[same + 1] === beginning[same];
-  return (
-    word.startsWith(rest, same + 1) ||
-    word.startsWith(rest, same) ||
-    word.startsWith(beginning.slice(same), same + 1) ||
-    (swapped && word.startsWith(beginning.slice(same + 2), same + 2))
-  );
-};
-
-/** Words that match by a part or by a mistyped beginning. The server marks only whole words. */
-const likelyRanges = (body: string, words: readonly string[]): Range[] => {
-  const wanted = words.map(fold).filter((word) => word.length >= 2);
-  const isLikely = (folded: string) =>
-    wanted.some((word) => folded.includes(word) || (word.length > 4 && almostBegins(folded, word)));
-  const ranges: Range[] = [];
-  for (const { 0: word, index } of body.matchAll(/[\p{L}\p{M}\p{N}]+(?:[-._'@:][\p{L}\p{M}\p{N}]+)*/gu)) {
-    if (isLikely(fold(word))) ranges.push({ from: index, to: index + word.length });
-  }
-  return ranges;
-};
-
-const joinAcross = (text: string, ranges: readonly Range[]): Range[] => {
-  const joined: Range[] = [];
-  for (const { from, to } of ranges) {
+const joinAcross = (text: string, marks: readonly Mark[]): Mark[] => {
+  const joined: Mark[] = [];
+  for (const { from, to, needles } of marks) {
     const last = joined.at(-1);
-    if (last !== undefined && (from <= last.to || joining.test(text.slice(last.to, from))))
+    if (last !== undefined && (from <= last.to || joining.test(text.slice(last.to, from)))) {
       last.to = Math.max(last.to, to);
-    else joined.push({ from, to });
+      last.needles.push(...needles);
+    } else joined.push({ from, to, needles: [...needles] });
   }
   return joined;
 };
 
-/** The groups of neighbouring marks with the most marks, in the order of the text. */
-const richestGroups = (ranges: readonly Range[]): Range[][] => {
-  const groups: Range[][] = [];
-  for (const range of ranges) {
+/** Letters of the query that a group of marks shows. Longer words are rarer and say more. */
+const lettersIn = (group: readonly Mark[]) =>
+  [...new Set(group.flatMap(({ needles }) => needles))].reduce((sum, { letters }) => sum + letters.length, 0);
+
+/** The groups of neighbouring marks that show most of the query, in the order of the text. */
+const richestGroups = (marks: readonly Mark[]): Mark[][] => {
+  const groups: Mark[][] = [];
+  for (const mark of marks) {
     const group = groups.at(-1);
-    if (group?.[0] !== undefined && range.to - group[0].from <= fragmentUnits) group.push(range);
-    else groups.push([range]);
+    if (group?.[0] !== undefined && mark.to - group[0].from <= fragmentUnits) group.push(mark);
+    else groups.push([mark]);
   }
-  const richest = new Set(groups.toSorted((a, b) => b.length - a.length).slice(0, maxFragments));
+  const ranked = groups
+    .map((group) => ({ group, letters: lettersIn(group) }))
+    .sort((a, b) => b.letters - a.letters || b.group.length - a.group.length);
+  const richest = new Set(ranked.slice(0, maxFragments).map(({ group }) => group));
   return groups.filter((group) => richest.has(group));
 };
 
-const startOfWord = /[\s\p{P}](?=[^\s\p{P}])/gu;
+const startOfWord = /[\s\p{P}](?=[^\s\p{P}])/u;
+const endOfWord = /\s\S*$/u;
 
-/** A group of marks with the text around it, cut between words where possible. */
-const fragmentAround = (text: string, group: readonly Range[]): Range => {
+/** A group of marks with the text around it, cut between words where possible, and never inside a visible sign. */
+const fragmentAround = (text: string, group: readonly Range[], graphemes: Graphemes): Range => {
   const first = group[0]?.from ?? 0;
   const last = group.at(-1)?.to ?? first;
   const around = Math.max(0, fragmentUnits - (last - first)) / 2;
   const from = Math.max(0, Math.floor(first - around));
   const to = Math.min(text.length, Math.ceil(last + around));
-  const before = text.slice(from, first).search(startOfWord);
-  const after = text.slice(last, to).search(/\s\S*$/u);
+  const startsWord = text.slice(from, Math.min(first, from + cutUnits)).search(startOfWord);
+  const endsFrom = Math.max(last, to - cutUnits);
+  const endsWord = text.slice(endsFrom, to).search(endOfWord);
   return {
-    from: from === 0 ? 0 : before < 0 ? first : from + before + 1,
-    to: to === text.length ? to : after < 0 ? last : last + after,
+    from: from === 0 ? 0 : startsWord < 0 ? Math.min(first, graphemes.endOf(from)) : from + startsWord + 1,
+    to: to === text.length ? to : endsWord < 0 ? Math.max(last, graphemes.startOf(to)) : endsFrom + endsWord,
   };
 };
 
@@ -126,24 +87,29 @@ const markUp = (text: string, { from, to }: Range, group: readonly Range[]): str
   return (html + toHtml(text.slice(end, to))).trim();
 };
 
+/** A message in the index: `original` is the text as it was sent, if it differs from the normalized `body`. */
+type Texts = { body: string; original?: string | undefined };
+
 /**
- * Fragments of a message as it was sent, as HTML, with the matches in `<em>`.
- * @param marked the texts of `body` that contain a match, whole and in order, with {@link marks} around the matches
- * @param words the words of the query, for messages without marks of the server
- * @param original the message as it was sent, if it differs from `body`
+ * @returns a function that gives fragments of a message as it was sent, as HTML, with the matches of the query in `<em>`.
+ * Without marks the fragments are the sent text, and no mark splits a visible sign
  */
-export const htmlFragments = (
-  marked: readonly string[],
-  { words, body, original }: { words: readonly string[]; body: string; original?: string | undefined },
-): string[] => {
-  const ranges = marked.length > 0 ? markedRanges(marked, body) : likelyRanges(body, words);
-  if (ranges.length === 0) return [];
-  const shown = original ?? body;
-  const aligned = original === undefined ? undefined : alignedNormalText(original);
-  const inShown = ranges.map(({ from, to }) =>
-    aligned === undefined ? { from, to } : { from: aligned.startOf(from), to: aligned.endOf(to) },
-  );
-  return richestGroups(joinAcross(shown, inShown)).map((group) =>
-    markUp(shown, fragmentAround(shown, group), group),
-  );
+export const createHighlighter = (query: QueryText): ((texts: Texts) => string[]) => {
+  const matchesIn = createMatcher(query);
+  return ({ body, original }) => {
+    const marks = matchesIn(body).map(({ from, to, needle }) => ({ from, to, needles: [needle] }));
+    if (marks.length === 0) return [];
+    const shown = original ?? body;
+    const aligned = original === undefined ? undefined : alignedNormalText(original);
+    const graphemes = graphemesOf(shown);
+    const asShown = (mark: Mark): Mark => ({
+      ...mark,
+      from: graphemes.startOf(aligned?.startOf(mark.from) ?? mark.from),
+      to: graphemes.endOf(aligned?.endOf(mark.to) ?? mark.to),
+    });
+    return richestGroups(joinAcross(body, marks)).map((group) => {
+      const marksShown = joinAcross(shown, group.map(asShown));
+      return markUp(shown, fragmentAround(shown, marksShown, graphemes), marksShown);
+    });
+  };
 };

@@ -1,3 +1,4 @@
+import { phoneDigits } from '../text/phone-numbers.ts';
 import type { QueryText } from '../text/query-text.ts';
 
 /** A clause of the query language, as JSON. */
@@ -10,13 +11,16 @@ const typoFrom = 5;
 const typoInBeginningFrom = 6;
 
 /** Scripts that are written without spaces. */
-const unspaced = /[\p{Script=Han}\p{Script=Hiragana}]/u;
+export const unspaced = /[\p{Script=Han}\p{Script=Hiragana}]/u;
 
 /**
  * The number of words, from the first, in which a typo is allowed. Looking up all terms one edit away is most of a
  * query's cost, and each word matters less in a long query.
  */
 const maxForgiven = 6;
+
+/** The longest phrase, in words, in which two words may be one in the message. */
+const maxJoined = 8;
 
 /** The factor of a word's weight, by the best form of the word in the message. */
 const times = { written: 10, begun: 6, related: 4, loose: 2 };
@@ -28,6 +32,8 @@ const bonus = {
   wholeQueryInOrder: 100,
   wholeQueryNear: 50,
   pairInOrder: 15,
+  /** Of a phrase whose words are not joined otherwise than in the query. */
+  phraseAsWritten: 100,
 };
 
 /**
@@ -50,12 +56,12 @@ const weight = (word: string) => {
  */
 export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
   const pairs = words.slice(1).map((word, at) => [words[at] ?? '', word] as const);
-  const forgiven = new Set(words.filter((word) => lettersIn(word) >= typoFrom).slice(0, maxForgiven));
+  const forgiven = new Set(words.filter(canBeMistyped).slice(0, maxForgiven));
   const ranked = words.map((word, at) => ({
     weight: weight(word),
     forms: {
       written: [asWritten(word)],
-      begun: [asBeginning(word)],
+      begun: [asBeginning(word), ...asPhoneNumber(word)],
       related: [...asEnd(word), ...asStem(word), ...(forgiven.has(word) ? asMistyped(word) : [])],
       loose: [
         ...(forgiven.has(word) ? asMistypedBeginning(word) : []),
@@ -68,9 +74,12 @@ export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
   const whole = words.join(' ');
   return {
     bool: {
-      filter: phrases.map((text) => asPhrase(text, 0)),
-      ...(words.length > 0 && { must: [either(ranked.map(byForm))] }),
+      filter: phrases.map(exactly),
+      ...(words.length > 0 && { must: [either([...ranked.map(byForm), ...asSpacedNumber(words)])] }),
       should: [
+        ...phrases
+          .filter((text) => spellingsOf(text).length > 1)
+          .map((text) => constant(either([asPhrase(text, 0), asJoinedPhrase(text)]), bonus.phraseAsWritten)),
         ...pairs.map((pair) =>
           constant(either([asPhrase(pair.join(' '), 0), asOne(pair)]), bonus.pairInOrder),
         ),
@@ -85,20 +94,6 @@ export const rankedMatch = ({ words, phrases }: QueryText): Clause => {
     },
   };
 };
-
-/** The clause for highlights: it matches words of `body`, the field that stores their positions. */
-export const markable = ({ words, phrases }: QueryText): Clause =>
-  either([
-    ...phrases.map((text) => asPhrase(text, 0)),
-    ...words.flatMap((word) => [
-      asWritten(word),
-      // In a script without spaces, the end of the word that begins so is unknown.
-      ...(unspaced.test(word) ? [] : [{ match_bool_prefix: { body: { query: word, analyzer: 'edge' } } }]),
-      ...asStem(word),
-      ...asMistyped(word),
-      ...asHalf(word),
-    ]),
-  ]);
 
 type Form = keyof typeof times;
 type Forms = Record<Form, Clause[]>;
@@ -115,6 +110,41 @@ const byForm = ({ weight, forms }: { weight: number; forms: Forms }): Clause => 
 const inAnyForm = (forms: Forms): Clause => either(formsInOrder.flatMap((form) => forms[form]));
 
 const asPhrase = (text: string, slop: number): Clause => ({ match_phrase: { body: { query: text, slop } } });
+
+const asJoinedPhrase = (query: string): Clause => ({ match_phrase: { 'body.joined': { query } } });
+
+/**
+ * A text in quotes: its words one after the other, each in any case, with or without hyphens, or joined with a neighbour
+ * ("dual boot" in "dualboot"). `body.joined` has one position a word, `body` one a part of a word.
+ */
+const exactly = (text: string): Clause =>
+  either([asPhrase(text, 0), ...spellingsOf(text).map(asJoinedPhrase), ...asPhoneNumber(text)]);
+
+/** A phrase as it is in the query, then without hyphens, then with two neighbours joined. */
+const spellingsOf = (text: string): string[] => {
+  const spellings = [/\s+/u, /[\s\p{Pd}]+/u].flatMap((separator) => {
+    const words = text.split(separator);
+    const joined = words.length > maxJoined ? [] : words.slice(1).map((_, at) => joinAt(words, at));
+    return [words.join(' '), ...joined];
+  });
+  return [...new Set(spellings)];
+};
+
+const joinAt = (words: readonly string[], at: number) =>
+  [...words.slice(0, at), `${words[at]}${words[at + 1]}`, ...words.slice(at + 2)].join(' ');
+
+/** The digits of a phone number, in whatever way it is written, or a beginning of seven digits or more. */
+const asPhoneNumber = (text: string): Clause[] => {
+  const digits = phoneDigits(text);
+  return digits === undefined ? [] : [{ prefix: { numbers: { value: digits } } }];
+};
+
+/** A query of several words that is one phone number. */
+const asSpacedNumber = (words: readonly string[]): Clause[] => {
+  const digits = words.length > 1 ? phoneDigits(words.join(' ')) : undefined;
+  if (digits === undefined) return [];
+  return [asJoined(digits), ...asPhoneNumber(digits)].map((clause) => constant(clause, bonus.allWords));
+};
 
 const asJoined = (text: string): Clause => ({ match_phrase: { body: { query: text, analyzer: 'joined' } } });
 
@@ -142,12 +172,15 @@ const asHalf = (word: string): Clause[] =>
     : [];
 
 const asMistyped = (word: string): Clause[] =>
-  lettersIn(word) < typoFrom ? [] : [{ match: { body: fuzzy(word, typoFrom, 'joined') } }];
+  !canBeMistyped(word) ? [] : [{ match: { body: fuzzy(word, typoFrom, 'joined') } }];
 
 const asMistypedBeginning = (word: string): Clause[] =>
   lettersIn(word) < typoInBeginningFrom
     ? []
     : [{ match: { 'body.beginnings': fuzzy(word, typoInBeginningFrom, 'edge') } }];
+
+/** True for a word in which a typo is allowed. */
+export const canBeMistyped = (word: string): boolean => lettersIn(word) >= typoFrom;
 
 /** The longest run of letters. Numbers must match exactly, because one wrong digit makes another number. */
 const lettersIn = (word: string) => Math.max(0, ...(word.match(/\p{L}+/gu) ?? []).map((run) => run.length));

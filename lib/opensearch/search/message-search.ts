@@ -1,12 +1,13 @@
 import type { Client } from '@opensearch-project/opensearch';
+import { mapInSlices } from '#lib/concurrency/map-in-slices.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
 import { SearchUnavailable } from '../errors.ts';
 import type { IndexDocument } from '../index/document.ts';
 import { request } from '../request.ts';
 import { parseQueryText } from '../text/query-text.ts';
-import { htmlFragments, marks } from './highlights.ts';
-import { type Clause, markable, rankedMatch } from './message-query.ts';
+import { createHighlighter } from './highlights.ts';
+import { type Clause, rankedMatch } from './message-query.ts';
 
 /** A place in the order of one search. */
 export type SearchPosition = { score: number; createdAtMs: number; messageNumber: number };
@@ -37,7 +38,6 @@ export type Hit<Source> = {
   _version?: number;
   _source: Source;
   sort?: number[];
-  highlight?: Record<string, string[]>;
 };
 
 /** Asks the one shard that has the application. @throws SearchUnavailable instead of returning a partial answer */
@@ -66,16 +66,15 @@ export const createFinder =
     return answer.body.hits.hits;
   };
 
-type Found = Omit<IndexDocument, 'chat'>;
+type Found = Omit<IndexDocument, 'chat' | 'numbers'>;
 
-const toHit = ({ _source, sort = [], highlight }: Hit<Found>, words?: readonly string[]): MessageHit => {
+const toHit = ({ _source, sort = [] }: Hit<Found>): MessageHit => {
   const { messageNumber, body, original, createdAt } = _source;
   const [score = 0, createdAtMs = 0] = sort;
   return {
     messageNumber,
     body: original ?? body,
     createdAt,
-    ...(words && { highlights: htmlFragments(highlight?.body ?? [], { words, body, original }) }),
     position: { score, createdAtMs, messageNumber },
   };
 };
@@ -112,18 +111,11 @@ export const createMessageSearch =
       // One extra hit shows whether there is a next page.
       size: limit + 1,
       _source: ['messageNumber', 'body', 'original', 'createdAt'],
-      ...(highlight && {
-        highlight: {
-          pre_tags: [marks.start],
-          post_tags: [marks.end],
-          // Returns the whole text. Splitting it into sentences takes several times as long as finding the matches.
-          number_of_fragments: 0,
-          fields: { body: { highlight_query: markable(parsed) } },
-        },
-      }),
     });
-    return {
-      hits: found.slice(0, limit).map((hit) => toHit(hit, highlight ? parsed.words : undefined)),
-      hasMore: found.length > limit,
-    };
+    const shown = found.slice(0, limit);
+    const hasMore = found.length > limit;
+    if (!highlight) return { hits: shown.map(toHit), hasMore };
+    const fragmentsOf = createHighlighter(parsed);
+    const hits = await mapInSlices(shown, (hit) => ({ ...toHit(hit), highlights: fragmentsOf(hit._source) }));
+    return { hits, hasMore };
   };

@@ -33,11 +33,14 @@ const emoticons: Readonly<Record<string, string>> = {
   '<3': '❤',
 };
 
-/** Names for sequences of punctuation that the tokenizer would drop. */
-const signs: Readonly<Record<string, string>> = { '++': 'plusplus', '#': 'sharp', '.': 'dot_' };
+/** The name of a sign that the tokenizer would drop. Markdown may put a backslash before it. */
+const nameOfSign = (sign: string) => (sign === '.' ? 'dot_' : sign.includes('+') ? 'plusplus' : 'sharp');
 
-const literal = (text: string) => text.replace(/[()+.]/g, '\\$&');
+const literal = (text: string) => text.replace(/[()]/g, '\\$&');
 const anyOf = (texts: string[]) => texts.map(literal).join('|');
+
+/** Signs of trade marks and copyrights. They count for nothing: "ACME™ tools" reads "ACME tools". */
+const tradeMarks = '[\\u00a9\\u00ae\\u2117\\u2120\\u2122\\u{1f16a}-\\u{1f16c}]\\ufe0f?';
 
 /** Accents in the place of an apostrophe. Normalization would split them into a space and a mark. */
 const accentAlone = /[\u00b4\u1ffd]/g;
@@ -70,17 +73,27 @@ const unspaced = '[\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=My
 /** A letter of a script that puts spaces between words, as a class of a regular expression with the flag `v`. */
 export const spacedLetter = `[[\\p{L}\\p{M}]--[\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}${unspaced}]]`;
 
+/** Scripts that attach a name of Latin letters without a space, or have no spaces at all. */
+const attaching = `[\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Hangul}${unspaced}]`;
+
 const steps: readonly Step[] = [
+  [new RegExp(`${tradeMarks}(?=[\\p{L}\\p{N}])`, 'gu'), () => ' '],
+  [new RegExp(tradeMarks, 'gu'), () => ''],
   [accentAlone, () => "'"],
   [clusters, normalCluster],
   [apostrophes, () => "'"],
-  // Emoticons and names must be separate words: "std::pair" contains no face, and "rfc#api" no language.
+  // An emoticon must be a word of its own: "std::pair" contains no face, and "<3.7" no heart.
   [
-    new RegExp(`(?<!\\S)(?:${anyOf(Object.keys(emoticons))})(?![^\\s.,;!?])`, 'g'),
+    new RegExp(`(?<!\\S)(?:${anyOf(Object.keys(emoticons))})(?![^\\s.,;!?]|[.,;!?]+\\p{N}|\\.\\p{L})`, 'gu'),
     (face) => emoticons[face] ?? face,
   ],
-  [/(?<=(?<![^\s([{"'/,])[A-Za-z])(?:\+\+|#)(?![^\s)\]}"'/,.;:!?])/g, (sign) => signs[sign] ?? sign],
-  [/(?<![^\s([{"'/,])\.(?=net(?![^\s)\]}"'/,.;:!?]))/gi, (sign) => signs[sign] ?? sign],
+  // A name with signs may stand in Markdown or HTML, with a number behind it or between letters of another script, but
+  // not inside a word: "rfc#api" contains no language, and "example.net" no platform.
+  [
+    /(?<=(?<![\p{Script=Latin}\p{N}])[A-Za-z])(?:(?:\\?\+){2}|\\?[#\u266f])(?![\p{Script=Latin}+#\u266f])/gu,
+    nameOfSign,
+  ],
+  [new RegExp(`(?<![[\\p{L}\\p{N}]--${attaching}])\\.(?=net(?!\\p{Script=Latin}))`, 'giv'), nameOfSign],
   // A quote inside a word belongs to the word, as in Hebrew abbreviations.
   [new RegExp(`(?<=${spacedLetter})["\u05f4\u201c\u201d\u201e](?=${spacedLetter})`, 'gv'), () => '_'],
   [new RegExp(`(?<=${unspaced})(?=[${unspaced}&&\\p{L}])`, 'gv'), () => '\u200b'],

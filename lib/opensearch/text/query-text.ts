@@ -13,10 +13,38 @@ export type QueryText = {
 
 /** A letter or digit. A quote beside it belongs to the word. */
 const inWord = `[${spacedLetter}\\p{N}]`;
-const quoted = new RegExp(
-  `(?<!${inWord})"([^"]*)"(?!${inWord})|“([^”]*)”|„([^“”]*)[“”]|«([^»]*)»|»([^«]*)«`,
-  'gv',
-);
+
+/** Double quotes of all keyboards. Any two of them make a pair, as in Swedish, Polish and German. */
+const double = '"\u201c\u201d\u201e\u201f\u301d\u301e\u301f\u275d\u275e\u05f4';
+
+/** Single quotes, after apostrophes have become one character. */
+const single = "'\u201a\u275b\u275c`";
+
+/** A letter or sign between single quotes. An apostrophe inside a word belongs to it. */
+const betweenSingle = `(?:[^${single}]|[${single}](?=${inWord}))`;
+
+const quotes = [
+  // Opening and closing quotes that differ.
+  '\u201c([^\u201c\u201d]*)\u201d',
+  '\u201e([^\u201c\u201d\u201e]*)[\u201c\u201d]',
+  '«([^«»]*)»',
+  '»([^«»]*)«',
+  '‹([^‹›]*)›',
+  '›([^‹›]*)‹',
+  '「([^「」]*)」',
+  '『([^『』]*)』',
+  `(?<!${inWord})[${double}]([^${double}]*)[${double}](?!${inWord})`,
+  // Quotes that turn the same way, as in Finnish.
+  '«([^«»]*)«',
+  '»([^«»]*)»',
+  // One word in single quotes is a word, because pasted messages of programs contain many.
+  `(?<![^\\s\\(\\[])[${single}](?=\\S)(${betweenSingle}*\\s${betweenSingle}*)(?<=\\S)[${single}](?!${inWord})`,
+];
+const quoted = new RegExp(quotes.join('|'), 'gv');
+const separators = new RegExp(`[\\s${double}«»‹›「」『』\\0]+`, 'v');
+
+/** Two single quotes or commas in the place of one double quote, as typewriters and TeX have them. */
+const typewritten = /''|``|(?<!\S),,(?=\S)/g;
 
 /**
  * Splits a query: white space separates words, quotes make phrases, and no other character has a meaning. An unclosed
@@ -25,13 +53,17 @@ const quoted = new RegExp(
  */
 export const parseQueryText = (text: string): QueryText => {
   const phrases: string[] = [];
-  const rest = normalText(text).replace(quoted, (_all, ...groups: unknown[]) => {
-    const phrase = groups.slice(0, 5).find((group): group is string => typeof group === 'string');
-    if (phrase !== undefined) phrases.push(phrase.trim());
-    return ' ';
-  });
+  const rest = normalText(text)
+    .replace(typewritten, '"')
+    .replace(quoted, (_all, ...groups: unknown[]) => {
+      const phrase = groups
+        .slice(0, quotes.length)
+        .find((group): group is string => typeof group === 'string');
+      if (phrase !== undefined) phrases.push(phrase.trim());
+      return ' ';
+    });
   return {
-    words: distinct(rest.split(/[\s"“”„«»\0]+/u)).slice(0, maxWords),
+    words: distinct(rest.split(separators)).slice(0, maxWords),
     phrases: distinct(phrases).slice(0, maxPhrases),
   };
 };
