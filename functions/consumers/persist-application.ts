@@ -1,5 +1,4 @@
-import type { Consumer } from '#lib/consumer/consumer.ts';
-import { consumerHandler } from '#lib/consumer/consumer-handler.ts';
+import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import type { Applications } from '#lib/mysql/applications.ts';

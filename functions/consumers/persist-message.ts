@@ -1,5 +1,4 @@
-import type { Consumer } from '#lib/consumer/consumer.ts';
-import { consumerHandler } from '#lib/consumer/consumer-handler.ts';
+import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import type { Messages, SettledMessage } from '#lib/mysql/messages.ts';

@@ -23,6 +23,8 @@ import { createSettle } from './steps/settle.ts';
 import { createStore } from './steps/store.ts';
 import { partsOf, storeInParts } from './store-in-parts.ts';
 
+export type { Consumer } from './consumer.ts';
+
 /**
  * Returns a factory of handlers for the Amazon MQ event source. A return acknowledges the batch and a throw
  * returns all of it to the queue, so only an outage of a server throws. The steps of a batch, one file each in `steps`:

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import type { Consumer } from '#lib/consumer/consumer.ts';
+import type { Consumer } from '#lib/consumer/consumer-handler.ts';
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
