@@ -1,6 +1,6 @@
 import type { QueueEpochs } from '#lib/mysql/progress.ts';
 import { logger } from '#lib/runtime/logger.ts';
-import { type Barrier, type Batch, type Malformed, malformedBy, type Received } from './read-messages.ts';
+import { type Barrier, type Batch, type Malformed, malformedBy, type Received } from './read-batch.ts';
 
 /** The commands, barriers and malformed messages of one part of a batch. */
 export type Checked<Command> = {

@@ -12,7 +12,7 @@ import { counters, gate, outbox } from '#lib/runtime/services/redis.ts';
 import { allowLongCalls, prepareServices } from '#lib/runtime/services/servers.ts';
 import { maxDeferrals } from '#lib/runtime/services/settings.ts';
 import type { Consumer } from './consumer.ts';
-import { digestOf, type Malformed, messagesOf } from './read-messages.ts';
+import { digestOf, type Malformed, messagesOf } from './read-batch.ts';
 import { createRecord } from './record.ts';
 import type { ConsumerServices } from './services.ts';
 import { createDeadLetter } from './steps/dead-letter.ts';

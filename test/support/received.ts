@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type * as z from 'zod';
-import { type Digested, readMessages } from '#lib/consumer/read-messages.ts';
+import { type Digested, readMessages } from '#lib/consumer/read-batch.ts';
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
 
 /** The digest by which the outbox recognizes a command. */

@@ -1,4 +1,4 @@
-import type { Barrier } from '../read-messages.ts';
+import type { Barrier } from '../read-batch.ts';
 import type { ConsumerServices } from '../services.ts';
 
 /** Returns a function that notes in MySQL that barriers passed the queue. @throws unavailable */

@@ -3,7 +3,7 @@ import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import { type Checked, createEpochCheck } from '../check-epochs.ts';
 import { createNumberCheck } from '../check-numbers.ts';
 import type { RabbitMqMessage } from '../rabbitmq-event.ts';
-import { malformedBy, readMessages } from '../read-messages.ts';
+import { malformedBy, readMessages } from '../read-batch.ts';
 import type { ConsumerServices } from '../services.ts';
 
 const TOO_HIGH = 'its number is more than a million above the counter';

@@ -3,7 +3,7 @@ import { describeError } from '#lib/domain/error-facts.ts';
 import type { Consumer } from '../consumer.ts';
 import type { Delivery } from '../delivery.ts';
 import { isolatePoison } from '../isolate-poison.ts';
-import type { Digested, Received } from '../read-messages.ts';
+import type { Digested, Received } from '../read-batch.ts';
 
 /** A command that is not stored, with its message and the reason. */
 export type Refused<Command> = Received<Command> & { reason: string };
