@@ -75,7 +75,7 @@ test('a route that serverless.yml gets answers without a restart of npm run dev'
   expect(await statusOf('/say/hello')).not.toBe(418);
   writeService({ say });
   await eventually(async () => expect(await statusOf('/say/hello')).toBe(418));
-  expect(output).toContain('serverless.yml has changed');
+  await eventually(() => expect(output).toMatch(/serverless\.yml has changed\n[\s\S]*✓ the API answers/));
   expect(dev.exitCode).toBeNull();
 });
 
