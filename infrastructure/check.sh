@@ -10,7 +10,7 @@ tools=.data/python-tools
 if ! cmp -s infrastructure/requirements.txt "$tools/requirements.txt"; then
   rm -rf "$tools"
   python3 -m venv "$tools"
-  "$tools/bin/pip" install --quiet --disable-pip-version-check -r infrastructure/requirements.txt
+  "$tools/bin/python" -m pip install --quiet --disable-pip-version-check -r infrastructure/requirements.txt
   cp infrastructure/requirements.txt "$tools/requirements.txt"
 fi
 
