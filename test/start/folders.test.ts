@@ -23,7 +23,7 @@ const checkout = resolve(import.meta.dirname, '../..');
 const base = mkdtempSync(join(tmpdir(), 'chat-folders-'));
 let folder = join(base, 'plain');
 
-/** Counts one more start on each server, and prints what it finds: rows, a key, and messages of a quorum queue. */
+/** Counts one more start on each server, and prints the counts: rows, a key, and messages of a quorum queue. */
 const countStart = `
   import { connect } from 'amqplib';
   import { Redis } from 'ioredis';
