@@ -57,6 +57,13 @@ const namedOnly = [
   }),
   project('cloud', {
     globalSetup: ['test/support/services.ts', 'test/support/packages.ts'],
+    exclude: ['test/cloud/deploy/**'],
+    timeoutMs: 60_000,
+  }),
+  // Deploys what the project before it has packaged.
+  project('deploy', {
+    folder: 'test/cloud/deploy',
+    globalSetup: ['test/support/deploy-servers.ts'],
     timeoutMs: 60_000,
   }),
   project('chaos', { timeoutMs: 300_000, fileParallelism: false }),

@@ -3,10 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { MessageReference } from '#lib/domain/reference.ts';
 import { accessTokens } from '#lib/runtime/services/auth.ts';
 import { messages } from '#lib/runtime/services/mysql.ts';
-import { messageIndex } from '#lib/runtime/services/opensearch.ts';
-import { database } from '#lib/runtime/services/servers.ts';
+import { config, database, openSearch } from '#lib/runtime/services/servers.ts';
 import { submit } from '#lib/runtime/services/writing.ts';
 import { Failure } from '../local/services/index.ts';
+import { createIndexContents, type IndexContents } from '../test/support/index-contents.ts';
 
 const syllables = ['ka', 'lo', 'mi', 'ter', 'pan', 'du', 'ser', 'vi', 'nor', 'bel', 'cha', 'gu', 'res', 'to'];
 const VOCABULARY = 5_000;
@@ -92,12 +92,19 @@ export const untilStored = (last: MessageReference) =>
     async () => (await messages().find([last])).length > 0,
   );
 
+let contents: IndexContents | undefined;
+export const indexContents = (): IndexContents => {
+  const { OPENSEARCH_URL = '', OPENSEARCH_INDEX_PREFIX } = config();
+  contents ??= createIndexContents(openSearch(OPENSEARCH_URL), OPENSEARCH_INDEX_PREFIX);
+  return contents;
+};
+
 /** Settles when a message is stored and search finds it. Consumers keep the order, so all earlier ones are as well. */
 export const untilArrived = async (last: MessageReference): Promise<void> => {
   await untilStored(last);
   const { token, chatNumber, messageNumber } = last;
   await untilTrue(`Message ${messageNumber} is not indexed`, async () => {
-    const found = await messageIndex().listVersions({
+    const found = await indexContents().listVersions({
       token,
       chatNumber,
       afterNumber: messageNumber - 1,

@@ -1,6 +1,7 @@
 import type { Client } from '@opensearch-project/opensearch';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
+import { createIndexContents } from '../../test/support/index-contents.ts';
 import type { BenchMessage } from './messages.ts';
 
 export type Engine = {
@@ -42,7 +43,7 @@ export const ourSearch = (client: Client, prefix: string): Engine => {
         );
         if (refused[0]) throw new Error(`A message was refused by the index: ${refused[0].reason}`);
       }
-      await index.refresh();
+      await createIndexContents(client, `${prefix}-ours-`).refresh();
     },
     search: async (chat, text) => {
       const { hits } = await index.search({ token, chatNumber: chatNumber(chat), text, page: 1, limit });

@@ -2,12 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { messages } from '#lib/runtime/services/mysql.ts';
-import { messageIndex } from '#lib/runtime/services/opensearch.ts';
 import { publisher } from '#lib/runtime/services/rabbitmq.ts';
 import { submit } from '#lib/runtime/services/writing.ts';
 import type { Stack } from '../../local/services/index.ts';
 import { countConnections, residentMb } from '../connections.ts';
-import { bodyOf, type Chat, createChat, fillChat } from '../conversation.ts';
+import { bodyOf, type Chat, createChat, fillChat, indexContents } from '../conversation.ts';
 import { median, percentile } from '../measure.ts';
 import type { Row } from '../row.ts';
 import type { Section } from '../section.ts';
@@ -82,7 +81,7 @@ const arrivalRows = async (): Promise<Row[]> => {
     return (await messages().find(wanted)).map(({ messageNumber }) => messageNumber);
   });
   const indexed = watchArrivals(acceptedAt, { first, count }, async (afterNumber) => {
-    const found = await messageIndex().listVersions({ token, chatNumber, afterNumber, limit: 2_000 });
+    const found = await indexContents().listVersions({ token, chatNumber, afterNumber, limit: 2_000 });
     return found.map(({ messageNumber }) => messageNumber);
   });
   await sendSteadily(chat, { perSecond: ARRIVAL_RATE, count }, (number) =>

@@ -27,20 +27,13 @@ type Uses = {
 };
 
 /**
- * Checks the Redis configuration before the first write. @throws for a clustered Redis without a hash-tagged
- * prefix
+ * Checks the Redis configuration before the first write. @throws for a clustered Redis without a hash-tagged prefix, and
+ * for one that shows no `run_id`
  */
 const inspectRedis = async (log: Job['log'], redisClient: Pick<RedisClient, 'inspect'>) => {
-  const found = await redisClient.inspect();
-  if (found === 'not identified') {
-    log(
-      'Redis tells no run_id (INFO is denied): writes stop at every new connection until a recovery has run',
-      {
-        code: 'redis-not-identified',
-      },
-    );
+  if ((await redisClient.inspect()) === 'no answer') {
+    log('Redis does not answer, and was not checked', { code: 'redis-not-checked' });
   }
-  if (found === 'no answer') log('Redis does not answer, and was not checked', { code: 'redis-not-checked' });
 };
 
 /** Relative to the working directory of a function, which contains its bundle and these files. */

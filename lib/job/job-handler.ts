@@ -1,4 +1,3 @@
-import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod';
 import type { Job } from '#lib/domain/job.ts';
@@ -27,21 +26,19 @@ export const jobHandler = <Schema extends z.ZodType, Uses extends object, Report
   { logReport = true }: { logReport?: boolean } = {},
 ) => {
   allowLongCalls();
-  const handle = middy<unknown, Report, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
-    async (event, context) => {
-      await prepareServices();
-      const report = await work(
-        {
-          options: options.parse(event ?? {}),
-          remainingMs: () => context.getRemainingTimeInMillis() - MARGIN_MS,
-          log: (message, facts) => logger.info(message, facts),
-        },
-        provide<Uses>(providers),
-      );
-      if (logReport && isWorthALine(report)) logger.info('Done', { code: 'job-done', report });
-      return report;
-    },
-  );
+  const handle = async (event: unknown, context: Context): Promise<Report> => {
+    await prepareServices();
+    const report = await work(
+      {
+        options: options.parse(event ?? {}),
+        remainingMs: () => context.getRemainingTimeInMillis() - MARGIN_MS,
+        log: (message, facts) => logger.info(message, facts),
+      },
+      provide<Uses>(providers),
+    );
+    if (logReport && isWorthALine(report)) logger.info('Done', { code: 'job-done', report });
+    return report;
+  };
   return (event: unknown, context: Context): Promise<Report> =>
     logContext.run({ function: context.functionName, requestId: context.awsRequestId }, () =>
       handle(event, context),

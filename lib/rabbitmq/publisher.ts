@@ -162,7 +162,7 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
     /** Declares the queues; see {@link declareTopology}. */
     declare: (): Promise<string[]> => declareTopology(broker, queues),
     /** The ready messages of a queue, its retry queue and its dead-letter queue, without delivered ones. @throws unavailable */
-    depth: (queue: string): Promise<{ ready: number; retry: number; dead: number; consumers: number }> =>
+    depth: (queue: string): Promise<{ ready: number; retry: number; dead: number }> =>
       broker.withOwnChannel(async (channel) => {
         const main = await channel.checkQueue(queue);
         const retry = await channel.checkQueue(retryQueue(queue));
@@ -171,7 +171,6 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
           ready: main.messageCount,
           retry: retry.messageCount,
           dead: dead.messageCount,
-          consumers: main.consumerCount,
         };
       }),
     /** A round trip to the broker. @throws unavailable if it does not answer, or blocks publishers */

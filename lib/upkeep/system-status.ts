@@ -52,12 +52,7 @@ export const createSystemStatus = ({ publisher, outbox, gate, commandQueues, que
     read: async (): Promise<SystemStatus> => {
       const [depths, oldestCommandSeconds, indexLagSeconds, gateState] = await Promise.all([
         orUndefined(() =>
-          Promise.all(
-            queues.map(async (queue) => {
-              const { ready, retry, dead } = await publisher.depth(queue);
-              return { queue, ready, retry, dead };
-            }),
-          ),
+          Promise.all(queues.map(async (queue) => ({ queue, ...(await publisher.depth(queue)) }))),
         ),
         orUndefined(oldestCommand),
         orUndefined(async () => ageSeconds((await outbox.unindexed(OLDEST))[0]?.version)),

@@ -71,6 +71,22 @@ const faults: Fault[] = [
     /^MysqlWriter has the DBInstanceIdentifier "chat" in chat-dev and in chat-prod$/,
   ],
   [
+    'a function with a name of its own choice',
+    (dev, prod) => {
+      for (const template of [dev, prod])
+        get(template, 'MigrateLambdaFunction').Properties.FunctionName = 'chat-migrate';
+    },
+    /^MigrateLambdaFunction has the FunctionName "chat-migrate" in chat-dev and in chat-prod$/,
+  ],
+  [
+    'an export that both stages have',
+    (dev, prod) => {
+      for (const template of [dev, prod])
+        template.Outputs = { Address: { Export: { Name: 'chat-address' } } };
+    },
+    /^Address has the export Name "chat-address" in chat-dev and in chat-prod$/,
+  ],
+  [
     'a resource that stays after a rollback',
     (_dev, prod) => {
       get(prod, 'Redis').DeletionPolicy = 'Retain';

@@ -4,11 +4,9 @@ import { connect } from 'amqplib';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createRedisClient } from '#lib/redis/connection/client.ts';
-import { createGate } from '#lib/redis/gate/gate.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { acceptingOn } from '../support/accepting.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
-import { openGateOf } from '../support/stores.ts';
 
 let system: System;
 let token: string;
@@ -539,45 +537,6 @@ test('a server that was replaced under a connection takes no write for the one b
   } finally {
     client.close();
   }
-});
-
-describe('a server that tells no run', { timeout: 60_000 }, () => {
-  const open = (name: string) => {
-    const url = new URL(system.stack.urls.REDIS_URL);
-    url.username = 'blind';
-    url.password = 'blind';
-    url.searchParams.set('name', name);
-    return createRedisClient(url.href, { timeoutMs: 4_000, onError: () => undefined });
-  };
-
-  test("is open for connections that asked, and closed at every other one's first use", async () => {
-    await begin();
-    await withRedis((redis) => redis.acl('SETUSER', 'blind', 'on', '>blind', '~*', '&*', '+@all', '-info'));
-    const [one, other, recovering] = [open('one'), open('other'), open('recovering')];
-    const cell = (client: typeof one) => acceptingOn({ client, keys: createKeys() });
-    const closed = { message: 'closed' };
-    try {
-      expect((await one.connection()).identified).toBe(false);
-      await expect(cell(one).message(message('one'))).rejects.toMatchObject(closed);
-      const gate = createGate({ client: recovering, keys: createKeys() });
-      await openGateOf(gate);
-      expect((await cell(one).message(message('one'))).result).toBe(1);
-      await expect(cell(other).message(message('other'))).rejects.toMatchObject(closed);
-      // Opening for one more closes for all until its barrier has passed, and opens for all again.
-      const attempt = await createGate({ client: other, keys: createKeys() }).attempt();
-      expect(await attempt.begin()).toBe('begun');
-      await expect(cell(one).message(message('one'))).rejects.toMatchObject(closed);
-      expect(await attempt.open(1_000, 0)).toBe('open');
-      expect((await cell(other).message(message('other'))).result).toBe(2);
-      expect((await cell(one).message(message('one'))).result).toBe(3);
-    } finally {
-      for (const client of [one, other, recovering]) client.close();
-    }
-    await consumeAll();
-    await recovered();
-    await eventually(() => system.invoke('relayOutbox', { olderThanSeconds: 0 }, 10_000));
-    await stored(3);
-  });
 });
 
 test('an edit in its queue is shown as soon as writes are accepted again', { timeout: 60_000 }, async () => {

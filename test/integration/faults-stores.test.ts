@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createKeys } from '#lib/redis/script/keys.ts';
+import { createIndexContents } from '../support/index-contents.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
 let system: System;
@@ -38,10 +39,9 @@ const begin = async () => {
 const stored = (count: number) =>
   eventually(async () => expect(await system.stored(token, chatNumber)).toEqual(upTo(count)));
 const indexed = async (): Promise<number[]> => {
-  await system.services.messageIndex().refresh();
-  const found = await system.services
-    .messageIndex()
-    .listVersions({ token, chatNumber, afterNumber: 0, limit: 1_000 });
+  const contents = createIndexContents(client);
+  await contents.refresh();
+  const found = await contents.listVersions({ token, chatNumber });
   return found.map(({ messageNumber }) => messageNumber);
 };
 /** Waits until MySQL and the index have all messages, every outbox is empty, and there are no dead letters. */

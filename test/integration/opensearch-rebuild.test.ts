@@ -4,13 +4,14 @@ import type { IndexableMessage } from '#lib/domain/message.ts';
 import { IndexRetryLater, SearchUnavailable } from '#lib/opensearch/errors.ts';
 import { createMessageIndex, type MessageIndex } from '#lib/opensearch/index/message-index.ts';
 import { messageIndexBody } from '#lib/opensearch/index/message-index-body.ts';
+import { createIndexContents, type IndexContents } from '../support/index-contents.ts';
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const base = `${inject('names').indexPrefix}rebuild-`;
 let runs = 0;
 let prefix: string;
 /** Two processes. */
-let index: MessageIndex;
+let index: MessageIndex & IndexContents;
 let other: MessageIndex;
 
 const message = (messageNumber: number, body: string, version: number): IndexableMessage => ({
@@ -37,14 +38,14 @@ const indices = async () => Object.keys((await client.indices.get({ index: `${pr
 
 const held = async () => {
   await index.refresh();
-  const listed = await index.listVersions({ token: 't', chatNumber: 1, afterNumber: 0, limit: 10_000 });
+  const listed = await index.listVersions({ token: 't', chatNumber: 1 });
   return new Map(listed.map(({ messageNumber, version }) => [messageNumber, version]));
 };
 
 beforeEach(async () => {
   prefix = `${base}${++runs}-`;
   const create = () => createMessageIndex({ client, prefix, writeTimeoutMs: 2_000 });
-  [index, other] = [create(), create()];
+  [index, other] = [{ ...create(), ...createIndexContents(client, prefix) }, create()];
   await index.prepare();
 });
 

@@ -4,10 +4,11 @@ import { limits } from '#lib/domain/limits.ts';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { SearchPosition } from '#lib/opensearch/search/message-search.ts';
+import { createIndexContents } from '../support/index-contents.ts';
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const prefix = `${inject('names').indexPrefix}search-`;
-const index = createMessageIndex({ client, prefix });
+const index = { ...createMessageIndex({ client, prefix }), ...createIndexContents(client, prefix) };
 
 let version = 1;
 let chats = 0;

@@ -3,12 +3,13 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
+import { createIndexContents } from '../support/index-contents.ts';
 
 /* Each message is in a chat of its own, beside another message that must not match. */
 
 const client = new Client({ node: inject('urls').OPENSEARCH_URL ?? '' });
 const prefix = `${inject('names').indexPrefix}text-`;
-const index = createMessageIndex({ client, prefix });
+const index = { ...createMessageIndex({ client, prefix }), ...createIndexContents(client, prefix) };
 
 const other = '— quux zzyzx 🦆 Щ 犬 ฬ';
 const pages: string[] = [];

@@ -6,11 +6,15 @@ import type { IndexableMessage } from '#lib/domain/message.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import { IndexRetryLater, SearchUnavailable } from '#lib/opensearch/errors.ts';
 import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
+import { createIndexContents } from '../support/index-contents.ts';
 
 const url = inject('urls').OPENSEARCH_URL ?? '';
 const client = new Client({ node: url });
 const prefix = `${inject('names').indexPrefix}write-`;
-const index = createMessageIndex({ client, prefix, refreshIntervalMs: 200, writeTimeoutMs: 25_000 });
+const index = {
+  ...createMessageIndex({ client, prefix, refreshIntervalMs: 200, writeTimeoutMs: 25_000 }),
+  ...createIndexContents(client, prefix),
+};
 
 const token = 't';
 let chats = 0;

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest'
 import type { IndexableMessage } from '#lib/domain/message.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import { created, edited } from '../support/commands.ts';
+import { createIndexContents } from '../support/index-contents.ts';
 import { loadServices } from '../support/load-services.ts';
 import { createOwnDatabase } from '../support/stores.ts';
 
@@ -19,6 +20,7 @@ const name = 'operations';
 const prefix = `${inject('names').indexPrefix}${name}-`;
 const urls = inject('urls');
 const client = new Client({ node: urls.OPENSEARCH_URL ?? '' });
+const contents = createIndexContents(client, prefix);
 const tokens = ['appone', 'apptwo'];
 const CHATS = 3;
 const PER_CHAT = 400;
@@ -39,7 +41,7 @@ const reconcile = async (event: object = {}, timeoutMs = 300_000) =>
 
 /** The version of each message in the index. */
 const indexed = async (): Promise<Map<string, number>> => {
-  await services.messageIndex().refresh();
+  await contents.refresh();
   const found = new Map<string, number>();
   const scan = services.indexScan();
   for (let at: Parameters<typeof scan.page>[0] | undefined = { shard: 0, seqNo: -1 }; at; ) {
@@ -216,13 +218,13 @@ describe('reconcile', { timeout: 60_000 }, () => {
     await services
       .messageIndex()
       .write([message, { ...message, chatNumber: 99 }, { ...message, token: 'noapp', messageNumber: 1 }]);
-    await services.messageIndex().refresh();
+    await contents.refresh();
     const found = { missing: 1, older: 1, newer: 1, surplus: 2 };
     expect(await reconcile({ sample: 'whole', repair: false })).toMatchObject(found);
     expect(await index()).toBe(0);
     await expect(reconcile({ sample: 'whole', removeAtMost: 1 })).rejects.toThrow(/higher removeAtMost/);
     await index();
-    await services.messageIndex().refresh();
+    await contents.refresh();
     await reconcile({ sample: 'whole' });
     await reconcile({ sample: 'whole' });
     await index();

@@ -23,7 +23,7 @@ export const readableSecrets = (role: Resource): string[] =>
     .flatMap(({ Resource }) => (Resource as { Ref: string }[]).map(({ Ref }) => Ref));
 
 /** A user with the rights that the template gives the one in MemoryDB. @returns the URL with that user */
-const createRedisUser = async (url: string, accessString: string): Promise<string> => {
+export const createRedisUser = async (url: string, accessString: string): Promise<string> => {
   const redis = new Redis(url);
   try {
     await redis.call('ACL', 'SETUSER', 'chat', 'reset', '>redis-password', ...accessString.split(' '));

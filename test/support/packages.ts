@@ -21,7 +21,10 @@ export type Resource = {
   // biome-ignore lint/suspicious/noExplicitAny: each type of resource has properties of its own; the tests say which.
   Properties: Record<string, any>;
 };
-export type Template = { Resources: Record<string, Resource> };
+export type Template = {
+  Resources: Record<string, Resource>;
+  Outputs?: Record<string, { Export?: { Name: unknown } }>;
+};
 
 export const packageFolder = (stage: Stage | typeof withSockets): string =>
   join(checkout, '.data/cloud', stage);

@@ -2,6 +2,7 @@ import { Client } from '@opensearch-project/opensearch';
 import { inject } from 'vitest';
 import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { MessageHit } from '#lib/opensearch/search/message-search.ts';
+import { createIndexContents } from './index-contents.ts';
 
 /** Texts in an index of their own. Each is in a chat of its own, beside a message that must not match. */
 export type SearchedTexts = {
@@ -30,7 +31,7 @@ export const indexTexts = async (name: string, given: readonly string[]): Promis
     texts.flatMap((text, at) => [message(at + 1, 1, text), message(at + 1, 2, other)]),
   );
   if (refused[0] !== undefined) throw new Error(`The index refused a text: ${refused[0].reason}`);
-  await index.refresh();
+  await createIndexContents(client, prefix).refresh();
   return {
     find: async (query, text) => {
       const chatNumber = texts.indexOf(text) + 1;

@@ -9,8 +9,6 @@ export type IndexedMessage = Pick<
   'token' | 'chatNumber' | 'messageNumber' | 'body' | 'createdAt' | 'version'
 >;
 
-export type IndexedVersion = { messageNumber: number; version: number };
-
 /** A message in the index: the fields that queries use, and the fields that answers show. */
 export type IndexDocument = {
   chat: string;

@@ -1,5 +1,5 @@
 import type { Client } from '@opensearch-project/opensearch';
-import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
+import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { SearchUnavailable } from '../errors.ts';
 import { request } from '../request.ts';
 import {
@@ -9,7 +9,7 @@ import {
   type MessageSearch,
 } from '../search/message-search.ts';
 import { type BulkResult, createBulkWriter } from './bulk.ts';
-import type { IndexedMessage, IndexedVersion } from './document.ts';
+import type { IndexedMessage } from './document.ts';
 import { type IndexShape, messageIndexBody, schema } from './message-index-body.ts';
 import { createRebuilds, type Rebuild } from './rebuild.ts';
 
@@ -52,20 +52,8 @@ export type MessageIndex = {
    * Sees every confirmed write, even before search does. @throws SearchUnavailable
    */
   fetchVersions(refs: readonly MessageReference[]): Promise<Map<string, number | undefined>>;
-  /**
-   * The versions of a chat's messages in the index, by number, after `afterNumber`.
-   * Sees the same documents as search. @throws SearchUnavailable
-   */
-  listVersions(chat: {
-    token: string;
-    chatNumber: number;
-    afterNumber: number;
-    limit: number;
-  }): Promise<IndexedVersion[]>;
   /** Removes messages from the index. Missing ones count as removed. @throws IndexRetryLater */
   remove(refs: readonly MessageReference[]): Promise<void>;
-  /** Makes all written messages visible to search now. For tests and tools. @throws SearchUnavailable */
-  refresh(): Promise<void>;
 };
 
 export const createMessageIndex = (options: MessageIndexOptions): MessageIndex => {
@@ -131,31 +119,6 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
       return versions;
     },
 
-    listVersions: async ({ token, chatNumber, afterNumber, limit }) => {
-      const found = await find<{ messageNumber: number }>(token, {
-        query: {
-          bool: {
-            filter: [
-              { term: { chat: chatReference({ token, chatNumber }) } },
-              { range: { messageNumber: { gt: afterNumber } } },
-            ],
-          },
-        },
-        sort: [{ messageNumber: 'asc' }],
-        size: limit,
-        version: true,
-        _source: ['messageNumber'],
-      });
-      return found.map(({ _source, _version }) => ({
-        messageNumber: _source.messageNumber,
-        version: _version ?? 0,
-      }));
-    },
-
     remove: (refs) => bulk.remove(refs),
-
-    refresh: async () => {
-      await request(client, { method: 'POST', path: `/${alias}/_refresh`, timeoutMs: writeTimeoutMs });
-    },
   };
 };

@@ -45,9 +45,12 @@ const lookAt = (folded: string, needles: readonly Needle[]): Sight => {
   const sight: Sight = { folded, matches: [], mistyped: [], opens: [] };
   for (const needle of needles) {
     const beginning = beginningOf(folded, needle);
-    if (matchesAlone(beginning, needle)) sight.matches.push(needle);
-    else if (beginning !== '' && needle.letters.startsWith(beginning)) sight.opens.push(needle);
-    else if (isMistyped(folded, needle)) sight.mistyped.push(needle);
+    if (matchesAlone(beginning, needle)) {
+      sight.matches.push(needle);
+      continue;
+    }
+    if (beginning !== '' && needle.letters.startsWith(beginning)) sight.opens.push(needle);
+    if (isMistyped(folded, needle)) sight.mistyped.push(needle);
   }
   return sight;
 };

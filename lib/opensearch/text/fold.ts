@@ -1,35 +1,11 @@
-/** Latin letters that Unicode does not decompose, as the server's `asciifolding` writes them. */
-const latin: Readonly<Record<string, string>> = {
-  æ: 'ae',
-  ð: 'd',
-  ø: 'o',
-  þ: 'th',
-  ß: 'ss',
-  đ: 'd',
-  ħ: 'h',
-  ı: 'i',
-  ł: 'l',
-  ŋ: 'n',
-  œ: 'oe',
-  ŧ: 't',
-  ɓ: 'b',
-  ɔ: 'o',
-  ɖ: 'd',
-  ɗ: 'd',
-  ə: 'a',
-  ǝ: 'e',
-  ɛ: 'e',
-  ƒ: 'f',
-  ɠ: 'g',
-  ɨ: 'i',
-  ƙ: 'k',
-  ɲ: 'n',
-  ɵ: 'o',
-  ʉ: 'u',
-  ʋ: 'v',
-  ƴ: 'y',
-  ƶ: 'z',
-};
+/** Latin letters that Unicode does not decompose, each with the letters that the server's `asciifolding` writes. */
+const latin = new Map(
+  `æae ðd øo þth ßss đd ħh ıi ĸq łl ŋn œoe ŧt ƀb ƃb ƈc ƌd ƕhv ƙk ƚl ƞn ƥp ƫt ƭt
+    ƴy ƶz ƿw ƒf ǝe ǥg ȝz ȡd ȣou ȥz ȴl ȵn ȶt ȷj ȸdb ȹqp ⱥa ȼc ⱦt ȿs ɀz ɇe ɉj ɋq
+    ɍr ɏy ɓb ɔo ɖd ɗd əa ɛe ɠg ɨi ɯm ɲn ɵo ʀr ʈt ʉu ʋv ʌv ẜs ẝs ỻll ỿy`
+    .split(/\s+/)
+    .map((pair) => [pair.slice(0, 1), pair.slice(1)]),
+);
 
 /** Letters that writers of Greek, Cyrillic, Arabic and Persian replace by another. */
 const others: Readonly<Record<string, string>> = {
@@ -71,7 +47,7 @@ export const fold = (word: string): string => {
   return word
     .toLowerCase()
     .replace(/\p{Script=Latin}\p{M}*/gu, (letter) => letter.normalize('NFD').replace(/\p{M}/gu, ''))
-    .replace(/\p{L}/gu, (letter) => latin[letter] ?? others[letter] ?? letter)
+    .replace(/\p{L}/gu, (letter) => latin.get(letter) ?? others[letter] ?? letter)
     .replace(/(?![0-9])\p{Nd}/gu, digit)
     .replace(skinTones, '');
 };

@@ -24,7 +24,7 @@ const accept = defineScript(
   /* lua */ `
 ${acceptLua}
 local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying'))
-if not epoch then return closed(state, server) end
+if not epoch then return { 'closed' } end
 local first = redis.call('GET', idempotency)
 if first then return repeated(first, fingerprint, outbox, epoch) end
 local id = nextId(clock)

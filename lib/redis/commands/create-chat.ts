@@ -27,7 +27,7 @@ const accept = defineScript(
   /* lua */ `
 ${acceptLua}
 local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying'))
-if not epoch then return closed(state, server) end
+if not epoch then return { 'closed' } end
 local count, first = unpack(redis.call('MGET', counter, idempotency))
 if first then return repeated(first, fingerprint, outbox, epoch) end
 if not isVerified(verifying, verified, token) then return { 'unverified', lost } end

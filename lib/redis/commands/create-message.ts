@@ -39,7 +39,7 @@ ${windowLua}
 local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying'))
 `,
     each: /* lua */ `
-  if not epoch then return closed(state, server) end
+  if not epoch then return { 'closed' } end
   local count, first = unpack(redis.call('MGET', counter, idempotency))
   if first then return repeated(first, fingerprint, outbox, epoch) end
   if not isVerified(verifying, verified, chat) then return { 'unverified', lost } end

@@ -16,7 +16,7 @@ const accept = defineScript(
   /* lua */ `
 ${acceptLua}
 local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying'))
-if not epoch then return closed(state, server) end
+if not epoch then return { 'closed' } end
 if not isVerified(verifying, verified, token) then return { 'unverified', lost } end
 if redis.call('EXISTS', counter) == 0 then return { 'missing' } end
 local creator = redis.call('HGET', application, 'creator') or storedCreator

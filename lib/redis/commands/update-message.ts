@@ -31,7 +31,7 @@ const accept = defineScript(
 ${acceptLua}
 ${windowLua}
 local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying'))
-if not epoch then return closed(state, server) end
+if not epoch then return { 'closed' } end
 if not isVerified(verifying, verified, chat) then return { 'unverified', lost } end
 local count = redis.call('GET', counter)
 if not count or tonumber(number) > tonumber(count) then return { 'missing' } end

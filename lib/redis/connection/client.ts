@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { within } from '#lib/concurrency/within.ts';
 import { addressOf, type NodeOptions, type RedisNode, readInfo } from './node.ts';
@@ -12,8 +11,6 @@ export type Connection = {
    * Identifies one run of one server. It changes after a restart, after a failover and on a copy of the data.
    */
   readonly server: string;
-  /** False if the server does not reveal its run. `server` then identifies this socket only. */
-  readonly identified: boolean;
   /** False after the socket has ended, or after the server has refused writes as a replica. */
   readonly isOpen: boolean;
 };
@@ -38,22 +35,16 @@ const GLANCE_MS = 500;
 const tooLate = (what: string, timeoutMs: number) => () =>
   new Error(`${what} to Redis took longer than ${timeoutMs} ms`);
 
-const runOf = (info: ReadonlyMap<string, string>): string | undefined => {
-  const run = info.get('run_id');
-  return run === undefined ? undefined : `${run}:${info.get('master_replid') ?? ''}`;
-};
+const runOf = (info: ReadonlyMap<string, string>): string =>
+  `${info.get('run_id') ?? ''}:${info.get('master_replid') ?? ''}`;
 
-const createConnection = (node: RedisNode): Connection => {
-  const run = runOf(node.info);
-  return {
-    redis: node.redis,
-    server: run ?? `c:${randomUUID()}`,
-    identified: run !== undefined,
-    get isOpen() {
-      return node.refusal === undefined && node.redis.status === 'ready';
-    },
-  };
-};
+const createConnection = (node: RedisNode): Connection => ({
+  redis: node.redis,
+  server: runOf(node.info),
+  get isOpen() {
+    return node.refusal === undefined && node.redis.status === 'ready';
+  },
+});
 
 /**
  * Holds one connection to the primary, given the address of any server of its replication or cluster. All
@@ -144,12 +135,13 @@ export const createRedisClient = (
      */
     connection,
     /**
-     * For an operator: whether the server reveals its run. Otherwise the gate closes at every new connection.
-     * @throws RedisConfigurationError
+     * For an operator: whether the server can be used as it is configured.
+     * @throws RedisConfigurationError if it cannot
      */
-    inspect: async (): Promise<'identified' | 'not identified' | 'no answer'> => {
+    inspect: async (): Promise<'usable' | 'no answer'> => {
       try {
-        return (await connection()).identified ? 'identified' : 'not identified';
+        await connection();
+        return 'usable';
       } catch (error) {
         if (error instanceof RedisConfigurationError) throw error;
         return 'no answer';

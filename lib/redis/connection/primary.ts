@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import * as z from 'zod';
 import { type Address, type NodeOptions, openNode, type RedisNode } from './node.ts';
 
@@ -45,22 +44,6 @@ const readShard = async ({ redis, address }: RedisNode, keyPrefix: string): Prom
   };
 };
 
-/** A server that denies `INFO` may still allow `ROLE`. */
-const roleOf = async (redis: Redis): Promise<{ host: string; port: number } | undefined> => {
-  const answer = await redis.role().catch(() => undefined);
-  const replica = z.tuple([z.literal('slave'), z.string(), z.coerce.number()]).rest(z.unknown());
-  const parsed = replica.safeParse(answer);
-  return parsed.success ? { host: parsed.data[1], port: parsed.data[2] } : undefined;
-};
-
-const isClustered = async ({ redis, info }: RedisNode): Promise<boolean> => {
-  if (info.size > 0) return info.get('cluster_enabled') === '1';
-  return redis.cluster('MYID').then(
-    () => true,
-    () => false,
-  );
-};
-
 /**
  * The primary to use instead; undefined if this node is the primary. `members`: the servers of the shard of a
  * cluster.
@@ -69,9 +52,15 @@ const lookAround = async (
   node: RedisNode,
   keyPrefix: string,
 ): Promise<{ next: Address | undefined; members: Address[] }> => {
-  const { redis, info } = node;
+  const { info } = node;
+  if (info.get('run_id') === undefined) {
+    throw new RedisConfigurationError(
+      'REDIS_URL: Redis shows no run_id, which tells one run of a server from another. Allow the user of the URL to run ' +
+        'INFO (ACL SETUSER … +info)',
+    );
+  }
   if (info.get('loading') === '1') throw new Error('Redis is loading its data');
-  if (await isClustered(node)) {
+  if (info.get('cluster_enabled') === '1') {
     const { isHere, primary, members } = await readShard(node, keyPrefix);
     if (!isHere && primary === undefined) throw new Error('The address of the primary is not known');
     return { next: isHere ? undefined : primary, members };
@@ -80,13 +69,13 @@ const lookAround = async (
     const host = info.get('master_host') ?? '';
     return { next: { host, port: Number(info.get('master_port')) }, members: [] };
   }
-  return { next: info.size > 0 ? undefined : await roleOf(redis), members: [] };
+  return { next: undefined, members: [] };
 };
 
 /**
  * Connects to the primary, starting at any server of its replication or cluster.
- * @throws an Error if no primary is reachable now; RedisConfigurationError for a clustered server without a
- * hash tag in `keyPrefix`
+ * @throws an Error if no primary is reachable now; RedisConfigurationError for a clustered server without a hash tag in
+ * `keyPrefix`, and for a server that shows no `run_id`
  */
 export const openPrimary = async (
   options: NodeOptions,

@@ -12,7 +12,6 @@ import { limits } from '#lib/domain/limits.ts';
  * - `verifying`: the same epoch, while counters are still being compared with MySQL
  * - `progress`: the progress of that comparison (JSON)
  * - `attempt`, `attempt-at`: the running recovery, and its last sign of life in microseconds
- * - `wants:<server>`: a connection to a server without a run id found the gate closed
  */
 export const gateLua = /* lua */ `
 local function text(number) return string.format('%d', number) end
@@ -23,11 +22,6 @@ end
 -- Whether the last id is more than a day ahead. Consumers refuse such ids, so none may be given.
 local function isAhead(clock)
   return tonumber(clock or '0') > nowMicros() + ${(limits.futureMs + limits.skewMs) * 1000}
-end
--- A connection to a server without a run id needs an opening of its own.
-local function closed(state, server)
-  if string.sub(server, 1, 2) == 'c:' then redis.call('HSET', state, 'wants:' .. server, 1) end
-  return { 'closed' }
 end
 -- Whether a counter may be used. While counters are being verified, only verified ones may.
 local function isVerified(verifying, verified, member)

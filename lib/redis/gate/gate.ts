@@ -19,7 +19,6 @@ const readStatus = defineScript(
 ${gateLua}
 local epoch, lost, verifying, progress = unpack(
   redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'progress'))
-if not epoch then closed(state, server) end
 return { epoch or '', lost or '', verifying or '', progress or '' }
 `,
   expecting<[epoch: string, lost: string, verifying: string, progress: string]>,
@@ -83,7 +82,7 @@ const raiseCounters = defineScript(
     before: /* lua */ `
 ${gateLua}
 local epoch, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'verifying'))
-if not epoch or verifying ~= lost then return closed(state, server) end
+if not epoch or verifying ~= lost then return { 'closed' } end
 `,
     each: /* lua */ `
   local value = redis.call('GET', counter)

@@ -7,33 +7,20 @@ import { gateLua } from './gate.lua.ts';
 
 /** Another attempt takes over this long after the last sign of life. */
 const BUSY_MS = 3_000;
-/** The most connections to a server without a run id for which the gate is open. */
-const MAX_UNIDENTIFIED = 1_000;
 
-/**
- * Notes the attempt, unless the gate is open. On a server without a run id it closes the gate for all
- * connections, because they may lead to different runs. Returns open · busy · the connections to open the
- * gate for.
- */
+/** Notes the attempt, unless the gate is open or another attempt runs. */
 const beginAttempt = defineScript(
   { keys: ['state'], args: ['server', 'attempt', 'busyMs'] },
   /* lua */ `
 ${gateLua}
-if redis.call('HEXISTS', state, 'run:' .. server) == 1 then return { 'open' } end
+if redis.call('HEXISTS', state, 'run:' .. server) == 1 then return 'open' end
 local at = tonumber(redis.call('HGET', state, 'attempt-at'))
 local now = nowMicros()
-if at and at <= now and now - at < busyMs * 1000 then return { 'busy' } end
+if at and at <= now and now - at < busyMs * 1000 then return 'busy' end
 redis.call('HSET', state, 'attempt', attempt, 'attempt-at', text(now))
-local connections = { 'begun' }
-if string.sub(server, 1, 2) ~= 'c:' then return connections end
-for _, field in ipairs(redis.call('HKEYS', state)) do
-  local wanting = string.match(field, '^wants:(.+)$') or string.match(field, '^run:(c:.+)$')
-  if wanting and #connections <= ${MAX_UNIDENTIFIED} then connections[#connections + 1] = wanting end
-  if wanting or string.match(field, '^run:') then redis.call('HDEL', state, field) end
-end
-return connections
+return 'begun'
 `,
-  expecting<['open' | 'busy'] | ['begun', ...string[]]>,
+  expecting<'open' | 'busy' | 'begun'>,
 );
 
 const touchAttempt = defineScript(
@@ -61,9 +48,8 @@ return 'OK'
  * raised first, and from then on only verified counters are used. Returns open · lost · superseded.
  */
 const openAttempt = defineScript(
-  { keys: ['state', 'verified'], args: ['server', 'attempt', 'epoch', 'witness'], each: { args: ['other'] } },
-  {
-    before: /* lua */ `
+  { keys: ['state', 'verified'], args: ['server', 'attempt', 'epoch', 'witness'] },
+  /* lua */ `
 if redis.call('HGET', state, 'attempt') ~= attempt then return 'superseded' end
 local isBehind = tonumber(redis.call('HGET', state, 'clock') or '0') < tonumber(witness)
 if isBehind then
@@ -75,10 +61,8 @@ for _, field in ipairs(redis.call('HKEYS', state)) do
   if string.match(field, '^run:') or field == 'attempt' or field == 'attempt-at' then redis.call('HDEL', state, field) end
 end
 redis.call('HSET', state, 'run:' .. server, epoch)
+return isBehind and 'lost' or 'open'
 `,
-    each: "redis.call('HSET', state, 'run:' .. other, epoch)",
-    after: "return isBehind and 'lost' or 'open'",
-  },
   expecting<'open' | 'lost' | 'superseded'>,
 );
 
@@ -91,17 +75,13 @@ export const createAttempt = (
   const on = <Result>(work: (connection: Connection) => Promise<Result>) =>
     guarded({ connection: async () => connection }, work, { tries: 1 });
   const id = randomUUID();
-  let others: string[] = [];
   return {
     server,
     /** @returns 'open' if the gate is open already, 'busy' during another attempt */
-    begin: async (): Promise<'begun' | 'open' | 'busy'> => {
-      const [answer, ...connections] = await on((connection) =>
+    begin: (): Promise<'begun' | 'open' | 'busy'> =>
+      on((connection) =>
         runScript(connection, beginAttempt, { state, server, attempt: id, busyMs: BUSY_MS }),
-      );
-      others = connections.filter((other) => other !== server);
-      return answer;
-    },
+      ),
     /** Gives a sign of life. @returns whether this attempt may still open the gate */
     isCurrent: async (): Promise<boolean> =>
       (await on((connection) => runScript(connection, touchAttempt, { state, attempt: id }))) === 'current',
@@ -119,20 +99,15 @@ export const createAttempt = (
      */
     open: (epoch: number, witness: number): Promise<'open' | 'lost' | 'superseded'> =>
       on((connection) =>
-        runScript(
-          connection,
-          openAttempt,
-          { state, verified, server, attempt: id, epoch, witness },
-          others.map((other) => ({ other })),
-        ),
+        runScript(connection, openAttempt, { state, verified, server, attempt: id, epoch, witness }),
       ),
     /**
      * Whether this server continues the history of another primary, and the milliseconds after which an
-     * isolated cluster node refuses writes. Both are unknown if the server denies `INFO`.
+     * isolated cluster node refuses writes.
      */
     readFailover: (): Promise<{ isPromoted: boolean; nodeTimeoutMs: number }> =>
       on(async ({ redis }) => {
-        const info = await redis.info().catch(() => '');
+        const info = await redis.info();
         const isPromoted = /^master_replid2:.*[1-9a-f]/m.test(info) && !/^second_repl_offset:-1/m.test(info);
         if (!isPromoted || !/^cluster_enabled:1/m.test(info)) return { isPromoted, nodeTimeoutMs: 0 };
         // MemoryDB has no such setting and denies the command.

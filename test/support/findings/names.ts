@@ -27,6 +27,20 @@ const valueIn = (value: unknown, stackName: string, resources: Template['Resourc
   return isDerived ? undefined : text;
 };
 
+type Name = { id: string; type: string; property: string; value: unknown };
+
+/** The names of resources, and of exported outputs. */
+const namesOf = ({ Resources, Outputs = {} }: Template): Name[] => [
+  ...Object.entries(Resources).flatMap(([id, { Type, Properties }]) =>
+    Object.entries(Properties ?? {})
+      .filter(([property]) => isName(property))
+      .map(([property, value]) => ({ id, type: Type, property, value })),
+  ),
+  ...Object.entries(Outputs).flatMap(([id, { Export }]) =>
+    Export === undefined ? [] : [{ id, type: 'output', property: 'export Name', value: Export.Name }],
+  ),
+];
+
 /**
  * Names that two stages would both give, in one account and region. The second stage could not be created.
  *
@@ -35,17 +49,15 @@ const valueIn = (value: unknown, stackName: string, resources: Template['Resourc
 export const nameFindings = (templates: Record<string, Template>): string[] => {
   const owners = new Map<string, string>();
   const findings: string[] = [];
-  for (const [stackName, { Resources }] of Object.entries(templates)) {
-    for (const [id, { Type, Properties }] of Object.entries(Resources)) {
-      for (const [property, value] of Object.entries(Properties ?? {}).filter(([key]) => isName(key))) {
-        const name = valueIn(value, stackName, Resources);
-        if (name === undefined) continue;
-        const key = `${Type} ${property} ${name}`;
-        const owner = owners.get(key);
-        if (owner !== undefined && owner !== stackName)
-          findings.push(`${id} has the ${property} ${name} in ${owner} and in ${stackName}`);
-        owners.set(key, stackName);
-      }
+  for (const [stackName, template] of Object.entries(templates)) {
+    for (const { id, type, property, value } of namesOf(template)) {
+      const name = valueIn(value, stackName, template.Resources);
+      if (name === undefined) continue;
+      const key = `${type} ${property} ${name}`;
+      const owner = owners.get(key);
+      if (owner !== undefined && owner !== stackName)
+        findings.push(`${id} has the ${property} ${name} in ${owner} and in ${stackName}`);
+      owners.set(key, stackName);
     }
   }
   return findings;

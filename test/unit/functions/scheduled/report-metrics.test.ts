@@ -6,7 +6,7 @@ const nowMs = 1_000_000_000;
 const secondsAgo = (seconds: number) => (nowMs - seconds * 1_000) * 1_000;
 
 const uses = {
-  publisher: { depth: async () => ({ ready: 3, retry: 2, dead: 1, consumers: 1 }) },
+  publisher: { depth: async () => ({ ready: 3, retry: 2, dead: 1 }) },
   outbox: {
     commands: async (queue: string) =>
       queue === 'create-chat' ? [{ commandId: secondsAgo(90), command: '{}' }] : [],

@@ -20,7 +20,7 @@ const relay = async (depth: { ready: number; retry: number }, ages: number[]): P
     },
     publisher: {
       declare: async () => [],
-      depth: async () => ({ ...depth, dead: 0, consumers: 1 }),
+      depth: async () => ({ ...depth, dead: 0 }),
       publish: async (publications) => {
         published.push(...publications);
       },

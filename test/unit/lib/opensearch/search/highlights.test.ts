@@ -144,6 +144,7 @@ describe('highlights', () => {
     ['a mistyped beginning', 'permisson', 'no permissions', 'no <em>permissions</em>'],
     ['a part of a name', 'maxretries', 'set config.maxRetries=5', 'set config.<em>maxRetries</em>=5'],
     ['letters swapped', 'prinetr', 'the printers', 'the <em>printers</em>'],
+    ['a word with a letter less', 'systems', 'the system here', 'the <em>system</em> here'],
     ['a mistyped compound', 'aptgte', 'run apt-get now', 'run <em>apt-get</em> now'],
     ['a version', '2.6.8', 'kernel 2.6.8 hangs', 'kernel <em>2.6.8</em> hangs'],
     ['a beginning of a version', '2.6.8', 'kernel 2.6.8.1-3 hangs', 'kernel <em>2.6.8</em>.1-3 hangs'],
