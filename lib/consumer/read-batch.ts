@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
+import { parseJson } from '#lib/domain/json.ts';
 import { type Delivery, toDelivery } from './delivery.ts';
 import { type RabbitMqMessage, rabbitmqEvent } from './rabbitmq-event.ts';
 
@@ -33,7 +34,7 @@ export const malformedBy = (delivery: Delivery, fault: string, content?: unknown
 const parse = (content: Buffer): { content: unknown } | { reason: string } => {
   if (!isUtf8(content)) return { reason: 'not UTF-8' };
   try {
-    return { content: JSON.parse(content.toString('utf8').replace(/^\uFEFF/, '')) };
+    return { content: parseJson(content.toString('utf8')) };
   } catch {
     return { reason: 'not JSON' };
   }

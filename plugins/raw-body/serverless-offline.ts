@@ -9,22 +9,33 @@ export type Problem = {
   header(name: string, value: string): Problem;
   takeover(): Problem;
 };
-export type Toolkit = { continue: symbol; response(body: string): Problem };
+export type Toolkit = { continue: symbol; response(body?: string): Problem };
 export type HapiRequest = {
   method: string;
   headers: Record<string, string | undefined>;
   payload: unknown;
   raw: {
-    req: { method: string; url: string; headers: Record<string, string | undefined>; rawHeaders: string[] };
+    req: {
+      method: string;
+      url: string;
+      httpVersion: string;
+      headers: Record<string, string | undefined>;
+      rawHeaders: string[];
+    };
   };
   /** Either an answer or an error of hapi's own. */
-  response: { isBoom?: boolean; output?: { statusCode: number } };
+  response: {
+    isBoom?: boolean;
+    output?: { statusCode: number };
+    statusCode?: number;
+    headers?: Record<string, string>;
+  };
   setMethod(method: string): void;
   path: string;
 };
 type Handler = (request: HapiRequest, toolkit: Toolkit) => unknown;
 export type HapiServer = {
-  settings: { port: unknown };
+  settings: { port: unknown; compression?: false };
   listener: import('node:http').Server;
   ext(event: 'onRequest' | 'onPreResponse', method: Handler): void;
   table(): { settings: { handler: Handler; response?: { ranges?: boolean } } }[];

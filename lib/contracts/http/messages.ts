@@ -71,7 +71,7 @@ export const createMessage = route({
   request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
   response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
   creates: true,
-  errors: ['bad-input', 'not-found', 'unavailable'],
+  errors: ['bad-input', 'not-found', 'conflict', 'unavailable'],
 });
 
 export const updateMessage = route({

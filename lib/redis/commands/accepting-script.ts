@@ -8,7 +8,7 @@ import type { Keys } from '../script/keys.ts';
 /** The parameters of every function of a command file. */
 export type Cell = { client: RedisClient; keys: Keys };
 
-/** The client's `Idempotency-Key` and a digest of its request, if it gave a key. */
+/** The client's `Idempotency-Key`, if it gave one, and the keyed hashes of its request, separated by commas. */
 export type Idempotency = { key: string; fingerprint: string } | undefined;
 
 /** A command to publish, with the exact text in the outbox. */
@@ -74,10 +74,18 @@ end
 local function remember(idempotency, seconds, fingerprint, answer, id)
   redis.call('SET', idempotency, fingerprint .. ' ' .. answer .. ' ' .. id, 'EX', seconds)
 end
+-- A fingerprint has one hash for each secret in use. Two of one request share a hash, also during a rotation.
+local function isSame(one, other)
+  if one == other then return true end
+  for hash in string.gmatch(one, '[^,]+') do
+    if string.find(',' .. other .. ',', ',' .. hash .. ',', 1, true) then return true end
+  end
+  return false
+end
 -- The first answer to the same request, with the command while it is pending.
 local function repeated(first, fingerprint, outbox, epoch)
   local firstFingerprint, answer, id = string.match(first, '^(.-) (%S+) (%d+)$')
-  if firstFingerprint ~= fingerprint then return { 'reused' } end
+  if not isSame(firstFingerprint, fingerprint) then return { 'reused' } end
   return { 'repeated', answer, id, epoch, fromOutbox(outbox, id) or '' }
 end
 `;

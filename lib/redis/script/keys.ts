@@ -39,8 +39,10 @@ export const createKeys = (prefix = '') => {
     /**
      * Counters of failed sign-ins; `hash` identifies the account, or the account and the client's address.
      */
-    signIn: (kind: 'attempts' | 'account' | 'known' | 'turn', hash: string): string =>
-      own('sign-in', kind, hash),
+    signIn: (
+      kind: 'attempts' | 'account' | 'known' | 'turn' | 'running' | 'account-running',
+      hash: string,
+    ): string => own('sign-in', kind, hash),
     /** Counters of the rate limiter: one `:<subject>` each. */
     rateLimit: (routeClass: string): string => own('limit', routeClass),
 

@@ -20,6 +20,7 @@ export const rateLimits = /* @__PURE__ */ lazy(() =>
     limits: {
       'sign-up': config().LIMIT_SIGN_UP,
       'sign-in': config().LIMIT_SIGN_IN,
+      'bad-tokens': config().LIMIT_BAD_TOKENS,
       reads: config().LIMIT_READS,
       writes: config().LIMIT_WRITES,
     },
