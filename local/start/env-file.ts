@@ -37,7 +37,7 @@ const readLine = (text: string, place: string, line: number, { settings, faults,
 };
 
 /**
- * Reads a file of settings; one that does not exist has none. A byte order mark is skipped.
+ * Reads a file of settings; a missing file has none. A byte order mark is skipped.
  * @throws Failure if the file cannot be read as text
  */
 export const readEnvFile = (path: string): EnvFile => {
