@@ -48,7 +48,7 @@ return answer
 );
 
 /**
- * Raises the clock, so that a later restart shows whether Redis has lost what came before. Without an open gate it does
+ * Raises the clock, so that a later restart shows whether Redis has lost earlier changes. Without an open gate it does
  * not, because that would hide a loss.
  */
 const raiseClock = defineScript(
