@@ -37,37 +37,6 @@ const placeValues = ({ token, chatNumber = 0, messageNumber = 0 }: Place): Value
   messageNumber,
 ];
 
-<<<<<<< HEAD
-=======
-/** The creations of an outcome: deferred and dead ones, whose numbers are reserved, and stored ones. */
-export const ofCreation = <Command, Stored>({ stored, deferred, dead }: Outcome<Command, Stored>) => ({
-  stored,
-  refused: [...deferred, ...dead].map(({ command }) => command),
-});
-
-/**
- * The records of a batch. Commands of other programs reserve no numbers. They move the witness to the present: Redis
- * raises its clock to that once they are settled, so a loss of their effects in Redis is noticed.
- */
-export const handledOf = (
-  queue: string,
-  batch: readonly Accepted[],
-  { refused, stored }: { refused: readonly (Place & Accepted)[]; stored: readonly { commandId: number }[] },
-): Handled => {
-  let highestId = 0;
-  for (const { commandId, epoch } of batch) {
-    const id = epoch === undefined ? Date.now() * 1000 : commandId;
-    if (id > highestId) highestId = id;
-  }
-  return {
-    queue,
-    highestId,
-    reserved: refused.filter(({ epoch }) => epoch !== undefined),
-    releasedIds: stored.map(({ commandId }) => commandId),
-  };
-};
-
->>>>>>> main
 /** Deletes the reservations of these commands. Usually there are none, and one short query shows that. */
 const release = async (database: Database, commandIds: readonly number[]): Promise<void> => {
   if (commandIds.length === 0) return;
@@ -103,7 +72,7 @@ const writeHandled = async (
 /**
  * Records what a batch has handled, in the transaction that stores its rows: the witness and, for creations, the numbers of
  * deferred and dead commands. Commands of other programs reserve no numbers. They move the witness to the present: Redis
- * raises its clock to that once they are settled, so a loss of what they changed in Redis is noticed.
+ * raises its clock to that once they are settled, so a loss of their effects in Redis is noticed.
  */
 export const recordHandled = (
   database: Database,
