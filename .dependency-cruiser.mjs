@@ -72,8 +72,9 @@ export default {
     {
       name: 'contracts-know-domain-and-zod',
       severity: 'error',
+      comment: 'The OpenAPI document has the version of package.json.',
       from: { path: '^lib/contracts/' },
-      to: { pathNot: [anyOf('lib/domain', 'lib/contracts'), '^node_modules/zod/'] },
+      to: { pathNot: [anyOf('lib/domain', 'lib/contracts'), '^node_modules/zod/', '^package\\.json$'] },
     },
     ...ADAPTERS.map((adapter) => ({
       name: `${adapter}-knows-itself-and-the-inner-rooms`,
