@@ -72,8 +72,8 @@ export default {
     {
       name: 'contracts-know-domain-and-zod',
       severity: 'error',
-      comment: 'The OpenAPI document has the version of package.json.',
       from: { path: '^lib/contracts/' },
+      // The document has the version of package.json.
       to: { pathNot: [anyOf('lib/domain', 'lib/contracts'), '^node_modules/zod/', '^package\\.json$'] },
     },
     ...ADAPTERS.map((adapter) => ({

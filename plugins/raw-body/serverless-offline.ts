@@ -1,5 +1,6 @@
 /** The parts of serverless-offline and of its HTTP server (hapi) that this plugin uses. */
 import { createRequire } from 'node:module';
+import type { AnsweringServer } from './request-lines.ts';
 
 export type Problem = {
   source: string;
@@ -48,7 +49,7 @@ export type LambdaApi = {
 };
 
 /** The class of hapi's servers that serverless-offline loads. Every server that it starts is an instance. */
-export const hapiServers = (): HapiServer => {
+export const hapiServers = (): HapiServer & AnsweringServer => {
   const { Server } = createRequire(import.meta.resolve('serverless-offline'))('@hapi/hapi');
   return Object.getPrototypeOf(new Server());
 };

@@ -1,4 +1,4 @@
-import packageJson from '../../../package.json' with { type: 'json' };
+import project from '../../../package.json' with { type: 'json' };
 import { rateLimitClassOf } from '../http/rate-limit-class.ts';
 import type { RouteContract } from '../http/route.ts';
 import { statuses } from '../http/statuses.ts';
@@ -135,7 +135,7 @@ export const openApiDocument = () => {
     openapi: '3.1.1',
     info: {
       title: 'Chat API',
-      version: packageJson.version,
+      version: project.version,
       description,
       license: { name: 'MIT', identifier: 'MIT' },
     },
