@@ -85,11 +85,13 @@ type Answer = { hits: MessageHit[]; hasMore: boolean };
 /** Highlighted pages with more hits are read one at a time in this process, because their texts may be megabytes. */
 const mostHitsAtOnce = 25;
 
+type Find = ReturnType<typeof createFinder>;
+
 /**
  * @param maxWaitMs the longest time for which a large highlighted page waits for others
  * @returns the search of {@link MessageSearch}, best match first, among equals the newest, then the higher number
  */
-export const createMessageSearch = (find: ReturnType<typeof createFinder>, maxWaitMs: number) => {
+export const createMessageSearch = (find: Find, maxWaitMs: number) => {
   const searchNow = createSearchNow(find);
   const inTurn = createTurns();
   return (wanted: MessageSearch): Promise<Answer> => {
@@ -103,7 +105,7 @@ export const createMessageSearch = (find: ReturnType<typeof createFinder>, maxWa
 };
 
 const createSearchNow =
-  (find: ReturnType<typeof createFinder>) =>
+  (find: Find) =>
   async ({
     token,
     chatNumber,
