@@ -29,6 +29,8 @@ export type Request<Contract extends RouteContract> = {
   credentials: { user: string; password: string };
   /** The caller's `Idempotency-Key`, and keyed hashes that differ for every other request under the same key. */
   idempotency: { key: string; fingerprint: string } | undefined;
+  /** The versions of the item that the client expects; undefined if it named none. */
+  expected?: readonly number[] | undefined;
   /** The network address of the client, as the gateway or the trusted proxies saw it. */
   clientAddress: string;
 };
@@ -41,7 +43,10 @@ type Answer<Contract extends RouteContract> =
         next?: Record<string, string | number> | undefined;
         headers?: Record<string, string>;
       }
-    : Output<Contract>;
+    : Output<Contract> & {
+        /** The version of an item that a PUT can change. */
+        version?: number;
+      };
 
 /** The last part of a function's time, reserved to answer a slow request before the gateway does. */
 const TIME_TO_ANSWER_MS = 500;
@@ -62,6 +67,7 @@ const requestOf = <Contract extends RouteContract>(event: HttpEvent): Request<Co
   caller: event.caller ?? nobody,
   credentials: event.credentials ?? noCredentials,
   idempotency: event.idempotency,
+  expected: event.expected,
   clientAddress: event.clientAddress,
 });
 

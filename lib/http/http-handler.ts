@@ -4,6 +4,7 @@ import { authenticate } from './authenticate.ts';
 import { createHandlers } from './handler.ts';
 import { idempotency } from './idempotency.ts';
 import { limit } from './limit.ts';
+import { preconditions } from './preconditions.ts';
 import { problem } from './problem.ts';
 
 export type { Request } from './handler.ts';
@@ -12,5 +13,5 @@ export type { Request } from './handler.ts';
 export const httpHandler = createHandlers({
   problem: problem(addressHash),
   first: [authenticate(accessTokens, rateLimits), limit(rateLimits)],
-  last: [idempotency(requestFingerprint)],
+  last: [idempotency(requestFingerprint), preconditions],
 });

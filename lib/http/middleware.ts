@@ -21,6 +21,8 @@ export type HttpEvent = APIGatewayProxyEventV2 & {
   content?: unknown;
   /** Set by `validate`: the fields of path, query and body in one object. */
   input?: Record<string, unknown>;
+  /** Set by `preconditions`: the versions that may be edited. */
+  expected?: readonly number[];
   /** Set by `idempotency`. */
   idempotency?: { key: string; fingerprint: string };
 };

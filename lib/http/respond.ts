@@ -37,24 +37,30 @@ const isNotModified = (event: HttpEvent, etag: string): boolean => {
   return known.includes(etag) || known.includes('*');
 };
 
+/** The version of an item that a PUT can change; 0 for anything else. */
+const versionOf = (answer: unknown): number =>
+  typeof answer === 'object' && answer !== null && 'version' in answer && typeof answer.version === 'number'
+    ? answer.version
+    : 0;
+
 /**
- * RFC 9110, 8.8.3. A digest of the body and of the link to the next page, so that clients do not download a page again
- * that has not changed.
+ * RFC 9110, 8.8.3: the version, which `If-Match` compares, and a digest of the body and of the link to the next page, so
+ * that clients do not download a page again that has not changed.
  */
-const etagOf = ({ headers = {}, body = '' }: HttpResult): string => {
+const etagOf = (version: number, { headers = {}, body = '' }: HttpResult): string => {
   const digest = createHash('sha256')
     .update(`${headers.Link ?? ''}\n${body}`)
     .digest('base64url');
-  return `"${digest.slice(0, 22)}"`;
+  return `"${version}-${digest.slice(0, 22)}"`;
 };
 
 /**
  * A client with the same answer gets 304 without the headers that describe it (RFC 9110, 15.4.5). `Vary` and the headers
  * of CORS are in `answerHeaders`.
  */
-const withEtag = (event: HttpEvent, { headers, body, ...rest }: HttpResult): HttpResult => {
+const withEtag = (event: HttpEvent, version: number, { headers, body, ...rest }: HttpResult): HttpResult => {
   const validators = {
-    ETag: etagOf({ headers, body }),
+    ETag: etagOf(version, { headers, body }),
     'Cache-Control': event.contract.authentication === 'none' ? 'no-cache' : 'private, no-cache',
   };
   if (isNotModified(event, validators.ETag))
@@ -99,5 +105,7 @@ export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
     },
     body: typeof filtered === 'string' ? filtered : JSON.stringify(filtered),
   };
-  return forLambda(contract.method === 'GET' ? withEtag(event, result) : result);
+  return forLambda(
+    contract.method === 'GET' ? withEtag(event, page === undefined ? versionOf(answer) : 0, result) : result,
+  );
 };

@@ -1,5 +1,5 @@
 import type { EmailAddress } from '#lib/domain/email-address.ts';
-import { KnownError, unprocessable } from '#lib/domain/errors.ts';
+import { conflict, unprocessable } from '#lib/domain/errors.ts';
 import { type Database, placeholders, toDateTime } from './connection/database.ts';
 
 /** A user as users see themselves. */
@@ -110,7 +110,7 @@ export const createUsers = (database: Database, createHandle: () => string) => {
         if (!(error instanceof Error && 'code' in error && error.code === 'ER_DUP_ENTRY')) throw error;
         const first = await findSignUp(user);
         if (first === undefined) {
-          throw new KnownError('conflict', 'This e-mail address is taken.', { cause: error });
+          throw conflict('This e-mail address is taken.', error);
         }
         if (!(await isSameRequest(first.sign_up_request ?? ''))) {
           throw unprocessable('This Idempotency-Key was used for another request.');

@@ -218,7 +218,8 @@ describe('a page', () => {
       expect(corsHeadersOf(reply), route).toEqual({
         ...readable,
         'access-control-allow-methods': 'GET, HEAD, POST, PUT',
-        'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, If-None-Match',
+        'access-control-allow-headers':
+          'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match',
         'access-control-max-age': '600',
       });
     }

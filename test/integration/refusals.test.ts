@@ -36,7 +36,7 @@ beforeAll(async () => {
     POWERTOOLS_LOG_LEVEL: 'WARN',
   });
   [creatorId = 0, strangerId = 0] = await stores.addUsers('creator', 'stranger');
-  await stores.accept.application({ token, name: 'A', creatorId, date: new Date().toISOString() });
+  await stores.accept.application({ token, name: 'A', creatorId });
   functions = {
     signUp: (await import('../../functions/http/users/sign-up.ts')).handler,
     createToken: (await import('../../functions/http/users/create-token.ts')).handler,

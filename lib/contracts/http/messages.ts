@@ -84,7 +84,7 @@ export const updateMessage = route({
   authentication: 'bearer',
   request: { path: ofMessage, body: z.strictObject({ body }) },
   response: z.object({}).describe('Edited'),
-  errors: ['bad-input', 'forbidden', 'not-found', 'unavailable'],
+  errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
 
 export const updateMessageByBody = route({

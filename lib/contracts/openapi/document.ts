@@ -47,6 +47,7 @@ const parametersOf = (contract: RouteContract, schemas: DocumentSchemas) => [
   ...fieldsOf('query', contract, schemas),
   ...(contract.creates ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []),
   ...(hasEtag(contract) ? [{ $ref: '#/components/parameters/IfNoneMatch' }] : []),
+  ...(contract.errors.includes('precondition-failed') ? [{ $ref: '#/components/parameters/IfMatch' }] : []),
 ];
 
 const requestBodyOf = ({ request }: RouteContract, { schemaOf, contentOf }: DocumentSchemas) =>

@@ -28,6 +28,10 @@ const errorAnswers: Record<DocumentedCode, { when: string; detail: string; field
     when: 'The e-mail address is taken, or no number is left',
     detail: 'This e-mail address is taken.',
   },
+  'precondition-failed': {
+    when: 'The item no longer has the version of `If-Match`, or `If-None-Match: *` was sent',
+    detail: 'The message has another version.',
+  },
   'too-large': {
     when: `The body is longer than ${limits.requestBytes} bytes`,
     detail: `The body must not be longer than ${limits.requestBytes} bytes.`,

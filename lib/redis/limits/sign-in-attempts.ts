@@ -165,9 +165,7 @@ export const createSignInAttempts = ({
   };
 
   const beginAttempt = async (names: Names, attempt: string): Promise<void> => {
-    const [outcome, waitMs] = await guarded(client, (connection) =>
-      runScript(connection, begin, { ...names, ...bounds, attempt }),
-    );
+    const [outcome, waitMs] = await guarded(client, runScript(begin, { ...names, ...bounds, attempt }));
     if (outcome === 'begun') return;
     throw new KnownError('too-many-requests', 'Too many failed sign-ins. Try again later.', {
       retryAfterSeconds: Math.max(1, Math.ceil((waitMs ?? 0) / 1_000)),
@@ -178,18 +176,18 @@ export const createSignInAttempts = ({
   const failAttempt = (names: Names, attempt: string): Promise<void> =>
     guarded(client, async (connection) => {
       const args = { attempt, windowSeconds: ATTEMPTS_WINDOW_SECONDS, keptSeconds: FAILURES_KEPT_SECONDS };
-      await runScript(connection, fail, { ...names, ...args });
+      await runScript(fail, { ...names, ...args })(connection);
     });
 
   const succeedAttempt = (names: Names, attempt: string): Promise<void> =>
     guarded(client, async (connection) => {
-      await runScript(connection, succeed, { ...names, attempt, knownSeconds: KNOWN_SECONDS });
+      await runScript(succeed, { ...names, attempt, knownSeconds: KNOWN_SECONDS })(connection);
     });
 
   /** Without Redis the attempt ends by itself soon. */
   const cancelAttempt = (names: Names, attempt: string): Promise<void> =>
     guarded(client, async (connection) => {
-      await runScript(connection, cancel, { ...names, attempt, turnSeconds: TURN_KEPT_SECONDS });
+      await runScript(cancel, { ...names, attempt, turnSeconds: TURN_KEPT_SECONDS })(connection);
     }).catch(() => undefined);
 
   /**

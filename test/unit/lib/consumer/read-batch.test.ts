@@ -30,6 +30,9 @@ it('takes a command that begins with a byte order mark', () => {
     ),
   );
   const { items, malformed } = readMessages(messages, schema, { maxAttempts: 1, takesBarriers: true });
-  expect(items).toMatchObject([{ command: { name: 'one' } }, { command: { name: '\ufefftwo' } }]);
+  expect(items).toMatchObject([
+    { received: { command: { name: 'one' } } },
+    { received: { command: { name: '\ufefftwo' } } },
+  ]);
   expect(malformed).toMatchObject([{ reason: 'malformed: not JSON' }]);
 });

@@ -94,8 +94,14 @@ describe('an answer to GET', () => {
     );
   const etag = String(ask(undefined).headers?.ETag);
 
+  it('has an ETag of the version that a PUT can change, which is not in the body, and of the body', () => {
+    const answer = respond(httpEvent(thing), { shown: 'yes', version: 1_767_225_600_000_001 });
+    expect(answer.headers?.ETag).toBe(etag.replace('"0-', '"1767225600000001-'));
+    expect(answer.body).toBe(JSON.stringify({ shown: 'yes' }));
+  });
+
   it('has an ETag that changes only with the body', () => {
-    expect(etag).toMatch(/^"[\w-]{22}"$/);
+    expect(etag).toMatch(/^"0-[\w-]{22}"$/);
     expect(ask(undefined).headers?.ETag).toBe(etag);
     expect(ask(undefined, 'no').headers?.ETag).not.toBe(etag);
   });
