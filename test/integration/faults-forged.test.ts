@@ -462,6 +462,8 @@ describe('health', { timeout: 60_000 }, () => {
     const clock = (await connection.hget(keys.state, 'clock')) ?? '';
     await connection.hset(keys.state, 'clock', '9007199254740991');
     expect(await tryNumbering()).toBe('ahead');
+    // No id may be given that consumers would refuse.
+    await expect(system.accept.message(token, chatNumber)).rejects.toMatchObject({ code: 'unavailable' });
     await connection.hset(keys.state, 'clock', clock);
     await connection.xadd(keys.outbox('update-message'), '9007199254740991-0', 'c', '{}');
     await connection.xdel(keys.outbox('update-message'), '9007199254740991-0');

@@ -84,7 +84,7 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
 
     write: (messages) => bulk.write(messages),
 
-    search: createMessageSearch(find),
+    search: createMessageSearch(find, searchTimeoutMs),
 
     ping: async () => {
       const { body } = await request<{ status: string; timed_out: boolean }>(client, {

@@ -1,4 +1,5 @@
 import type { Client } from '@opensearch-project/opensearch';
+import { createTurns } from '#lib/concurrency/in-turns.ts';
 import { mapInSlices } from '#lib/concurrency/map-in-slices.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
@@ -79,8 +80,29 @@ const toHit = ({ _source, sort = [] }: Hit<Found>): MessageHit => {
   };
 };
 
-/** @returns the search of {@link MessageSearch}, best match first, among equals the newest, then the higher number */
-export const createMessageSearch =
+type Answer = { hits: MessageHit[]; hasMore: boolean };
+
+/** Highlighted pages with more hits are read one at a time in this process, because their texts may be megabytes. */
+const mostHitsAtOnce = 25;
+
+/**
+ * @param maxWaitMs the longest time for which a large highlighted page waits for others
+ * @returns the search of {@link MessageSearch}, best match first, among equals the newest, then the higher number
+ */
+export const createMessageSearch = (find: ReturnType<typeof createFinder>, maxWaitMs: number) => {
+  const searchNow = createSearchNow(find);
+  const inTurn = createTurns();
+  return (wanted: MessageSearch): Promise<Answer> => {
+    if (!wanted.highlight || wanted.limit <= mostHitsAtOnce) return searchNow(wanted);
+    const deadline = performance.now() + maxWaitMs;
+    return inTurn(async () => {
+      if (performance.now() <= deadline) return searchNow(wanted);
+      throw new SearchUnavailable(`Other highlighted searches took longer than ${maxWaitMs} ms`);
+    });
+  };
+};
+
+const createSearchNow =
   (find: ReturnType<typeof createFinder>) =>
   async ({
     token,
@@ -91,7 +113,7 @@ export const createMessageSearch =
     limit,
     highlight = false,
     upTo,
-  }: MessageSearch): Promise<{ hits: MessageHit[]; hasMore: boolean }> => {
+  }: MessageSearch): Promise<Answer> => {
     const from = (page - 1) * limit;
     if (from + limit > limits.searchDepth) {
       throw new RangeError(

@@ -189,7 +189,7 @@ const acceptLua = (
 ) => {
   const isNumbered = creates !== undefined && parent !== undefined;
   return /* lua */ `
-  if not epoch then return { 'closed' } end
+  if not epoch or isAhead(clock) then return { 'closed' } end
   local count, first, looked = unpack(redis.call('MGET', counter, idempotency${edits === undefined ? '' : ', lookedUp'}))
   if first then return repeated(first, fingerprint, outbox, epoch) end
 ${

@@ -10,6 +10,7 @@ import { routes } from '#lib/contracts/index.ts';
 import { openApiDocument } from '#lib/contracts/openapi/document.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { namePattern } from '#lib/domain/text.ts';
+import packageJson from '../../../../../package.json' with { type: 'json' };
 
 type Json = Record<string, unknown>;
 
@@ -57,6 +58,10 @@ const ajv = new Ajv2020({ strict: false });
 addFormats.default(ajv);
 
 describe('the OpenAPI document', () => {
+  it('has the version of package.json', () => {
+    expect(at(document, 'info', 'version')).toBe(packageJson.version);
+  });
+
   it('is valid OpenAPI 3.1', async () => {
     const validator = new Validator();
     const result = await validator.validate(openApiDocument());
