@@ -80,6 +80,8 @@ export default defineConfig({
     experimental: { viteModuleRunner: false },
     projects: [
       project('unit'),
+      // Compiles the project with changed contracts.
+      project('types', { timeoutMs: 120_000 }),
       project('event-source', {
         folder: eventSource,
         exclude: packageTests,

@@ -1,10 +1,12 @@
+import type { Written } from '#lib/contracts/commands/command.ts';
+import { indexMessageCommand } from '#lib/contracts/commands/index-message.ts';
 import { type Message, toIndexable } from '#lib/domain/message.ts';
 import type { Publication, Publisher } from '#lib/rabbitmq/publisher.ts';
 
 /** The command that indexes a stored message. Its id is the version of the row. */
 export const toIndexPublication = (message: Message): Publication => ({
-  queue: 'index-message',
-  content: JSON.stringify(toIndexable(message)),
+  queue: indexMessageCommand.queue,
+  content: JSON.stringify(toIndexable(message) satisfies Written<typeof indexMessageCommand>),
   messageId: String(message.version),
 });
 

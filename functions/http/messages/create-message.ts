@@ -19,8 +19,13 @@ export const createMessage = async (
   if (createdAtMs > nowMs + limits.futureMs) {
     throw badInput([{ path: 'createdAt', message: 'Must not lie more than 24 hours ahead' }]);
   }
-  const message = { token, chatNumber, senderId: caller.id, senderName: caller.name, body, createdAtMs };
-  return { messageNumber: await submit(createMessageCommand, message, idempotency) };
+  return {
+    messageNumber: await submit(
+      createMessageCommand,
+      { token, chatNumber, senderId: caller.id, senderName: caller.name, body, createdAtMs },
+      idempotency,
+    ),
+  };
 };
 
 export const handler = httpHandler(contract, createMessage, { submit, now });

@@ -1,4 +1,7 @@
 import * as z from 'zod';
+import type { Written } from '#lib/contracts/commands/command.ts';
+import type { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import type { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import { notFound } from '#lib/domain/errors.ts';
 import { windowLimits } from '#lib/domain/limits.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
@@ -22,13 +25,20 @@ const keptMessage = z.object({
   date: z.string(),
   editedAt: z.string().optional(),
   commandId: z.int(),
-});
+}) satisfies z.ZodType<
+  Pick<
+    Written<typeof createMessageCommand>,
+    'token' | 'chatNumber' | 'messageNumber' | 'senderId' | 'senderName' | 'body' | 'date' | 'commandId'
+  >
+>;
 const keptEdit = z.object({
   messageNumber: z.int(),
   body: z.string(),
   date: z.string(),
   commandId: z.int(),
-});
+}) satisfies z.ZodType<
+  Pick<Written<typeof updateMessageCommand>, 'messageNumber' | 'body' | 'date' | 'commandId'>
+>;
 
 const toMessage = (json: string): Message => {
   const { date, editedAt, commandId, ...kept } = keptMessage.parse(JSON.parse(json));
