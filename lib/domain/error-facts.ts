@@ -20,6 +20,9 @@ const MAX_CAUSES = 5;
 const opening = /(?<![\p{L}\p{N}])['"`‘“„«]/u;
 const marks = /['"`’”“»]/gu;
 
+/** Contractions in the texts of servers. Their apostrophe would count as a mark. */
+const contraction = /\b(do|does|did|is|are|was|were|has|have|could|must|should)n't\b/g;
+
 /** Credentials and parameters of a URL. */
 const withoutSecrets = (text: string): string =>
   text.replace(/(:\/\/)[^\s/@]*@/g, '$1').replace(/(:\/\/[^\s?#]*)[?#]\S*/g, '$1');
@@ -29,7 +32,7 @@ const withoutSecrets = (text: string): string =>
  * closing mark the rest of the text is dropped. URLs lose their credentials and parameters.
  */
 export const withoutQuotes = (said: string): string => {
-  const text = withoutSecrets(said);
+  const text = withoutSecrets(said).replace(contraction, '$1 not');
   const from = text.search(opening);
   if (from < 0) return text.slice(0, MAX_LENGTH);
   const last = [...text.matchAll(marks)].at(-1)?.index ?? from;

@@ -8,6 +8,7 @@ describe('withoutQuotes', () => {
     ["Duplicate entry 'it's \"one\"' for key 'users.email'", "Duplicate entry '…'"],
     [`Unexpected token 'M', "MARKER it's" is not valid JSON`, "Unexpected token '…' is not valid JSON"],
     ["Incorrect value: 'never closed", "Incorrect value: '…'"],
+    ["Table 'chat.users' doesn't exist", "Table '…' does not exist"],
     ["Can't connect to 'db.internal' (111)", "Can't connect to '…' (111)"],
     ['connect ECONNREFUSED 127.0.0.1:3306', 'connect ECONNREFUSED 127.0.0.1:3306'],
     ['No answer from amqp://user:MARKER@127.0.0.1:5672/v', 'No answer from amqp://127.0.0.1:5672/v'],

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { createAccepts } from '#lib/redis/commands/all.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
@@ -7,9 +6,10 @@ import { createMessage } from '../../../../functions/http/messages/create-messag
 import { functionRequest } from '../../../support/function-request.ts';
 import { scriptsOnly } from '../../../support/scripts-only.ts';
 
-const root = resolve(import.meta.dirname, '../../../..');
+/** A frame's path within the project. The path of the project itself may be encoded. */
+const ownPath = /\/((?:lib|functions)\/[\w./-]+\.ts\b.*)/;
 
-/** The frames of this project's own functions, without those of tests. */
+/** The frames of this project's own functions, without those of tests and packages. */
 const ownFrames = (): string[] => {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 100;
@@ -17,8 +17,8 @@ const ownFrames = (): string[] => {
   Error.stackTraceLimit = limit;
   return stack
     .split('\n')
-    .filter((line) => line.includes(`${root}/lib/`) || line.includes(`${root}/functions/`))
-    .map((line) => line.trim().replace(`${root}/`, ''));
+    .filter((line) => !/\/node_modules\/|\/test\/support\/|\.test\.ts/.test(line))
+    .flatMap((line) => ownPath.exec(line)?.[1] ?? []);
 };
 
 /**
