@@ -73,7 +73,8 @@ export default {
       name: 'contracts-know-domain-and-zod',
       severity: 'error',
       from: { path: '^lib/contracts/' },
-      to: { pathNot: [anyOf('lib/domain', 'lib/contracts'), '^node_modules/zod/'] },
+      // The document has the version of package.json.
+      to: { pathNot: [anyOf('lib/domain', 'lib/contracts'), '^node_modules/zod/', '^package\\.json$'] },
     },
     ...ADAPTERS.map((adapter) => ({
       name: `${adapter}-knows-itself-and-the-inner-rooms`,

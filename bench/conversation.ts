@@ -1,6 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import type { MessageReference } from '#lib/domain/reference.ts';
+import { createToken } from '#lib/domain/token.ts';
 import { accessTokens } from '#lib/runtime/services/auth.ts';
 import { messages } from '#lib/runtime/services/mysql.ts';
 import { config, database, openSearch } from '#lib/runtime/services/servers.ts';
@@ -50,8 +54,12 @@ export const createChat = async (): Promise<Chat> => {
   const [row] = await database().select('SELECT id FROM users WHERE email = ?', [email]);
   const user = { id: Number(row?.id), name };
   const { accessToken } = await accessTokens().issue(user);
-  const token = await submit().application({ name: 'Bench', creatorId: user.id });
-  const chatNumber = await submit().chat({ token, creatorId: user.id });
+  const token = await submit()(createApplicationCommand, {
+    token: createToken(),
+    name: 'Bench',
+    creatorId: user.id,
+  });
+  const chatNumber = await submit()(createChatCommand, { token, creatorId: user.id });
   return { token, chatNumber, user, authorization: `Bearer ${accessToken}` };
 };
 
@@ -62,7 +70,7 @@ type Sent = { token: string; chatNumber: number; user: Chat['user']; index: numb
 
 /** Accepts one message as the HTTP function does. @returns its number */
 export const send = ({ token, chatNumber, user, index }: Sent): Promise<number> =>
-  submit().message({
+  submit()(createMessageCommand, {
     token,
     chatNumber,
     senderId: user.id,

@@ -16,6 +16,7 @@ import { type Chat, createChat, fillChat, send, untilArrived } from './conversat
 import { loadChats, loadMessages, type Range } from './load.ts';
 import { checkRoom, describeLoad, estimateLoad, type Load } from './load-estimate.ts';
 import { median } from './measure.ts';
+import { beforeRun } from './outputs.ts';
 import { beginResults } from './results.ts';
 import type { Row } from './row.ts';
 import { flushRedis, untilVerified } from './sections/heal.ts';
@@ -175,15 +176,14 @@ const bench = async (running: Running): Promise<Row[]> => {
   ];
 };
 
-const results = beginResults();
-await runBench({ withApi: true }, async (running) => {
+const begin = () => {
   if (!Number.isSafeInteger(messages) || messages < LEAST)
     throw new Failure(`--messages is ${values.messages}. Expected a whole number of at least ${LEAST}.`);
+  return beginResults({ command: 'bench:large-chat', json: values.json, markdown: values.markdown });
+};
+
+const results = beforeRun(begin);
+await runBench({ withApi: true }, async (running) => {
   const rows = await bench(running);
-  results.publish(rows, {
-    command: 'bench:large-chat',
-    json: values.json,
-    markdown: values.markdown,
-    options: { messages },
-  });
+  results.publish(rows, { messages });
 });

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Failure } from '../local/services/index.ts';
 
 export type Unit = '/s' | 'µs' | 'ms' | 's' | 'MB' | '';
@@ -74,18 +74,24 @@ const marksOf = (command: string) => ({
   end: `<!-- ${command}:end -->`,
 });
 
-/** Replaces the text between the command's two marks of a Markdown file. @throws Failure when the file lacks a mark */
+/** A Markdown file, split at the command's two marks. A new file has nothing but them. @throws Failure without a mark */
+const readMarked = (file: string, command: string) => {
+  const marks = marksOf(command);
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : `${marks.begin}\n${marks.end}\n`;
+  const [begin, end] = [text.indexOf(marks.begin), text.indexOf(marks.end)];
+  if (begin < 0 || end < begin)
+    throw new Failure(`${file} lacks the marks "${marks.begin}" and "${marks.end}".`);
+  return { before: text.slice(0, begin), marks, after: text.slice(end) };
+};
+
+/** @throws Failure if the file exists and lacks a mark of the command */
+export const checkMarks = (file: string, command: string): void => void readMarked(file, command);
+
+/** Writes the text between the command's two marks of a Markdown file. @throws Failure if the file lacks a mark */
 export const writeMarkdown = (
   file: string,
   { command, caption, rows }: { command: string; caption: string; rows: readonly Row[] },
 ): void => {
-  const marks = marksOf(command);
-  const text = readFileSync(file, 'utf8');
-  const [begin, end] = [text.indexOf(marks.begin), text.indexOf(marks.end)];
-  if (begin < 0 || end < begin)
-    throw new Failure(`${file} lacks the marks "${marks.begin}" and "${marks.end}".`);
-  writeFileSync(
-    file,
-    `${text.slice(0, begin)}${marks.begin}\n${caption}\n\n${markdownOf(rows)}\n${text.slice(end)}`,
-  );
+  const { before, marks, after } = readMarked(file, command);
+  writeFileSync(file, `${before}${marks.begin}\n${caption}\n\n${markdownOf(rows)}\n${after}`);
 };

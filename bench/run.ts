@@ -7,6 +7,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { beforeRun } from './outputs.ts';
 import { beginResults } from './results.ts';
 import type { Row } from './row.ts';
 import type { Options } from './section.ts';
@@ -41,7 +42,9 @@ const runGroup = async (names: readonly SectionName[]): Promise<{ rows: Row[]; f
 
 // The terminal sends Ctrl-C to the child as well, which then ends its servers.
 process.on('SIGINT', () => undefined);
-const results = beginResults();
+const results = beforeRun(() =>
+  beginResults({ command: 'bench', json: values.json, markdown: values.markdown }),
+);
 const rows: Row[] = [];
 let failed = false;
 for (const names of groupsOf(positionals)) {
@@ -50,10 +53,5 @@ for (const names of groupsOf(positionals)) {
   failed ||= group.failed;
   if (group.failed) break;
 }
-results.publish(rows, {
-  command: 'bench',
-  json: values.json,
-  markdown: failed ? undefined : values.markdown,
-  options,
-});
+results.publish(rows, options, !failed);
 process.exit(failed ? 1 : 0);

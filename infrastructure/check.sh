@@ -13,7 +13,7 @@ install_tools() {
   if cmp -s "$requirements" "$folder/requirements.txt"; then return; fi
   rm -rf "$folder"
   python3 -m venv "$folder"
-  "$folder/bin/pip" install --quiet --disable-pip-version-check --retries 10 -r "$requirements"
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --retries 10 -r "$requirements"
   cp "$requirements" "$folder/requirements.txt"
 }
 

@@ -205,9 +205,11 @@ const npmCi = async () => {
   }
 };
 
-if (root.includes(delimiter)) {
+// npm joins folders by the first, and Node takes the second for the one of `#lib/*`.
+const unusable = [delimiter, '*'].find((sign) => root.includes(sign));
+if (unusable !== undefined) {
   fail(
-    `The path of this folder has a "${delimiter}", and npm finds no program in such a folder: rename it (${root}).`,
+    `The path of this folder has a "${unusable}", with which npm or Node finds no programs: rename it (${root}).`,
   );
 } else if (!isInstalled()) await locked(npmCi);
 if (process.exitCode === undefined) {

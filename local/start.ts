@@ -1,5 +1,5 @@
 // npm start: starts the servers, migrates and serves the API until Ctrl-C.
-// npm run dev: the same with --watch, which reloads functions when their sources change.
+// npm run dev: the same with --watch, which reloads functions when their sources change, and all if serverless.yml does.
 import { join, resolve } from 'node:path';
 import { isHealthy } from './emulation/readiness.ts';
 import { runFunction } from './emulation/run-function.ts';
@@ -9,6 +9,7 @@ import { watchForInterruption } from './start/interruption.ts';
 import { createLineFilter, summaryOf } from './start/output.ts';
 import { getPort } from './start/port.ts';
 import { readSettings } from './start/settings.ts';
+import { watchContent } from './start/watch-content.ts';
 
 const stackName = 'start';
 const checkout = resolve(import.meta.dirname, '..');
@@ -45,6 +46,22 @@ const recoverCounters = async (environment: NodeJS.ProcessEnv, signal: AbortSign
   }
 };
 
+/** Whether functions are reloaded when their sources change, and the API when serverless.yml does. */
+const isWatched = process.argv.includes('--watch');
+
+const runApi = (port: number, environment: NodeJS.ProcessEnv, { urls, adopt }: Stack, signal: AbortSignal) =>
+  during('starting the API', 'the API answers', () =>
+    startSlsOffline({
+      environment,
+      signal,
+      ports: { http: port },
+      watch: isWatched,
+      readiness: isHealthy({ withoutSearch: urls.OPENSEARCH_URL === undefined }),
+      onOutput: createLineFilter(report),
+      onPid: (pid) => adopt('sls offline', pid),
+    }),
+  );
+
 /**
  * Starts the API while OpenSearch comes up, which takes longest. The second migration creates the index that the first
  * one could not create; until then, messages to index wait in their queue.
@@ -52,25 +69,15 @@ const recoverCounters = async (environment: NodeJS.ProcessEnv, signal: AbortSign
 const startApi = async (
   port: number,
   environment: NodeJS.ProcessEnv,
-  { ready, urls, adopt }: Stack,
+  running: Stack,
 ): Promise<SlsOffline> => {
   const searchFailed = new AbortController();
   const signal = AbortSignal.any([stopped.signal, searchFailed.signal]);
-  const search = ready
+  const search = running.ready
     .then(() => migrate(environment, signal))
     .catch((error: unknown) => searchFailed.abort(error));
   void recoverCounters(environment, signal);
-  const started = await during('starting the API', 'the API answers', () =>
-    startSlsOffline({
-      environment,
-      signal,
-      ports: { http: port },
-      watch: process.argv.includes('--watch'),
-      readiness: isHealthy({ withoutSearch: urls.OPENSEARCH_URL === undefined }),
-      onOutput: createLineFilter(report),
-      onPid: (pid) => adopt('sls offline', pid),
-    }),
-  );
+  const started = await runApi(port, environment, running, signal);
   await search;
   if (signal.aborted) await started.stop();
   signal.throwIfAborted();
@@ -80,6 +87,32 @@ const startApi = async (
 const whenStopped = new Promise<undefined>((done) => {
   stopped.signal.addEventListener('abort', () => done(undefined));
 });
+
+/**
+ * Starts the API again after each change of serverless.yml, on the same port and servers. A configuration that does not
+ * start is reported, and the next change is awaited.
+ * @returns how the API ended by itself; undefined after Ctrl-C
+ */
+const follow = async (start: () => Promise<SlsOffline>): Promise<string | undefined> => {
+  const configuration = watchContent(join(checkout, 'serverless.yml'));
+  for (;;) {
+    const changed = configuration.next().then(() => 'changed' as const);
+    const ended = api?.exited.then((how) => ({ how }));
+    const next = await Promise.race([whenStopped, changed, ...(ended === undefined ? [] : [ended])]);
+    if (next === undefined) return undefined;
+    if (next !== 'changed') return next.how;
+    report.say('serverless.yml has changed');
+    const before = api;
+    api = undefined;
+    await before?.stop();
+    try {
+      api = await start();
+    } catch (error) {
+      if (stopped.signal.aborted) return undefined;
+      report.say(`${messageOf(error)}\nThe API is down until the next change of serverless.yml.`);
+    }
+  }
+};
 
 const main = async (): Promise<void> => {
   const { given, hints } = readSettings(join(checkout, '.env'), process.env);
@@ -101,9 +134,12 @@ const main = async (): Promise<void> => {
     JWT_SECRET: process.env.JWT_SECRET || stack.secret('jwt'),
   };
   await during('migrating', 'migrated', () => migrate(environment, stopped.signal));
-  api = await startApi(port, environment, stack);
-  report.say(summaryOf(stack, port));
-  const how = await Promise.race([whenStopped, api.exited]);
+  const running = stack;
+  api = await startApi(port, environment, running);
+  report.say(summaryOf(running, port));
+  const how = isWatched
+    ? await follow(() => runApi(port, environment, running, stopped.signal))
+    : await Promise.race([whenStopped, api.exited]);
   if (how !== undefined) throw new Failure(`sls offline ended by itself (${how}): its last lines are above.`);
 };
 

@@ -1,4 +1,5 @@
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { connectOpenSearch } from '#lib/opensearch/client.ts';
 import { messageIndexBody } from '#lib/opensearch/index/message-index-body.ts';
 import { database } from '#lib/runtime/services/servers.ts';
@@ -44,7 +45,7 @@ const inBatches = <Item>(items: readonly Item[]): Item[][] =>
 const prepare = async (): Promise<Chat> => {
   const chat = await createChat();
   for (let others = 1; others < CHATS; others += 1)
-    await submit().chat({ token: chat.token, creatorId: chat.user.id });
+    await submit()(createChatCommand, { token: chat.token, creatorId: chat.user.id });
   await consume(persistApplication, await takeEvents('create-application', 1));
   await consume(persistChat, await takeEvents('create-chat', CHATS));
   return chat;

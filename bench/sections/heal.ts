@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import type { MessageReference } from '#lib/domain/reference.ts';
 import { gate } from '#lib/runtime/services/redis.ts';
 import { submit } from '#lib/runtime/services/writing.ts';
@@ -66,7 +67,7 @@ const fillQueue = async ({ token, chatNumber, user }: Chat, count: number): Prom
     await connection.query('LOCK TABLES messages READ');
     await sendAll(count, (index) => ({ token, chatNumber, user, index }));
     const last = { token, chatNumber, senderId: user.id, senderName: user.name, createdAtMs: Date.now() };
-    const messageNumber = await submit().message({ ...last, body: 'The last that waits' });
+    const messageNumber = await submit()(createMessageCommand, { ...last, body: 'The last that waits' });
     return { token, chatNumber, messageNumber };
   } finally {
     await connection.end();

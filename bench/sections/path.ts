@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { messages } from '#lib/runtime/services/mysql.ts';
 import { publisher } from '#lib/runtime/services/rabbitmq.ts';
@@ -44,7 +45,7 @@ const sendSteadily = async (
       body: bodyOf(index),
       createdAtMs: Date.now(),
     };
-    sent.push(submit().message(message).then(onAccepted));
+    sent.push(submit()(createMessageCommand, message).then(onAccepted));
   }
   await Promise.all(sent);
 };

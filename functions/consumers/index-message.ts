@@ -3,11 +3,11 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { indexMessageCommand } from '#lib/contracts/commands/index-message.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
-import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import type { Settles } from '#lib/redis/commands/all.ts';
 import { messageIndex } from '#lib/runtime/services/opensearch.ts';
-import { outbox } from '#lib/runtime/services/redis.ts';
+import { settles } from '#lib/runtime/services/redis.ts';
 
-type Uses = { messageIndex: Pick<MessageIndex, 'write'>; outbox: Pick<Outbox, 'settleIndexed'> };
+type Uses = { messageIndex: Pick<MessageIndex, 'write'>; settles: Pick<Settles, 'index-message'> };
 
 /** The newest version of each message in a batch. */
 const newestOf = <Command extends Read<typeof indexMessageCommand>>(
@@ -39,7 +39,7 @@ export const indexMessage: Consumer<Read<typeof indexMessageCommand>, Uses> = {
       })),
     };
   },
-  settle: ({ outbox }, { stored, dead }) => outbox.settleIndexed([...stored, ...dead]),
+  settle: ({ settles }, outcome) => settles['index-message'](outcome),
 };
 
-export const handler = consumerHandler(indexMessageCommand, indexMessage, { messageIndex, outbox });
+export const handler = consumerHandler(indexMessageCommand, indexMessage, { messageIndex, settles });

@@ -2,20 +2,19 @@ import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.t
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
-import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import type { Settles } from '#lib/redis/commands/all.ts';
 import { applications } from '#lib/runtime/services/mysql.ts';
-import { outbox } from '#lib/runtime/services/redis.ts';
+import { settles } from '#lib/runtime/services/redis.ts';
 
-type Uses = { applications: Pick<Applications, 'update'>; outbox: Pick<Outbox, 'settleApplications'> };
+type Uses = { applications: Pick<Applications, 'update'>; settles: Pick<Settles, 'update-application'> };
 
 /** Stores new names of applications. */
 export const persistApplicationUpdate: Consumer<Read<typeof updateApplicationCommand>, Uses> = {
   store: ({ applications }, commands) => applications.update(commands),
-  settle: ({ outbox }, outcome) =>
-    outbox.settleApplications({ queue: updateApplicationCommand.queue, ...outcome }),
+  settle: ({ settles }, outcome) => settles['update-application'](outcome),
 };
 
 export const handler = consumerHandler(updateApplicationCommand, persistApplicationUpdate, {
   applications,
-  outbox,
+  settles,
 });

@@ -2,20 +2,19 @@ import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.t
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
-import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import type { Settles } from '#lib/redis/commands/all.ts';
 import { applications } from '#lib/runtime/services/mysql.ts';
-import { outbox } from '#lib/runtime/services/redis.ts';
+import { settles } from '#lib/runtime/services/redis.ts';
 
-type Uses = { applications: Pick<Applications, 'insert'>; outbox: Pick<Outbox, 'settleApplications'> };
+type Uses = { applications: Pick<Applications, 'insert'>; settles: Pick<Settles, 'create-application'> };
 
 /** Stores new applications. */
 export const persistApplication: Consumer<Read<typeof createApplicationCommand>, Uses> = {
   store: ({ applications }, commands) => applications.insert(commands),
-  settle: ({ outbox }, outcome) =>
-    outbox.settleApplications({ queue: createApplicationCommand.queue, ...outcome }),
+  settle: ({ settles }, outcome) => settles['create-application'](outcome),
 };
 
 export const handler = consumerHandler(createApplicationCommand, persistApplication, {
   applications,
-  outbox,
+  settles,
 });

@@ -2,16 +2,16 @@ import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.t
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
-import type { Outbox } from '#lib/redis/commands/outbox.ts';
+import type { Settles } from '#lib/redis/commands/all.ts';
 import { chats } from '#lib/runtime/services/mysql.ts';
-import { outbox } from '#lib/runtime/services/redis.ts';
+import { settles } from '#lib/runtime/services/redis.ts';
 
-type Uses = { chats: Pick<Chats, 'insert'>; outbox: Pick<Outbox, 'settleChats'> };
+type Uses = { chats: Pick<Chats, 'insert'>; settles: Pick<Settles, 'create-chat'> };
 
 /** Stores new chats. */
 export const persistChat: Consumer<Read<typeof createChatCommand>, Uses> = {
   store: ({ chats }, commands) => chats.insert(commands),
-  settle: ({ outbox }, outcome) => outbox.settleChats(outcome),
+  settle: ({ settles }, outcome) => settles['create-chat'](outcome),
 };
 
-export const handler = consumerHandler(createChatCommand, persistChat, { chats, outbox });
+export const handler = consumerHandler(createChatCommand, persistChat, { chats, settles });

@@ -8,6 +8,8 @@ export const createKeyedHash = (keys: readonly [Buffer, ...Buffer[]]) => {
   const digest = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest();
   return {
     of: (text: string): string => digest(keys[0], text).toString('base64url'),
+    /** One hash for each key, the current one first. */
+    ofEach: (text: string): string[] => keys.map((key) => digest(key, text).toString('base64url')),
     matches: (text: string, hash: string): boolean => {
       const given = Buffer.from(hash, 'base64url');
       return keys.some((key) => {

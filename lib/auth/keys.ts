@@ -1,7 +1,13 @@
 import { hkdfSync } from 'node:crypto';
 
 /** One label a purpose. A changed label changes the key: issued tokens and cursors stop working. */
-export type KeyLabel = 'access-token' | 'access-token-id' | 'cursor' | 'sign-up-fingerprint' | 'address-hash';
+export type KeyLabel =
+  | 'access-token'
+  | 'access-token-id'
+  | 'cursor'
+  | 'sign-up-fingerprint'
+  | 'request-fingerprint'
+  | 'address-hash';
 
 const KEY_BYTES = 32;
 

@@ -4,7 +4,7 @@ import { type Barrier, type Batch, type Malformed, malformedBy, type Received } 
 
 /** The commands, barriers and malformed messages of one part of a batch. */
 export type Checked<Command> = {
-  commands: Received<Command>[];
+  received: Received<Command>[];
   barriers: Barrier[];
   malformed: Malformed[];
 };
@@ -21,18 +21,17 @@ const split = <Command extends object>(
 ) => {
   let passed = passedBefore;
   let stragglers = 0;
-  const checked: Checked<Command> = { commands: [], barriers: [], malformed: [...malformed] };
+  const checked: Checked<Command> = { received: [], barriers: [], malformed: [...malformed] };
   for (const item of items) {
-    const epoch = item.kind === 'barrier' ? item.barrier.epoch : epochOf(item.command);
+    const epoch = item.kind === 'barrier' ? item.barrier.epoch : epochOf(item.received.command);
+    const { delivery } = item.kind === 'barrier' ? item : item.received;
     if (epoch !== undefined && epoch > newest) {
-      checked.malformed.push(
-        malformedBy(item.kind === 'barrier' ? item.delivery : item.command.delivery, unknownEpoch),
-      );
+      checked.malformed.push(malformedBy(delivery, unknownEpoch));
     } else if (item.kind === 'barrier') {
       passed = Math.max(passed, item.barrier.epoch);
       checked.barriers.push(item.barrier);
-    } else if (item.command.delivery.isFirst && epoch !== undefined && epoch < passed) stragglers += 1;
-    else checked.commands.push(item.command);
+    } else if (delivery.isFirst && epoch !== undefined && epoch < passed) stragglers += 1;
+    else checked.received.push(item.received);
   }
   return { checked, stragglers, passed };
 };
@@ -48,7 +47,7 @@ export const createEpochCheck = (queue: string, readEpochs: () => Promise<QueueE
   return async <Command extends object>(batch: Batch<Command>): Promise<Checked<Command>> => {
     // Commands without an epoch need no query, so the index does not depend on MySQL.
     const hasEpochs = batch.items.some(
-      (item) => item.kind === 'barrier' || epochOf(item.command) !== undefined,
+      (item) => item.kind === 'barrier' || epochOf(item.received.command) !== undefined,
     );
     if (hasEpochs) known ??= await readEpochs();
     const found = split(batch, known ?? { passed: 0, newest: 0 });

@@ -58,12 +58,13 @@ export const createNumberCheck = ({ counters, recoveryState }: NumberUses) => {
     return new Set(refused.flat());
   };
 
-  return async <Command extends object>(
-    commands: readonly Command[],
-  ): Promise<{ within: Command[]; beyond: Command[] }> => {
-    const claims = commands.map(claimsOf);
+  return async <Item>(
+    items: readonly Item[],
+    commandOf: (item: Item) => object,
+  ): Promise<{ within: Item[]; beyond: Item[] }> => {
+    const claims = items.map((item) => claimsOf(commandOf(item)));
     const refused = await tooHigh(claims.flat());
-    const { within = [], beyond = [] } = Object.groupBy(commands, (_command, at) =>
+    const { within = [], beyond = [] } = Object.groupBy(items, (_item, at) =>
       claims[at]?.some((claim) => refused.has(claim)) ? 'beyond' : 'within',
     );
     return { within, beyond };

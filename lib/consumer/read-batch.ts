@@ -1,17 +1,20 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
+import { parseJson } from '#lib/domain/json.ts';
 import { type Delivery, toDelivery } from './delivery.ts';
 import { type RabbitMqMessage, rabbitmqEvent } from './rabbitmq-event.ts';
 
-/** A valid command, the message that brought it, and the digest of that message if the command names an epoch. */
-export type Received<Command> = Command & { delivery: Delivery; digest?: string };
+/** A command as its consumer reads it. `digest`: of its message, if the command names an epoch. */
+export type Digested<Command> = Command & { digest?: string };
+/** A valid command, and the message that brought it. */
+export type Received<Command> = { command: Digested<Command>; delivery: Delivery };
 /** A message that is not a command. `content` is its JSON; undefined if it is not JSON. */
 export type Malformed = { delivery: Delivery; reason: string; content: unknown };
 export type Batch<Command> = { items: Item<Command>[]; malformed: Malformed[] };
 /** In the order of the queue. */
 type Item<Command> =
-  | { kind: 'command'; command: Received<Command> }
+  | { kind: 'command'; received: Received<Command> }
   | { kind: 'barrier'; barrier: Barrier; delivery: Delivery };
 
 const barrier = z.strictObject({
@@ -33,7 +36,7 @@ export const malformedBy = (delivery: Delivery, fault: string, content?: unknown
 const parse = (content: Buffer): { content: unknown } | { reason: string } => {
   if (!isUtf8(content)) return { reason: 'not UTF-8' };
   try {
-    return { content: JSON.parse(content.toString('utf8').replace(/^\uFEFF/, '')) };
+    return { content: parseJson(content.toString('utf8')) };
   } catch {
     return { reason: 'not JSON' };
   }
@@ -72,7 +75,7 @@ export const readMessages = <Schema extends z.ZodType<object>>(
     const command = schema.safeParse(content);
     if (command.success) {
       const digest = hasEpoch(command.data) ? { digest: digestOf(delivery) } : {};
-      items.push({ kind: 'command', command: { ...command.data, delivery, ...digest } });
+      items.push({ kind: 'command', received: { command: { ...command.data, ...digest }, delivery } });
       continue;
     }
     const mark = takesBarriers ? barrier.safeParse(content).data : undefined;

@@ -20,3 +20,12 @@ export const storeInParts = async <Part, Stored>(
   await Promise.allSettled(all);
   return Promise.all(all);
 };
+
+/** Splits the messages of a batch into parts of a size; without a size, into one part. */
+export const partsOf = <Message>(
+  messages: readonly Message[],
+  size = Math.max(messages.length, 1),
+): (readonly Message[])[] =>
+  Array.from({ length: Math.ceil(messages.length / size) }, (_, part) =>
+    messages.slice(part * size, (part + 1) * size),
+  );

@@ -2,13 +2,14 @@ import * as z from 'zod';
 import { emailPattern, parseEmailAddress } from '#lib/domain/email-address.ts';
 import { parseInstant } from '#lib/domain/instant.ts';
 import { limits } from '#lib/domain/limits.ts';
-import { faultOfName, namePattern } from '#lib/domain/text.ts';
+import { faultOfName, namePattern, trimName } from '#lib/domain/text.ts';
 
 /** A lone surrogate has no UTF-8 form, so it could not be returned as it was sent. */
 const wellFormed = (text: string) => text.isWellFormed();
 const notWellFormed = { error: 'Must be well-formed Unicode (no lone surrogate)' };
 /** @param maximum in code points */
 const text = (maximum: number) => z.string().min(1).max(maximum).refine(wellFormed, notWellFormed);
+/** @param maximum in code points as sent, with all spaces */
 const visibleName = (maximum: number) =>
   z
     .string()
@@ -17,9 +18,11 @@ const visibleName = (maximum: number) =>
     .refine((value) => faultOfName(value) === undefined, {
       error: ({ input }) => faultOfName(String(input)) ?? 'Is not a name',
     })
+    .overwrite(trimName)
     .meta({
       pattern: namePattern,
-      description: 'Contains a visible character, and no control or direction characters',
+      description:
+        'Contains a visible character, and no control or direction characters. Spaces around it are removed, and each run of spaces becomes one',
     });
 
 /** An optional field of a body. An explicit `null` counts as absent. */
@@ -104,7 +107,7 @@ export const password = z
   .max(limits.password)
   .refine(wellFormed, notWellFormed)
   .meta({ format: 'password', examples: ['correct horse battery staple'] });
-/** Any RFC 3339 date and time, also with an offset without a colon. Returns milliseconds since 1970. */
+/** Any date and time that `parseInstant` reads. Returns milliseconds since 1970. */
 export const instantMs = z
   .string()
   .meta({ format: 'date-time', examples: [examples.createdAt] })

@@ -5,7 +5,7 @@ import type { RouteContract } from './http/route.ts';
 import * as system from './http/system.ts';
 import * as users from './http/users.ts';
 
-const { getHealth, getOpenapi, getDocs } = system;
+const { getHealth, getOpenapi, getDocs, getRoot } = system;
 
 /** Every route of the API, by the name of its contract. */
 export const routes: Record<string, RouteContract> = {
@@ -16,4 +16,5 @@ export const routes: Record<string, RouteContract> = {
   getHealth,
   getOpenapi,
   getDocs,
+  getRoot,
 };

@@ -3,7 +3,7 @@
  * Their messages quote values. Only these facts may be logged or become the reason of a dead letter.
  */
 
-/** What may be said about an error. `state`: the SQLSTATE of a database. `stack`: the frames, without the message. */
+/** The facts of an error that may be written down. `state`: the SQLSTATE of a database. `stack`: the frames, without the message. */
 export type ErrorFacts = {
   name: string;
   message: string;
@@ -59,7 +59,7 @@ const stateOf = (error: Error): string | undefined => {
   return typeof state === 'string' && /^[0-9A-Z]{5}$/.test(state) ? state : undefined;
 };
 
-/** @returns the facts about anything that was thrown, and about its causes */
+/** @returns the facts of a thrown value, and about its causes */
 export const factsOf = (error: unknown, depth = MAX_CAUSES): ErrorFacts => {
   if (!(error instanceof Error))
     return { name: typeof error, message: 'Something else than an Error was thrown' };

@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'not-found'
   | 'not-allowed'
   | 'conflict'
+  | 'precondition-failed'
   | 'too-large'
   | 'not-json'
   | 'unprocessable'
@@ -61,6 +62,12 @@ export const forbidden = (detail: string) => new KnownError('forbidden', detail)
 /** @param logCode names the reason in the log, such as `token-expired` */
 export const unauthenticated = (detail: string, logCode?: string) =>
   new KnownError('unauthenticated', detail, logCode === undefined ? {} : { logCode });
+
+/** The request contradicts the present state, and a repetition would as well. */
+export const conflict = (detail: string, cause?: unknown) => new KnownError('conflict', detail, { cause });
+
+/** The item is not in a version that `If-Match` names, or `If-None-Match: *` was sent. */
+export const preconditionFailed = (detail: string) => new KnownError('precondition-failed', detail);
 
 /** The request is well-formed but contradicts an earlier one, such as with a used `Idempotency-Key`. */
 export const unprocessable = (detail: string) => new KnownError('unprocessable', detail);

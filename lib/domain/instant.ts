@@ -1,5 +1,6 @@
-/** RFC 3339, 5.6, also with a space instead of `T` (its note) and with an offset without a colon. */
-const grammar = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d))$/;
+/** RFC 3339, 5.6, also with a space instead of `T` (its note), and with an offset without a colon or without minutes. */
+const grammar =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d)(?::?(\d\d))?)$/;
 
 const MINUTE_MS = 60_000;
 

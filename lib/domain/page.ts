@@ -1,4 +1,4 @@
-/** The most bytes (UTF-8) of a page as JSON. A Lambda response has at most 6 MB, including escapes. */
+/** The most bytes (UTF-8) of a page as JSON. `respond` sends each page within the 6 MB of a Lambda function's answer. */
 export const maxPageBytes = 4_000_000;
 
 /**

@@ -1,5 +1,5 @@
-/** A group of routes that share one limit. */
-export const rateLimitClasses = ['sign-up', 'sign-in', 'reads', 'writes'] as const;
+/** A group of requests that share one limit. */
+export const rateLimitClasses = ['sign-up', 'sign-in', 'bad-tokens', 'reads', 'writes'] as const;
 export type RateLimitClass = (typeof rateLimitClasses)[number];
 
 /** The allowed requests in a window; undefined if the limit is off. */

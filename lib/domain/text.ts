@@ -6,30 +6,37 @@ export const lengthOf = (text: string): number => {
 };
 
 /**
- * Characters without a glyph: blanks, control and format characters, characters that fonts leave out by default, and
- * symbols for a blank (a Braille cell without dots, a note without a head, a Khitan filler).
+ * Characters that show something of their own. A mark needs a letter, and private use and unassigned characters have no
+ * agreed glyph.
  */
-const invisible =
-  /[\p{White_Space}\p{Z}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800\u{1D159}\u{16FE4}]/u;
+const shown = /[\p{L}\p{N}\p{P}\p{S}]/u;
+
+/**
+ * Of those, the ones that stand for a blank: Hangul fillers and others that fonts leave out by default, a Braille cell
+ * without dots, a note without a head, blank hieroglyphs, and the place of an embedded object.
+ */
+const blank = /[\p{Default_Ignorable_Code_Point}\u2800\u{1D159}\u{13441}\u{13442}\uFFFC]/u;
 
 /** Characters that break a line, or change the direction of the text around a name. */
 const refusedInNames = /[\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u;
 
-const refused = '\\u0000-\\u001F\\u007F-\\u009F\\u2028\\u2029\\u202A-\\u202E\\u2066-\\u2069';
-const tagCharacters = `${String.fromCodePoint(0xe0000)}-${String.fromCodePoint(0xe0fff)}`;
-const blank = `\\s\\u00AD\\u034F\\u0600-\\u0605\\u061C\\u06DD\\u115F\\u1160\\u17B4\\u17B5\\u180B-\\u180F\\u200B-\\u200F\\u2060-\\u206F\\u2800\\u3164\\uFDD0-\\uFDEF\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\uFFFE\\uFFFF${tagCharacters}`;
+const control = '\\x00-\\x1F\\x7F-\\x9F';
 
 /**
- * The rule for names in the OpenAPI document: a regular expression without `\p`, for dialects that read code
- * points (JavaScript: flag `u`, as JSON Schema recommends). It matches each valid name. It refuses most names without a visible character; `faultOfName` refuses all of them.
+ * The rule for names in the OpenAPI document, as far as every reader of regular expressions understands it in the same way.
+ * Generators copy it into sources, so it has no line separator, no direction character and none beyond U+FFFF. It matches
+ * each valid name, and refuses control characters and blank names. `faultOfName` has the whole rule.
  */
-export const namePattern = `^[^${refused}]*[^${refused}${blank}][^${refused}]*$`;
+export const namePattern = `^[^${control}]*[^\\s${control}\\xAD][^${control}]*$`;
 
 /** Whether the text has a visible character. */
-const isVisible = (text: string): boolean => {
-  for (const character of text) if (!invisible.test(character)) return true;
+export const isVisible = (text: string): boolean => {
+  for (const character of text) if (shown.test(character) && !blank.test(character)) return true;
   return false;
 };
+
+/** Removes spaces (category Zs) around a name, and makes each run of them inside one space. */
+export const trimName = (text: string): string => text.replaceAll(/\p{Zs}+/gu, ' ').replaceAll(/^ | $/g, '');
 
 /** @returns the fault of an invalid name or title; undefined for a valid one. Does not check the length. */
 export const faultOfName = (text: string): string | undefined => {

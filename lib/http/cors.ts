@@ -8,7 +8,7 @@ const preflight = (headers: Record<string, string>): HttpResult => ({
   headers: {
     ...headers,
     'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT',
-    'Access-Control-Allow-Headers': 'Authorization, Content-Type, Idempotency-Key, If-None-Match',
+    'Access-Control-Allow-Headers': 'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match',
     'Access-Control-Max-Age': '600',
   },
 });

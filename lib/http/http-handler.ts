@@ -1,120 +1,17 @@
-import middy from '@middy/core';
-import type { APIGatewayProxyEventV2, Context } from 'aws-lambda';
-import type { Caller } from '#lib/auth/access-tokens.ts';
-import type { Input, Output, RouteContract } from '#lib/contracts/http/route.ts';
-import { KnownError } from '#lib/domain/errors.ts';
-import { lazy, type Providers, provide } from '#lib/runtime/lazy.ts';
-import { logContext } from '#lib/runtime/log-context.ts';
-import { accessTokens, addressHash } from '#lib/runtime/services/auth.ts';
+import { accessTokens, addressHash, requestFingerprint } from '#lib/runtime/services/auth.ts';
 import { rateLimits } from '#lib/runtime/services/redis.ts';
-import { prepareServices } from '#lib/runtime/services/servers.ts';
-import { corsOrigins } from '#lib/runtime/services/settings.ts';
 import { authenticate } from './authenticate.ts';
-import { cors } from './cors.ts';
+import { createHandlers } from './handler.ts';
 import { idempotency } from './idempotency.ts';
 import { limit } from './limit.ts';
-import { type HttpEvent, type HttpMiddleware, type HttpResult, withLowerCaseNames } from './middleware.ts';
+import { preconditions } from './preconditions.ts';
 import { problem } from './problem.ts';
-import { readBody } from './read-body.ts';
-import { respond } from './respond.ts';
-import { validate } from './validate.ts';
 
-/** The input of a function: the validated fields of path, query and body in one object, and the caller. */
-export type Request<Contract extends RouteContract> = {
-  input: Input<Contract>;
-  /** Present on routes with authentication 'bearer'. */
-  caller: Caller;
-  /** Present on routes with authentication 'basic'. */
-  credentials: { user: string; password: string };
-  /** The caller's `Idempotency-Key`, and a hash that differs for every other request under the same key. */
-  idempotency: { key: string; fingerprint: string } | undefined;
-  /** The network address of the client, as the gateway saw it. */
-  clientAddress: string;
-};
+export type { Request } from './handler.ts';
 
-/** The result of a function: the response, or for lists the items and the query of the next page, if any. */
-export type Answer<Contract extends RouteContract> =
-  Output<Contract> extends readonly unknown[]
-    ? {
-        items: Output<Contract>;
-        next?: Record<string, string | number> | undefined;
-        headers?: Record<string, string>;
-      }
-    : Output<Contract>;
-
-/** The last part of a function's time, reserved to answer a slow request before the gateway does. */
-const TIME_TO_ANSWER_MS = 500;
-
-const timedOut = () =>
-  new KnownError(
-    'unavailable',
-    'The request took too long and may still be carried out. Repeat a write with the same Idempotency-Key.',
-    { retryAfterSeconds: 5, logCode: 'request-timed-out' },
-  );
-
-const nobody: Caller = { id: 0, name: '' };
-const noCredentials = { user: '', password: '' };
-
-const requestOf = <Contract extends RouteContract>(event: HttpEvent): Request<Contract> => ({
-  // The schemas are values and the contract is a type; `validate` has checked that the input matches both.
-  input: event.input as Input<Contract>,
-  caller: event.caller ?? nobody,
-  credentials: event.credentials ?? noCredentials,
-  idempotency: event.idempotency,
-  clientAddress: event.requestContext.http.sourceIp,
+/** Creates the handler of a route with a caller or a limit: it authenticates and counts each request. */
+export const httpHandler = createHandlers({
+  problem: problem(addressHash),
+  first: [authenticate(accessTokens, rateLimits), limit(rateLimits)],
+  last: [idempotency(requestFingerprint), preconditions],
 });
-
-/** The contract of the route that API Gateway chose. A trailing slash makes no difference. */
-const contractFinder = (contracts: readonly [RouteContract, ...RouteContract[]]) => {
-  const [first, ...others] = contracts;
-  if (others.length === 0) return () => first;
-  const byRoute = new Map(contracts.map((contract) => [`${contract.method} ${contract.path}`, contract]));
-  return ({ routeKey }: APIGatewayProxyEventV2) => byRoute.get(routeKey?.replace(/\/$/, '')) ?? first;
-};
-
-/**
- * Creates a Lambda handler (HTTP API, payload 2.0): it authenticates, validates the request and filters the
- * answer by the contract, and turns errors into problem documents.
- * @param contract one contract, or several of the same function; the event's route selects one
- * @param providers the services that the function uses, made at its first request
- * @param more middlewares of this function only; they run first, before authentication
- */
-export const httpHandler = <Contract extends RouteContract, Uses extends object = Record<never, never>>(
-  contract: Contract | readonly [Contract, ...RouteContract[]],
-  respondTo: (request: Request<Contract>, uses: Uses) => Promise<Answer<Contract>> | Answer<Contract>,
-  providers?: Providers<Uses>,
-  ...more: HttpMiddleware[]
-) => {
-  const contractOf = contractFinder('function' in contract ? [contract] : contract);
-  const uses = lazy(() => provide<Uses>(providers ?? ({} as Providers<Uses>)));
-  const handle = middy<HttpEvent, HttpResult, Error, Context>({
-    // middy clears its timer when a request ends, so that a frozen environment thaws without one.
-    timeoutEarlyInMillis: TIME_TO_ANSWER_MS,
-    timeoutEarlyResponse: () => {
-      throw timedOut();
-    },
-  })
-    .use(problem(addressHash))
-    .use(cors(corsOrigins))
-    .use(more)
-    .before(prepareServices)
-    .use(authenticate(accessTokens))
-    .use(limit(rateLimits))
-    .use(readBody)
-    .use(validate)
-    .use(idempotency)
-    .handler(async (event: HttpEvent) => respond(event, await respondTo(requestOf<Contract>(event), uses())));
-
-  return (event: APIGatewayProxyEventV2, context: Context): Promise<HttpResult> =>
-    logContext.run({ function: context.functionName, requestId: event.requestContext?.requestId }, () =>
-      handle(
-        {
-          ...event,
-          headers: withLowerCaseNames(event.headers),
-          contract: contractOf(event),
-          answerHeaders: {},
-        },
-        context,
-      ),
-    );
-};

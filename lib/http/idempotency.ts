@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import type { KeyedHash } from '#lib/auth/keyed-hash.ts';
 import { badInput } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { type HttpEvent, type HttpMiddleware, headerOf } from './middleware.ts';
@@ -13,22 +13,17 @@ const keyOf = (event: HttpEvent): string | undefined => {
   ]);
 };
 
-/**
- * A hash of the route and its validated fields, which detects another request with the same key. The contract
- * defines the order of the fields, so the client's order makes no difference.
- */
-const fingerprintOf = ({ contract: { method, path }, input }: HttpEvent): string =>
-  createHash('sha256')
-    .update(JSON.stringify([method, path, input]))
-    .digest('base64url');
+/** The contract defines the order of the fields, so the client's order makes no difference. */
+const textOf = ({ contract: { method, path }, input }: HttpEvent): string =>
+  JSON.stringify([method, path, input]);
 
 /**
- * Sets `event.idempotency` from `Idempotency-Key`, on routes that create something. Must run after
- * `validate`.
+ * Sets `event.idempotency` from `Idempotency-Key`, on routes that create something. Must run after `validate`.
+ * The fingerprint has one keyed hash of the route and its validated fields for each secret in use, separated by commas.
  */
-export const idempotency: HttpMiddleware = {
+export const idempotency = (hash: () => Pick<KeyedHash, 'ofEach'>): HttpMiddleware => ({
   before: ({ event }) => {
     const key = event.contract.creates ? keyOf(event) : undefined;
-    if (key !== undefined) event.idempotency = { key, fingerprint: fingerprintOf(event) };
+    if (key !== undefined) event.idempotency = { key, fingerprint: hash().ofEach(textOf(event)).join() };
   },
-};
+});

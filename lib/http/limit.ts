@@ -4,11 +4,9 @@ import { KnownError } from '#lib/domain/errors.ts';
 import type { Quota, RateLimit, RateLimitClass, RateLimiter } from '#lib/domain/rate-limit.ts';
 import type { HttpEvent, HttpMiddleware } from './middleware.ts';
 
-/**
- * The user, or before sign-in the client's network, from the gateway's `sourceIp` and never from a header.
- */
-const subjectOf = ({ caller, requestContext }: HttpEvent): string =>
-  caller === undefined ? clientNetwork(requestContext?.http?.sourceIp ?? '') : String(caller.id);
+/** The user, or the network of a client that has not signed in. */
+const subjectOf = ({ caller, clientAddress }: HttpEvent): string =>
+  caller === undefined ? clientNetwork(clientAddress) : String(caller.id);
 
 /** https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (version 10) */
 const headersOf = (
@@ -28,22 +26,31 @@ const headersOf = (
  * Counts the request and refuses it beyond the limit. If the subject is far from its limit, the request does
  * not wait for the count first: the count is sent together with the request's own commands. The answer's
  * headers need it.
+ * @throws too-many-requests
  */
+export const countRequest = async (
+  event: HttpEvent,
+  routeClass: RateLimitClass,
+  limiter: RateLimiter,
+): Promise<void> => {
+  const taken = limiter.take(routeClass, subjectOf(event));
+  if (taken === undefined) return;
+  const rate = limiter.limitOf(routeClass);
+  event.quotaHeaders = taken.quota.then((quota) => headersOf(routeClass, rate, quota));
+  if (taken.isFar) return;
+  const quota = await taken.quota;
+  if (!quota?.exceeded) return;
+  throw new KnownError('too-many-requests', 'Too many requests.', {
+    retryAfterSeconds: quota.resetSeconds,
+    logCode: 'rate-limited',
+  });
+};
+
+/** Counts each request of a route with a limit. */
 export const limit = (limiter: () => RateLimiter): HttpMiddleware => ({
   before: async ({ event }) => {
     const routeClass = rateLimitClassOf(event.contract);
-    if (routeClass === undefined) return;
-    const taken = limiter().take(routeClass, subjectOf(event));
-    if (taken === undefined) return;
-    const rate = limiter().limitOf(routeClass);
-    event.quotaHeaders = taken.quota.then((quota) => headersOf(routeClass, rate, quota));
-    if (taken.isFar) return;
-    const quota = await taken.quota;
-    if (!quota?.exceeded) return;
-    throw new KnownError('too-many-requests', 'Too many requests.', {
-      retryAfterSeconds: quota.resetSeconds,
-      logCode: 'rate-limited',
-    });
+    if (routeClass !== undefined) await countRequest(event, routeClass, limiter());
   },
   after: async ({ event, response }) => {
     if (event.quotaHeaders === undefined || !response) return;

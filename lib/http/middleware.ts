@@ -7,6 +7,8 @@ import type { RouteContract } from '#lib/contracts/http/route.ts';
 export type HttpEvent = APIGatewayProxyEventV2 & {
   /** The contract of the request's route. */
   contract: RouteContract;
+  /** The network address of the client, as the gateway or the trusted proxies saw it. */
+  clientAddress: string;
   /** Headers of every answer, successful or not. */
   answerHeaders: Record<string, string>;
   /** Set by `authenticate` on routes with authentication 'bearer'. */
@@ -19,6 +21,8 @@ export type HttpEvent = APIGatewayProxyEventV2 & {
   content?: unknown;
   /** Set by `validate`: the fields of path, query and body in one object. */
   input?: Record<string, unknown>;
+  /** Set by `preconditions`: the versions that may be edited. */
+  expected?: readonly number[];
   /** Set by `idempotency`. */
   idempotency?: { key: string; fingerprint: string };
 };
@@ -27,6 +31,23 @@ export type HttpResult = APIGatewayProxyStructuredResultV2;
 
 /** A middleware of `httpHandler`. */
 export type HttpMiddleware = middy.MiddlewareObj<HttpEvent, HttpResult, Error, Context>;
+
+/**
+ * Refuses the events of other sources: REST APIs, queues, an empty object.
+ * @throws Error that says so in one line
+ */
+export const expectHttpEvent = (event: unknown): void => {
+  const { requestContext, rawPath, headers }: Partial<APIGatewayProxyEventV2> = event ?? {};
+  const isOfHttpApi =
+    typeof requestContext?.http?.method === 'string' &&
+    typeof rawPath === 'string' &&
+    typeof headers === 'object' &&
+    headers !== null;
+  if (!isOfHttpApi)
+    throw new Error(
+      'Not an event of an HTTP API: expected requestContext.http, rawPath and headers, as in test/events/getHealth.json',
+    );
+};
 
 /** @param name in lower case, as {@link withLowerCaseNames} returns all names */
 export const headerOf = ({ headers }: Pick<HttpEvent, 'headers'>, name: string): string | undefined =>

@@ -1,13 +1,22 @@
 import type { KeyedHash } from '#lib/auth/keyed-hash.ts';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { statuses } from '#lib/contracts/http/statuses.ts';
+import { clientNetwork } from '#lib/domain/client-network.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { describeError } from '#lib/domain/error-facts.ts';
 import { type ErrorCode, isKnownError, type KnownError } from '#lib/domain/errors.ts';
 import { logger } from '#lib/runtime/logger.ts';
 import type { HttpEvent, HttpMiddleware, HttpResult } from './middleware.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import { commonHeaders } from './respond.ts';
 
 const challenges = { basic: 'Basic realm="chat", charset="UTF-8"', bearer: 'Bearer realm="chat"', none: '' };
+
+/** RFC 6750, 3.1: only a request with a token hears that the token was the fault. */
+const challengeOf = ({ authentication }: RouteContract, { logCode, message }: KnownError): string =>
+  logCode === 'token-invalid' || logCode === 'token-expired'
+    ? `${challenges[authentication]}, error="invalid_token", error_description="${message}"`
+    : challenges[authentication];
 
 /** Refusals that are logged, with the code of the log line. An error's own `logCode` takes precedence. */
 const refusals: Partial<Record<ErrorCode, string>> = {
@@ -19,26 +28,29 @@ const refusals: Partial<Record<ErrorCode, string>> = {
 /** A keyed hash of an account: only holders of the key can compute it for an address. */
 type AddressHash = Pick<KeyedHash, 'of'>;
 
-const logRefusal = (
-  event: HttpEvent,
-  error: KnownError,
-  code: string,
-  addressHash: () => AddressHash,
-): void => {
-  const { contract, requestContext, credentials, caller } = event;
-  logger.warn('Request refused', {
-    code: error.logCode ?? code,
+const logFrequent = createRefusalLog();
+
+/** Refusals that cost a client nothing, so that it can cause thousands a second. */
+const isFrequent = ({ contract, caller }: HttpEvent, code: string): boolean =>
+  code === 'rate-limited' || (contract.authentication === 'bearer' && caller === undefined);
+
+const logRefusal = (event: HttpEvent, code: string, addressHash: (() => AddressHash) | undefined): void => {
+  const { contract, clientAddress: source, credentials, caller } = event;
+  const refusal = {
+    code,
     route: `${contract.method} ${contract.path}`,
-    source: requestContext?.http?.sourceIp,
-    ...(credentials === undefined
+    source,
+    ...(credentials === undefined || addressHash === undefined
       ? {}
       : { account: addressHash().of(parseEmailAddress(credentials.user) ?? credentials.user) }),
     ...(caller === undefined ? {} : { callerId: caller.id }),
-  });
+  };
+  if (isFrequent(event, code)) logFrequent(`${caller?.id ?? clientNetwork(source)}`, refusal);
+  else logger.warn('Request refused', { ...refusal, code: refusal.code });
 };
 
 /** Logs every error of a request; no other code does. */
-const log = (event: HttpEvent, error: unknown, addressHash: () => AddressHash): void => {
+const log = (event: HttpEvent, error: unknown, addressHash: (() => AddressHash) | undefined): void => {
   if (!isKnownError(error)) {
     logger.error('Unexpected error', { code: 'unexpected-error', error });
     return;
@@ -52,7 +64,7 @@ const log = (event: HttpEvent, error: unknown, addressHash: () => AddressHash): 
     return;
   }
   const refusal = refusals[error.code];
-  if (refusal !== undefined) logRefusal(event, error, refusal, addressHash);
+  if (refusal !== undefined) logRefusal(event, error.logCode ?? refusal, addressHash);
 };
 
 /** Creates a problem document (RFC 9457). An unknown error becomes a 500 without details. */
@@ -65,9 +77,7 @@ const problemOf = ({ contract, answerHeaders }: HttpEvent, error: unknown): Http
       ...commonHeaders,
       ...answerHeaders,
       'Content-Type': 'application/problem+json',
-      ...(known?.code === 'unauthenticated'
-        ? { 'WWW-Authenticate': challenges[contract.authentication] }
-        : {}),
+      ...(known?.code === 'unauthenticated' ? { 'WWW-Authenticate': challengeOf(contract, known) } : {}),
       ...(known?.methods === undefined ? {} : { Allow: known.methods.join(', ') }),
       ...(known?.retryAfterSeconds === undefined ? {} : { 'Retry-After': String(known.retryAfterSeconds) }),
     },
@@ -81,8 +91,11 @@ const problemOf = ({ contract, answerHeaders }: HttpEvent, error: unknown): Http
   };
 };
 
-/** Turns every error of a request into a problem document. */
-export const problem = (addressHash: () => AddressHash): HttpMiddleware => ({
+/**
+ * Turns every error of a request into a problem document, and logs it.
+ * @param addressHash for routes with credentials
+ */
+export const problem = (addressHash?: () => AddressHash): HttpMiddleware => ({
   onError: ({ event, error }) => {
     log(event, error, addressHash);
     return problemOf(event, error);

@@ -1,4 +1,5 @@
 import { badInput, KnownError } from '#lib/domain/errors.ts';
+import { parseJson } from '#lib/domain/json.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { type HttpEvent, type HttpMiddleware, headerOf } from './middleware.ts';
 
@@ -31,7 +32,7 @@ const isTooLarge = ({ body, isBase64Encoded }: Body): boolean => {
 /** @throws badInput for bytes that are not UTF-8, and for text that is not JSON */
 const parse = ({ body, isBase64Encoded }: Body): unknown => {
   try {
-    return JSON.parse(isBase64Encoded ? utf8.decode(Buffer.from(body, 'base64')) : body);
+    return parseJson(isBase64Encoded ? utf8.decode(Buffer.from(body, 'base64')) : body);
   } catch {
     throw badInput([{ path: 'body', message: 'Must be well-formed JSON in UTF-8' }]);
   }

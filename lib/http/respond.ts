@@ -9,6 +9,12 @@ type Page = {
   headers?: Record<string, string>;
 };
 
+/**
+ * The longest body that is sent as text. Its escaped form is at most twice as long, and fits into the 6,291,556 bytes of a
+ * Lambda function's answer. In base64 the longest page takes 5.4 million.
+ */
+const maxTextBytes = 3_000_000;
+
 /** Headers of every answer. https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html */
 export const commonHeaders = { 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store' };
 
@@ -31,28 +37,61 @@ const isNotModified = (event: HttpEvent, etag: string): boolean => {
   return known.includes(etag) || known.includes('*');
 };
 
+/** The version of an item that a PUT can change; 0 for anything else. */
+const versionOf = (answer: unknown): number =>
+  typeof answer === 'object' && answer !== null && 'version' in answer && typeof answer.version === 'number'
+    ? answer.version
+    : 0;
+
 /**
- * RFC 9110, 8.8.3. A digest of the body, so that clients do not download a page again that has not changed.
+ * RFC 9110, 8.8.3: the version, which `If-Match` compares, and a digest of the body and of the link to the next page, so
+ * that clients do not download a page again that has not changed.
  */
-const withEtag = (event: HttpEvent, { headers, body = '', ...rest }: HttpResult): HttpResult => {
-  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-  const cached = {
-    ...headers,
-    ETag: etag,
-    'Cache-Control': event.contract.authentication === 'none' ? 'no-cache' : 'private, no-cache',
-  };
-  if (isNotModified(event, etag)) return { statusCode: 304, headers: cached };
-  if (event.requestContext.http.method === 'HEAD') return { ...rest, headers: cached };
-  return { ...rest, headers: cached, body };
+const etagOf = (version: number, { headers = {}, body = '' }: HttpResult): string => {
+  const digest = createHash('sha256')
+    .update(`${headers.Link ?? ''}\n${body}`)
+    .digest('base64url');
+  return `"${version}-${digest.slice(0, 22)}"`;
 };
 
 /**
+ * A client with the same answer gets 304 without the headers that describe it (RFC 9110, 15.4.5). `Vary` and the headers
+ * of CORS are in `answerHeaders`.
+ */
+const withEtag = (event: HttpEvent, version: number, { headers, body, ...rest }: HttpResult): HttpResult => {
+  const validators = {
+    ETag: etagOf(version, { headers, body }),
+    'Cache-Control': event.contract.authentication === 'none' ? 'no-cache' : 'private, no-cache',
+  };
+  if (isNotModified(event, validators.ETag))
+    return { statusCode: 304, headers: { ...event.answerHeaders, ...validators } };
+  const isHead = event.requestContext.http.method === 'HEAD';
+  return { ...rest, headers: { ...headers, ...validators }, ...(isHead ? {} : { body }) };
+};
+
+/**
+ * A Lambda function returns its answer as JSON, in which the body is one more string. Each quotation mark and backslash of
+ * the body takes a second byte there. Base64 takes a third more for any text.
+ */
+const forLambda = ({ body, ...rest }: HttpResult): HttpResult => {
+  if (body === undefined) return rest;
+  if (body.length * 3 <= maxTextBytes || Buffer.byteLength(body) <= maxTextBytes) return { ...rest, body };
+  return { ...rest, body: Buffer.from(body).toString('base64'), isBase64Encoded: true };
+};
+
+const redirectTo = ({ answerHeaders }: HttpEvent, path: string): HttpResult => ({
+  statusCode: 302,
+  headers: { ...commonHeaders, ...answerHeaders, Location: path },
+});
+
+/**
  * @returns 200 with only those fields of `answer` that the contract declares; 304 if the client has the same
- * body
+ * body; 302 if the contract names another path
  * @throws ZodError for an answer that does not match the contract
  */
 export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
   const { contract } = event;
+  if (contract.redirectsTo !== undefined) return redirectTo(event, contract.redirectsTo);
   const page = isPage(contract, answer) ? answer : undefined;
   const filtered = contract.response.parse(page === undefined ? answer : page.items);
   const result = {
@@ -66,5 +105,7 @@ export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
     },
     body: typeof filtered === 'string' ? filtered : JSON.stringify(filtered),
   };
-  return contract.method === 'GET' ? withEtag(event, result) : result;
+  return forLambda(
+    contract.method === 'GET' ? withEtag(event, page === undefined ? versionOf(answer) : 0, result) : result,
+  );
 };

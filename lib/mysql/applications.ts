@@ -1,145 +1,123 @@
 import type { Read } from '#lib/contracts/commands/command.ts';
-import type { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
-import type { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
+import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
+import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import {
-  type Database,
-  keepWhatIsThere,
-  placeholders,
-  type Row,
-  toDateTime,
-  tuples,
-} from './connection/database.ts';
-import { handledOf, ofCreation, recordHandled } from './progress.ts';
-import { findUserNames } from './users.ts';
+import { type Database, literals, placeholders, toDateTime, toMs } from './connection/database.ts';
+import { storeCreations } from './creations.ts';
+import { recordHandled } from './progress.ts';
 
 type Creation = Read<typeof createApplicationCommand>;
 type Edit = Read<typeof updateApplicationCommand>;
 
-export type ApplicationRow = { token: string; name: string; chatsCount: number; creatorId: number };
-
-/** Inserts missing applications. The rows then show which command each token belongs to. */
-const insertApplications = async <Command extends Creation>(
-  database: Database,
-  candidates: readonly Command[],
-): Promise<Pick<Outcome<Command>, 'stored' | 'dead'>> => {
-  if (candidates.length === 0) return { stored: [], dead: [] };
-  await database.write(
-    `INSERT INTO applications (token, name, created_at, updated_at, creator_id, command_id, version)
-     VALUES ${tuples(candidates.length, 7)} ${keepWhatIsThere}`,
-    candidates.flatMap((command) => {
-      const at = toDateTime(command.createdAtMs);
-      const { token, name, creatorId, commandId, version } = command;
-      return [token, name, at, at, creatorId, commandId, version];
-    }),
-  );
-  const rows = await database.select(
-    `SELECT token, name, creator_id, command_id, version FROM applications
-     WHERE token IN (${placeholders(candidates.length)})`,
-    candidates.map(({ token }) => token),
-  );
-  const owners = new Map(rows.map((row) => [row.token, row]));
-  const isOurs = (command: Creation): boolean => {
-    const row = owners.get(command.token);
-    // Two commands of other programs may share an id, which is their date. Then their contents distinguish them.
-    return (
-      row?.command_id === command.commandId &&
-      row.creator_id === command.creatorId &&
-      (row.version !== row.command_id || row.name === command.name)
-    );
-  };
-  return {
-    stored: candidates.filter(isOurs),
-    dead: candidates
-      .filter((command) => !isOurs(command))
-      .map((command) => ({ command, reason: 'the token belongs to another command' })),
-  };
+export type ApplicationRow = {
+  token: string;
+  name: string;
+  chatsCount: number;
+  creatorId: number;
+  version: number;
 };
 
-/**
- * The rows exist and are never deleted, so the insert always takes its second branch. `version` comes last, because
- * MySQL evaluates assignments from left to right.
- */
-const renameApplications = async (
-  database: Database,
-  commands: readonly Edit[],
-  rows: ReadonlyMap<string, Row>,
-): Promise<void> => {
-  if (commands.length === 0) return;
+/** An application as its creation leaves it, and the command that created it. */
+type Created = {
+  token: string;
+  name: string;
+  creatorId: number;
+  createdAtMs: number;
+  commandId: number;
+  version: number;
+};
+
+const creations = {
+  name: 'applications',
+  columns: ['token', 'name', 'created_at', 'updated_at', 'creator_id', 'command_id', 'version'],
+  toValues: ({ token, name, createdAtMs, creatorId, commandId, version }: Created) => {
+    const at = toDateTime(createdAtMs);
+    return [token, name, at, at, creatorId, commandId, version];
+  },
+  toRow: ({ token, name, creatorId, createdAtMs, commandId, version }: Creation): Created => ({
+    token,
+    name,
+    creatorId,
+    createdAtMs,
+    commandId,
+    version,
+  }),
+  ownerId: ({ creatorId }: Creation) => creatorId,
+  owner: 'creator' as const,
+  reference: ({ token }: Creation) => token,
+  findRows: async (database: Database, commands: readonly Creation[]) => {
+    const rows = await database.select(
+      `SELECT token, name, created_at, creator_id, command_id, version FROM applications
+       WHERE token IN (${placeholders(commands.length)})`,
+      commands.map(({ token }) => token),
+    );
+    return new Map(
+      rows.map((row): [string, Created] => [
+        row.token,
+        {
+          token: row.token,
+          name: row.name,
+          creatorId: row.creator_id,
+          createdAtMs: toMs(row.created_at),
+          commandId: row.command_id,
+          version: row.version,
+        },
+      ]),
+    );
+  },
+  isOf: (command: Creation, row: Created) =>
+    row.commandId === command.commandId &&
+    row.creatorId === command.creatorId &&
+    (row.version !== row.commandId || row.name === command.name),
+};
+
+/** Writes names that are newer than their rows. It cannot insert, so it never brings an erased row back. */
+const rename = async (database: Database, edits: readonly (Edit & { id: number })[]): Promise<void> => {
+  if (edits.length === 0) return;
   await database.write(
-    `INSERT INTO applications (id, token, name, created_at, updated_at, creator_id, command_id, version)
-     VALUES ${tuples(commands.length, 8)}
-     ON DUPLICATE KEY UPDATE
-       name = IF(VALUES(version) > version, VALUES(name), name),
-       updated_at = IF(VALUES(version) > version, VALUES(updated_at), updated_at),
-       version = GREATEST(version, VALUES(version))`,
-    commands.flatMap(({ token, name, editedAtMs, version }) => {
-      const row = rows.get(token);
-      const createdAt = toDateTime(row?.created_at.getTime());
-      return [
-        row?.id,
-        token,
-        name,
-        createdAt,
-        toDateTime(editedAtMs),
-        row?.creator_id,
-        row?.command_id,
-        version,
-      ];
-    }),
+    `UPDATE applications a JOIN ${literals(['id', 'name', 'at', 'version'], edits.length)} e ON e.id = a.id
+     SET a.name = e.name, a.updated_at = e.at, a.version = e.version WHERE e.version > a.version`,
+    edits.flatMap(({ id, name, editedAtMs, version }) => [id, name, toDateTime(editedAtMs), version]),
   );
 };
 
 export const createApplications = (database: Database) => ({
-  /** Inserts missing applications. A command whose token belongs to another command is dead. */
+  /** Stores new applications. */
   insert: async <Command extends Creation>(batch: readonly Command[]): Promise<Outcome<Command>> => {
-    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
-    const users = await findUserNames(
-      database,
-      batch.map(({ creatorId }) => creatorId),
-    );
-    const candidates = batch.filter((command) => {
-      if (users.has(command.creatorId)) return true;
-      outcome.dead.push({ command, reason: 'unknown creator' });
-      return false;
-    });
-    return database.transaction(async (transaction) => {
-      const { stored, dead } = await insertApplications(transaction, candidates);
-      const whole = { ...outcome, stored, dead: [...outcome.dead, ...dead] };
-      await recordHandled(transaction, handledOf('create-application', batch, ofCreation(whole)));
-      return whole;
-    });
+    const { stored, ...others } = await storeCreations(database, createApplicationCommand, creations, batch);
+    return { ...others, stored: stored.map(({ command }) => command) };
   },
 
   /** Applies the newest rename of each application. A rename whose application is not stored yet is deferred. */
   update: async <Command extends Edit>(batch: readonly Command[]): Promise<Outcome<Command>> => {
     const rows = await database.select(
-      `SELECT id, token, created_at, creator_id, command_id FROM applications
-       WHERE token IN (${placeholders(batch.length)})`,
+      `SELECT id, token FROM applications WHERE token IN (${placeholders(batch.length)})`,
       batch.map(({ token }) => token),
     );
-    const byToken = new Map(rows.map((row) => [row.token, row]));
+    const ids = new Map<string, number>(rows.map((row) => [row.token, row.id]));
     const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
-    const newest = new Map<string, Command>();
+    const newest = new Map<string, Command & { id: number }>();
     for (const command of batch) {
-      if (!byToken.has(command.token)) {
+      const id = ids.get(command.token);
+      if (id === undefined) {
         outcome.deferred.push({ command, reason: 'its application is not stored yet' });
         continue;
       }
       outcome.stored.push(command);
       const other = newest.get(command.token);
-      if (other === undefined || other.commandId < command.commandId) newest.set(command.token, command);
+      if (other === undefined || other.version < command.version)
+        newest.set(command.token, { ...command, id });
     }
     await database.transaction(async (transaction) => {
-      await renameApplications(transaction, [...newest.values()], byToken);
-      await recordHandled(transaction, handledOf('update-application', batch, { refused: [], stored: [] }));
+      await rename(transaction, [...newest.values()]);
+      await recordHandled(transaction, updateApplicationCommand, batch, outcome);
     });
     return outcome;
   },
 
   find: async (token: string): Promise<ApplicationRow | undefined> => {
     const [row] = await database.select(
-      'SELECT token, name, chats_count, creator_id FROM applications WHERE token = ?',
+      'SELECT token, name, chats_count, creator_id, version FROM applications WHERE token = ?',
       [token],
     );
     return row && toApplication(row);
@@ -152,7 +130,7 @@ export const createApplications = (database: Database) => ({
   ): Promise<ApplicationRow[]> => {
     const without = except.length === 0 ? '' : ` AND token NOT IN (${placeholders(except.length)})`;
     const rows = await database.select(
-      `SELECT a.token, a.name, a.chats_count, a.creator_id
+      `SELECT a.token, a.name, a.chats_count, a.creator_id, a.version
        FROM (SELECT id FROM applications WHERE creator_id = ?${without} ORDER BY id DESC LIMIT ? OFFSET ?) page
        JOIN applications a ON a.id = page.id ORDER BY a.id DESC`,
       [creatorId, ...except, count, skip],
@@ -211,11 +189,13 @@ const toApplication = (row: {
   name?: string;
   chats_count?: number;
   creator_id?: number;
+  version?: number;
 }): ApplicationRow => ({
   token: row.token ?? '',
   name: row.name ?? '',
   chatsCount: row.chats_count ?? 0,
   creatorId: row.creator_id ?? 0,
+  version: row.version ?? 0,
 });
 
 export type Applications = ReturnType<typeof createApplications>;

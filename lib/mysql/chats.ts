@@ -1,17 +1,9 @@
 import type { Read } from '#lib/contracts/commands/command.ts';
-import type { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
-import {
-  type Database,
-  keepWhatIsThere,
-  placeholders,
-  toDateTime,
-  tuples,
-  type Value,
-} from './connection/database.ts';
-import { handledOf, ofCreation, recordHandled } from './progress.ts';
-import { findUserNames } from './users.ts';
+import { type Database, placeholders, toDateTime, toMs, type Value } from './connection/database.ts';
+import { storeCreations } from './creations.ts';
 
 type Creation = Read<typeof createChatCommand>;
 
@@ -54,70 +46,73 @@ const findApplicationIds = async (
   return new Map(rows.map((row) => [row.token, row.id]));
 };
 
-/** Inserts missing chats. The rows then show which command each number belongs to. */
-const insertChats = async <Command extends Creation>(
-  database: Database,
-  candidates: readonly Command[],
-  applicationIds: ReadonlyMap<string, number>,
-): Promise<Pick<Outcome<Command>, 'stored' | 'dead'>> => {
-  if (candidates.length === 0) return { stored: [], dead: [] };
-  await database.write(
-    `INSERT INTO chats (application_id, token, number, title, created_at, updated_at, creator_id, command_id)
-     VALUES ${tuples(candidates.length, 8)} ${keepWhatIsThere}`,
-    candidates.flatMap(({ token, chatNumber, title = null, createdAtMs, creatorId, commandId }) => {
-      const at = toDateTime(createdAtMs);
-      return [applicationIds.get(token) ?? null, token, chatNumber, title, at, at, creatorId, commandId];
-    }),
-  );
-  const { sql, values } = whereChats(candidates);
-  const rows = await database.select(
-    `SELECT token, number, title, creator_id, command_id FROM chats WHERE ${sql}`,
-    values,
-  );
-  const owners = new Map(
-    rows.map((row) => [chatReference({ token: row.token, chatNumber: row.number }), row]),
-  );
-  const isOurs = (command: Creation): boolean => {
-    const row = owners.get(chatReference(command));
-    // Two commands of other programs may share an id, which is their date. Then their contents distinguish them.
-    return (
-      row?.command_id === command.commandId &&
-      row.creator_id === command.creatorId &&
-      row.title === (command.title ?? null)
+/** A chat as its creation leaves it, and the command that created it. */
+type Created = ChatReference & {
+  applicationId: number;
+  creatorId: number;
+  title: string | null;
+  createdAtMs: number;
+  commandId: number;
+};
+
+const creations = {
+  name: 'chats',
+  columns: [
+    'application_id',
+    'token',
+    'number',
+    'title',
+    'created_at',
+    'updated_at',
+    'creator_id',
+    'command_id',
+  ],
+  toValues: ({ applicationId, token, chatNumber, title, createdAtMs, creatorId, commandId }: Created) => {
+    const at = toDateTime(createdAtMs);
+    return [applicationId, token, chatNumber, title, at, at, creatorId, commandId];
+  },
+  toRow: (
+    { token, chatNumber, creatorId, title = null, createdAtMs, commandId }: Creation,
+    { parentId }: { parentId: number },
+  ): Created => ({ applicationId: parentId, token, chatNumber, creatorId, title, createdAtMs, commandId }),
+  ownerId: ({ creatorId }: Creation) => creatorId,
+  owner: 'creator' as const,
+  reference: chatReference,
+  findRows: async (database: Database, commands: readonly Creation[]) => {
+    const { sql, values } = whereChats(commands);
+    const rows = await database.select(
+      `SELECT application_id, token, number, title, created_at, creator_id, command_id FROM chats WHERE ${sql}`,
+      values,
     );
-  };
-  return {
-    stored: candidates.filter(isOurs),
-    dead: candidates
-      .filter((command) => !isOurs(command))
-      .map((command) => ({ command, reason: 'the number belongs to another command' })),
-  };
+    const created = rows.map(
+      (row): Created => ({
+        applicationId: row.application_id,
+        token: row.token,
+        chatNumber: row.number,
+        creatorId: row.creator_id,
+        title: row.title,
+        createdAtMs: toMs(row.created_at),
+        commandId: row.command_id,
+      }),
+    );
+    return new Map(created.map((row) => [chatReference(row), row]));
+  },
+  isOf: (command: Creation, row: Created) =>
+    row.commandId === command.commandId &&
+    row.creatorId === command.creatorId &&
+    row.title === (command.title ?? null),
+  parent: {
+    reference: ({ token }: Creation) => token,
+    findIds: (database: Database, commands: readonly Creation[]) =>
+      findApplicationIds(database, [...new Set(commands.map(({ token }) => token))]),
+  },
 };
 
 export const createChats = (database: Database) => ({
-  /** Inserts missing chats. A chat whose application is not stored yet is deferred. */
+  /** Stores new chats. */
   insert: async <Command extends Creation>(batch: readonly Command[]): Promise<Outcome<Command>> => {
-    const [users, applicationIds] = await Promise.all([
-      findUserNames(
-        database,
-        batch.map(({ creatorId }) => creatorId),
-      ),
-      findApplicationIds(database, [...new Set(batch.map(({ token }) => token))]),
-    ]);
-    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
-    const candidates = batch.filter((command) => {
-      if (!users.has(command.creatorId)) outcome.dead.push({ command, reason: 'unknown creator' });
-      else if (!applicationIds.has(command.token))
-        outcome.deferred.push({ command, reason: 'its application is not stored yet' });
-      else return true;
-      return false;
-    });
-    return database.transaction(async (transaction) => {
-      const { stored, dead } = await insertChats(transaction, candidates, applicationIds);
-      const whole = { ...outcome, stored, dead: [...outcome.dead, ...dead] };
-      await recordHandled(transaction, handledOf('create-chat', batch, ofCreation(whole)));
-      return whole;
-    });
+    const { stored, ...others } = await storeCreations(database, createChatCommand, creations, batch);
+    return { ...others, stored: stored.map(({ command }) => command) };
   },
 
   find: async (token: string, chatNumber: number): Promise<ChatRow | undefined> => {

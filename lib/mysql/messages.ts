@@ -1,6 +1,6 @@
 import type { Read } from '#lib/contracts/commands/command.ts';
-import type { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
-import type { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
@@ -8,16 +8,15 @@ import { chatReference, type MessageReference, messageReference } from '#lib/dom
 import { findChatIds } from './chats.ts';
 import {
   type Database,
-  keepWhatIsThere,
+  literals,
   placeholders,
   type Row,
   toDateTime,
   toMs,
-  tuples,
   type Value,
 } from './connection/database.ts';
-import { handledOf, ofCreation, recordHandled } from './progress.ts';
-import { findUserNames } from './users.ts';
+import { storeCreations } from './creations.ts';
+import { recordHandled } from './progress.ts';
 
 type Creation = Read<typeof createMessageCommand>;
 type Edit = Read<typeof updateMessageCommand>;
@@ -46,41 +45,8 @@ const toStored = (row: Row): StoredMessage => ({
   version: row.version,
 });
 
-/**
- * True if the command created this row. The id decides. Two commands of other programs may share an id, which is their
- * date; then their contents decide, unless the row has been edited.
- */
-const isOf = (command: Creation, row: StoredMessage) =>
-  row.commandId === command.commandId &&
-  row.senderId === command.senderId &&
-  (row.version !== row.commandId || row.body === command.body);
-
 const toMessage = ({ id: _id, chatId: _chatId, commandId: _commandId, ...message }: StoredMessage): Message =>
   message;
-
-type Candidate<Command> = { command: Command; row: StoredMessage };
-
-const toCandidate = <Command extends Creation>(
-  command: Command,
-  chatId: number,
-  senderName: string,
-): Candidate<Command> => ({
-  command,
-  row: {
-    id: 0,
-    chatId,
-    token: command.token,
-    chatNumber: command.chatNumber,
-    messageNumber: command.messageNumber,
-    senderId: command.senderId,
-    senderName: command.senderName ?? senderName,
-    body: command.body,
-    createdAtMs: command.createdAtMs,
-    commandId: command.commandId,
-    digest: command.digest,
-    version: command.version,
-  },
-});
 
 const findStored = async (
   database: Database,
@@ -101,125 +67,117 @@ const findStored = async (
   return new Map(rows.map(toStored).map((stored) => [messageReference(stored), stored]));
 };
 
-/** @returns how many rows were inserted */
-const insertRows = (database: Database, rows: readonly StoredMessage[]): Promise<number> =>
-  database.write(
-    `INSERT INTO messages (chat_id, token, chat_number, number, body, created_at, updated_at, creator_id,
-       sender_name, command_id, version)
-     VALUES ${tuples(rows.length, 11)} ${keepWhatIsThere}`,
-    rows.flatMap((row) => {
-      const at = toDateTime(row.createdAtMs);
-      return [
-        row.chatId,
-        row.token,
-        row.chatNumber,
-        row.messageNumber,
-        row.body,
-        at,
-        at,
-        row.senderId,
-        row.senderName,
-        row.commandId,
-        row.version,
-      ];
-    }),
-  );
-
-/** Inserts missing messages. The rows then show which command each number belongs to. */
-const insertMessages = async <Command extends Creation>(
+/** The newest committed rows, also in a transaction that has read before. They cannot change until it ends. */
+const findLocked = async (
   database: Database,
-  candidates: readonly Candidate<Command>[],
-): Promise<Pick<Outcome<Command, SettledMessage>, 'stored' | 'dead'>> => {
-  if (candidates.length === 0) return { stored: [], dead: [] };
-  const rows = candidates.map(({ row }) => row);
-  // Every row is new, so each command has created its own, and no query is needed.
-  if ((await insertRows(database, rows)) === rows.length) return { stored: rows, dead: [] };
-  const owners = await findStored(database, rows);
-  const stored = new Map<string, StoredMessage>();
-  const dead: Outcome<Command>['dead'] = [];
-  for (const { command } of candidates) {
-    const reference = messageReference(command);
-    const row = owners.get(reference);
-    if (row !== undefined && isOf(command, row)) stored.set(reference, { ...row, digest: command.digest });
-    else dead.push({ command, reason: 'the number belongs to another command' });
-  }
-  return { stored: [...stored.values()], dead };
+  ids: readonly number[],
+): Promise<Map<string, StoredMessage>> => {
+  if (ids.length === 0) return new Map();
+  const rows = await database.select(
+    `SELECT ${columns} FROM messages WHERE id IN (${placeholders(ids.length)}) LOCK IN SHARE MODE`,
+    ids,
+  );
+  return new Map(rows.map(toStored).map((stored) => [messageReference(stored), stored]));
 };
 
-/**
- * Writes edits that are newer than their rows. The rows exist and are never deleted, so the insert always takes its
- * second branch. `version` comes last, because MySQL evaluates assignments from left to right.
- */
-const updateRows = async (database: Database, rows: readonly StoredMessage[]): Promise<void> => {
-  if (rows.length === 0) return;
+const creations = {
+  name: 'messages',
+  columns: [
+    'chat_id',
+    'token',
+    'chat_number',
+    'number',
+    'body',
+    'created_at',
+    'updated_at',
+    'creator_id',
+    'sender_name',
+    'command_id',
+    'version',
+  ],
+  toValues: (row: StoredMessage) => {
+    const at = toDateTime(row.createdAtMs);
+    return [
+      row.chatId,
+      row.token,
+      row.chatNumber,
+      row.messageNumber,
+      row.body,
+      at,
+      at,
+      row.senderId,
+      row.senderName,
+      row.commandId,
+      row.version,
+    ];
+  },
+  toRow: (
+    command: Creation,
+    { parentId, ownerName }: { parentId: number; ownerName: string },
+  ): StoredMessage => ({
+    id: 0,
+    chatId: parentId,
+    token: command.token,
+    chatNumber: command.chatNumber,
+    messageNumber: command.messageNumber,
+    senderId: command.senderId,
+    senderName: command.senderName ?? ownerName,
+    body: command.body,
+    createdAtMs: command.createdAtMs,
+    commandId: command.commandId,
+    version: command.version,
+  }),
+  ownerId: ({ senderId }: Creation) => senderId,
+  owner: 'sender' as const,
+  reference: messageReference,
+  findRows: findStored,
+  isOf: (command: Creation, row: StoredMessage) =>
+    row.commandId === command.commandId &&
+    row.senderId === command.senderId &&
+    (row.version !== row.commandId || row.body === command.body),
+  parent: { reference: chatReference, findIds: findChatIds },
+};
+
+/** Writes edits that are newer than their rows. It cannot insert, so it never brings an erased row back. */
+const updateRows = async (
+  database: Database,
+  edits: readonly (Pick<Edit, 'body' | 'editedAtMs' | 'version'> & { id: number })[],
+): Promise<void> => {
+  if (edits.length === 0) return;
   await database.write(
-    `INSERT INTO messages (id, chat_id, token, chat_number, number, body, created_at, updated_at, edited_at,
-       creator_id, sender_name, command_id, version)
-     VALUES ${tuples(rows.length, 13)}
-     ON DUPLICATE KEY UPDATE
-       body = IF(VALUES(version) > version, VALUES(body), body),
-       edited_at = IF(VALUES(version) > version, VALUES(edited_at), edited_at),
-       updated_at = IF(VALUES(version) > version, VALUES(updated_at), updated_at),
-       version = GREATEST(version, VALUES(version))`,
-    rows.flatMap((row) => {
-      const editedAt = toDateTime(row.editedAtMs ?? row.createdAtMs);
-      return [
-        row.id,
-        row.chatId,
-        row.token,
-        row.chatNumber,
-        row.messageNumber,
-        row.body,
-        toDateTime(row.createdAtMs),
-        editedAt,
-        editedAt,
-        row.senderId,
-        row.senderName,
-        row.commandId,
-        row.version,
-      ];
-    }),
+    `UPDATE messages m JOIN ${literals(['id', 'body', 'at', 'version'], edits.length)} e ON e.id = m.id
+     SET m.body = e.body, m.edited_at = e.at, m.updated_at = e.at, m.version = e.version
+     WHERE e.version > m.version`,
+    edits.flatMap(({ id, body, editedAtMs, version }) => [id, body, toDateTime(editedAtMs), version]),
   );
 };
 
-const edited = (row: StoredMessage, { body, editedAtMs, version }: Edit): StoredMessage => ({
-  ...row,
-  body,
-  editedAtMs,
-  version,
-});
+/** The newest edit of each stored message. */
+const newestOf = (
+  edits: readonly Edit[],
+  stored: ReadonlyMap<string, StoredMessage>,
+): (Edit & { id: number })[] => {
+  const newest = new Map<string, Edit & { id: number }>();
+  for (const edit of edits) {
+    const reference = messageReference(edit);
+    const row = stored.get(reference);
+    const other = newest.get(reference);
+    if (row !== undefined && (other === undefined || other.version < edit.version))
+      newest.set(reference, { ...edit, id: row.id });
+  }
+  return [...newest.values()];
+};
 
 export const createMessages = (database: Database) => ({
-  /**
-   * Inserts missing messages. A message whose chat is not stored yet is deferred. A message whose number belongs to
-   * another command is dead, and never dropped.
-   * @returns `stored` contains each message once, as its row is now
-   */
+  /** Stores new messages. @returns `stored` contains each message once, as its row is now */
   insert: async <Command extends Creation>(
     batch: readonly Command[],
   ): Promise<Outcome<Command, SettledMessage>> => {
-    const [users, chatIds] = await Promise.all([
-      findUserNames(
-        database,
-        batch.map(({ senderId }) => senderId),
-      ),
-      findChatIds(database, batch),
-    ]);
-    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
-    const candidates: Candidate<Command>[] = [];
-    for (const command of batch) {
-      const senderName = users.get(command.senderId);
-      const chatId = chatIds.get(chatReference(command));
-      if (senderName === undefined) outcome.dead.push({ command, reason: 'unknown sender' });
-      else if (chatId === undefined) outcome.deferred.push({ command, reason: 'its chat is not stored yet' });
-      else candidates.push(toCandidate(command, chatId, senderName));
-    }
-    return database.transaction(async (transaction) => {
-      const { stored, dead } = await insertMessages(transaction, candidates);
-      const whole = { ...outcome, stored, dead: [...outcome.dead, ...dead] };
-      await recordHandled(transaction, handledOf('create-message', batch, ofCreation(whole)));
-      return whole;
-    });
+    const { stored, ...others } = await storeCreations(database, createMessageCommand, creations, batch);
+    const once = new Map(
+      stored.map(({ command, row }) => [messageReference(row), { ...row, digest: command.digest }]),
+    );
+    return { ...others, stored: [...once.values()] };
   },
 
   /**
@@ -228,32 +186,29 @@ export const createMessages = (database: Database) => ({
    */
   update: async <Command extends Edit>(
     batch: readonly Command[],
-  ): Promise<Outcome<Command, SettledMessage>> => {
-    const before = await findStored(database, batch);
-    const deferred = batch
-      .filter((command) => !before.has(messageReference(command)))
-      .map((command) => ({ command, reason: 'its message is not stored yet' }));
-    const after = new Map(before);
-    for (const command of batch) {
-      const reference = messageReference(command);
-      const row = after.get(reference);
-      if (row !== undefined && row.version < command.version) after.set(reference, edited(row, command));
-    }
-    await database.transaction(async (transaction) => {
-      await updateRows(
+  ): Promise<Outcome<Command, SettledMessage>> =>
+    database.transaction(async (transaction) => {
+      const before = await findStored(transaction, batch);
+      await updateRows(transaction, newestOf(batch, before));
+      // Another writer may have changed the rows before this write, so they are read again.
+      const after = await findLocked(
         transaction,
-        [...after].flatMap(([reference, row]) => (before.get(reference) === row ? [] : [row])),
+        [...before.values()].map(({ id }) => id),
       );
-      await recordHandled(transaction, handledOf('update-message', batch, { refused: [], stored: [] }));
-    });
-    const stored = batch.flatMap((command) => {
-      const row = after.get(messageReference(command));
-      return row === undefined
-        ? []
-        : [{ ...toMessage(row), commandId: command.commandId, digest: command.digest }];
-    });
-    return { stored, deferred, dead: [] };
-  },
+      const outcome: Outcome<Command, SettledMessage> = { stored: [], deferred: [], dead: [] };
+      for (const command of batch) {
+        const row = after.get(messageReference(command));
+        if (row === undefined) outcome.deferred.push({ command, reason: 'its message is not stored yet' });
+        else
+          outcome.stored.push({
+            ...toMessage(row),
+            commandId: command.commandId,
+            digest: command.digest,
+          });
+      }
+      await recordHandled(transaction, updateMessageCommand, batch, outcome);
+      return outcome;
+    }),
 
   /** A page, newest first: from a cursor (exclusive), or after `skip` rows; without the numbers in `except`. */
   page: async (

@@ -1,8 +1,9 @@
+import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type Database, placeholders, toDateTime, tuples, type Value } from './connection/database.ts';
 
 /** An assigned number: of a chat or of a message; for an application, its token alone. */
-export type Place = { token: string; chatNumber?: number | undefined; messageNumber?: number | undefined };
+type Place = { token: string; chatNumber?: number | undefined; messageNumber?: number | undefined };
 export type Reservation = Place & { commandId: number };
 
 /** The progress of a queue's consumer. */
@@ -16,8 +17,8 @@ export type QueueState = {
 /** The epochs that MySQL knows about a queue: the newest one whose barrier passed, and the newest that began; or 0. */
 export type QueueEpochs = { passed: number; newest: number };
 
-/** A command. Commands of other programs have no epoch. */
-type Accepted = { commandId: number; epoch?: number | undefined };
+/** A command as far as its records need it. Commands of other programs have no epoch. */
+export type Handleable = Place & { commandId: number; epoch?: number | undefined };
 
 /** The records of a batch that a recovery needs besides its rows. Empty lists and 0 write nothing. */
 export type Handled = {
@@ -36,34 +37,6 @@ const placeValues = ({ token, chatNumber = 0, messageNumber = 0 }: Place): Value
   messageNumber,
 ];
 
-/** The creations of an outcome: deferred and dead ones, whose numbers are reserved, and stored ones. */
-export const ofCreation = <Command, Stored>({ stored, deferred, dead }: Outcome<Command, Stored>) => ({
-  stored,
-  refused: [...deferred, ...dead].map(({ command }) => command),
-});
-
-/**
- * The records of a batch. Commands of other programs reserve no numbers. They move the witness to the present: Redis
- * raises its clock to that once they are settled, so a loss of what they changed in Redis is noticed.
- */
-export const handledOf = (
-  queue: string,
-  batch: readonly Accepted[],
-  { refused, stored }: { refused: readonly (Place & Accepted)[]; stored: readonly { commandId: number }[] },
-): Handled => {
-  let highestId = 0;
-  for (const { commandId, epoch } of batch) {
-    const id = epoch === undefined ? Date.now() * 1000 : commandId;
-    if (id > highestId) highestId = id;
-  }
-  return {
-    queue,
-    highestId,
-    reserved: refused.filter(({ epoch }) => epoch !== undefined),
-    releasedIds: stored.map(({ commandId }) => commandId),
-  };
-};
-
 /** Deletes the reservations of these commands. Usually there are none, and one short query shows that. */
 const release = async (database: Database, commandIds: readonly number[]): Promise<void> => {
   if (commandIds.length === 0) return;
@@ -75,8 +48,7 @@ const release = async (database: Database, commandIds: readonly number[]): Promi
   );
 };
 
-/** Records what a batch has handled. Runs in the transaction that stores its rows. */
-export const recordHandled = async (
+const writeHandled = async (
   database: Database,
   { queue, highestId, reserved, releasedIds }: Handled,
 ): Promise<void> => {
@@ -95,6 +67,31 @@ export const recordHandled = async (
       [queue, highestId],
     );
   }
+};
+
+/**
+ * Records what a batch has handled, in the transaction that stores its rows: the witness and, for creations, the numbers of
+ * deferred and dead commands. Commands of other programs reserve no numbers. They move the witness to the present: Redis
+ * raises its clock to that once they are settled, so a loss of their effects in Redis is noticed.
+ */
+export const recordHandled = (
+  database: Database,
+  { queue, creates }: CommandContract,
+  batch: readonly Handleable[],
+  { stored, deferred, dead }: Outcome<Handleable>,
+): Promise<void> => {
+  let highestId = 0;
+  for (const { commandId, epoch } of batch) {
+    const id = epoch === undefined ? Date.now() * 1000 : commandId;
+    if (id > highestId) highestId = id;
+  }
+  const refused = [...deferred, ...dead].map(({ command }) => command);
+  return writeHandled(database, {
+    queue,
+    highestId,
+    reserved: creates === undefined ? [] : refused.filter(({ epoch }) => epoch !== undefined),
+    releasedIds: creates === undefined ? [] : stored.map(({ commandId }) => commandId),
+  });
 };
 
 /** The state in MySQL from which a recovery learns the assigned numbers: epochs, witnesses and reservations. */
@@ -162,7 +159,7 @@ export const createRecoveryState = (database: Database) => {
 
     /** Records commands that were handled without a row. */
     record: (handled: Handled): Promise<void> =>
-      database.transaction((transaction) => recordHandled(transaction, handled)),
+      database.transaction((transaction) => writeHandled(transaction, handled)),
 
     /** Deletes the reservations of these commands. Their numbers no longer count as assigned. */
     release: (commandIds: readonly number[]): Promise<void> => release(database, commandIds),

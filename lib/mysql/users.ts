@@ -1,5 +1,5 @@
 import type { EmailAddress } from '#lib/domain/email-address.ts';
-import { KnownError, unprocessable } from '#lib/domain/errors.ts';
+import { conflict, unprocessable } from '#lib/domain/errors.ts';
 import { type Database, placeholders, toDateTime } from './connection/database.ts';
 
 /** A user as users see themselves. */
@@ -94,7 +94,10 @@ export const createUsers = (database: Database, createHandle: () => string) => {
      * @returns the new user, or the first answer if the same key and request arrive again within a day
      * @throws conflict if the address is taken; unprocessable if the key was used for another request
      */
-    create: async (user: NewUser, isSameRequest: (signUpRequest: string) => boolean): Promise<Profile> => {
+    create: async (
+      user: NewUser,
+      isSameRequest: (signUpRequest: string) => Promise<boolean>,
+    ): Promise<Profile> => {
       const handle = createHandle();
       const { name, email, passwordHash, signUpKey, signUpRequest, nowMs } = user;
       try {
@@ -107,9 +110,9 @@ export const createUsers = (database: Database, createHandle: () => string) => {
         if (!(error instanceof Error && 'code' in error && error.code === 'ER_DUP_ENTRY')) throw error;
         const first = await findSignUp(user);
         if (first === undefined) {
-          throw new KnownError('conflict', 'This e-mail address is taken.', { cause: error });
+          throw conflict('This e-mail address is taken.', error);
         }
-        if (!isSameRequest(first.sign_up_request ?? '')) {
+        if (!(await isSameRequest(first.sign_up_request ?? ''))) {
           throw unprocessable('This Idempotency-Key was used for another request.');
         }
         const profile = await findProfile(first.id);

@@ -5,6 +5,8 @@ import type { Counters } from '#lib/redis/gate/counters.ts';
 import type { Directory } from '#lib/redis/window/directory.ts';
 
 type Listed = { token: string; name: string; chatsCount: number };
+/** An application with the version of its name. */
+type Versioned = Listed & { version: number };
 
 /** The most pending applications of a user that a list reads. */
 const PENDING = 1_000;
@@ -20,16 +22,18 @@ export const createApplicationDirectory = ({
   applications: Pick<Applications, 'find' | 'listByCreator'>;
 }) => ({
   /** @throws not-found, unavailable */
-  get: async (token: string): Promise<Listed> => {
+  get: async (token: string): Promise<Versioned> => {
     const [[count = 'unknown'], entry] = (await ifAvailable(
       Promise.all([counters.read([{ token }]), directory.application(token)]),
     )) ?? [[], undefined];
     if (count === 'missing') throw notFound('application');
-    if (entry !== undefined && count !== 'unknown') return { token, name: entry.name, chatsCount: count };
+    if (entry !== undefined && count !== 'unknown')
+      return { token, name: entry.name, chatsCount: count, version: entry.version };
     const row = await applications.find(token);
-    const name = entry?.name ?? row?.name;
-    if (name === undefined) throw count === 'unknown' ? notKnownYet('application') : notFound('application');
-    return { token, name, chatsCount: count === 'unknown' ? (row?.chatsCount ?? 0) : count };
+    const named = entry ?? row;
+    if (named === undefined) throw count === 'unknown' ? notKnownYet('application') : notFound('application');
+    const { name, version } = named;
+    return { token, name, chatsCount: count === 'unknown' ? (row?.chatsCount ?? 0) : count, version };
   },
 
   /** The applications of a user, newest first. @throws unavailable */

@@ -4,9 +4,10 @@ import { notFound, notKnownYet, unavailable } from '#lib/domain/errors.ts';
 import { windowLimits } from '#lib/domain/limits.ts';
 import { applyEdit, type Edit, type Message, mergeByNumber, positionOf } from '#lib/domain/message.ts';
 import { comparePositions, type Position } from '#lib/domain/position.ts';
+import type { ChatReference } from '#lib/domain/reference.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
-import type { Chat, RecentMessages, RecentPage } from '#lib/redis/window/recent-messages.ts';
+import type { RecentMessages, RecentPage } from '#lib/redis/window/recent-messages.ts';
 
 type PageQuery = { before?: Position | undefined; skip: number; count: number };
 
@@ -24,7 +25,7 @@ export const createConversation = ({
   chats: Pick<Chats, 'find'>;
 }) => {
   /** Lets one reader copy MySQL's newest rows to Redis for later readers. @returns whether this reader did */
-  const warm = async (chat: Chat): Promise<boolean> => {
+  const warm = async (chat: ChatReference): Promise<boolean> => {
     const builder = randomUUID();
     if (!(await recentMessages.beginWindow(chat, builder))) return false;
     const rows = await messages.page(chat, { skip: 0, count: windowLimits.entries });
@@ -48,7 +49,7 @@ export const createConversation = ({
   };
 
   const fromBoth = async (
-    chat: Chat,
+    chat: ChatReference,
     { before, skip, count }: PageQuery,
     recent: Extract<RecentPage, { kind: 'part' }> | undefined,
   ): Promise<Message[]> => {
@@ -80,7 +81,7 @@ export const createConversation = ({
 
   return {
     /** Newest first, from a cursor (exclusive) or after `skip` messages. @throws not-found, unavailable */
-    page: async (chat: Chat, query: PageQuery): Promise<Message[]> => {
+    page: async (chat: ChatReference, query: PageQuery): Promise<Message[]> => {
       let recent = await ifAvailable(recentMessages.page(chat, query));
       if (recent?.kind === 'part' && recent.cold && query.before === undefined) {
         if (await ifAvailable(warm(chat))) recent = await ifAvailable(recentMessages.page(chat, query));
@@ -103,7 +104,7 @@ export const createConversation = ({
     },
 
     /** @throws not-found, unavailable */
-    message: async (chat: Chat, messageNumber: number): Promise<Message> => {
+    message: async (chat: ChatReference, messageNumber: number): Promise<Message> => {
       const recent = await ifAvailable(recentMessages.message(chat, messageNumber));
       const find = () => messages.find([{ ...chat, messageNumber }]);
       let message = recent?.message;

@@ -34,6 +34,10 @@ const origins = z
     error: 'Must be origins such as https://chat.example.org, separated by commas',
   });
 
+const trustedProxies = optional(
+  z.string().regex(/^(\d|10)$/, { error: 'Must be a whole number from 0 to 10' }),
+).transform((digits) => Number(digits ?? 0));
+
 const environment = z.object({
   MYSQL_URL: url('mysql:'),
   REDIS_URL: url('redis:', 'rediss:'),
@@ -57,6 +61,8 @@ const environment = z.object({
     .default(''),
   /** The origins of web pages that may read answers of this API. Default: none. */
   CORS_ORIGINS: origins,
+  /** How many addresses at the end of `X-Forwarded-For` belong to proxies in front of the API. */
+  TRUSTED_PROXIES: trustedProxies,
   /** The CloudWatch namespace of `reportMetrics`. */
   METRICS_NAMESPACE: z.string().default('chat'),
   /**
@@ -72,6 +78,7 @@ const environment = z.object({
   /** Counted by client address. */
   LIMIT_SIGN_UP: limit({ count: 60, seconds: 3_600 }),
   LIMIT_SIGN_IN: limit({ count: 40, seconds: 60 }),
+  LIMIT_BAD_TOKENS: limit({ count: 600, seconds: 60 }),
   /** Counted by user. Generous, because one user may be a server that acts for many people. */
   LIMIT_READS: limit({ count: 12_000, seconds: 60 }),
   LIMIT_WRITES: limit({ count: 6_000, seconds: 60 }),
@@ -157,6 +164,9 @@ export const secrets = /* @__PURE__ */ secretsOf(process.env);
 
 /** Needs no secret. @throws ZodError for text that is not a list of origins */
 export const currentOrigins = (): ReadonlySet<string> => new Set(origins.parse(process.env.CORS_ORIGINS));
+
+/** Needs no secret. @throws ZodError for text that is not a whole number */
+export const currentTrustedProxies = (): number => trustedProxies.parse(process.env.TRUSTED_PROXIES);
 
 /** The configuration of this execution environment. @throws Error as {@link readConfig} does */
 export const currentConfig = (): Config => readConfig({ ...process.env, ...secrets.get() });

@@ -1,119 +1,112 @@
-import { randomBytes } from 'node:crypto';
-import type { Accept } from '#lib/redis/commands/accept.ts';
-import type { Idempotency } from '#lib/redis/commands/accepting-script.ts';
-import { createSubmission, type SubmissionUses, type Write } from './accept-and-publish.ts';
-
-type Uses = SubmissionUses & { accept: Accept; now: () => number };
+import type { AcceptedQueue, CommandOf } from '#lib/contracts/commands/all.ts';
+import {
+  type Answer,
+  type CommandContract,
+  type Given,
+  neededItem,
+} from '#lib/contracts/commands/command.ts';
+import { notFound, unavailable } from '#lib/domain/errors.ts';
+import type { CounterReference, ItemReference } from '#lib/domain/reference.ts';
+import type { RecoveryState } from '#lib/mysql/progress.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import type { Idempotency, StoredItem } from '#lib/redis/commands/accept.ts';
+import type { Accepts } from '#lib/redis/commands/all.ts';
+import type { Gate } from '#lib/redis/gate/gate.ts';
 
 /**
- * Submits writes: accepts the command, publishes it, and checks the gate again.
- * All throw not-found, forbidden, unprocessable (an Idempotency-Key of another request), conflict (no number
- * is left) and unavailable (after which the write may or may not have been accepted).
+ * The longest that a request waits for the broker's confirm. A command without a confirm is accepted as well:
+ * it is in the outbox, and the relay publishes it.
  */
-export const createSubmit = ({ accept, now, ...uses }: Uses) => {
-  const submit = createSubmission(uses);
-  const date = () => new Date(now()).toISOString();
-  const created = async (write: Write): Promise<string> => {
-    const answer = await submit(write);
-    if (answer === undefined) throw new Error('A creation has no creator to look up');
-    return answer;
+const PUBLISH_WAIT_MS = 1_000;
+/** Tries of one write: Redis may lose a counter again while it is verified, and an item while it is looked up. */
+const TRIES = 5;
+
+const closed = () =>
+  unavailable('The numbers are being recovered. Writes are accepted again soon.', undefined, 1);
+const lostMeanwhile = () =>
+  unavailable('The numbers were lost during this write. It may or may not have been accepted.', undefined, 1);
+
+type Uses = {
+  accepts: Accepts;
+  publisher: Pick<Publisher, 'publishCommand'>;
+  gate: Pick<Gate, 'isOpenIn' | 'verify'>;
+  numbers: Pick<RecoveryState, 'highestChatNumber' | 'highestMessageNumber'>;
+  /** Reads the owner and the version of a stored item. */
+  findStored: (item: ItemReference) => Promise<Omit<StoredItem, 'lookedUpAt'> | undefined>;
+  /** Starts a recovery; returns at once. */
+  askForRecovery: () => void;
+  onUnpublished: (queue: string, error: unknown) => void;
+};
+
+/**
+ * Returns the one way of a write: Redis accepts the command, the broker gets it, and the gate is checked again. MySQL is
+ * asked for a counter after a loss of Redis, and for an item that Redis has forgotten.
+ */
+export const createSubmit = ({
+  accepts,
+  publisher,
+  gate,
+  numbers,
+  findStored,
+  askForRecovery,
+  onUnpublished,
+}: Uses) => {
+  /** Verifies the counter of a write against MySQL, before its first use after a loss of Redis. */
+  const verify = async (command: CommandContract, counter: CounterReference, lost: string): Promise<void> => {
+    const count =
+      counter.chatNumber === undefined
+        ? await numbers.highestChatNumber(counter.token)
+        : await numbers.highestMessageNumber(counter.token, counter.chatNumber);
+    if ((await gate.verify(counter, count, lost)) === 'missing') throw notFound(neededItem(command));
   };
 
-  return {
-    /** @returns the application's token */
-    application: (given: { name: string; creatorId: number }, idempotency?: Idempotency): Promise<string> => {
-      const command = { token: randomBytes(18).toString('base64url'), ...given, date: date() };
-      return created({
-        queue: 'create-application',
-        what: 'application',
-        counter: { token: command.token },
-        accept: () => accept.application(command, idempotency),
-      });
-    },
+  const publish = async (queue: string, command: { id: string; content: string }): Promise<void> => {
+    try {
+      await publisher.publishCommand(queue, command, PUBLISH_WAIT_MS);
+    } catch (error) {
+      onUnpublished(queue, error);
+    }
+  };
 
-    /** @returns the chat's number */
-    chat: async (
-      { token, title, creatorId }: { token: string; title?: string | undefined; creatorId: number },
-      idempotency?: Idempotency,
-    ): Promise<number> => {
-      const command = { token, creatorId, ...(title === undefined ? {} : { title }), date: date() };
-      const number = await created({
-        queue: 'create-chat',
-        what: 'application',
-        counter: { token },
-        accept: () => accept.chat(command, idempotency),
-      });
-      return Number(number);
-    },
+  /** Checks the gate after the write, because Redis may have lost its data without closing the socket. */
+  const confirm = async (epoch: string): Promise<void> => {
+    if (await gate.isOpenIn(epoch)) return;
+    askForRecovery();
+    throw lostMeanwhile();
+  };
 
-    /** @returns the message's number */
-    message: async (
-      {
-        createdAtMs,
-        ...given
-      }: {
-        token: string;
-        chatNumber: number;
-        senderId: number;
-        senderName: string;
-        body: string;
-        createdAtMs: number;
-      },
-      idempotency?: Idempotency,
-    ): Promise<number> => {
-      const command = { ...given, date: new Date(createdAtMs).toISOString() };
-      const number = await created({
-        queue: 'create-message',
-        what: 'chat',
-        counter: { token: given.token, chatNumber: given.chatNumber },
-        accept: () => accept.message(command, createdAtMs, idempotency),
-      });
-      return Number(number);
-    },
-
-    /** @param creatorId the creator from MySQL, if it was read. @returns false when only MySQL knows the creator */
-    applicationUpdate: async ({
-      callerId,
-      creatorId,
-      ...given
-    }: {
-      token: string;
-      name: string;
-      callerId: number;
-      creatorId?: number;
-    }): Promise<boolean> => {
-      const command = { ...given, date: date() };
-      const answer = await submit({
-        queue: 'update-application',
-        what: 'application',
-        counter: { token: given.token },
-        accept: () => accept.applicationUpdate(command, callerId, creatorId),
-      });
-      return answer !== undefined;
-    },
-
-    /** @param senderId the sender from MySQL, if it was read. @returns false when only MySQL knows the sender */
-    messageUpdate: async ({
-      callerId,
-      senderId,
-      ...given
-    }: {
-      token: string;
-      chatNumber: number;
-      messageNumber: number;
-      body: string;
-      callerId: number;
-      senderId?: number;
-    }): Promise<boolean> => {
-      const command = { ...given, date: date() };
-      const answer = await submit({
-        queue: 'update-message',
-        what: 'message',
-        counter: { token: given.token, chatNumber: given.chatNumber },
-        accept: () => accept.messageUpdate(command, callerId, senderId),
-      });
-      return answer !== undefined;
-    },
+  /**
+   * @returns the token or number of the created item
+   * @throws not-found, forbidden, precondition-failed, unprocessable (an Idempotency-Key of another request), conflict
+   * (no number is left) and unavailable (after which the write may or may not have been accepted)
+   */
+  return async <Queue extends AcceptedQueue>(
+    command: CommandOf[Queue] & { queue: Queue },
+    given: Given<CommandOf[Queue]>,
+    idempotency?: Idempotency,
+  ): Promise<Answer<CommandOf[Queue]>> => {
+    let stored: StoredItem | undefined;
+    for (let left = TRIES; left > 0; left -= 1) {
+      const outcome = await accepts[command.queue](given, { idempotency, stored });
+      switch (outcome.kind) {
+        case 'accepted':
+          if (outcome.command !== undefined) await publish(command.queue, outcome.command);
+          await confirm(outcome.epoch);
+          return outcome.answer;
+        case 'closed':
+          askForRecovery();
+          throw closed();
+        case 'unverified':
+          await verify(command, outcome.counter, outcome.lost);
+          break;
+        case 'unknown': {
+          const found = await findStored(outcome.item);
+          if (found === undefined) throw notFound(neededItem(command));
+          stored = { ...found, lookedUpAt: outcome.lookedUpAt };
+        }
+      }
+    }
+    throw closed();
   };
 };
 

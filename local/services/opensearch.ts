@@ -15,6 +15,8 @@ http.port: ${place.port('opensearch')}
 transport.port: ${place.port('opensearch-transport')}
 path.data: ${JSON.stringify(join(nameOfFolder(place), 'data'))}
 path.logs: ${JSON.stringify(join(nameOfFolder(place), 'logs'))}
+# No origin is allowed. With CORS off, a page could not read an answer, but its requests would be carried out.
+http.cors.enabled: true
 # A developer's disk is often fuller than a server's may be, and a full one would make every index read-only.
 cluster.routing.allocation.disk.threshold_enabled: false
 `;

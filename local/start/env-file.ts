@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { parseEnv } from 'node:util';
 import { Failure, messageOf } from '../services/index.ts';
 
-export type Setting = { name: string; value: string; line: number };
+type Setting = { name: string; value: string; line: number };
 
 /** The settings of a file in its order. Faults and hints name the file and the line, and show no value. */
 export type EnvFile = { settings: Setting[]; faults: string[]; hints: string[] };
@@ -37,7 +37,7 @@ const readLine = (text: string, place: string, line: number, { settings, faults,
 };
 
 /**
- * Reads a file of settings; one that does not exist has none. A byte order mark is skipped.
+ * Reads a file of settings; a missing file has none. A byte order mark is skipped.
  * @throws Failure if the file cannot be read as text
  */
 export const readEnvFile = (path: string): EnvFile => {

@@ -1,8 +1,11 @@
 import type { Report, Stack } from '../services/index.ts';
 
-/** Lines that serverless-offline prints about each call besides the call itself. */
+/**
+ * Lines that say nothing new: those of serverless-offline about each call, because the line of the answer says more, and
+ * metrics, which `npm run status` shows.
+ */
 const isNoise = (line: string) =>
-  /^\s*$|\(λ: \S+\) RequestId: |^Successfully invoked scheduled function/.test(line);
+  /^\s*$|\(λ: \S+\)( RequestId: .*)?$|^Successfully invoked scheduled function|^\{"_aws":/.test(line);
 
 /** Splits output into lines and shows all but the noise. */
 export const createLineFilter = (report: Report): ((text: string) => void) => {

@@ -44,7 +44,7 @@ export const knownNames: readonly string[] = [
 ];
 const isKnown = (name: string): boolean => knownNames.includes(name) || ofTools.test(name);
 
-/** A name of the shell belongs to any program, so that only one that is mistyped for certain counts. */
+/** Other programs have variables as well, so that the shell gets hints about close misspellings only. */
 const MISTYPED_IN_SHELL = { most: 2, atLeastLong: 8 };
 
 const hintOf = (place: string, name: string, nearest: string | undefined): string =>

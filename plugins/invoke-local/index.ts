@@ -1,8 +1,19 @@
+import { messagesOf } from '#lib/consumer/read-batch.ts';
+import { expectHttpEvent } from '#lib/http/middleware.ts';
 import { secretOf, urlsOf } from '../../local/services/index.ts';
 
 /** The parts of osls that this plugin reads and sets. */
-type Serverless = { classes: { Error: new (message: string, code: string) => Error } };
-type Options = { data?: unknown };
+type Serverless = {
+  service: { functions: Record<string, { events?: Record<string, unknown>[] } | undefined> };
+  classes: { Error: new (message: string, code: string) => Error };
+};
+type Options = { function?: string; data?: unknown };
+
+/** How the wrapper of each kind of function refuses events of other kinds. */
+const checks: Record<string, (event: unknown) => unknown> = {
+  httpApi: expectHttpEvent,
+  rabbitmq: messagesOf,
+};
 
 const stack = 'start';
 const variables = ['MYSQL_URL', 'REDIS_URL', 'RABBITMQ_URL', 'OPENSEARCH_URL', 'JWT_SECRET'] as const;
@@ -22,6 +33,7 @@ export default class InvokeLocal {
       'before:invoke:local:invoke': () => {
         this.#completeEnvironment(given);
         options.data = this.#fill(options.data);
+        this.#checkKind(options);
       },
       // The function's clients stay open, as in the cloud between two events, so the process must be ended.
       'after:invoke:local:invoke': () => {
@@ -30,6 +42,19 @@ export default class InvokeLocal {
     };
     // osls looks for credentials, which no function here needs, and waits long for an answer of EC2.
     if (process.argv.includes('invoke')) process.env.AWS_EC2_METADATA_DISABLED ??= 'true';
+  }
+
+  /** The function would refuse the event as well, but osls would add a stack trace. */
+  #checkKind({ function: key = '', data }: Options): void {
+    const { events = [] } = this.#serverless.service.functions[key] ?? {};
+    const [kind = '', ...others] = new Set(events.flatMap((event) => Object.keys(event)));
+    if (others.length > 0) return;
+    try {
+      checks[kind]?.(data);
+    } catch (error) {
+      const fault = error instanceof Error ? error.message : String(error);
+      throw this.#error(`${key}: ${fault}`, 'EVENT_OF_ANOTHER_KIND');
+    }
   }
 
   /** Sets missing variables to the services of a running `npm start`. */

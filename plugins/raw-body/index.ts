@@ -1,5 +1,6 @@
 import { prepareApiServer, prepareFunctions } from './api-server.ts';
 import { closeToPages, surviveFailedEvents } from './other-servers.ts';
+import { type AnsweringServer, noteRequests } from './request-lines.ts';
 import { type HapiServer, hapiServers, lambdaPools } from './serverless-offline.ts';
 
 /** The part of osls that this plugin reads. */
@@ -10,7 +11,7 @@ type Serverless = {
     functions: Record<string, { events?: { httpApi?: HttpApiEvent }[] }>;
   };
 };
-type Log = { error(message: string): void };
+type Log = { error(message: string): void; notice(message: string): void };
 
 const DEFAULT_HTTP_PORT = 3000;
 
@@ -43,18 +44,22 @@ export default class RawBody {
     );
     const prototype = hapiServers();
     const { start } = prototype;
-    const prepare = (server: HapiServer) => this.#prepareServer(server);
-    prototype.start = function startPrepared(this: HapiServer) {
+    const prepare = (server: HapiServer & AnsweringServer) => this.#prepareServer(server);
+    prototype.start = function startPrepared(this: HapiServer & AnsweringServer) {
       prepare(this);
       return start.call(this);
     };
   }
 
-  #prepareServer(server: HapiServer): void {
+  #prepareServer(server: HapiServer & AnsweringServer): void {
     const { custom } = this.#serverless.service;
     const httpPort = this.#options.httpPort ?? custom?.['serverless-offline']?.httpPort ?? DEFAULT_HTTP_PORT;
-    if (String(server.settings.port) === String(httpPort)) prepareApiServer(server, this.#headPaths());
-    else closeToPages(server);
+    if (String(server.settings.port) !== String(httpPort)) {
+      closeToPages(server);
+      return;
+    }
+    prepareApiServer(server, this.#headPaths());
+    noteRequests(server, (line) => this.#log.notice(line));
   }
 
   /** serverless-offline ignores routes for HEAD, and sends every HEAD request to the route for GET. */

@@ -1,4 +1,4 @@
-import { respondWith } from './api-server.ts';
+import { answerNodeErrors, respondWith } from './api-server.ts';
 import type { HapiRequest, HapiServer, LambdaApi } from './serverless-offline.ts';
 
 const isLocal = (host: string): boolean => /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host);
@@ -11,10 +11,12 @@ const isOfPage = ({ headers }: HapiRequest): boolean =>
  * Closes a port to web pages, because it runs any function with any event. Local programs can still use it. A foreign
  * `Host` belongs to a page whose name was pointed to this machine (DNS rebinding).
  */
-export const closeToPages = (server: HapiServer): void =>
+export const closeToPages = (server: HapiServer): void => {
+  answerNodeErrors(server);
   server.ext('onRequest', (request, toolkit) =>
     isOfPage(request) || !isLocal(request.headers.host ?? '') ? respondWith(toolkit, 403) : toolkit.continue,
   );
+};
 
 /**
  * Lets the emulation survive a function that fails after it was invoked as `Event`. serverless-offline logs the error,

@@ -1,5 +1,6 @@
 /** The parts of serverless-offline and of its HTTP server (hapi) that this plugin uses. */
 import { createRequire } from 'node:module';
+import type { AnsweringServer } from './request-lines.ts';
 
 export type Problem = {
   source: string;
@@ -8,22 +9,33 @@ export type Problem = {
   header(name: string, value: string): Problem;
   takeover(): Problem;
 };
-export type Toolkit = { continue: symbol; response(body: string): Problem };
+export type Toolkit = { continue: symbol; response(body?: string): Problem };
 export type HapiRequest = {
   method: string;
   headers: Record<string, string | undefined>;
   payload: unknown;
   raw: {
-    req: { method: string; url: string; headers: Record<string, string | undefined>; rawHeaders: string[] };
+    req: {
+      method: string;
+      url: string;
+      httpVersion: string;
+      headers: Record<string, string | undefined>;
+      rawHeaders: string[];
+    };
   };
   /** Either an answer or an error of hapi's own. */
-  response: { isBoom?: boolean; output?: { statusCode: number } };
+  response: {
+    isBoom?: boolean;
+    output?: { statusCode: number };
+    statusCode?: number;
+    headers?: Record<string, string>;
+  };
   setMethod(method: string): void;
   path: string;
 };
 type Handler = (request: HapiRequest, toolkit: Toolkit) => unknown;
 export type HapiServer = {
-  settings: { port: unknown };
+  settings: { port: unknown; compression?: false };
   listener: import('node:http').Server;
   ext(event: 'onRequest' | 'onPreResponse', method: Handler): void;
   table(): { settings: { handler: Handler; response?: { ranges?: boolean } } }[];
@@ -37,7 +49,7 @@ export type LambdaApi = {
 };
 
 /** The class of hapi's servers that serverless-offline loads. Every server that it starts is an instance. */
-export const hapiServers = (): HapiServer => {
+export const hapiServers = (): HapiServer & AnsweringServer => {
   const { Server } = createRequire(import.meta.resolve('serverless-offline'))('@hapi/hapi');
   return Object.getPrototypeOf(new Server());
 };

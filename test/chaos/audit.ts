@@ -5,6 +5,7 @@ import { queueNames } from '#lib/contracts/commands/all.ts';
 import { deadQueue, retryQueue } from '#lib/contracts/queues.ts';
 import type { IndexDocument } from '#lib/opensearch/index/document.ts';
 import { type Api, fieldOf } from './client.ts';
+import { markIn } from './forgery.ts';
 import { type ApplicationRecord, type ChatRecord, type Creation, type Ledger, tagOf } from './ledger.ts';
 import type { Stores } from './system.ts';
 
@@ -68,11 +69,17 @@ export const findUnrest = async ({ keys, ...urls }: Stores): Promise<string[]> =
   return unrest;
 };
 
-/** Removes all dead letters. Poison is expected, and a redelivered batch makes it a dead letter again. */
-export const drainDeadLetters = async (url: string): Promise<{ poison: string[]; others: string[] }> => {
+/**
+ * Removes all dead letters. Poison and forged messages are expected, and a redelivered batch makes them dead letters again.
+ * Forged ones are named by the mark in their content.
+ */
+export const drainDeadLetters = async (
+  url: string,
+): Promise<{ poison: string[]; forged: string[]; others: string[] }> => {
   const connection = await connect(url, { timeout: 3_000 });
   connection.on('error', () => undefined);
   const poison: string[] = [];
+  const forged: string[] = [];
   const others: string[] = [];
   try {
     const channel = await connection.createChannel();
@@ -82,14 +89,16 @@ export const drainDeadLetters = async (url: string): Promise<{ poison: string[];
         const message = await channel.get(deadQueue(queue), { noAck: true });
         if (message === false) break;
         const messageId = String(message.properties.messageId);
-        if (messageId.startsWith(poisonMark)) poison.push(messageId);
+        const mark = markIn(String(message.content));
+        if (mark !== undefined) forged.push(mark);
+        else if (messageId.startsWith(poisonMark)) poison.push(messageId);
         else others.push(`${queue}: ${message.properties.headers?.reason}: ${message.content}`);
       }
     }
   } finally {
     await connection.close().catch(() => undefined);
   }
-  return { poison, others };
+  return { poison, forged, others };
 };
 
 /** Every message of these chats that the index holds: `token:chat:number` to body. */

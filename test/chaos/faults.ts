@@ -29,6 +29,8 @@ type Attack = {
   takesWrites: () => Promise<boolean>;
   /** Reports the number of published commands that can never succeed. */
   expectDead: (count: number) => void;
+  /** Publishes forged messages of each kind, and expects the dead letters that they must become. */
+  forge: () => Promise<void>;
   found: (kind: keyof Findings, what: string) => void;
   /** Reports the moment in which a kill of the functions fell. */
   fell: (where: Landing) => void;
@@ -63,9 +65,9 @@ const withRedis = async <Result>(
   }
 };
 
-type Copy = { queue: string; content: string; messageId: string };
+export type Copy = { queue: string; content: string; messageId: string };
 
-const publish = async (system: System, copies: readonly Copy[]): Promise<void> => {
+export const publish = async (system: System, copies: readonly Copy[]): Promise<void> => {
   const connection = await connect(system.service('rabbitmq').url);
   connection.on('error', () => undefined);
   const channel = await connection.createConfirmChannel();
@@ -76,7 +78,7 @@ const publish = async (system: System, copies: readonly Copy[]): Promise<void> =
 };
 
 /** Accepted commands that MySQL does not have yet. */
-const readOutboxes = (system: System): Promise<Copy[]> =>
+export const readOutboxes = (system: System): Promise<Copy[]> =>
   withRedis(system, async (redis) => {
     const copies: Copy[] = [];
     for (const queue of queueNames.filter((name) => name !== 'index-message')) {
@@ -384,6 +386,18 @@ export const faults: readonly Fault[] = [
         expectDead(poisoned.length);
         await publish(system, batch);
       }),
+  },
+  {
+    name: 'forge',
+    what: 'forged messages of each kind, also with ids of commands on their way; then kill -9 of Redis',
+    inject: async ({ system, sleep, forge, redisGoes }) => {
+      await whileMysqlHangs({ system, sleep }, 1_500, forge);
+      redisGoes();
+      const server = system.service('redis');
+      server.kill('SIGKILL');
+      await sleep(500);
+      await server.start();
+    },
   },
   {
     name: 'three-times',

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { audit, drainDeadLetters, type Findings, findUnrest, isClean, noFindings } from './audit.ts';
 import { type Api, createApi } from './client.ts';
-import type { Fault } from './faults.ts';
+import { type Fault, publish, readOutboxes } from './faults.ts';
+import { type Forged, forge, mustBeDead } from './forgery.ts';
 import type { Landing } from './landing.ts';
 import { type ChatRecord, type Creation, Ledger } from './ledger.ts';
 import type { Pace } from './pace.ts';
@@ -67,10 +68,13 @@ export class Arena {
     const findings = noFindings();
     const landings: Landing[] = [];
     let poison = 0;
+    const forged = new Set<string>();
     let healedAt: number;
     workload.start();
     try {
       await delay(pace.beforeMs);
+      // Every fault meets forged messages. Those that a fault loses with the broker become no dead letters.
+      await this.#forge();
       await fault.inject({
         system: this.#system,
         pace,
@@ -85,6 +89,9 @@ export class Arena {
         expectDead: (count) => {
           poison += count;
         },
+        forge: async () => {
+          for (const one of await this.#forge()) if (mustBeDead(one)) forged.add(one.mark);
+        },
         found: (kind, what) => findings[kind].push(what),
         fell: (where) => landings.push(where),
       });
@@ -96,7 +103,7 @@ export class Arena {
     const endedAt = performance.now();
     for (const loss of this.#losses) loss.endedAt = Math.min(loss.endedAt, endedAt);
 
-    const { settled, repeated } = await this.#settle(round, { poison, pace });
+    const { settled, repeated } = await this.#settle(round, { poison, forged, pace });
     const secondsUntilWhole = isClean(settled) ? (performance.now() - healedAt) / 1000 : undefined;
     for (const { kind, what } of ledger.contradictions.splice(0)) findings[kind].push(what);
     for (const kind of Object.keys(findings) as (keyof Findings)[]) findings[kind].push(...settled[kind]);
@@ -137,7 +144,7 @@ export class Arena {
   /** Waits until the system is at rest and an audit finds nothing. After the time limit, returns the last findings. */
   async #settle(
     round: number,
-    { poison, pace }: { poison: number; pace: Pace },
+    { poison, forged, pace }: { poison: number; forged: ReadonlySet<string>; pace: Pace },
   ): Promise<{ settled: Findings; repeated: number }> {
     const stores = await this.#system.stores();
     const deadline = performance.now() + pace.wholeWithinMs;
@@ -146,7 +153,7 @@ export class Arena {
       (application) => application.round === round || standing.has(application.token),
     );
     let wrote = false;
-    const dead = { poison: new Set<string>(), others: [] as string[] };
+    const dead = { poison: new Set<string>(), forged: new Set<string>(), others: [] as string[] };
     for (let saidAt = performance.now(); ; await delay(250)) {
       const unrest: string[] = [];
       try {
@@ -155,9 +162,12 @@ export class Arena {
         unrest.push(...(await findUnrest(stores)));
         const drained = await drainDeadLetters(stores.RABBITMQ_URL);
         for (const messageId of drained.poison) dead.poison.add(messageId);
+        for (const mark of drained.forged) dead.forged.add(mark);
         dead.others.push(...drained.others);
         if (dead.poison.size < poison)
           unrest.push(`${dead.poison.size} of ${poison} poisoned commands are dead letters`);
+        const alive = [...forged].filter((mark) => !dead.forged.has(mark)).length;
+        if (alive > 0) unrest.push(`${alive} of ${forged.size} forged messages are no dead letters`);
         if (unrest.length === 0) {
           // Waiting does not change its findings.
           const { findings: settled, repeated } = await audit({
@@ -183,6 +193,15 @@ export class Arena {
         this.#say(`    settling: ${unrest.join('; ').slice(0, 300)}`);
       }
     }
+  }
+
+  /** Publishes forged messages of each kind. */
+  async #forge(): Promise<Forged[]> {
+    const [application] = [...this.#ledger.applications.values()];
+    if (application === undefined) return [];
+    const messages = forge(application.token, await readOutboxes(this.#system));
+    await publish(this.#system, messages);
+    return messages;
   }
 
   async #takesWrites(): Promise<boolean> {

@@ -2,6 +2,7 @@
 // node test/chaos/run.ts [--fault name[,name]] [--rounds n] [--seed n] [--short] [--minutes n]
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { checkWritable } from '../../bench/outputs.ts';
 import { Failure, terminalReport } from '../../local/services/index.ts';
 import { isClean, kinds } from './audit.ts';
 import { type Fault, faults, faultsOf } from './faults.ts';
@@ -92,10 +93,17 @@ const attack = async (target: System, chosen: readonly Fault[], until: number): 
   if (!isClean(findings)) code = 1;
 };
 
+/** Checks all options before anything starts. */
+const checkOptions = (): void => {
+  for (const name of ['rounds', 'seed', 'minutes'] as const) numberOf(name);
+  checkNames(options.fault?.split(',') ?? []);
+  if (options.table !== undefined) checkWritable('--table', options.table);
+};
+
 /** Faults of a clustered Redis have a system of their own, after the others. It gets its share of the time. */
 const main = async (): Promise<void> => {
   const names = options.fault?.split(',');
-  checkNames(names ?? []);
+  checkOptions();
   const chosenOf = (redis: RedisKind) =>
     faultsOf(redis).filter(({ name }) => names?.includes(name) !== false);
   const count = redisKinds.flatMap(chosenOf).length;

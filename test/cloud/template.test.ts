@@ -188,6 +188,22 @@ describe.each(stages)('the template of %s', (stage) => {
       expect(functions.some(({ modules }) => !modules.includes(module))).toBe(true);
     });
 
+    it('hold JWT_SECRET exactly if their bundles derive keys from it', () => {
+      for (const { name, role, modules } of functions)
+        expect(readableSecrets(role).includes('JwtSecret'), name).toBe(modules.includes('lib/auth/keys.ts'));
+    });
+
+    it('that answer public documents hold no secret and reach no server, and the health check reads no token', () => {
+      const of = (key: string) => functions.find(({ name }) => name === key) ?? expect.unreachable(key);
+      for (const key of ['GetDocs', 'GetOpenapi']) {
+        expect(readableSecrets(of(key).role)).toEqual([]);
+        expect(JSON.stringify(of(key).Properties.VpcConfig)).not.toContain('Clients');
+        expect(JSON.stringify(of(key).Properties.Environment)).not.toContain('LIMIT_');
+      }
+      expect(readableSecrets(of('GetHealth').role)).not.toContain('JwtSecret');
+      expect(readableSecrets(of('GetHealth').role)).toContain('RedisUrl');
+    });
+
     it('have no secret in their environment', () => {
       for (const { name, Properties } of functions) {
         expect(JSON.stringify(Properties.Environment ?? {}), name).not.toMatch(/resolve:|Password|:\/\/.*@/);

@@ -20,7 +20,22 @@ type Place = 'path' | 'query' | 'body';
 const notTextOrNull = [1, true, ['text'], { text: 'text' }];
 const notText = [null, ...notTextOrNull];
 /** Invisible names, and names that change the display of the text around them. */
-const notNames = ['', '  ', '\n', '\u200b', '\u2800\u3164\u115f', 'Ada\u202egnp', 'a\u0000b', 'a\u2028b'];
+const notNames = [
+  ...[
+    '',
+    '  ',
+    '\n',
+    '\u200b',
+    '\u2800\u3164\u115f\uffa0',
+    '\u0301',
+    ' \u20dd',
+    '\ue000',
+    '\u{f0000}',
+    '\u0378',
+  ],
+  ...['\u{e0041}', '\ufe0f', '\u{e0100}', '\ufffc', '\u200e\u061c', '\ufdd0'],
+  ...['Ada\u202egnp', 'a\u2066b', 'a\u0000b', 'a\u2028b', 'Ada\tLovelace', 'Ada\n', '\u0085Ada', '\u007fAda'],
+];
 const notNumberInUrl = [
   '0',
   '-1',
@@ -61,8 +76,14 @@ const samples: Record<Place, Record<string, Samples>> = {
     upTo: { ...numberInUrl, bad: ['', ...numberInUrl.bad] },
   },
   body: {
-    name: { good: '👋'.repeat(100), bad: [...notText, ...notNames, '👋'.repeat(101), loneSurrogate] },
-    title: { good: '👋'.repeat(200), bad: [...notTextOrNull, ...notNames, '👋'.repeat(201), loneSurrogate] },
+    name: {
+      good: '👋'.repeat(100),
+      bad: [...notText, ...notNames, '👋'.repeat(101), `${' '.repeat(100)}a`, loneSurrogate],
+    },
+    title: {
+      good: '👋'.repeat(200),
+      bad: [...notTextOrNull, ...notNames, '👋'.repeat(201), `a${' '.repeat(200)}`, loneSurrogate],
+    },
     body: { good: 'A message', bad: [...notText, '', '👋'.repeat(16_001), loneSurrogate] },
     token: { good: '', bad: [...notText, '', ...tokenInUrl.bad] },
     messageNumber: { good: 1, bad: [null, '1', true, [1], 0, -1, 1.5, 1e30, 4_294_967_296] },
@@ -78,7 +99,10 @@ const samples: Record<Place, Record<string, Samples>> = {
         `${'x'.repeat(250)}@example.org`,
       ],
     },
-    password: { good: 'correct horse', bad: [...notText, '', 'short', 'x'.repeat(129), loneSurrogate] },
+    password: {
+      good: 'correct horse',
+      bad: [...notText, '', 'short', 'x'.repeat(8), '\u2800'.repeat(8), 'xy'.repeat(65), loneSurrogate],
+    },
     createdAt: {
       good: '2024-05-01T12:00:00Z',
       bad: [
@@ -90,6 +114,8 @@ const samples: Record<Place, Record<string, Samples>> = {
         '2024-02-30T12:00:00Z',
         '2024-05-01T25:00:00Z',
         '2024-05-01T12:00:00+25:00',
+        '2024-05-01 12:00:00+1',
+        '2024-05-01T12:00:00 01:00',
         '2024-05-01T12:00:60Z',
         '1969-12-31T23:59:59Z',
         '9999-12-31T23:59:59Z',
@@ -233,7 +259,7 @@ describe.each(withBasic.map((contract) => [`${contract.method} ${contract.path}`
       expectProblem('__proto__', await send(contract, values, { raw }), 400, '__proto__');
     });
 
-    it('takes a trailing slash', async () => {
+    itIf(contract.path !== '/')('takes a trailing slash', async () => {
       const values = replaced(goodRequest(contract), 'query', 'nope', '1');
       const reply = await send({ ...contract, path: `${contract.path}/` }, values);
       expectProblem('with a slash', reply, 400, 'nope');
@@ -280,7 +306,7 @@ describe.each(withBasic.map((contract) => [`${contract.method} ${contract.path}`
       const values = goodRequest(contract);
       const reply = await send(contract, values, { by: new Client(inject('apiUrl')) });
       expectProblem('nobody', reply, 401);
-      expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer/);
+      expect(reply.headers.get('www-authenticate')).toBe('Bearer realm="chat"');
     });
 
     itIf(contract.creates === true)('takes 1 to 200 visible characters for an Idempotency-Key', async () => {

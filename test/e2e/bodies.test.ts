@@ -100,10 +100,11 @@ describe('a body is returned exactly as it was sent', () => {
   });
 });
 
-it('names and titles come back exactly as well', async () => {
-  const text = '  🦉 عنوان 標題 \u200f e\u0301 ';
-  const named = await createApplication(client, text);
-  await createChat(client, named, text);
+it('names and titles come back with single spaces between words, and otherwise as sent', async () => {
+  const sent = '\u2003 🦉 عنوان\u00a0\u3000標題 \u200f e\u0301\u202f';
+  const text = '🦉 عنوان 標題 \u200f e\u0301';
+  const named = await createApplication(client, sent);
+  await createChat(client, named, sent);
   const check = async () => {
     expect((await client.get(`/applications/${named}`)).body).toEqual({
       token: named,
@@ -122,4 +123,6 @@ it('names and titles come back exactly as well', async () => {
   );
   await withRedis((redis, key) => redis.del(key(`${named}:application`)));
   await check();
+  expect((await client.put(`/applications/${named}`, { name: ' New\u2003\u2003name ' })).status).toBe(200);
+  expect((await client.get(`/applications/${named}`)).body).toMatchObject({ name: 'New name' });
 });

@@ -130,6 +130,63 @@ describe('an error of the emulation is a problem document:', () => {
   });
 });
 
+it.each(['', 'Connection: keep-alive\r\n', 'Host: x\r\n', 'User-Agent: probe\r\n'])(
+  'answers HTTP/1.0, which needs no Host: %j',
+  async (headers) => {
+    const answer = await exchange(inject('apiUrl'), `GET /health HTTP/1.0\r\n${headers}\r\n`);
+    expect([answer.status, answer.type]).toEqual([200, expect.stringMatching(/^application\/json\b/)]);
+    expect(JSON.parse(answer.body)).toMatchObject({ status: 'ok' });
+  },
+);
+
+describe('a representation', () => {
+  /** Headers that neither the connection nor a limit or CORS adds. */
+  const ownHeaders = ({ headers }: Reply<unknown>) =>
+    [...headers.keys()].filter(
+      (name) => !/^(connection|date|keep-alive|ratelimit.*|content-length)$/.test(name),
+    );
+
+  it.each(['/openapi.json', '/health', 'messages'])(
+    'is never compressed by the emulation: %s',
+    async (target) => {
+      const at = target === 'messages' ? path : target;
+      const answers = await Promise.all(
+        ['identity', 'gzip', 'gzip, deflate, br', '*'].map((encoding) =>
+          client.get(at, { 'accept-encoding': encoding }),
+        ),
+      );
+      for (const answer of answers) {
+        expect([answer.status, answer.headers.get('content-encoding')]).toEqual([200, null]);
+        expect(answer.text).toBe(answers[0]?.text);
+      }
+    },
+  );
+
+  it('of the page has a strong tag as it is and a weak one compressed', async () => {
+    const [plain, compressed] = await Promise.all(
+      ['identity', 'gzip'].map((encoding) => client.get('/docs', { 'accept-encoding': encoding })),
+    );
+    const tag = plain?.headers.get('etag');
+    expect(compressed?.headers.get('content-encoding')).toBe('gzip');
+    expect([tag?.startsWith('"'), compressed?.headers.get('etag')]).toEqual([true, `W/${tag}`]);
+  });
+
+  it.each(['/openapi.json', '/health', '/docs', '/applications', 'messages', 'search'])(
+    'that a client has is answered 304 with ETag, Cache-Control and Vary alone: %s',
+    async (target) => {
+      const at = { messages: path, search: `${path}/search?q=x` }[target] ?? target;
+      const first = await client.get(at);
+      const etag = first.headers.get('etag') ?? '';
+      for (const known of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
+        const again = await client.get(at, { 'if-none-match': known });
+        expect([again.status, again.text, again.headers.get('etag')]).toEqual([304, '', etag]);
+        expect(ownHeaders(again).sort()).toEqual(['cache-control', 'etag', 'vary']);
+      }
+      expect((await client.get(at, { 'if-none-match': '"other"' })).status).toBe(200);
+    },
+  );
+});
+
 it('gives no part of an answer, and takes any cookie', async () => {
   const { client: other } = await createUser('Bob');
   const reply = await other.get('/applications', { range: 'bytes=0-0', cookie: 'a="b;;=' });
@@ -161,7 +218,8 @@ describe('a page', () => {
       expect(corsHeadersOf(reply), route).toEqual({
         ...readable,
         'access-control-allow-methods': 'GET, HEAD, POST, PUT',
-        'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, If-None-Match',
+        'access-control-allow-headers':
+          'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match',
         'access-control-max-age': '600',
       });
     }
@@ -213,7 +271,11 @@ describe('an access token', () => {
   ])('that %s is refused with 401', async (_what, authorization) => {
     const reply = await ask(authorization);
     expectProblem(reply, 401);
-    expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer/);
+    expect(reply.headers.get('www-authenticate')).toMatch(
+      authorization.startsWith('Bearer')
+        ? /^Bearer realm="chat", error="invalid_token"/
+        : /^Bearer realm="chat"$/,
+    );
   });
 
   it('in two headers is refused with 401', async () => {

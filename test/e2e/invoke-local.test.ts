@@ -100,6 +100,34 @@ describe.each(inOrder)('the event of %s', (key) => {
   });
 });
 
+it.each([
+  ['getHealth', '{}', 'Not an event of an HTTP API'],
+  ['listMessages', '{"httpMethod":"GET","headers":{}}', 'Not an event of an HTTP API'],
+  ['persistChat', '{"Records":[]}', 'Not an event of Amazon MQ'],
+  ['indexMessage', '{}', 'Not an event of Amazon MQ'],
+])('an event of another kind is refused in one line: %s %s', async (key, data, fault) => {
+  const args = [
+    join(root, 'node_modules/serverless/bin/serverless.js'),
+    'invoke',
+    'local',
+    '-f',
+    key,
+    '-d',
+    data,
+  ];
+  const env = { ...process.env, ...inject('functionEnvironment'), SLS_TELEMETRY_DISABLED: '1' };
+  const run = promisify(execFile)(process.execPath, args, { cwd: root, env, timeout: 60_000 });
+  const { code, stdout, stderr } = await run.then(
+    () => expect.unreachable(),
+    (error) => error,
+  );
+  const output = `${stdout}${stderr}`;
+  expect(code).toBe(1);
+  expect(output).toContain(`${key}: ${fault}`);
+  expect(output).toContain('test/events/');
+  expect(output).not.toMatch(/TypeError|ZodError|^ +at /m);
+});
+
 it('the commands among them have been written', async () => {
   const token = ['invoked-locally'];
   await eventually(async () => {

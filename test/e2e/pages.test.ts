@@ -8,7 +8,8 @@ import {
   messagesPath,
   nextPath,
 } from '../support/client.ts';
-import { createUser, eventually } from '../support/servers.ts';
+import { apiEvent } from '../support/http-event.ts';
+import { createUser, eventually, invoke } from '../support/servers.ts';
 
 const COUNT = 70;
 const maxBytes = 4_000_000;
@@ -63,6 +64,56 @@ describe('pages of the longest messages end at 4 MB, and links lead through all 
     expect(reply.body[0]?.messageNumber).toBe(COUNT - 50);
     expect(nextPath(reply)).toBeUndefined();
   });
+});
+
+describe('the answer of the function', () => {
+  /** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
+  const maxAnswerBytes = 6_291_556;
+  /** The unit test of `respond` has more signs. */
+  const signs = { quotes: '"', emoji: '😀' };
+
+  const askFunction = async (key: string, path: string, query: Record<string, string>, of: string) => {
+    const event = apiEvent(
+      { method: 'GET', path },
+      {
+        headers: { authorization: `Bearer ${client.accessToken}` },
+        pathParameters: { token: of, chatNumber: '1' },
+        queryStringParameters: query,
+        rawQueryString: new URLSearchParams(query).toString(),
+      },
+    );
+    const answer = await invoke(key, event);
+    expect(Buffer.byteLength(JSON.stringify(answer))).toBeLessThanOrEqual(maxAnswerBytes);
+    expect(answer).toMatchObject({ statusCode: 200 });
+  };
+
+  it.each(Object.entries(signs))(
+    'is small enough for Lambda, and full: %s',
+    { timeout: 180_000 },
+    async (_what, sign) => {
+      const of = await createApplication(client);
+      await createChat(client, of);
+      const body = `thimble ${sign.repeat(15_992)}`;
+      for (let sent = 0; sent < 100; sent += 10)
+        await Promise.all(Array.from({ length: 10 }, () => createMessage(client, of, 1, body)));
+      const path = messagesPath(of, 1);
+      const { text, body: items } = await client.get<Listed[]>(`${path}?limit=100`);
+      expect(Buffer.byteLength(text)).toBeLessThanOrEqual(maxBytes);
+      if (items.length < 100)
+        expect(Buffer.byteLength(text) * (1 + 1 / items.length)).toBeGreaterThan(maxBytes);
+      expect(new Set(items.map((item) => item.body))).toEqual(new Set([body]));
+      await askFunction('listMessages', path, { limit: '100' }, of);
+      const search = `${path}/search`;
+      const hits = async () => {
+        const reply = await client.get<Listed[]>(`${search}?q=thimble&limit=100&highlight=true`);
+        return reply.body.length;
+      };
+      // The index takes the long messages of all tests at once.
+      await expect.poll(hits, { timeout: 90_000, interval: 500 }).toBeGreaterThanOrEqual(items.length / 2);
+      for (const highlight of ['true', 'false'])
+        await askFunction('searchMessages', search, { q: 'thimble', limit: '100', highlight }, of);
+    },
+  );
 });
 
 describe('a cursor that does not fit is refused by its name', () => {

@@ -35,8 +35,12 @@ it('GET /docs is a page', async () => {
   expect(reply.headers.get('content-type')).toBe('text/html; charset=utf-8');
 });
 
+it('GET / leads a browser to the page', async () => {
+  const reply = await api.get('/');
+  expect([reply.status, reply.headers.get('location'), reply.text]).toEqual([302, '/docs', '']);
+});
+
 it.each([
-  ['GET', '/'],
   ['GET', '/nowhere'],
   ['GET', '/nowhere/'],
   ['DELETE', '/applications/a/b'],
@@ -74,6 +78,8 @@ it.each([
   ['PUT', '/applications/any/chats/1/messages/search/', 'GET'],
   ['DELETE', '/applications/any/chats/1/messages/1', 'GET, PUT'],
   ['POST', '/health', 'GET, HEAD'],
+  ['POST', '/', 'GET'],
+  ['HEAD', '/', 'GET'],
 ])('answers 405 with Allow to a method that a path does not take: %s %s', async (method, path, allow) => {
   const { client } = await createUser('Ada');
   const reply = await client.call<Problem>(method, path);

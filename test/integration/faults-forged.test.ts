@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { eventually, type System, startSystem, upTo } from '../support/own-system.ts';
 
@@ -397,7 +398,7 @@ describe('a junk dead letter with the id of a genuine one', { timeout: 60_000 },
     await consumeAll();
     await system.accept.message(token, chatNumber);
     await stored(1);
-    const dead = await system.services.submit().message({
+    const dead = await system.services.submit()(createMessageCommand, {
       token,
       chatNumber,
       senderId: 4_000_000_000,
@@ -461,6 +462,8 @@ describe('health', { timeout: 60_000 }, () => {
     const clock = (await connection.hget(keys.state, 'clock')) ?? '';
     await connection.hset(keys.state, 'clock', '9007199254740991');
     expect(await tryNumbering()).toBe('ahead');
+    // No id may be given that consumers would refuse.
+    await expect(system.accept.message(token, chatNumber)).rejects.toMatchObject({ code: 'unavailable' });
     await connection.hset(keys.state, 'clock', clock);
     await connection.xadd(keys.outbox('update-message'), '9007199254740991-0', 'c', '{}');
     await connection.xdel(keys.outbox('update-message'), '9007199254740991-0');

@@ -182,6 +182,7 @@ describe('Redis', { timeout: 60_000 }, () => {
         caller: { id: system.userId, name: 'Ada' },
         credentials: { user: '', password: '' },
         idempotency: undefined,
+        expected: undefined,
         clientAddress: '127.0.0.1',
       },
       {

@@ -119,7 +119,7 @@ describe('every query finds its rows by an index', () => {
             signUpRequest: 'r',
             nowMs: TIE_MS,
           },
-          () => true,
+          async () => true,
         )
         .catch(() => undefined),
     'an application': () => stores.applications.find(token),

@@ -26,7 +26,7 @@ const newUser = (more: Partial<NewUser> = {}): NewUser => ({
   ...more,
 });
 const create = (user: NewUser, request = user.signUpRequest) =>
-  stores.users.create({ ...user, signUpRequest: request }, (stored) => stored === request);
+  stores.users.create({ ...user, signUpRequest: request }, async (stored) => stored === request);
 
 const HANDLE = /^[a-z0-9]{16}$/;
 

@@ -9,7 +9,8 @@ import { isKnownError } from '#lib/domain/errors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
-import { createAccept } from '#lib/redis/commands/accept.ts';
+import { createAccepts } from '#lib/redis/commands/all.ts';
+import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { persistMessageUpdate } from '../../functions/consumers/persist-message-update.ts';
@@ -159,16 +160,14 @@ beforeAll(async () => {
   stores = await openStores(inject('urls'), 'reading', { keyPrefix: inject('names').keyPrefix });
   users = await stores.addUsers(...NAMES);
   const creatorId = users[0] ?? 0;
-  const date = new Date(BASE_MS).toISOString();
-  await stores.accept.application({ token, name: token, creatorId, date });
+  await stores.accept.application({ token, name: token, creatorId });
   await stores.applications.insert([{ token, name: token, creatorId, ...created(1, BASE_MS) }]);
 });
 afterAll(() => stores?.close());
 
 const newChat = async (): Promise<number> => {
   const creatorId = users[0] ?? 0;
-  const date = new Date(BASE_MS).toISOString();
-  const { result, command } = await stores.accept.chat({ token, creatorId, date });
+  const { result, command } = await stores.accept.chat({ token, creatorId });
   await stores.chats.insert([received(createChatCommand, command)]);
   return result;
 };
@@ -185,7 +184,8 @@ const shown = ({ messageNumber, senderName, body, createdAtMs, editedAtMs }: Sho
 /** One chat as clients know it, and the events that may happen to it. */
 const createRun = async () => {
   const chat = { token, chatNumber: await newChat() };
-  const { client, redis, keys, gate, recoveryState, messages, outbox, recentMessages, chats } = stores;
+  const { client, redis, keys, gate, recoveryState, applications, messages, settles, recentMessages, chats } =
+    stores;
   const truth = new Map<number, Message>();
   const creates: CreateMessage[] = [];
   const edits: UpdateMessage[] = [];
@@ -195,7 +195,7 @@ const createRun = async () => {
     return `${words}:`.padEnd(big ? BIG : 5, '界');
   };
   const submit = createSubmit({
-    accept: createAccept({ client, keys }),
+    accepts: createAccepts({ client, keys }),
     publisher: {
       publishCommand: async (queue, { content }) => {
         if (queue === 'create-message') creates.push(received(createMessageCommand, content));
@@ -204,11 +204,11 @@ const createRun = async () => {
     },
     gate,
     numbers: recoveryState,
+    findStored: createFindStored({ applications, messages }),
     askForRecovery: () => undefined,
     onUnpublished: (_queue, error) => {
       throw error;
     },
-    now: Date.now,
   });
   const conversation = createConversation({ recentMessages, messages, chats });
   /** Reads without building a window, so that reading changes nothing. */
@@ -285,7 +285,7 @@ const createRun = async () => {
       createdAtMs: atMs,
     };
     try {
-      const messageNumber = await submit.message(message);
+      const messageNumber = await submit(createMessageCommand, message);
       expect(open).toBe(true);
       expect(messageNumber).toBe(truth.size + 1);
       const { commandId = 0 } = creates.at(-1) ?? {};
@@ -312,9 +312,10 @@ const createRun = async () => {
             caller: { id, name: '' },
             credentials: { user: '', password: '' },
             idempotency: undefined,
+            expected: undefined,
             clientAddress: '127.0.0.1',
           },
-          { submit, messages },
+          { submit },
         ).then(
           () => 'done',
           (error: unknown) => (isKnownError(error) ? error.code : Promise.reject(error)),
@@ -325,9 +326,9 @@ const createRun = async () => {
         return;
       }
       case 'persist creates':
-        return deliver(creates, step, persistMessage, { messages, outbox, indexing });
+        return deliver(creates, step, persistMessage, { messages, settles, indexing });
       case 'persist edits':
-        return deliver(edits, step, persistMessageUpdate, { messages, outbox, indexing });
+        return deliver(edits, step, persistMessageUpdate, { messages, settles, indexing });
       case 'read': {
         const skip = (step.page - 1) * step.limit;
         const page = await conversation.page(chat, { skip, count: step.limit });
@@ -373,7 +374,7 @@ const createRun = async () => {
         });
         return deliver(creates, { order: [creates.length - 1], again: false, crash: false }, persistMessage, {
           messages,
-          outbox,
+          settles,
           indexing,
         });
       }
@@ -387,7 +388,7 @@ const createRun = async () => {
         if ((await messages.find([command])).length === 0) return;
         await deliver([command], { order: [0], again: true, crash: false }, persistMessageUpdate, {
           messages,
-          outbox,
+          settles,
           indexing,
         });
         applyToTruth(command);

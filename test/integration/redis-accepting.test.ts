@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { limits } from '#lib/domain/limits.ts';
+import { createSettles } from '#lib/redis/commands/all.ts';
 import { createOutbox } from '#lib/redis/commands/outbox.ts';
 import { createRedisClient } from '#lib/redis/connection/client.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
@@ -9,6 +10,7 @@ import { createGate } from '#lib/redis/gate/gate.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { syncCounts } from '../../functions/scheduled/sync-counts.ts';
 import { acceptingOn } from '../support/accepting.ts';
+import { created } from '../support/commands.ts';
 import { digestOf } from '../support/received.ts';
 import { openDirect, openGateOf } from '../support/stores.ts';
 
@@ -34,6 +36,7 @@ const newCell = async ({ open = true } = {}) => {
     gate,
     accept: acceptingOn({ client, keys }),
     outbox: createOutbox({ client, keys }),
+    settles: createSettles({ client, keys }),
   };
 };
 type Cell = Awaited<ReturnType<typeof newCell>>;
@@ -43,16 +46,16 @@ const token = 'app';
 const by = (key: string | undefined, fingerprint: string) =>
   key === undefined ? undefined : { key, fingerprint };
 const application = ({ accept }: Pick<Cell, 'accept'>, of = token, key?: string) =>
-  accept.application({ token: of, name: of, creatorId: ana, date }, by(key, 'an application'));
+  accept.application({ token: of, name: of, creatorId: ana }, by(key, 'an application'));
 const chat = ({ accept }: Pick<Cell, 'accept'>, of = token, key?: string) =>
-  accept.chat({ token: of, creatorId: ana, date }, by(key, `a chat of ${of}`));
+  accept.chat({ token: of, creatorId: ana }, by(key, `a chat of ${of}`));
 const message = ({ accept }: Pick<Cell, 'accept'>, chatNumber = 1, key?: string, body = 'b') =>
   accept.message(
     { token, chatNumber, senderId: ana, senderName: 'ana', body, date },
     by(key, `${body} in ${chatNumber}`),
   );
 const edit = ({ accept }: Pick<Cell, 'accept'>, messageNumber: number, callerId = ana, senderId?: number) =>
-  accept.messageUpdate({ token, chatNumber: 1, messageNumber, body: 'e', date }, callerId, senderId);
+  accept.messageUpdate({ token, chatNumber: 1, messageNumber, body: 'e' }, callerId, senderId);
 const oneToN = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
 const inOrder = (numbers: number[]) => numbers.sort((a, b) => a - b);
 const everything = async (keys: Cell['keys']) => {
@@ -153,7 +156,10 @@ describe('accepting', () => {
     const command = messages[0]?.command;
     const { commandId } = JSON.parse(command ?? '');
     const settled = { token, chatNumber: 1, messageNumber: 1, commandId, digest: digestOf(command) };
-    await cell.outbox.settleMessages([{ ...settled, createdAtMs: 0, version: commandId }]);
+    await cell.settles['create-message']({
+      stored: [{ ...settled, createdAtMs: 0, version: commandId }],
+      dead: [],
+    });
     expect(await message(cell, 1, 'of a message')).toMatchObject({ result: 1, command: undefined });
     const other = await cell.accept.message(
       { token, chatNumber: 1, senderId: 8, senderName: 'bo', body: 'b', date },
@@ -185,10 +191,10 @@ describe('accepting', () => {
     await expect(message(cell, 2)).rejects.toMatchObject({ code: 'not-found' });
     await expect(edit(cell, 2)).rejects.toMatchObject({ code: 'not-found' });
     await expect(edit(cell, 1, 8)).rejects.toMatchObject({ code: 'forbidden' });
-    await expect(
-      cell.accept.applicationUpdate({ token: 'unknown', name: 'n', date }, ana),
-    ).rejects.toMatchObject({ code: 'not-found' });
-    await expect(cell.accept.applicationUpdate({ token, name: 'n', date }, 8)).rejects.toMatchObject({
+    await expect(cell.accept.applicationUpdate({ token: 'unknown', name: 'n' }, ana)).rejects.toMatchObject({
+      code: 'not-found',
+    });
+    await expect(cell.accept.applicationUpdate({ token, name: 'n' }, 8)).rejects.toMatchObject({
       code: 'forbidden',
     });
     expect(await everything(cell.keys)).toEqual(before);
@@ -200,24 +206,27 @@ describe('accepting', () => {
     await chat(cell);
     const { command } = await message(cell);
     const { commandId } = JSON.parse(command ?? '');
-    await cell.outbox.settleMessages([
-      {
-        token,
-        chatNumber: 1,
-        messageNumber: 1,
-        commandId,
-        digest: digestOf(command),
-        createdAtMs: Date.parse(date),
-        version: commandId,
-      },
-    ]);
+    await cell.settles['create-message']({
+      stored: [
+        {
+          token,
+          chatNumber: 1,
+          messageNumber: 1,
+          commandId,
+          digest: digestOf(command),
+          createdAtMs: Date.parse(date),
+          version: commandId,
+        },
+      ],
+      dead: [],
+    });
     expect(await edit(cell, 1)).toBeDefined();
     await redis.del(cell.keys.windowOrder(token, 1), cell.keys.windowEntries(token, 1));
     expect(await edit(cell, 1)).toBeUndefined();
     await expect(edit(cell, 1, 8, ana)).rejects.toMatchObject({ code: 'forbidden' });
     expect(await edit(cell, 1, ana, ana)).toBeDefined();
     await redis.del(cell.keys.application(token));
-    const rename = { token, name: 'n', date };
+    const rename = { token, name: 'n' };
     expect(await cell.accept.applicationUpdate(rename, ana)).toBeUndefined();
     expect(await cell.accept.applicationUpdate(rename, ana, ana)).toBeDefined();
   });
@@ -316,7 +325,7 @@ describe('the gate', () => {
     await expect(chat(cell)).rejects.toMatchObject({ message: 'closed' });
     await expect(message(cell)).rejects.toMatchObject({ message: 'closed' });
     await expect(edit(cell, 1)).rejects.toMatchObject({ message: 'closed' });
-    await expect(cell.accept.applicationUpdate({ token, name: 'n', date }, ana)).rejects.toMatchObject({
+    await expect(cell.accept.applicationUpdate({ token, name: 'n' }, ana)).rejects.toMatchObject({
       message: 'closed',
     });
     expect(await everything(cell.keys)).toEqual([]);
@@ -405,9 +414,7 @@ describe('after a loss', () => {
     await expect(message(cell)).rejects.toMatchObject(unverified);
     await expect(message(cell, 9)).rejects.toMatchObject(unverified);
     await expect(edit(cell, 1)).rejects.toMatchObject(unverified);
-    await expect(cell.accept.applicationUpdate({ token, name: 'n', date }, ana)).rejects.toMatchObject(
-      unverified,
-    );
+    await expect(cell.accept.applicationUpdate({ token, name: 'n' }, ana)).rejects.toMatchObject(unverified);
     expect(await cell.counters.read([{ token }, { token, chatNumber: 9 }])).toEqual(['unknown', 'unknown']);
     expect(await cell.gate.verify({ token, chatNumber: 1 }, 5, lost)).toBe('verified');
     expect((await message(cell)).result).toBe(6);
@@ -555,9 +562,10 @@ test('settling messages of several chats in one call empties the outbox, and han
     const { chatNumber, messageNumber, commandId } = JSON.parse(command ?? '');
     const digest = digestOf(command);
     const one = { token, chatNumber, messageNumber, commandId, digest, createdAtMs: Date.parse(date) };
-    return at === 2 ? one : { ...one, version: commandId };
+    return { isDead: at === 2, one: { ...one, version: commandId } };
   });
-  await cell.outbox.settleMessages(settled);
+  const of = (dead: boolean) => settled.flatMap(({ isDead, one }) => (isDead === dead ? [one] : []));
+  await cell.settles['create-message']({ stored: of(false), dead: of(true) });
   expect(await cell.outbox.depths(['create-message'])).toMatchObject({ 'create-message': 0 });
   const waiting = await cell.outbox.unindexed({ after: 0, olderThan: 9e15, count: 10 });
   expect(waiting.map(({ chatNumber, messageNumber }) => `${chatNumber}:${messageNumber}`)).toEqual([
@@ -574,14 +582,14 @@ test('settling messages of several chats in one call empties the outbox, and han
 });
 
 describe('settling commands of another program', () => {
-  const named = { commandId: 5, token, creatorId: ana };
+  const named = { ...created(5), token, creatorId: ana };
 
   test('raises the counter to the stored number, so that it is not given again', async () => {
     const cell = await newCell();
-    await cell.outbox.settleApplications({ queue: 'create-application', stored: [named], dead: [] });
-    await cell.outbox.settleChats({ stored: [{ ...named, chatNumber: 3 }], dead: [] });
-    const at = { ...named, chatNumber: 3, messageNumber: 8, createdAtMs: 0 };
-    await cell.outbox.settleMessages([{ ...at, version: 5 }]);
+    await cell.settles['create-application']({ stored: [named], dead: [] });
+    await cell.settles['create-chat']({ stored: [{ ...named, chatNumber: 3 }], dead: [] });
+    const at = { ...named, chatNumber: 3, messageNumber: 8 };
+    await cell.settles['create-message']({ stored: [at], dead: [] });
     expect((await chat(cell)).result).toBe(4);
     expect((await message(cell, 3)).result).toBe(9);
     const dirty = await cell.counters.dirty('chats', { until: Date.now() + 1_000, skip: 0, count: 10 });
@@ -590,9 +598,12 @@ describe('settling commands of another program', () => {
 
   test('makes no parent of a dead command', async () => {
     const cell = await newCell();
-    await cell.outbox.settleApplications({ queue: 'create-application', stored: [], dead: [named] });
-    await cell.outbox.settleChats({ stored: [], dead: [{ ...named, chatNumber: 3 }] });
-    await cell.outbox.settleMessages([{ ...named, chatNumber: 3, messageNumber: 8, createdAtMs: 0 }]);
+    await cell.settles['create-application']({ stored: [], dead: [named] });
+    await cell.settles['create-chat']({ stored: [], dead: [{ ...named, chatNumber: 3 }] });
+    await cell.settles['create-message']({
+      stored: [],
+      dead: [{ ...named, chatNumber: 3, messageNumber: 8 }],
+    });
     expect(await cell.counters.read([{ token }, { token, chatNumber: 3 }])).toEqual(['missing', 'missing']);
   });
 });
@@ -602,7 +613,7 @@ describe('a command with the id of a pending one', () => {
   const givenPending = async () => {
     const cell = await newCell();
     const accepted = [await application(cell), await chat(cell), await message(cell)];
-    const renamed = await cell.accept.applicationUpdate({ token, name: 'new', date }, ana, ana);
+    const renamed = await cell.accept.applicationUpdate({ token, name: 'new' }, ana, ana);
     const edited = await edit(cell, 1);
     const [create, createChat, createMessage, update, updateMessage] = [...accepted, renamed, edited].map(
       (one) => {
@@ -621,18 +632,18 @@ describe('a command with the id of a pending one', () => {
   ])('that is dead changes nothing: %s', async (_what, digest) => {
     const { cell, create, createChat, createMessage, update, updateMessage } = await givenPending();
     const before = await everything(cell.keys);
-    const of = ({ commandId }: typeof create) => ({ ...place, commandId, digest });
-    const { outbox } = cell;
-    await outbox.settleApplications({ queue: 'create-application', stored: [], dead: [of(create)] });
-    await outbox.settleApplications({ queue: 'update-application', stored: [], dead: [of(update)] });
-    await outbox.settleChats({ stored: [], dead: [of(createChat)] });
+    const of = ({ commandId }: typeof create) => ({ ...place, commandId, version: commandId, digest });
+    const { outbox, settles } = cell;
+    await settles['create-application']({ stored: [], dead: [of(create)] });
+    await settles['update-application']({ stored: [], dead: [of(update)] });
+    await settles['create-chat']({ stored: [], dead: [of(createChat)] });
     await outbox.forget('create-chat', [{ ...createChat, digest: digest ?? '' }]);
     await outbox.forget('create-message', [{ ...createMessage, digest: digest ?? '' }]);
-    await outbox.settleMessageUpdates([of(updateMessage)]);
+    await settles['update-message']({ stored: [], dead: [of(updateMessage)] });
     const withoutWindow = async () =>
       (await everything(cell.keys)).filter((entry) => !/(order|entries)::/.test(entry));
     expect(await withoutWindow()).toEqual(before.filter((entry) => !/(order|entries)::/.test(entry)));
-    await outbox.settleMessages([of(createMessage)]);
+    await settles['create-message']({ stored: [], dead: [of(createMessage)] });
     expect(await withoutWindow()).toEqual(before.filter((entry) => !/(order|entries)::/.test(entry)));
   });
 
@@ -652,11 +663,11 @@ describe('a command with the id of a pending one', () => {
         digest: withDigest ? digestOf(content) : undefined,
         version: commandId,
       });
-      await cell.outbox.settleApplications({ queue: 'create-application', stored: [of(create)], dead: [] });
-      await cell.outbox.settleApplications({ queue: 'update-application', stored: [of(update)], dead: [] });
-      await cell.outbox.settleChats({ stored: [of(createChat)], dead: [] });
-      await cell.outbox.settleMessages([of(createMessage)]);
-      await cell.outbox.settleMessageUpdates([of(updateMessage)]);
+      await cell.settles['create-application']({ stored: [of(create)], dead: [] });
+      await cell.settles['update-application']({ stored: [of(update)], dead: [] });
+      await cell.settles['create-chat']({ stored: [of(createChat)], dead: [] });
+      await cell.settles['create-message']({ stored: [of(createMessage)], dead: [] });
+      await cell.settles['update-message']({ stored: [of(updateMessage)], dead: [] });
       const { 'index-message': _index, ...depths } = await cell.outbox.depths(queues);
       return Object.values(depths);
     };

@@ -18,7 +18,13 @@ afterAll(() => {
   redis.disconnect();
 });
 
-const off = { 'sign-up': undefined, 'sign-in': undefined, reads: undefined, writes: undefined };
+const off = {
+  'sign-up': undefined,
+  'sign-in': undefined,
+  'bad-tokens': undefined,
+  reads: undefined,
+  writes: undefined,
+};
 /** No bound that a busy machine could meet. */
 const timeoutMs = 20_000;
 const newKeys = () => createKeys(`${inject('names').keyPrefix}${randomUUID()}:`);

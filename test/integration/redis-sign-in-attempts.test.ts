@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, inject, test } from 'vitest';
 import { type EmailAddress, parseEmailAddress } from '#lib/domain/email-address.ts';
+import { unavailable } from '#lib/domain/errors.ts';
 import { createRedisClient } from '#lib/redis/connection/client.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
@@ -27,15 +28,16 @@ const newAccount = (): EmailAddress =>
 const owner = '192.0.2.1';
 const stranger = (number: number) => `198.51.100.${number}`;
 
+const wrong = async () => undefined;
 /** Tries with a wrong password. @returns undefined for an attempt that was let through, else its refusal */
-const guess = async (email: EmailAddress, source: string) =>
-  attempts.begin({ email, source }).then(
-    () => undefined,
-    ({ code, logCode, retryAfterSeconds }) => ({ code, logCode, retryAfterSeconds }),
-  );
+const guess = async (email: EmailAddress, source: string, look: () => Promise<undefined> = wrong) =>
+  attempts.attempt({ email, source }, look).catch(({ code, logCode, retryAfterSeconds }) => ({
+    code,
+    logCode,
+    retryAfterSeconds,
+  }));
 const signIn = async (email: EmailAddress, source: string): Promise<void> => {
-  await attempts.begin({ email, source });
-  await attempts.succeeded({ email, source });
+  expect(await attempts.attempt({ email, source }, async () => 'right')).toBe('right');
 };
 /** Each from an address of its own. */
 const failFromStrangers = async (email: EmailAddress, failures: number): Promise<void> => {
@@ -137,6 +139,75 @@ describe('guesses at an account from everywhere', () => {
     await failFromStrangers(email, 10);
     await signIn(email, owner);
     expect(await guess(email, stranger(99))).toMatchObject(delayed);
+  });
+});
+
+describe('an attempt whose password nobody looked at', () => {
+  const busy = unavailable('Too many sign-ins at once.');
+  const unlooked = async (): Promise<undefined> => {
+    throw busy;
+  };
+
+  test('counts nothing, however often it comes, and gets the error of the look', async () => {
+    const email = newAccount();
+    for (let i = 0; i < 12; i += 1) {
+      await expect(attempts.attempt({ email, source: owner }, unlooked)).rejects.toBe(busy);
+    }
+    await signIn(email, owner);
+    expect(await redis.hget(keys.signIn('account', hash(email)), 'failures')).toBeNull();
+  });
+
+  test('leaves earlier failures as they were', async () => {
+    const email = newAccount();
+    for (let i = 0; i < 4; i += 1) expect(await guess(email, owner)).toBeUndefined();
+    for (let i = 0; i < 6; i += 1)
+      expect(await guess(email, owner, unlooked)).toMatchObject({ code: 'unavailable' });
+    expect(await guess(email, owner)).toBeUndefined();
+    expect(await guess(email, owner)).toMatchObject(locked);
+    expect(await redis.hget(keys.signIn('account', hash(email)), 'failures')).toBe('5');
+  });
+
+  test('keeps its turn while the account is under attack', async () => {
+    const email = newAccount();
+    await failFromStrangers(email, 10);
+    await guess(email, owner);
+    await expect
+      .poll(async () => (await guess(email, owner, unlooked))?.code, { timeout: 5_000, interval: 100 })
+      .toBe('unavailable');
+    expect(await guess(email, owner, unlooked)).toMatchObject({ code: 'unavailable' });
+    await signIn(email, owner);
+  });
+
+  test('counts as running until it ends: five run at once, and a sixth waits a second', async () => {
+    const email = newAccount();
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const looks: string[] = [];
+    const running = Array.from({ length: 5 }, () =>
+      attempts.attempt({ email, source: owner }, () => {
+        looks.push('look');
+        return promise;
+      }),
+    );
+    await expect.poll(() => looks.length).toBe(5);
+    expect(await guess(email, owner)).toEqual({ ...locked, retryAfterSeconds: 1 });
+    expect(await guess(email, stranger(1))).toBeUndefined();
+    resolve(undefined);
+    await Promise.all(running);
+    expect((await guess(email, owner))?.retryAfterSeconds).toBeGreaterThan(290);
+  });
+
+  test('ends by itself when its process died', async () => {
+    const email = newAccount();
+    const ended = Date.now() - 1;
+    for (let i = 0; i < 20; i += 1) {
+      for (const name of [
+        keys.signIn('running', hash(`${email} ${owner}`)),
+        keys.signIn('account-running', hash(email)),
+      ])
+        await redis.zadd(name, ended, `dead ${i}`);
+    }
+    expect(await guess(email, owner)).toBeUndefined();
+    for (const name of await redis.keys(`${keys.prefix}*running*`)) await redis.expire(name, 60);
   });
 });
 

@@ -32,10 +32,11 @@ beforeAll(async () => {
     LIMIT_SIGN_UP: '2/60',
     LIMIT_SIGN_IN: '6/60',
     LIMIT_WRITES: '3/60',
+    LIMIT_BAD_TOKENS: '400/60',
     POWERTOOLS_LOG_LEVEL: 'WARN',
   });
   [creatorId = 0, strangerId = 0] = await stores.addUsers('creator', 'stranger');
-  await stores.accept.application({ token, name: 'A', creatorId, date: new Date().toISOString() });
+  await stores.accept.application({ token, name: 'A', creatorId });
   functions = {
     signUp: (await import('../../functions/http/users/sign-up.ts')).handler,
     createToken: (await import('../../functions/http/users/create-token.ts')).handler,
@@ -231,6 +232,106 @@ describe('one line is logged', () => {
       'Retry-After': expect.stringMatching(/^\d+$/),
     });
     expect(line()).toMatchObject({ code: 'rate-limited', source, route: 'POST /users' });
+  });
+});
+
+describe('bad tokens', () => {
+  const askBadly = (source: string, headers: Record<string, string> = { authorization: 'Bearer x' }) =>
+    call('listApplications', 'GET', '/applications', { source, headers });
+
+  test('leave one line a second and address, with their number', async () => {
+    const [source, other] = [newAddress(), newAddress()];
+    const answers = await Promise.all(Array.from({ length: 300 }, () => askBadly(source)));
+    await askBadly(other);
+    expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([401]));
+    const countsOf = (of: string) =>
+      lines
+        .map((text) => JSON.parse(text))
+        .flatMap(({ source: from, count }) => (from === of ? [count] : []));
+    await expect
+      .poll(() => countsOf(source).reduce((sum, count) => sum + count, 0), { timeout: 20_000 })
+      .toBe(300);
+    // A busy machine may need more than a second for the requests.
+    expect(countsOf(source).length).toBeLessThan(20);
+    expect(countsOf(other)).toEqual([1]);
+  });
+
+  test('are counted by address, and refused beyond the limit with 429, while good tokens pass', async () => {
+    const source = newAddress();
+    const refused = await expectStatuses([...Array(400).fill(401), 429, 429], () => askBadly(source));
+    expect(refused.headers).toMatchObject({
+      'RateLimit-Policy': '"bad-tokens";q=400;w=60',
+      'Retry-After': expect.stringMatching(/^\d+$/),
+    });
+    const good = await askBadly(source, await bearerOf(creatorId));
+    expect(good.statusCode).toBe(200);
+    expect((await askBadly(source, {})).statusCode).toBe(401);
+    expect((await askBadly(newAddress())).statusCode).toBe(401);
+  });
+});
+
+describe('a password', () => {
+  const password = 'correct horse battery';
+  const signUp = (email: string, change: object = {}, source = newAddress()) =>
+    call('signUp', 'POST', '/users', {
+      source,
+      headers: { 'idempotency-key': 'one-key' },
+      body: { name: 'N', email, password, ...change },
+    });
+
+  /** Failures of an account, from all addresses. */
+  const failuresOf = (email: string) =>
+    stores.redis.hget(stores.keys.signIn('account', accountOf(email)), 'failures');
+
+  test('that nobody looked at counts as no failure, while MySQL cannot be read', async () => {
+    const email = `${randomUUID()}@example.org`;
+    const source = newAddress();
+    expect((await signUp(email)).statusCode).toBe(200);
+    await stores.database.write('RENAME TABLE users TO users_away', []);
+    try {
+      for (let i = 0; i < 5; i += 1)
+        expect((await signIn(email, password, source)).statusCode).toBeGreaterThanOrEqual(500);
+    } finally {
+      await stores.database.write('RENAME TABLE users_away TO users', []);
+    }
+    expect((await signIn(email, password, source)).statusCode).toBe(200);
+    expect(await failuresOf(email)).toBeNull();
+  });
+
+  test('that nobody looked at counts as no failure, while too many hashes wait', {
+    timeout: 120_000,
+  }, async () => {
+    const email = `${randomUUID()}@example.org`;
+    const source = newAddress();
+    expect((await signUp(email)).statusCode).toBe(200);
+    // Three run and ten wait at most.
+    const others = Array.from({ length: 13 }, () => signIn(`${randomUUID()}@example.org`, 'wrong'));
+    const answers = await Promise.all(Array.from({ length: 5 }, () => signIn(email, password, source)));
+    expect(answers.filter(({ statusCode }) => statusCode === 503).length).toBeGreaterThan(0);
+    expect(answers.filter(({ statusCode }) => statusCode === 429 || statusCode === 401)).toEqual([]);
+    await Promise.all(others);
+    // Hashes of requests that were answered 503 may still run.
+    const anotherSignIn = async () => (await signIn(`${randomUUID()}@example.org`, 'wrong')).statusCode;
+    await expect.poll(anotherSignIn, { timeout: 90_000, interval: 1_000 }).toBe(401);
+    expect((await signIn(email, password, source)).statusCode).toBe(200);
+    expect(await failuresOf(email)).toBeNull();
+  });
+
+  test('in a repeated sign-up counts as an attempt to sign in', async () => {
+    const email = `${randomUUID()}@example.org`;
+    const source = newAddress();
+    expect((await signUp(email)).statusCode).toBe(200);
+    const statuses: (number | undefined)[] = [];
+    for (const guess of ['first guess', 'second guess']) {
+      statuses.push((await signUp(email, { password: guess }, source)).statusCode);
+    }
+    expect(statuses).toEqual([422, 422]);
+    for (let i = 0; i < 3; i += 1) await signIn(email, 'wrong', source);
+    const locked = await signIn(email, password, source);
+    expect(locked.statusCode).toBe(429);
+    expect(await failuresOf(email)).toBe('5');
+    expect((await signUp(email)).statusCode).toBe(200);
+    expect((await signIn(email, password)).statusCode).toBe(200);
   });
 });
 

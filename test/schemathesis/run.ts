@@ -93,8 +93,8 @@ const install = async (): Promise<void> => {
   if (isSame && existsSync(program)) return;
   mkdirSync(folder, { recursive: true });
   await run('python3', ['-m', 'venv', '--clear', join(folder, 'venv')]);
-  await run(join(folder, 'venv/bin/pip'), [
-    ...['install', '--quiet', '--disable-pip-version-check', '--retries', '10'],
+  await run(join(folder, 'venv/bin/python'), [
+    ...['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--retries', '10'],
     ...['--requirement', requirements],
   ]);
   copyFileSync(requirements, installed);

@@ -197,10 +197,10 @@ describe('npm start ends with one line', () => {
     );
   });
 
-  it('in a folder in which npm finds no programs', async () => {
-    const start = npmStart(clone('a:b'), { npm_config_loglevel: 'silent' });
+  it.each(['a:b', 'a*b'])('in the folder %s, in which npm or Node finds no programs', async (name) => {
+    const start = npmStart(clone(name), { npm_config_loglevel: 'silent' });
     expect((await start.ended)[0]).toBe(1);
-    expect(start.output().trim()).toMatch(/^The path of this folder has a ":".*$/);
+    expect(start.output().trim()).toMatch(/^The path of this folder has a "[:*]".*$/);
   });
 
   it('after what npm says, where its cache cannot be written', async () => {

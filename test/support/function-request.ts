@@ -7,6 +7,7 @@ export const functionRequest = <Input, More extends object = Record<never, never
   caller: { id: 7, name: 'Ada' },
   credentials: { user: '', password: '' },
   idempotency: undefined,
+  expected: undefined,
   clientAddress: '127.0.0.1',
   ...more,
 });

@@ -34,7 +34,13 @@ export const apiEvent = (
 export const httpEvent = (
   contract: RouteContract,
   { contract: _own, ...more }: Partial<HttpEvent> = {},
-): HttpEvent => ({ answerHeaders: {}, ...apiEvent(contract, more), ...more, contract });
+): HttpEvent => ({
+  answerHeaders: {},
+  clientAddress: '127.0.0.1',
+  ...apiEvent(contract, more),
+  ...more,
+  contract,
+});
 
 const context = createLambdaContext('test');
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type * as z from 'zod';
-import { type Received, readMessages } from '#lib/consumer/read-batch.ts';
+import { type Digested, readMessages } from '#lib/consumer/read-batch.ts';
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
 
 /** The digest by which the outbox recognizes a command. */
@@ -13,10 +13,10 @@ export const digestOf = (content: string | undefined): string =>
 export const received = <Schema extends z.ZodType<object>>(
   { schema }: Pick<CommandContract<Schema>, 'schema'>,
   content: string | undefined,
-): Received<z.output<Schema>> => {
+): Digested<z.output<Schema>> => {
   const message = { data: Buffer.from(content ?? '').toString('base64') };
   const { items, malformed } = readMessages([message], schema, { maxAttempts: 0, takesBarriers: false });
   const [item] = items;
   if (item?.kind !== 'command') throw new Error(malformed[0]?.reason);
-  return item.command;
+  return item.received.command;
 };

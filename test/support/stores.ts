@@ -10,6 +10,7 @@ import { createMessages } from '#lib/mysql/messages.ts';
 import { createMigrations, type Migration } from '#lib/mysql/migrations.ts';
 import { createRecoveryState } from '#lib/mysql/progress.ts';
 import { createUsers } from '#lib/mysql/users.ts';
+import { createSettles } from '#lib/redis/commands/all.ts';
 import { createOutbox } from '#lib/redis/commands/outbox.ts';
 import { createRedisClient, type RedisClient } from '#lib/redis/connection/client.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
@@ -97,6 +98,7 @@ export const openStores = async (
     accept: acceptingOn({ client, keys }),
     directory: createDirectory({ client, keys }),
     outbox: createOutbox({ client, keys }),
+    settles: createSettles({ client, keys }),
     recentMessages: createRecentMessages({ client, keys }),
     users: createUsers(seen, createHandle),
     applications: createApplications(seen),

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { commands } from '#lib/contracts/commands/all.ts';
+import { rateLimitClassOf } from '#lib/contracts/http/rate-limit-class.ts';
 import { unknownRoute } from '#lib/contracts/http/system.ts';
 import { routes } from '#lib/contracts/index.ts';
 import { recoveryQueue } from '#lib/contracts/queues.ts';
@@ -12,9 +13,11 @@ type Event = { httpApi?: string; rabbitmq?: { queue: string }; schedule?: unknow
 type Definition = { handler: string; timeout?: number; events?: Event[] };
 
 const root = resolve(import.meta.dirname, '../..');
-const service: { functions: Record<string, Definition>; provider: { timeout: number } } = parse(
-  readFileSync(join(root, 'serverless.yml'), 'utf8'),
-);
+const service: {
+  functions: Record<string, Definition>;
+  provider: { timeout: number };
+  custom: { throttling: { routes: Record<string, object> } };
+} = parse(readFileSync(join(root, 'serverless.yml'), 'utf8'));
 const functions = Object.entries(service.functions);
 const camelCase = (kebab: string) =>
   kebab.replace(/-([a-z])/g, (_dash, letter: string) => letter.toUpperCase());
@@ -108,6 +111,15 @@ it('gives everything that a client waits for less time than the HTTP API does', 
   }
 });
 
+it('gives no throttle of its own to a route that counts by client address: all callers share a throttle', () => {
+  const counted = contracts
+    .filter((contract) => ['sign-up', 'sign-in'].includes(rateLimitClassOf(contract) ?? ''))
+    .map(({ method, path }) => `${method} ${path}`);
+  expect(counted.length).toBeGreaterThan(1);
+  const throttled = Object.keys(service.custom.throttling.routes);
+  expect(throttled.filter((route) => counted.includes(route))).toEqual([]);
+});
+
 describe('each handler', () => {
   let used: Map<string, string[]>;
   beforeAll(() => {
@@ -118,6 +130,12 @@ describe('each handler', () => {
       ([, name]) => name ?? '',
     );
 
+  /** Public documents need no secret for callers and no limit. */
+  const isPublic = (key: string) =>
+    contracts
+      .filter((contract) => contract.function === key)
+      .some(({ authentication, method }) => authentication === 'none' && method === 'GET');
+
   it.each([
     ['httpApi', 'httpHandler'],
     ['rabbitmq', 'consumerHandler'],
@@ -127,7 +145,8 @@ describe('each handler', () => {
       const isScheduled =
         kind === 'rabbitmq' &&
         functions.find(([name]) => name === key)?.[1].handler.startsWith('functions/scheduled/');
-      expect(used.get(key), key).toEqual([isScheduled ? 'jobHandler' : wrapper]);
+      const expected = isScheduled ? 'jobHandler' : wrapper;
+      expect(used.get(key), key).toEqual([isPublic(key) ? 'publicHandler' : expected]);
     }
   });
 });

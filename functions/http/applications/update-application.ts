@@ -1,29 +1,16 @@
+import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import { updateApplication as contract, updateApplicationByBody } from '#lib/contracts/http/applications.ts';
-import { notFound } from '#lib/domain/errors.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import type { Applications } from '#lib/mysql/applications.ts';
-import { applications } from '#lib/runtime/services/mysql.ts';
 import { submit } from '#lib/runtime/services/writing.ts';
 import type { Submit } from '#lib/writing/submit.ts';
 
-type Uses = { submit: Pick<Submit, 'applicationUpdate'>; applications: Pick<Applications, 'find'> };
-
-/**
- * Redis knows the creators of recent applications. For older ones the handler reads the creator from MySQL.
- */
+/** Submits a new name; readers see it at once, it is stored later. */
 export const updateApplication = async (
-  { input: { token, name }, caller }: Request<typeof contract>,
-  { submit, applications }: Uses,
+  { input: { token, name }, caller, expected }: Request<typeof contract>,
+  { submit }: { submit: Submit },
 ) => {
-  const update = { token, name, callerId: caller.id };
-  if (await submit.applicationUpdate(update)) return {};
-  const stored = await applications.find(token);
-  if (stored === undefined) throw notFound('application');
-  await submit.applicationUpdate({ ...update, creatorId: stored.creatorId });
+  await submit(updateApplicationCommand, { token, name, callerId: caller.id, expected });
   return {};
 };
 
-export const handler = httpHandler([contract, updateApplicationByBody], updateApplication, {
-  submit,
-  applications,
-});
+export const handler = httpHandler([contract, updateApplicationByBody], updateApplication, { submit });

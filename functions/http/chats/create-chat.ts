@@ -1,16 +1,15 @@
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createChat as contract } from '#lib/contracts/http/chats.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import { submit } from '#lib/runtime/services/writing.ts';
 import type { Submit } from '#lib/writing/submit.ts';
 
-type Uses = { submit: Pick<Submit, 'chat'> };
-
 /** Numbers a new chat and submits it; it is stored later. */
 export const createChat = async (
   { input: { token, title }, caller, idempotency }: Request<typeof contract>,
-  { submit }: Uses,
+  { submit }: { submit: Submit },
 ) => ({
-  chatNumber: await submit.chat({ token, title, creatorId: caller.id }, idempotency),
+  chatNumber: await submit(createChatCommand, { token, title, creatorId: caller.id }, idempotency),
 });
 
 export const handler = httpHandler(contract, createChat, { submit });

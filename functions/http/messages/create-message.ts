@@ -1,3 +1,4 @@
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { createMessage as contract } from '#lib/contracts/http/messages.ts';
 import { badInput } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
@@ -6,7 +7,7 @@ import { now } from '#lib/runtime/services/settings.ts';
 import { submit } from '#lib/runtime/services/writing.ts';
 import type { Submit } from '#lib/writing/submit.ts';
 
-type Uses = { submit: Pick<Submit, 'message'>; now: () => number };
+type Uses = { submit: Submit; now: () => number };
 
 /** Numbers a new message and submits it; readers see it at once, it is stored later. */
 export const createMessage = async (
@@ -19,7 +20,7 @@ export const createMessage = async (
     throw badInput([{ path: 'createdAt', message: 'Must not lie more than 24 hours ahead' }]);
   }
   const message = { token, chatNumber, senderId: caller.id, senderName: caller.name, body, createdAtMs };
-  return { messageNumber: await submit.message(message, idempotency) };
+  return { messageNumber: await submit(createMessageCommand, message, idempotency) };
 };
 
 export const handler = httpHandler(contract, createMessage, { submit, now });

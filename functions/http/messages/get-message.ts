@@ -9,6 +9,9 @@ type Uses = { conversation: Pick<Conversation, 'message'> };
 export const getMessage = async (
   { input: { token, chatNumber, messageNumber } }: Request<typeof contract>,
   { conversation }: Uses,
-) => toResponse(await conversation.message({ token, chatNumber }, messageNumber));
+) => {
+  const message = await conversation.message({ token, chatNumber }, messageNumber);
+  return { ...toResponse(message), version: message.version };
+};
 
 export const handler = httpHandler(contract, getMessage, { conversation });

@@ -1,11 +1,11 @@
-import { getDocs as contract } from '#lib/contracts/http/system.ts';
+import { getDocs as contract, getRoot } from '#lib/contracts/http/system.ts';
 import { createDocsPage } from '#lib/http/docs/page.ts';
 import { pageResponse } from '#lib/http/docs/page-response.ts';
-import { httpHandler } from '#lib/http/http-handler.ts';
+import { publicHandler } from '#lib/http/public-handler.ts';
 import { lazy } from '#lib/runtime/lazy.ts';
 
 const page = lazy(createDocsPage);
 
 export const getDocs = () => page().html;
 
-export const handler = httpHandler(contract, getDocs, {}, pageResponse(page));
+export const handler = publicHandler([contract, getRoot], getDocs, {}, pageResponse(page));

@@ -1,7 +1,8 @@
 import { acceptedQueues } from '#lib/contracts/commands/all.ts';
 import { getHealth as contract } from '#lib/contracts/http/system.ts';
 import { KnownError } from '#lib/domain/errors.ts';
-import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { Request } from '#lib/http/handler.ts';
+import { publicHandler } from '#lib/http/public-handler.ts';
 import type { Gate } from '#lib/redis/gate/gate.ts';
 import { messageIndex } from '#lib/runtime/services/opensearch.ts';
 import { publisher } from '#lib/runtime/services/rabbitmq.ts';
@@ -46,7 +47,7 @@ export const getHealth = async (
   return { status: 'ok' as const, parts };
 };
 
-export const handler = httpHandler(contract, getHealth, {
+export const handler = publicHandler(contract, getHealth, {
   database,
   publisher,
   // Created inside the check, so that a missing search configuration shows as `down` instead of an error.

@@ -28,13 +28,11 @@ export const createToken = async (
   const email = parseEmailAddress(credentials.user);
   // Sign-up refuses such a text too, so this answer reveals nothing about accounts.
   if (email === undefined) throw refused();
-  const attempt = { email, source: clientNetwork(clientAddress) };
-  await signInAttempts.begin(attempt);
-  const user = await users.findByEmail(email);
-  if (!(await passwords.verify(credentials.password, user?.passwordHash)) || user === undefined) {
-    throw refused();
-  }
-  await signInAttempts.succeeded(attempt);
+  const user = await signInAttempts.attempt({ email, source: clientNetwork(clientAddress) }, async () => {
+    const found = await users.findByEmail(email);
+    return (await passwords.verify(credentials.password, found?.passwordHash)) ? found : undefined;
+  });
+  if (user === undefined) throw refused();
   return { ...(await accessTokens.issue(user)), tokenType: 'Bearer' as const };
 };
 

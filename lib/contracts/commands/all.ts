@@ -16,6 +16,12 @@ export const commands = [
   indexMessageCommand,
 ] as const satisfies readonly CommandContract[];
 
+type Command = (typeof commands)[number];
+/** The contracts of commands, by the names of their queues. */
+export type CommandOf = { [Contract in Command as Contract['queue']]: Contract };
+/** A queue of commands that the API accepts. */
+export type AcceptedQueue = Extract<Command, { outbox: true }>['queue'];
+
 export const queueNames: readonly string[] = commands.map(({ queue }) => queue);
 /** The queues of commands that the API accepts. */
 export const acceptedQueues: readonly string[] = commands

@@ -38,7 +38,7 @@ export const updateApplication = route({
   authentication: 'bearer',
   request: { path: z.strictObject({ token }), body: z.strictObject({ name }) },
   response: z.object({}).describe('Renamed'),
-  errors: ['bad-input', 'forbidden', 'not-found', 'unavailable'],
+  errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
 
 export const updateApplicationByBody = route({

@@ -71,7 +71,7 @@ export const createMessage = route({
   request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
   response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
   creates: true,
-  errors: ['bad-input', 'not-found', 'unavailable'],
+  errors: ['bad-input', 'not-found', 'conflict', 'unavailable'],
 });
 
 export const updateMessage = route({
@@ -84,7 +84,7 @@ export const updateMessage = route({
   authentication: 'bearer',
   request: { path: ofMessage, body: z.strictObject({ body }) },
   response: z.object({}).describe('Edited'),
-  errors: ['bad-input', 'forbidden', 'not-found', 'unavailable'],
+  errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
 
 export const updateMessageByBody = route({

@@ -39,6 +39,8 @@ export type RouteContract<
   list?: true;
   /** The route accepts an `Idempotency-Key`. */
   creates?: true;
+  /** The path that a 302 leads to, instead of an answer. */
+  redirectsTo?: string;
   /** Content type of the answer where it is not JSON. */
   produces?: string;
   responseHeaders?: Record<string, string>;

@@ -50,6 +50,19 @@ export const getDocs = route({
   errors: [],
 });
 
+export const getRoot = route({
+  function: 'getDocs',
+  method: 'GET',
+  path: '/',
+  tag: 'System',
+  summary: 'Leads to the page at `/docs`',
+  authentication: 'none',
+  request: {},
+  response: z.string().describe('The page at `/docs`'),
+  redirectsTo: '/docs',
+  errors: [],
+});
+
 /** The answer to requests without a route. The OpenAPI document leaves it out. */
 export const unknownRoute = route({
   function: 'rejectUnknownRoute',

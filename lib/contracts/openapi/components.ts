@@ -30,6 +30,14 @@ export const parameters = {
     description: 'The `ETag` of an earlier answer. If it is still current, the answer is 304 without a body',
     schema: { type: 'string' },
   },
+  IfMatch: {
+    name: 'If-Match',
+    in: 'header',
+    required: false,
+    description:
+      'The `ETag` of an earlier answer. If the item has another version now, the answer is 412 and nothing changes',
+    schema: { type: 'string' },
+  },
 };
 
 export const headers = {
@@ -37,7 +45,7 @@ export const headers = {
     description: 'The next page of the list, `rel="next"` (RFC 8288); absent on the last page',
     schema: { type: 'string', examples: ['</applications?page=2>; rel="next"'] },
   },
-  ETag: { description: 'For `If-None-Match`', schema: { type: 'string' } },
+  ETag: { description: 'For `If-None-Match`, and for `If-Match` of an edit', schema: { type: 'string' } },
   RateLimit: {
     description: '`r` requests remain for the next `t` seconds (draft-ietf-httpapi-ratelimit-headers)',
     schema: { type: 'string', examples: ['"writes";r=5999;t=60'] },

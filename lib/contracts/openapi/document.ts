@@ -1,3 +1,4 @@
+import project from '../../../package.json' with { type: 'json' };
 import { rateLimitClassOf } from '../http/rate-limit-class.ts';
 import type { RouteContract } from '../http/route.ts';
 import { statuses } from '../http/statuses.ts';
@@ -6,17 +7,26 @@ import { headers, parameters, rateLimitHeaders, securitySchemes } from './compon
 import { componentOf, errorResponses, errorsOf, problemSchema } from './errors.ts';
 import { createSchemas, type DocumentSchemas, isSchema, type JsonSchema } from './schemas.ts';
 
-const headersOf = ({ list, method, authentication, responseHeaders = {} }: RouteContract) => ({
-  ...Object.fromEntries(
-    Object.entries(responseHeaders).map(([name, description]) => [
-      name,
-      { description, schema: { type: 'string' } },
-    ]),
-  ),
-  ...(list ? { Link: { $ref: '#/components/headers/Link' } } : {}),
-  ...(method === 'GET' ? { ETag: { $ref: '#/components/headers/ETag' } } : {}),
-  ...(rateLimitClassOf({ authentication, method }) === undefined ? {} : rateLimitHeaders),
-});
+const hasEtag = ({ method, redirectsTo }: RouteContract): boolean =>
+  method === 'GET' && redirectsTo === undefined;
+
+const headersOf = (contract: RouteContract) => {
+  const { list, redirectsTo, responseHeaders = {} } = contract;
+  return {
+    ...Object.fromEntries(
+      Object.entries(responseHeaders).map(([name, description]) => [
+        name,
+        { description, schema: { type: 'string' } },
+      ]),
+    ),
+    ...(list ? { Link: { $ref: '#/components/headers/Link' } } : {}),
+    ...(hasEtag(contract) ? { ETag: { $ref: '#/components/headers/ETag' } } : {}),
+    ...(redirectsTo === undefined
+      ? {}
+      : { Location: { description: 'The other path', schema: { type: 'string', const: redirectsTo } } }),
+    ...(rateLimitClassOf(contract) === undefined ? {} : rateLimitHeaders),
+  };
+};
 
 const fieldsOf = (where: 'path' | 'query', { request }: RouteContract, { schemaOf }: DocumentSchemas) => {
   if (request[where] === undefined) return [];
@@ -36,7 +46,8 @@ const parametersOf = (contract: RouteContract, schemas: DocumentSchemas) => [
   ...fieldsOf('path', contract, schemas),
   ...fieldsOf('query', contract, schemas),
   ...(contract.creates ? [{ $ref: '#/components/parameters/IdempotencyKey' }] : []),
-  ...(contract.method === 'GET' ? [{ $ref: '#/components/parameters/IfNoneMatch' }] : []),
+  ...(hasEtag(contract) ? [{ $ref: '#/components/parameters/IfNoneMatch' }] : []),
+  ...(contract.errors.includes('precondition-failed') ? [{ $ref: '#/components/parameters/IfMatch' }] : []),
 ];
 
 const requestBodyOf = ({ request }: RouteContract, { schemaOf, contentOf }: DocumentSchemas) =>
@@ -47,25 +58,27 @@ const requestBodyOf = ({ request }: RouteContract, { schemaOf, contentOf }: Docu
         content: contentOf('application/json', schemaOf(request.body, 'input')),
       };
 
-const responsesOf = (contract: RouteContract, { schemaOf, contentOf }: DocumentSchemas) => {
-  const { response, method, produces = 'application/json' } = contract;
-  const responseHeaders = headersOf(contract);
+const successOf = (contract: RouteContract, { schemaOf, contentOf }: DocumentSchemas) => {
+  const { response, redirectsTo, produces = 'application/json' } = contract;
+  const headers = headersOf(contract);
   return {
-    '200': {
-      description: response.description ?? 'Done',
-      ...(Object.keys(responseHeaders).length === 0 ? {} : { headers: responseHeaders }),
-      content: contentOf(produces, schemaOf(response, 'output')),
-    },
-    ...(method === 'GET' ? { '304': { $ref: '#/components/responses/NotModified' } } : {}),
-    ...Object.fromEntries(
-      errorsOf(contract).map((code) => [
-        String(statuses[code].status),
-        { $ref: `#/components/responses/${componentOf(code)}` },
-      ]),
-    ),
-    default: { $ref: '#/components/responses/Unexpected' },
+    description: response.description ?? 'Done',
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
+    ...(redirectsTo === undefined ? { content: contentOf(produces, schemaOf(response, 'output')) } : {}),
   };
 };
+
+const responsesOf = (contract: RouteContract, schemas: DocumentSchemas) => ({
+  [contract.redirectsTo === undefined ? '200' : '302']: successOf(contract, schemas),
+  ...(hasEtag(contract) ? { '304': { $ref: '#/components/responses/NotModified' } } : {}),
+  ...Object.fromEntries(
+    errorsOf(contract).map((code) => [
+      String(statuses[code].status),
+      { $ref: `#/components/responses/${componentOf(code)}` },
+    ]),
+  ),
+  default: { $ref: '#/components/responses/Unexpected' },
+});
 
 const operationOf = (name: string, contract: RouteContract, schemas: DocumentSchemas) => {
   const { tag, summary, description, authentication } = contract;
@@ -108,9 +121,9 @@ Errors are [problem documents](https://www.rfc-editor.org/rfc/rfc9457). Lists ha
 /** The API as OpenAPI 3.1, from the contracts that validate it. https://spec.openapis.org/oas/v3.1.1.html */
 export const openApiDocument = () => {
   const schemas = createSchemas();
+  const placeOf = ({ path, method }: RouteContract) => `${path} ${method}`;
   const ordered = Object.entries(routes).sort(
-    ([, a], [, b]) =>
-      tagNames.indexOf(a.tag) - tagNames.indexOf(b.tag) || (a.path === b.path ? 0 : a.path < b.path ? -1 : 1),
+    ([, a], [, b]) => tagNames.indexOf(a.tag) - tagNames.indexOf(b.tag) || (placeOf(a) < placeOf(b) ? -1 : 1),
   );
   const paths: Record<string, Record<string, unknown>> = {};
   for (const [name, contract] of ordered) {
@@ -123,7 +136,7 @@ export const openApiDocument = () => {
     openapi: '3.1.1',
     info: {
       title: 'Chat API',
-      version: '1.0.0',
+      version: project.version,
       description,
       license: { name: 'MIT', identifier: 'MIT' },
     },

@@ -5,8 +5,11 @@ import type { RouteContract } from '../http/route.ts';
 import { statuses } from '../http/statuses.ts';
 import { rateLimitHeaders } from './components.ts';
 
+/** An operation has a method that its path accepts, so no operation answers 405. */
+type DocumentedCode = Exclude<ErrorCode, 'not-allowed'>;
+
 /** The documentation of each error: when it occurs, and an example of its detail. */
-const errorAnswers: Record<ErrorCode, { when: string; detail: string; field?: [string, string] }> = {
+const errorAnswers: Record<DocumentedCode, { when: string; detail: string; field?: [string, string] }> = {
   'bad-input': {
     when: 'The request is invalid; `errors` names every invalid field',
     detail: 'The request does not match the contract.',
@@ -21,13 +24,13 @@ const errorAnswers: Record<ErrorCode, { when: string; detail: string; field?: [s
     detail: 'Only the creator of the application may change it.',
   },
   'not-found': { when: 'The item or its parent does not exist', detail: 'There is no such application.' },
-  'not-allowed': {
-    when: 'The path does not accept the method; `Allow` names the methods',
-    detail: 'This path accepts GET, PUT.',
-  },
   conflict: {
     when: 'The e-mail address is taken, or no number is left',
     detail: 'This e-mail address is taken.',
+  },
+  'precondition-failed': {
+    when: 'The item no longer has the version of `If-Match`, or `If-None-Match: *` was sent',
+    detail: 'The message has another version.',
   },
   'too-large': {
     when: `The body is longer than ${limits.requestBytes} bytes`,
@@ -52,9 +55,6 @@ const errorAnswers: Record<ErrorCode, { when: string; detail: string; field?: [s
 };
 
 const headersOfError: Partial<Record<ErrorCode, Record<string, object>>> = {
-  'not-allowed': {
-    Allow: { description: 'The methods of the path', schema: { type: 'string', examples: ['GET, PUT'] } },
-  },
   unauthenticated: {
     'WWW-Authenticate': {
       description: 'The authentication scheme that the route requires',
@@ -80,7 +80,7 @@ const problemContent = (example: object) => ({
 });
 
 export const errorResponses = () => {
-  const entries = Object.entries(errorAnswers) as [ErrorCode, (typeof errorAnswers)[ErrorCode]][];
+  const entries = Object.entries(errorAnswers) as [DocumentedCode, (typeof errorAnswers)[DocumentedCode]][];
   return {
     ...Object.fromEntries(
       entries.map(([code, { when, detail, field }]) => {
@@ -140,7 +140,7 @@ export const problemSchema = {
 export const errorsOf = (contract: RouteContract): ErrorCode[] => {
   const codes = new Set<ErrorCode>(contract.errors);
   // Every route refuses unknown query fields.
-  codes.add('bad-input').add('not-allowed');
+  codes.add('bad-input');
   if (contract.creates) codes.add('unprocessable');
   if (rateLimitClassOf(contract) !== undefined) codes.add('too-many-requests');
   if (contract.authentication !== 'none') codes.add('unauthenticated');

@@ -15,15 +15,16 @@ const takesGzip = ({ headers }: HttpEvent): boolean =>
 export const pageResponse = (page: () => DocsPage): HttpMiddleware => ({
   after: ({ event, response }) => {
     if (!response?.headers?.ETag) return;
-    Object.assign(response.headers, {
-      Vary: event.answerHeaders.Vary ? `${event.answerHeaders.Vary}, Accept-Encoding` : 'Accept-Encoding',
-      'Content-Security-Policy': page().contentSecurityPolicy,
-      'Referrer-Policy': 'no-referrer',
-    });
+    const { headers, statusCode } = response;
+    headers.Vary = event.answerHeaders.Vary
+      ? `${event.answerHeaders.Vary}, Accept-Encoding`
+      : 'Accept-Encoding';
+    if (takesGzip(event)) headers.ETag = `W/${headers.ETag}`;
+    if (statusCode !== 200) return;
+    headers['Content-Security-Policy'] = page().contentSecurityPolicy;
+    headers['Referrer-Policy'] = 'no-referrer';
     if (!takesGzip(event)) return;
-    response.headers.ETag = `W/${response.headers.ETag}`;
-    if (response.statusCode !== 200) return;
-    response.headers['Content-Encoding'] = 'gzip';
+    headers['Content-Encoding'] = 'gzip';
     response.isBase64Encoded = true;
     response.body = page().gzipped;
   },

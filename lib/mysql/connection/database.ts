@@ -31,6 +31,12 @@ export const tuples = (rows: number, columns: number) =>
     .fill(`(${placeholders(columns)})`)
     .join(', ');
 
+/** A table of literal rows, for an `UPDATE … JOIN`, which changes many rows at once and cannot insert. */
+export const literals = (columns: readonly string[], rows: number): string => {
+  const first = `SELECT ${columns.map((column) => `? AS ${column}`).join(', ')}`;
+  return `(${[first, ...Array(rows - 1).fill(`SELECT ${placeholders(columns.length)}`)].join(' UNION ALL ')})`;
+};
+
 /**
  * The end of an insert that leaves existing rows unchanged. `id = id` would not do: in a batch with generated ids MySQL
  * refuses it (ER_AUTO_INCREMENT_CONFLICT).

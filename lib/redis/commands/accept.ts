@@ -1,21 +1,401 @@
-import type { Cell, Idempotency, Outcome } from './accepting-script.ts';
-import { acceptApplication, type CreateApplication } from './create-application.ts';
-import { acceptChat, type CreateChat } from './create-chat.ts';
-import { createMessageAcceptance } from './create-message.ts';
-import { acceptApplicationUpdate, type UpdateApplication } from './update-application.ts';
-import { acceptMessageUpdate, type UpdateMessage } from './update-message.ts';
+import { createHash, randomUUID } from 'node:crypto';
+import { gather } from '#lib/concurrency/gather.ts';
+import {
+  type Answer,
+  type CommandContract,
+  type Given,
+  neededItem,
+  type Unnumbered,
+} from '#lib/contracts/commands/command.ts';
+import {
+  conflict,
+  forbidden,
+  isKnownError,
+  notFound,
+  preconditionFailed,
+  unprocessable,
+} from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
+import { type CounterReference, counterReference, type ItemReference } from '#lib/domain/reference.ts';
+import type { RedisClient } from '../connection/client.ts';
+import { guarded } from '../connection/guard.ts';
+import { gate, outbox } from '../gate/gate.lua.ts';
+import type { Keys } from '../script/keys.ts';
+import { defineScript, expecting, type LuaModule, runScript } from '../script/script.ts';
 
-/** Accepts each write in one atomic script; see `commands/`. */
-export const createAccept = (cell: Cell) => ({
-  application: (command: CreateApplication, idempotency?: Idempotency): Promise<Outcome> =>
-    acceptApplication(cell, command, idempotency),
-  applicationUpdate: (command: UpdateApplication, callerId: number, creatorId?: number): Promise<Outcome> =>
-    acceptApplicationUpdate(cell, command, callerId, creatorId),
-  chat: (command: CreateChat, idempotency?: Idempotency): Promise<Outcome> =>
-    acceptChat(cell, command, idempotency),
-  message: createMessageAcceptance(cell),
-  messageUpdate: (command: UpdateMessage, callerId: number, senderId?: number): Promise<Outcome> =>
-    acceptMessageUpdate(cell, command, callerId, senderId),
+/** The parameters of every function of a command file. */
+export type Cell = { client: RedisClient; keys: Keys };
+
+/** The client's `Idempotency-Key`, if it gave one, and the keyed hashes of its request, separated by commas. */
+export type Idempotency = { key: string; fingerprint: string } | undefined;
+
+/**
+ * An item as MySQL has it, for an edit of an item that Redis has forgotten. `lookedUpAt`: from the outcome 'unknown';
+ * later edits count instead of `version`.
+ */
+export type StoredItem = { ownerId: number; version: number; lookedUpAt: string };
+
+/**
+ * The result of accepting a write. 'accepted': `command` is to be published; a repeated request has none once MySQL has
+ * stored it. `epoch`: the gate must still be open in this epoch when the request is answered. 'unverified': the counter
+ * must be verified against MySQL first, for the epoch `lost`. 'unknown': only MySQL knows the item.
+ */
+export type Outcome<Answered> =
+  | {
+      kind: 'accepted';
+      answer: Answered;
+      epoch: string;
+      command: { id: string; content: string } | undefined;
+    }
+  | { kind: 'closed' }
+  | { kind: 'unverified'; counter: CounterReference; lost: string }
+  | { kind: 'unknown'; item: ItemReference; lookedUpAt: string };
+
+type Reply =
+  | ['accepted' | 'repeated', answer: string, id: string, epoch: string, content: string]
+  | ['unverified', lost: string]
+  | ['unknown', lookedUpAt: string]
+  | ['closed' | 'missing' | 'forbidden' | 'changed' | 'reused' | 'full'];
+
+type Value = string | number;
+
+type Definition<Contract extends CommandContract> = {
+  uses?: readonly LuaModule[];
+  /** Who writes. An `Idempotency-Key` belongs to this user. */
+  callerId: (given: Given<Contract>) => number;
+  /** The counter that numbers the item and must exist. A created application has its own. */
+  counter: (given: Given<Contract>) => CounterReference;
+  /** Present for edits. `find`: Lua that sets `owner` and `version` of the item, as far as Redis knows them. */
+  edits?: {
+    item: (given: Given<Contract>) => ItemReference;
+    expected: (given: Given<Contract>) => readonly number[] | undefined;
+    find: string;
+  };
+  /** The command's JSON. @param date the time of the item or of the edit */
+  write: (given: Given<Contract>, date: string) => Unnumbered<Contract>;
+  answer: (answer: string) => Answer<Contract>;
+  /** Keys of the whole call, and keys and arguments of each command, by their names in Lua. */
+  shared?: Record<string, (keys: Keys) => string>;
+  keys: Record<string, (keys: Keys, given: Given<Contract>) => string>;
+  args?: Record<string, (given: Given<Contract>, atMs: number) => Value>;
+  /** Lua that refuses a command by returning a reply. */
+  refuse?: string;
+  /** Lua that makes the accepted command visible. It knows `number`, `id` and the text `command`. */
+  apply: string;
+};
+
+const DAY_SECONDS = 24 * 60 * 60;
+/**
+ * Expiry of generated keys. Without a key of the client, only a second try of the same call, on another
+ * connection, is a repetition. It is sent within 6 s (guard.ts), and a silent connection ends after 5 s.
+ */
+const RETRY_SECONDS = 12;
+/** The longest between two tries of an edit of which only MySQL knows the version. */
+const LOOK_UP_SECONDS = 30;
+/** Commands per call of the script. A larger call would let Redis and the broker wait for each other. */
+const TOGETHER = 32;
+
+/** The functions of the accepting scripts. */
+const accepting: LuaModule = {
+  needs: [gate, outbox],
+  lua: /* lua */ `
+-- The highest number that a command may have.
+local MAX_NUMBER = ${limits.number - 1}
+-- Microseconds since 1970, increasing at every call: the command's id and the version of the row that it
+-- writes.
+local function nextId(clock)
+  local id = nowMicros()
+  local last = tonumber(clock or '0')
+  if id <= last then id = last + 1 end
+  return text(id)
+end
+-- A fingerprint has one hash for each secret in use. Two of one request share a hash, also during a rotation.
+local function isSame(one, other)
+  if one == other then return true end
+  for hash in string.gmatch(one, '[^,]+') do
+    if string.find(',' .. other .. ',', ',' .. hash .. ',', 1, true) then return true end
+  end
+  return false
+end
+-- The first answer to the same request, with the command while it is pending.
+local function repeated(first, fingerprint, outbox, epoch)
+  local firstFingerprint, answer, id = string.match(first, '^(.-) (%S+) (%d+)$')
+  if not isSame(firstFingerprint, fingerprint) then return { 'reused' } end
+  return { 'repeated', answer, id, epoch, fromOutbox(outbox, id) or '' }
+end
+-- Adds the number, id and epoch to the command and puts its final text into the outbox.
+local function keep(state, outbox, command, id, epoch, fields)
+  command = string.sub(command, 1, -2) .. fields .. ',"commandId":' .. id .. ',"epoch":' .. epoch .. '}'
+  redis.call('XADD', outbox, id .. '-0', 'c', command)
+  redis.call('HSET', state, 'clock', id)
+  return command
+end
+`,
+};
+
+/**
+ * The key `lookedUp` of an item exists while an edit reads its version from MySQL: the time of the look-up, and the
+ * version of an edit that was accepted since.
+ */
+const lookingUp: LuaModule = {
+  needs: [gate],
+  lua: /* lua */ `
+-- The item's version: \`stored\`, unless the look-up is another one. A later edit counts instead.
+local function versionSince(looked, lookedUpAt, stored)
+  local at, later = string.match(looked or '', '^(%d+) (%d*)$')
+  if at ~= lookedUpAt then return nil end
+  return later ~= '' and later or stored
+end
+-- The newer one of the versions that Redis and MySQL have. Nothing while MySQL's is not known.
+local function newest(known, stored)
+  if stored and known and tonumber(known) > tonumber(stored) then return known end
+  return stored
+end
+-- Only MySQL knows the item. If its version matters, edits are noted from now on.
+local function unknown(lookedUp, looked, expected)
+  if expected == '' then return { 'unknown', '' } end
+  if not looked then
+    looked = text(nowMicros()) .. ' '
+    redis.call('SET', lookedUp, looked, 'EX', ${LOOK_UP_SECONDS})
+  end
+  redis.call('EXPIRE', lookedUp, ${LOOK_UP_SECONDS})
+  return { 'unknown', string.match(looked, '^%d+') }
+end
+`,
+};
+
+/** An edit of an existing item: only its owner may, and only while its version is one of the expected ones. */
+const editLua = (find: string) => /* lua */ `
+  local owner, version
+${find}
+  -- After a rollback of Redis, MySQL may have a newer version.
+  if not version or (behind and tonumber(version) <= tonumber(behind)) then
+    version = newest(version, versionSince(looked, lookedUpAt, storedVersion))
+  end
+  owner = owner or storedOwner
+  if owner == '' or (expected ~= '' and not version) then return unknown(lookedUp, looked, expected) end
+  if owner ~= caller then return { 'forbidden' } end
+  if expected ~= '' and not string.find(expected, ' ' .. version .. ' ', 1, true) then return { 'changed' } end
+`;
+
+/**
+ * Accepts one command after another. All refusals come before the first write, which is the outbox entry, so a script
+ * that fails there has done nothing. A check of the caller's token belongs behind the gate, a pending change behind
+ * `keep`, and `watched` keys into the MGET.
+ */
+const acceptLua = (
+  { parent, creates }: CommandContract,
+  { refuse = '', edits, apply }: { refuse?: string; edits?: { find: string }; apply: string },
+) => {
+  const isNumbered = creates !== undefined && parent !== undefined;
+  return /* lua */ `
+  if not epoch or isAhead(clock) then return { 'closed' } end
+  local count, first, looked = unpack(redis.call('MGET', counter, idempotency${edits === undefined ? '' : ', lookedUp'}))
+  if first then return repeated(first, fingerprint, outbox, epoch) end
+${
+  parent === undefined
+    ? ''
+    : /* lua */ `
+  if not isVerified(verifying, verified, parent) then return { 'unverified', lost } end
+  if not count then return { 'missing' } end
+`
+}
+${refuse}
+${edits === undefined ? '' : editLua(edits.find)}
+${
+  isNumbered
+    ? /* lua */ `
+  if tonumber(count) >= MAX_NUMBER then return { 'full' } end
+  local number = text(count + 1)
+`
+    : ''
+}
+  local id = nextId(clock)
+  clock = id
+  command = keep(state, outbox, command, id, epoch, ${isNumbered ? `',"${creates}":' .. number` : "''"})
+  local answer = ${isNumbered ? 'number' : 'parent'}
+${
+  isNumbered
+    ? /* lua */ `
+  redis.call('SET', counter, number)
+  redis.call('ZADD', dirty, id, parent)
+`
+    : ''
+}
+  redis.call('SET', idempotency, fingerprint .. ' ' .. answer .. ' ' .. id, 'EX', seconds)
+${edits === undefined ? '' : "if looked then redis.call('SET', lookedUp, string.match(looked, '^%d+ ') .. id, 'KEEPTTL') end"}
+${apply}
+  return { 'accepted', answer, id, epoch, command }
+`;
+};
+
+const digestOf = (parts: unknown[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+
+/** The values by which the script recognizes a repeated request. */
+const repeatable = (keys: Keys, callerId: number, given: Idempotency) => ({
+  idempotency: keys.idempotency(given === undefined ? randomUUID() : digestOf([callerId, given.key])),
+  fingerprint: given?.fingerprint ?? '',
+  seconds: given === undefined ? RETRY_SECONDS : DAY_SECONDS,
 });
 
-export type Accept = ReturnType<typeof createAccept>;
+/** @throws not-found, forbidden, precondition-failed, unprocessable, conflict (no number is left) */
+const refusal = (
+  command: CommandContract,
+  reply: Exclude<Reply[0], 'accepted' | 'repeated' | 'unverified' | 'unknown' | 'closed'>,
+): Error => {
+  const { item, parent = item } = command;
+  switch (reply) {
+    case 'missing':
+      return notFound(neededItem(command));
+    case 'forbidden':
+      return forbidden(`Only the creator of the ${item} may change it.`);
+    case 'changed':
+      return preconditionFailed(`The ${item} has another version.`);
+    case 'reused':
+      return unprocessable('This Idempotency-Key was used for another request.');
+    case 'full':
+      return conflict(`The ${parent} is full: no number is left.`);
+  }
+};
+
+const outcomeOf = <Contract extends CommandContract>(
+  command: Contract,
+  reply: Reply,
+  { answer, counter, edits }: Definition<Contract>,
+  given: Given<Contract>,
+): Outcome<Answer<Contract>> => {
+  switch (reply[0]) {
+    case 'accepted':
+    case 'repeated': {
+      const [, text, id, epoch, content] = reply;
+      const published = content === '' ? undefined : { id, content };
+      return { kind: 'accepted', answer: answer(text), epoch, command: published };
+    }
+    case 'unverified':
+      return { kind: 'unverified', counter: counter(given), lost: reply[1] };
+    case 'unknown':
+      if (edits === undefined) throw new Error(`${command.queue} edits no item`);
+      return { kind: 'unknown', item: edits.item(given), lookedUpAt: reply[1] };
+    case 'closed':
+      return { kind: 'closed' };
+    default:
+      throw refusal(command, reply[0]);
+  }
+};
+
+/** The time of a created item, which a producer may give. */
+const timeOf = (given: object): number =>
+  'createdAtMs' in given && typeof given.createdAtMs === 'number' ? given.createdAtMs : Date.now();
+
+/** Versions between spaces, for the script. Empty if the version does not matter. */
+const expectedText = (versions: readonly number[] | undefined): string =>
+  versions === undefined ? '' : ` ${versions.join(' ')} `;
+
+/** The script that accepts a list of commands, and returns a reply for each. */
+const scriptOf = <Contract extends CommandContract>(
+  command: Contract,
+  { uses = [], shared = {}, keys, args = {}, ...lua }: Definition<Contract>,
+) => {
+  const isEdit = lua.edits !== undefined;
+  return defineScript(
+    {
+      uses: [accepting, ...(isEdit ? [lookingUp] : []), ...uses],
+      keys: ['state', 'verified', 'dirty', 'outbox', ...Object.keys(shared)],
+      args: ['server'],
+      each: {
+        keys: ['counter', 'idempotency', ...(isEdit ? ['lookedUp'] : []), ...Object.keys(keys)],
+        args: [
+          'command',
+          'parent',
+          'fingerprint',
+          'seconds',
+          ...(isEdit ? ['caller', 'expected', 'storedOwner', 'storedVersion', 'lookedUpAt'] : []),
+          ...Object.keys(args),
+        ],
+      },
+    },
+    {
+      before: 'local epoch, clock, lost, verifying, behind = readState(state, server)',
+      each: acceptLua(command, lua),
+    },
+    expecting<Reply[]>,
+  );
+};
+
+type Item = Record<string, Value>;
+
+/** Returns a function that names the values of one command for its script. */
+const itemMaker = <Contract extends CommandContract>(
+  { callerId, counter, edits, write, keys: ownKeys, args: ownArgs = {} }: Definition<Contract>,
+  keys: Keys,
+) => {
+  const namedKeys = Object.entries(ownKeys);
+  const namedArgs = Object.entries(ownArgs);
+  return (given: Given<Contract>, idempotency: Idempotency, stored: StoredItem | undefined): Item => {
+    const counted = counter(given);
+    const atMs = timeOf(given);
+    const item: Item = {
+      counter: keys.counter(counted),
+      parent: counterReference(counted),
+      command: JSON.stringify(write(given, new Date(atMs).toISOString())),
+      ...repeatable(keys, callerId(given), idempotency),
+    };
+    for (const [name, key] of namedKeys) item[name] = key(keys, given);
+    for (const [name, value] of namedArgs) item[name] = value(given, atMs);
+    if (edits === undefined) return item;
+    return {
+      ...item,
+      lookedUp: keys.lookedUp(edits.item(given)),
+      caller: callerId(given),
+      expected: expectedText(edits.expected(given)),
+      storedOwner: stored?.ownerId ?? '',
+      storedVersion: stored?.version ?? '',
+      lookedUpAt: stored?.lookedUpAt ?? '',
+    };
+  };
+};
+
+/** Accepts a command. @throws not-found, forbidden, precondition-failed, unprocessable, conflict, unavailable */
+export type Accept<Contract extends CommandContract> = (
+  given: Given<Contract>,
+  more?: { idempotency?: Idempotency; stored?: StoredItem | undefined },
+) => Promise<Outcome<Answer<Contract>>>;
+
+/**
+ * Defines how Redis accepts a command: in one script that refuses it or numbers it, keeps it in the outbox, and makes it
+ * visible. Commands of one turn of the event loop share a call.
+ */
+export const defineAccept = <Contract extends CommandContract>(
+  command: Contract,
+  definition: Definition<Contract>,
+) => {
+  const script = scriptOf(command, definition);
+  return ({ client, keys }: Cell): Accept<Contract> => {
+    const toItem = itemMaker(definition, keys);
+    const shared: Record<string, string> = {
+      state: keys.state,
+      verified: keys.verified,
+      dirty: command.parent === 'chat' ? keys.dirtyChats : keys.dirtyApplications,
+      outbox: keys.outbox(command.queue),
+    };
+    for (const [name, key] of Object.entries(definition.shared ?? {})) shared[name] = key(keys);
+
+    const acceptAll = async (items: readonly Item[]): Promise<readonly (Reply | Promise<Reply>)[]> => {
+      try {
+        return await guarded(client, runScript(script, shared, items));
+      } catch (error) {
+        // One command may make the script fail. Its neighbours that were accepted already are repetitions now.
+        if (isKnownError(error) || items.length === 1) throw error;
+        return items.map(acceptAlone);
+      }
+    };
+    const acceptAlone = async (item: Item): Promise<Reply> => {
+      const [reply] = await acceptAll([item]);
+      if (reply === undefined) throw new Error('The script gave no answer');
+      return reply;
+    };
+    const acceptTogether = gather(acceptAll, { size: TOGETHER });
+    return async (given, { idempotency, stored } = {}) =>
+      outcomeOf(command, await acceptTogether(toItem(given, idempotency, stored)), definition, given);
+  };
+};

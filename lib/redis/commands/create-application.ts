@@ -1,77 +1,54 @@
-import { guarded } from '../connection/guard.ts';
-import { defineScript, expecting, runScript } from '../script/script.ts';
-import {
-  type AcceptReply,
-  acceptLua,
-  type Cell,
-  type Idempotency,
-  type Outcome,
-  outcomeOf,
-  repeatable,
-} from './accepting-script.ts';
+import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
+import type { LuaModule } from '../script/script.ts';
+import { defineAccept } from './accept.ts';
+import { defineSettle } from './settle.ts';
 
-const QUEUE = 'create-application';
-
-/**
- * Puts the command into the outbox, creates the application's counter, and keeps its name and creator until
- * MySQL has them.
- */
-const accept = defineScript(
-  {
-    keys: ['state', 'verified', 'idempotency', 'counter', 'outbox', 'application', 'pending'],
-    args: ['server', 'command', 'token', 'fingerprint', 'seconds', 'name', 'creator'],
+/** The application can be used at once: its counter begins, and its name and creator are kept until MySQL has them. */
+export const acceptApplication = defineAccept(createApplicationCommand, {
+  callerId: ({ creatorId }) => creatorId,
+  counter: ({ token }) => ({ token }),
+  write: ({ token, name, creatorId }, date) => ({ token, name, creatorId, date }),
+  answer: String,
+  keys: {
+    application: (keys, { token }) => keys.application(token),
+    pending: (keys, { creatorId }) => keys.pendingApplications(creatorId),
   },
-  /* lua */ `
-${acceptLua}
-local epoch, clock, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying'))
-if not epoch then return { 'closed' } end
-local first = redis.call('GET', idempotency)
-if first then return repeated(first, fingerprint, outbox, epoch) end
-local id = nextId(clock)
-keep(state, outbox, command, id, epoch, '')
-redis.call('SET', counter, 0)
-if verifying then redis.call('SADD', verified, token) end
-remember(idempotency, seconds, fingerprint, token, id)
-redis.call('HSET', application, 'name', name, 'creator', creator, 'version', id, 'pending', 1, 'lost', lost or '0')
-redis.call('ZADD', pending, id, token)
-return { 'accepted', token, id, epoch }
+  args: { name: ({ name }) => name, creator: ({ creatorId }) => creatorId },
+  apply: /* lua */ `
+  redis.call('SET', counter, 0)
+  if verifying then redis.call('SADD', verified, parent) end
+  redis.call('HSET', application, 'name', name, 'creator', creator, 'version', id, 'pending', 1, 'lost', lost or '0')
+  redis.call('ZADD', pending, id, parent)
 `,
-  expecting<AcceptReply>,
-);
+});
 
-export type CreateApplication = { token: string; name: string; creatorId: number; date: string };
-
-/**
- * @returns the application's token; for a repeated request the first token
- * @throws unprocessable, unavailable
- */
-export const acceptApplication = (
-  cell: Cell,
-  command: CreateApplication,
-  idempotency: Idempotency,
-): Promise<Outcome> => {
-  const { client, keys } = cell;
-  const { token, name, creatorId } = command;
-  const json = JSON.stringify(command);
-  const values = {
-    state: keys.state,
-    verified: keys.verified,
-    counter: keys.applicationCounter(token),
-    outbox: keys.outbox(QUEUE),
-    application: keys.application(token),
-    pending: keys.pendingApplications(creatorId),
-    command: json,
-    token,
-    name,
-    creator: creatorId,
-    ...repeatable(cell, creatorId, idempotency),
-  };
-  return guarded(client, async (connection) =>
-    outcomeOf(
-      'application',
-      await runScript(connection, accept, { ...values, server: connection.server }),
-      json,
-      () => '',
-    ),
-  );
+/** The name of an application expires an hour after its last pending command. */
+export const names: LuaModule = {
+  lua: /* lua */ `
+local function forgetName(application, id, wasOurs, isStored)
+  local version = redis.call('HGET', application, 'version')
+  if version and wasOurs then
+    if redis.call('HINCRBY', application, 'pending', -1) <= 0 then redis.call('EXPIRE', application, 3600) end
+  elseif version and isStored and tonumber(version) < tonumber(id) then
+    redis.call('DEL', application) -- another program's command: MySQL knows better
+  end
+end
+`,
 };
+
+export const settleApplications = defineSettle(createApplicationCommand, {
+  uses: [names],
+  counter: ({ token }) => ({ token }),
+  number: () => 0,
+  differs: ({ creatorId }) => creatorId,
+  keys: {
+    application: (keys, { token }) => keys.application(token),
+    pending: (keys, { creatorId }) => keys.pendingApplications(creatorId),
+  },
+  forget: /* lua */ `
+  for i, id in ipairs(ids) do
+    forgetName(application, id, isOurs[i], versions[i])
+    if isOurs[i] or versions[i] then redis.call('ZREM', pending, parent) end
+  end
+`,
+});

@@ -1,8 +1,27 @@
+import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { guarded } from '../connection/guard.ts';
-import { chatMember } from '../script/keys.ts';
-import { defineScript, runScript } from '../script/script.ts';
-import type { Cell } from './accepting-script.ts';
+import { defineScript, type LuaModule, runScript } from '../script/script.ts';
+import type { Cell } from './accept.ts';
 import { chunks } from './chunks.ts';
+
+/**
+ * The outbox of the index: a sorted set of messages that MySQL has and the index may not, by version. A message is named
+ * by its chat's reference and its number.
+ */
+export const toIndex: LuaModule = {
+  lua: /* lua */ `
+local function handOn(indexOutbox, chat, numbers, versions)
+  local waiting = {}
+  for i, number in ipairs(numbers) do
+    if versions[i] then
+      waiting[#waiting + 1] = versions[i]
+      waiting[#waiting + 1] = chat .. ':' .. number
+    end
+  end
+  if #waiting > 0 then redis.call('ZADD', indexOutbox, 'GT', unpack(waiting)) end
+end
+`,
+};
 
 /** The index has this version: the message leaves the outbox unless a newer version waits there. */
 const settle = defineScript(
@@ -13,17 +32,16 @@ const settle = defineScript(
 `,
 );
 
-export type Indexed = { token: string; chatNumber: number; messageNumber: number; version: number };
+type Indexed = MessageReference & { version: number };
 
-/** @throws unavailable; then settle the commands again */
-export const settleIndexed = async ({ client, keys }: Cell, indexed: readonly Indexed[]): Promise<void> => {
-  const items = indexed.map(({ token, chatNumber, messageNumber, version }) => ({
-    message: `${chatMember(token, chatNumber)}:${messageNumber}`,
-    version,
-  }));
-  for (const chunk of chunks(items)) {
-    await guarded(client, (connection) =>
-      runScript(connection, settle, { indexOutbox: keys.indexOutbox }, chunk),
-    );
-  }
-};
+/** @returns a function that settles indexed and refused messages. It throws unavailable; then settle them again */
+export const settleIndexed =
+  ({ client, keys }: Cell) =>
+  async ({ stored, dead }: { stored: readonly Indexed[]; dead: readonly Indexed[] }): Promise<void> => {
+    const items = [...stored, ...dead].map((one) => ({
+      message: messageReference(one),
+      version: one.version,
+    }));
+    for (const chunk of chunks(items))
+      await guarded(client, runScript(settle, { indexOutbox: keys.indexOutbox }, chunk));
+  };

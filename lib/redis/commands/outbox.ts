@@ -1,37 +1,18 @@
+import { type MessageReference, parseMessageReference } from '#lib/domain/reference.ts';
 import { guarded } from '../connection/guard.ts';
-import { gateLua } from '../gate/gate.lua.ts';
+import { outbox } from '../gate/gate.lua.ts';
 import { defineScript, runScript } from '../script/script.ts';
-import type { Cell } from './accepting-script.ts';
+import type { Cell } from './accept.ts';
 import { chunks } from './chunks.ts';
-import { type SettledChats, settleChats } from './create-chat.ts';
-import { type SettledMessage, settleMessages } from './create-message.ts';
-import { type Indexed, settleIndexed } from './index-message.ts';
-import { type SettledApplications, settleApplications } from './settle-applications.ts';
-import { type SettledEdit, settleMessageUpdates } from './update-message.ts';
 
 /** Removes entries with this id and text. */
 const forget = defineScript(
-  { keys: ['outbox'], each: { args: ['id', 'digest'] } },
-  {
-    before: gateLua,
-    each: "if isInOutbox(outbox, id, digest) then redis.call('XDEL', outbox, id .. '-0') end",
-  },
+  { uses: [outbox], keys: ['outbox'], each: { args: ['id', 'digest'] } },
+  "if isInOutbox(outbox, id, digest) then redis.call('XDEL', outbox, id .. '-0') end",
 );
 
-const fromReference = (reference: string) => {
-  const [token = '', chatNumber, messageNumber] = reference.split(':');
-  return { token, chatNumber: Number(chatNumber), messageNumber: Number(messageNumber) };
-};
-
-/**
- * Accepted commands that MySQL does not have yet, and stored messages that the index does not have yet.
- *
- * Each settling script begins with a removal. A Redis at its `maxmemory` refuses scripts whose first write adds data, and
- * a script that frees memory must run.
- */
-export const createOutbox = (cell: Cell) => {
-  const { client, keys } = cell;
-
+/** Accepted commands that MySQL does not have yet, and stored messages that the index does not have yet. */
+export const createOutbox = ({ client, keys }: Cell) => {
   /** The oldest pending write (microseconds) of a queue, if any. */
   const oldestId = (queue: string): Promise<number | undefined> =>
     guarded(client, async ({ redis }) => {
@@ -44,20 +25,11 @@ export const createOutbox = (cell: Cell) => {
     });
 
   return {
-    settleApplications: (settled: SettledApplications): Promise<void> => settleApplications(cell, settled),
-    settleChats: (settled: SettledChats): Promise<void> => settleChats(cell, settled),
-    settleMessages: (settled: readonly SettledMessage[]): Promise<void> => settleMessages(cell, settled),
-    settleMessageUpdates: (settled: readonly SettledEdit[]): Promise<void> =>
-      settleMessageUpdates(cell, settled),
-    settleIndexed: (indexed: readonly Indexed[]): Promise<void> => settleIndexed(cell, indexed),
-
     /** Drops dead commands that no consumer function can settle, if the outbox has them with these digests. */
     forget: async (queue: string, dead: readonly { commandId: number; digest: string }[]): Promise<void> => {
       const items = dead.map(({ commandId, digest }) => ({ id: commandId, digest }));
       for (const chunk of chunks(items)) {
-        await guarded(client, (connection) =>
-          runScript(connection, forget, { outbox: keys.outbox(queue) }, chunk),
-        );
+        await guarded(client, runScript(forget, { outbox: keys.outbox(queue) }, chunk));
       }
     },
 
@@ -85,7 +57,7 @@ export const createOutbox = (cell: Cell) => {
       after: number;
       olderThan: number;
       count: number;
-    }): Promise<Indexed[]> => {
+    }): Promise<(MessageReference & { version: number })[]> => {
       const found = await guarded(client, ({ redis }) =>
         redis.zrange(
           keys.indexOutbox,
@@ -98,9 +70,9 @@ export const createOutbox = (cell: Cell) => {
           'WITHSCORES',
         ),
       );
-      const refs: Indexed[] = [];
+      const refs: (MessageReference & { version: number })[] = [];
       for (let i = 0; i < found.length; i += 2) {
-        refs.push({ ...fromReference(found[i] ?? ''), version: Number(found[i + 1]) });
+        refs.push({ ...parseMessageReference(found[i] ?? ''), version: Number(found[i + 1]) });
       }
       return refs;
     },

@@ -23,19 +23,15 @@ type Connecting = Pick<RedisClient, 'connection'>;
  */
 const RETRY_WITHIN_MS = 6_000;
 
-const attempt = async <Result>(client: Connecting, work: Work<Result>, tries: number): Promise<Result> => {
-  const untilMs = Date.now() + RETRY_WITHIN_MS;
-  let ended: { error: unknown } | undefined;
-  for (let left = tries; ; left -= 1) {
-    const connection = await client.connection();
-    if (ended !== undefined && Date.now() >= untilMs) throw ended.error;
-    try {
-      return await work(connection);
-    } catch (error) {
-      if (left <= 1 || !isEnded(connection, error)) throw error;
-      ended = { error };
-    }
-  }
+/** @returns the error for the caller: 'unavailable' unless the program or its configuration is wrong */
+const toKnown = (error: unknown): unknown => {
+  if (isKnownError(error) || error instanceof RedisConfigurationError) return error;
+  const isProgrammingError =
+    error instanceof Error &&
+    error.name === 'ReplyError' &&
+    causesOf(error).some(({ message }) => scriptFault.test(message));
+  const safe = withoutData(error);
+  return isProgrammingError ? safe : unavailable('The numbering service does not answer.', safe);
 };
 
 /**
@@ -49,17 +45,18 @@ export const guarded = async <Result>(
   work: Work<Result>,
   { tries = 2 }: { tries?: number } = {},
 ): Promise<Result> => {
-  try {
-    return await attempt(client, work, tries);
-  } catch (error) {
-    if (isKnownError(error) || error instanceof RedisConfigurationError) throw error;
-    if (
-      error instanceof Error &&
-      error.name === 'ReplyError' &&
-      causesOf(error).some(({ message }) => scriptFault.test(message))
-    ) {
-      throw withoutData(error);
+  const untilMs = Date.now() + RETRY_WITHIN_MS;
+  let ended: { error: unknown } | undefined;
+  for (let left = tries; ; left -= 1) {
+    let connection: Connection | undefined;
+    try {
+      connection = await client.connection();
+      if (ended !== undefined && Date.now() >= untilMs) throw ended.error;
+      return await work(connection);
+    } catch (error) {
+      const mayTryAgain = left > 1 && connection !== undefined && isEnded(connection, error);
+      if (!mayTryAgain) throw toKnown(error);
+      ended = { error };
     }
-    throw unavailable('The numbering service does not answer.', withoutData(error));
   }
 };

@@ -1,9 +1,9 @@
+import { type CounterReference, counterReference, parseCounterReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
-import { chatMember, type Keys } from '../script/keys.ts';
+import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
-import { gateLua } from './gate.lua.ts';
-import type { CounterOf } from './gate.ts';
+import { gate } from './gate.lua.ts';
 
 export type DirtyKind = 'applications' | 'chats';
 /** A counter that changed: an application's number of chats, or a chat's number of messages. */
@@ -13,12 +13,14 @@ export type Counted = number | 'missing' | 'unknown';
 
 /** Reads trusted counters. After a loss of Redis, and until all are verified, these are the verified ones. */
 const readCounters = defineScript(
-  { keys: ['state', 'verified'], args: ['server'], each: { keys: ['counter'], args: ['member'] } },
   {
-    before: /* lua */ `
-${gateLua}
-local epoch, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'verifying'))
-`,
+    uses: [gate],
+    keys: ['state', 'verified'],
+    args: ['server'],
+    each: { keys: ['counter'], args: ['member'] },
+  },
+  {
+    before: 'local epoch, _, _, verifying = readState(state, server)',
     each: /* lua */ `
   if not epoch or not isVerified(verifying, verified, member) then return 'unknown' end
   return redis.call('GET', counter) or 'missing'
@@ -36,29 +38,20 @@ const clean = defineScript(
 `,
 );
 
-const fromMember = (text: string): { token: string; chatNumber?: number } => {
-  const [token = '', chatNumber] = text.split(':');
-  return chatNumber === undefined ? { token } : { token, chatNumber: Number(chatNumber) };
-};
-
 /** Reads counters, and the marks of changed ones. */
 export const createCounters = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
-  const keyOf = ({ token, chatNumber }: CounterOf) =>
-    chatNumber === undefined ? keys.applicationCounter(token) : keys.chatCounter(token, chatNumber);
-  const memberOf = ({ token, chatNumber }: CounterOf) =>
-    chatNumber === undefined ? token : chatMember(token, chatNumber);
   const dirtyKey = (kind: DirtyKind) => (kind === 'chats' ? keys.dirtyChats : keys.dirtyApplications);
 
   return {
     /** Counts by application or chat. @throws unavailable */
-    read: async (of: readonly CounterOf[]): Promise<Counted[]> => {
+    read: async (of: readonly CounterReference[]): Promise<Counted[]> => {
       if (of.length === 0) return [];
-      const found = await guarded(client, (connection) =>
+      const found = await guarded(
+        client,
         runScript(
-          connection,
           readCounters,
-          { state: keys.state, verified: keys.verified, server: connection.server },
-          of.map((one) => ({ counter: keyOf(one), member: memberOf(one) })),
+          { state: keys.state, verified: keys.verified },
+          of.map((one) => ({ counter: keys.counter(one), member: counterReference(one) })),
         ),
       );
       return found.map((value) => (value === 'missing' || value === 'unknown' ? value : Number(value)));
@@ -75,20 +68,24 @@ export const createCounters = ({ client, keys }: { client: RedisClient; keys: Ke
       const members = await guarded(client, ({ redis }) =>
         redis.zrangebyscore(dirtyKey(kind), '-inf', until * 1000, 'LIMIT', skip, count),
       );
-      const of = members.map(fromMember);
+      const of = members.map(parseCounterReference);
       if (of.length === 0) return [];
-      const values = await guarded(client, ({ redis }) => redis.mget(of.map(keyOf)));
+      const values = await guarded(client, ({ redis }) => redis.mget(of.map(keys.counter)));
       return of.map((one, i) => ({ ...one, count: Number(values[i] ?? 0) }));
     },
     /** Removes the mark of counters whose value still equals the count in MySQL. */
     clean: async (kind: DirtyKind, counts: readonly Count[]): Promise<void> => {
       if (counts.length === 0) return;
-      await guarded(client, (connection) =>
+      await guarded(
+        client,
         runScript(
-          connection,
           clean,
           { dirty: dirtyKey(kind) },
-          counts.map((one) => ({ counter: keyOf(one), member: memberOf(one), written: one.count })),
+          counts.map((one) => ({
+            counter: keys.counter(one),
+            member: counterReference(one),
+            written: one.count,
+          })),
         ),
       );
     },

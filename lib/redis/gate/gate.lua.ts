@@ -1,4 +1,16 @@
 import { limits } from '#lib/domain/limits.ts';
+import type { LuaModule } from '../script/script.ts';
+
+/** Numbers as Redis keeps them, and the server's time. */
+export const numbers: LuaModule = {
+  lua: /* lua */ `
+local function text(number) return string.format('%d', number) end
+local function nowMicros()
+  local t = redis.call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+`,
+};
 
 /**
  * The gate before numbering, in Lua, for scripts that take the key `state` and the argument `server`.
@@ -13,12 +25,15 @@ import { limits } from '#lib/domain/limits.ts';
  * - `progress`: the progress of that comparison (JSON)
  * - `attempt`, `attempt-at`: the running recovery, and its last sign of life in microseconds
  */
-export const gateLua = /* lua */ `
-local function text(number) return string.format('%d', number) end
-local function nowMicros()
-  local t = redis.call('TIME')
-  return t[1] * 1000000 + t[2]
+export const gate: LuaModule = {
+  needs: [numbers],
+  lua: /* lua */ `
+-- The state as this run of the server may use it. Without an epoch the gate is closed.
+local function readState(state, server)
+  return unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying', 'behind', 'progress'))
 end
+-- The last loss. Windows and names from before it are void.
+local function lossOf(state) return redis.call('HGET', state, 'lost') or '0' end
 -- Whether the last id is more than a day ahead. Consumers refuse such ids, so none may be given.
 local function isAhead(clock)
   return tonumber(clock or '0') > nowMicros() + ${(limits.futureMs + limits.skewMs) * 1000}
@@ -27,6 +42,12 @@ end
 local function isVerified(verifying, verified, member)
   return not verifying or redis.call('SISMEMBER', verified, member) == 1
 end
+`,
+};
+
+/** The commands that MySQL does not have yet: streams, in which a command has its own id. */
+export const outbox: LuaModule = {
+  lua: /* lua */ `
 local function fromOutbox(outbox, id)
   local found = redis.call('XRANGE', outbox, id .. '-0', id .. '-0')
   return found[1] and found[1][2][2]
@@ -37,16 +58,20 @@ local function isInOutbox(outbox, id, digest)
   local command = digest ~= '' and fromOutbox(outbox, id)
   return command and redis.sha1hex(command) == digest
 end
-`;
+`,
+};
 
 /**
  * Raises a counter to a stored number, so that a number of another program or of a redriven command is never
  * given twice.
  */
-export const raiseLua = /* lua */ `
+export const raising: LuaModule = {
+  needs: [numbers],
+  lua: /* lua */ `
 local function raise(counter, number, dirty, member)
   if tonumber(redis.call('GET', counter) or '-1') >= tonumber(number) then return end
   redis.call('SET', counter, number)
   if dirty then redis.call('ZADD', dirty, text(nowMicros()), member) end
 end
-`;
+`,
+};

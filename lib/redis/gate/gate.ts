@@ -1,12 +1,11 @@
+import { type CounterReference, counterReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
-import { chatMember, type Keys } from '../script/keys.ts';
+import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
-import { gateLua } from './gate.lua.ts';
+import { gate, numbers } from './gate.lua.ts';
 import { createAttempt, type OpeningAttempt } from './opening-attempt.ts';
 
-/** A counter: of an application's chats, or of a chat's messages. */
-export type CounterOf = { token: string; chatNumber?: number | undefined };
 /** The progress of the verification of all counters: the last row's id of each table. */
 export type VerificationProgress = { reservations: number; applications: number; chats: number };
 
@@ -14,11 +13,9 @@ export type VerificationProgress = { reservations: number; applications: number;
 const ASKED_MS = 1_000;
 
 const readStatus = defineScript(
-  { keys: ['state'], args: ['server'] },
+  { uses: [gate], keys: ['state'], args: ['server'] },
   /* lua */ `
-${gateLua}
-local epoch, lost, verifying, progress = unpack(
-  redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'progress'))
+local epoch, _, lost, verifying, _, progress = readState(state, server)
 return { epoch or '', lost or '', verifying or '', progress or '' }
 `,
   expecting<[epoch: string, lost: string, verifying: string, progress: string]>,
@@ -29,11 +26,10 @@ return { epoch or '', lost or '', verifying or '', progress or '' }
  * read-only or unable to write to its disk refuses that write. Gives no number and changes nothing.
  */
 const tryNumbering = defineScript(
-  { keys: ['state', 'nothing'], args: ['server'], each: { keys: ['outbox'] } },
+  { uses: [gate], keys: ['state', 'nothing'], args: ['server'], each: { keys: ['outbox'] } },
   {
     before: /* lua */ `
-${gateLua}
-local epoch, clock = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock'))
+local epoch, clock = readState(state, server)
 local answer = not epoch and 'closed' or isAhead(clock) and 'ahead' or 'open'
 `,
     each: /* lua */ `
@@ -52,14 +48,13 @@ return answer
 );
 
 /**
- * Raises the clock, so that a later restart shows whether Redis has lost what came before. Without an open gate it does
+ * Raises the clock, so that a later restart shows whether Redis has lost earlier changes. Without an open gate it does
  * not, because that would hide a loss.
  */
 const raiseClock = defineScript(
-  { keys: ['state'], args: ['server', 'micros'] },
+  { uses: [gate], keys: ['state'], args: ['server', 'micros'] },
   /* lua */ `
-${gateLua}
-local epoch, clock = unpack(redis.call('HMGET', state, 'run:' .. server, 'clock'))
+local epoch, clock = readState(state, server)
 if epoch and not isAhead(micros) and tonumber(clock or '0') < tonumber(micros) then
   redis.call('HSET', state, 'clock', micros)
 end
@@ -74,14 +69,14 @@ return 'OK'
  */
 const raiseCounters = defineScript(
   {
+    uses: [gate, numbers],
     keys: ['state', 'verified', 'dirtyApplications', 'dirtyChats'],
     args: ['server', 'lost', 'mark'],
     each: { keys: ['counter'], args: ['member', 'count'] },
   },
   {
     before: /* lua */ `
-${gateLua}
-local epoch, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'verifying'))
+local epoch, _, _, verifying = readState(state, server)
 if not epoch or verifying ~= lost then return { 'closed' } end
 `,
     each: /* lua */ `
@@ -102,9 +97,9 @@ if not epoch or verifying ~= lost then return { 'closed' } end
 
 /** Saves the progress of the verification. Without a place it is complete, and all counters are trusted. */
 const saveProgress = defineScript(
-  { keys: ['state', 'verified'], args: ['server', 'lost', 'progress'] },
+  { uses: [gate], keys: ['state', 'verified'], args: ['server', 'lost', 'progress'] },
   /* lua */ `
-local epoch, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'verifying'))
+local epoch, _, _, verifying = readState(state, server)
 if not epoch or verifying ~= lost then return 'closed' end
 if progress ~= '' then
   redis.call('HSET', state, 'progress', progress)
@@ -122,32 +117,24 @@ const NOWHERE: VerificationProgress = { reservations: 0, applications: 0, chats:
 /** Reads and opens the gate, without which no number is given. */
 export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const { state, verified } = keys;
-  const keyOf = ({ token, chatNumber }: CounterOf) =>
-    chatNumber === undefined ? keys.applicationCounter(token) : keys.chatCounter(token, chatNumber);
-  const memberOf = ({ token, chatNumber }: CounterOf) =>
-    chatNumber === undefined ? token : chatMember(token, chatNumber);
 
   const readEpoch = async (): Promise<string | undefined> =>
     (await guarded(client, ({ redis, server }) => redis.hget(state, `run:${server}`))) ?? undefined;
   /** Raises counters, and marks them as verified if `mark` is '1'. @returns an answer for each, or only 'closed' */
   const raiseAll = (
-    counts: readonly (CounterOf & { count: number | undefined })[],
+    counts: readonly (CounterReference & { count: number | undefined })[],
     lost: string,
     mark: '1' | '',
   ): Promise<string[]> => {
     const { dirtyApplications, dirtyChats } = keys;
     const items = counts.map((of) => ({
-      counter: keyOf(of),
-      member: memberOf(of),
+      counter: keys.counter(of),
+      member: counterReference(of),
       count: of.count ?? '',
     }));
-    return guarded(client, ({ redis, server }) =>
-      runScript(
-        { redis },
-        raiseCounters,
-        { state, verified, dirtyApplications, dirtyChats, server, lost, mark },
-        items,
-      ),
+    return guarded(
+      client,
+      runScript(raiseCounters, { state, verified, dirtyApplications, dirtyChats, lost, mark }, items),
     );
   };
   let nextAnswer: Promise<string | undefined> | undefined;
@@ -158,9 +145,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       isOpen: boolean;
       verifying: { lost: string; progress: VerificationProgress } | undefined;
     }> => {
-      const [epoch, , verifying, progress] = await guarded(client, (connection) =>
-        runScript(connection, readStatus, { state, server: connection.server }),
-      );
+      const [epoch, , verifying, progress] = await guarded(client, runScript(readStatus, { state }));
       return {
         isOpen: epoch !== '',
         verifying:
@@ -182,20 +167,18 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
      * @throws unavailable, or the error of a script that meets a key of another type
      */
     tryNumbering: (queues: readonly string[]): Promise<'open' | 'closed' | 'ahead'> =>
-      guarded(client, (connection) =>
+      guarded(
+        client,
         runScript(
-          connection,
           tryNumbering,
-          { state, nothing: keys.nothing, server: connection.server },
+          { state, nothing: keys.nothing },
           queues.map((queue) => ({ outbox: keys.outbox(queue) })),
         ),
       ),
 
     /** Notes that consumers have handled commands of other programs until `micros`. @throws unavailable */
     raiseClock: async (micros: number): Promise<void> => {
-      await guarded(client, (connection) =>
-        runScript(connection, raiseClock, { state, server: connection.server, micros }),
-      );
+      await guarded(client, runScript(raiseClock, { state, micros }));
     },
 
     /**
@@ -227,7 +210,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
      * @returns 'missing' if Redis has no counter either, 'closed' if the epoch has changed
      */
     verify: async (
-      of: CounterOf,
+      of: CounterReference,
       count: number | undefined,
       lost: string,
     ): Promise<'verified' | 'missing' | 'closed'> => {
@@ -237,7 +220,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
 
     /** Verifies many counters. @returns the number of raised ones; undefined if the epoch has changed */
     raise: async (
-      counts: readonly (CounterOf & { count: number })[],
+      counts: readonly (CounterReference & { count: number })[],
       lost: string,
     ): Promise<number | undefined> => {
       if (counts.length === 0) return 0;
@@ -247,11 +230,11 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
 
     /** @param progress undefined when all counters are verified. @returns false if the epoch has changed */
     saveProgress: async (progress: VerificationProgress | undefined, lost: string): Promise<boolean> =>
-      (await guarded(client, (connection) =>
-        runScript(connection, saveProgress, {
+      (await guarded(
+        client,
+        runScript(saveProgress, {
           state,
           verified,
-          server: connection.server,
           lost,
           progress: progress === undefined ? '' : JSON.stringify(progress),
         }),

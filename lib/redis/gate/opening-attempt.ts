@@ -3,16 +3,15 @@ import type { Connection } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
-import { gateLua } from './gate.lua.ts';
+import { numbers } from './gate.lua.ts';
 
 /** Another attempt takes over this long after the last sign of life. */
 const BUSY_MS = 3_000;
 
 /** Notes the attempt, unless the gate is open or another attempt runs. */
 const beginAttempt = defineScript(
-  { keys: ['state'], args: ['server', 'attempt', 'busyMs'] },
+  { uses: [numbers], keys: ['state'], args: ['server', 'attempt', 'busyMs'] },
   /* lua */ `
-${gateLua}
 if redis.call('HEXISTS', state, 'run:' .. server) == 1 then return 'open' end
 local at = tonumber(redis.call('HGET', state, 'attempt-at'))
 local now = nowMicros()
@@ -24,9 +23,8 @@ return 'begun'
 );
 
 const touchAttempt = defineScript(
-  { keys: ['state'], args: ['attempt'] },
+  { uses: [numbers], keys: ['state'], args: ['attempt'] },
   /* lua */ `
-${gateLua}
 if redis.call('HGET', state, 'attempt') ~= attempt then return 'superseded' end
 redis.call('HSET', state, 'attempt-at', text(nowMicros()))
 return 'current'
@@ -79,15 +77,13 @@ export const createAttempt = (
     server,
     /** @returns 'open' if the gate is open already, 'busy' during another attempt */
     begin: (): Promise<'begun' | 'open' | 'busy'> =>
-      on((connection) =>
-        runScript(connection, beginAttempt, { state, server, attempt: id, busyMs: BUSY_MS }),
-      ),
+      on(runScript(beginAttempt, { state, attempt: id, busyMs: BUSY_MS })),
     /** Gives a sign of life. @returns whether this attempt may still open the gate */
     isCurrent: async (): Promise<boolean> =>
-      (await on((connection) => runScript(connection, touchAttempt, { state, attempt: id }))) === 'current',
+      (await on(runScript(touchAttempt, { state, attempt: id }))) === 'current',
     /** Gives up, so that the next attempt need not wait. */
     end: async (): Promise<void> => {
-      await on((connection) => runScript(connection, endAttempt, { state, attempt: id }));
+      await on(runScript(endAttempt, { state, attempt: id }));
     },
     /** @returns whether Redis has lost data, so that its last id is below the witness */
     isBehind: async (witness: number): Promise<boolean> =>
@@ -98,9 +94,7 @@ export const createAttempt = (
      * attempt
      */
     open: (epoch: number, witness: number): Promise<'open' | 'lost' | 'superseded'> =>
-      on((connection) =>
-        runScript(connection, openAttempt, { state, verified, server, attempt: id, epoch, witness }),
-      ),
+      on(runScript(openAttempt, { state, verified, attempt: id, epoch, witness })),
     /**
      * Whether this server continues the history of another primary, and the milliseconds after which an
      * isolated cluster node refuses writes.

@@ -55,7 +55,7 @@ const createLimiter = (limit: NonNullable<RateLimit>, client: RedisClient, keyPr
   far: Math.max(FAR_FROM_LIMIT, limit.count / 10),
   count: async (subject, requests) => {
     const values = { key: `${keyPrefix}:${subject}`, requests, seconds: limit.seconds };
-    const [consumed, msBeforeNext] = await runScript(await client.connection(), countRequests, values);
+    const [consumed, msBeforeNext] = await runScript(countRequests, values)(await client.connection());
     return { consumed, msBeforeNext };
   },
 });

@@ -1,5 +1,9 @@
-/** The name of a chat in members and values, and of its counter. */
-export const chatMember = (token: string, chatNumber: number): string => `${token}:${chatNumber}`;
+import {
+  type CounterReference,
+  counterReference,
+  type ItemReference,
+  itemReference,
+} from '#lib/domain/reference.ts';
 
 /**
  * The names of all keys. The contract defines `<token>` and `<token>:<chatNumber>`. Every other key has a
@@ -16,6 +20,8 @@ export const createKeys = (prefix = '') => {
     prefix,
     applicationCounter: (token: string): string => `${prefix}${token}`,
     chatCounter: (token: string, chatNumber: number): string => `${prefix}${token}:${chatNumber}`,
+
+    counter: (of: CounterReference): string => `${prefix}${counterReference(of)}`,
 
     /** hash: the state of the gate; see gate.lua.ts. */
     state: own('cell', 'state'),
@@ -34,13 +40,17 @@ export const createKeys = (prefix = '') => {
     /** sorted set by version: messages that MySQL has and the index may not. */
     indexOutbox: own('outbox', 'index-message'),
 
+    /** string with expiry: an edit reads the item's version from MySQL; see accept.ts. */
+    lookedUp: (item: ItemReference): string => own('looked-up', itemReference(item)),
     /** string with expiry: fingerprint, answer and command id of the first request with an Idempotency-Key. */
     idempotency: (hash: string): string => own('idempotency', hash),
     /**
      * Counters of failed sign-ins; `hash` identifies the account, or the account and the client's address.
      */
-    signIn: (kind: 'attempts' | 'account' | 'known' | 'turn', hash: string): string =>
-      own('sign-in', kind, hash),
+    signIn: (
+      kind: 'attempts' | 'account' | 'known' | 'turn' | 'running' | 'account-running',
+      hash: string,
+    ): string => own('sign-in', kind, hash),
     /** Counters of the rate limiter: one `:<subject>` each. */
     rateLimit: (routeClass: string): string => own('limit', routeClass),
 

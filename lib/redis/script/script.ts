@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Connection } from '../connection/client.ts';
 
+/** A piece of Lua that several scripts use, such as functions. `needs`: the modules whose functions it calls. */
+export type LuaModule = { needs?: readonly LuaModule[]; lua: string };
+
 /** The names of a script's parameters: for the whole call, and for each item of a list. */
 type Shape = {
+  uses?: readonly LuaModule[];
   keys?: readonly string[];
   args?: readonly string[];
   each?: { keys?: readonly string[]; args?: readonly string[] };
@@ -10,10 +14,13 @@ type Shape = {
 type Names<List> = List extends readonly (infer Name extends string)[] ? Name : never;
 type Value = string | number;
 
-/** The values of a call, by the names of the definition. */
-type Values<Of extends Shape> = { [Name in Names<Of['keys']>]: string } & {
-  [Name in Names<Of['args']>]: Value;
-};
+/**
+ * The values of a call, by the names of the definition. The connection gives the value of `server`. A definition that
+ * computes its names computes the values as well.
+ */
+type Values<Of extends Shape> = string extends Names<Of['keys']> | Names<Of['args']>
+  ? Record<string, Value>
+  : { [Name in Names<Of['keys']>]: string } & { [Name in Exclude<Names<Of['args']>, 'server'>]: Value };
 type Item<Of extends Shape> = Of['each'] extends Shape ? Values<Of['each']> : never;
 
 export type Script<Of extends Shape, Answer> = {
@@ -23,14 +30,15 @@ export type Script<Of extends Shape, Answer> = {
   decode: (reply: unknown) => Answer;
 };
 
-/** An item of the list of a script with `each`. */
-export type ItemOf<Of> = Of extends Script<infer Parameters, unknown> ? Item<Parameters> : never;
-
 /** Declares the type of a script's reply, which Redis does not define. */
 export const expecting = <Answer>(reply: unknown): Answer => reply as Answer;
 
 /** A local variable is faster than a global one, and scripts name this one at every call. */
 const PRELUDE = 'local redis = redis\n';
+
+/** The modules and their needs, each once, in an order in which a module follows its needs. */
+const allOf = (modules: readonly LuaModule[]): ReadonlySet<LuaModule> =>
+  new Set(modules.flatMap((module) => [...allOf(module.needs ?? []), module]));
 
 const locals = (names: readonly string[], list: string): string =>
   names.length === 0
@@ -70,7 +78,8 @@ export const defineScript = <const Of extends Shape, Answer = unknown>(
   source: string | { before?: string; each: string; after?: string },
   decode: (reply: unknown) => Answer = expecting<Answer>,
 ): Script<Of, Answer> => {
-  const head = `${PRELUDE}${locals(shape.keys ?? [], 'KEYS')}${locals(shape.args ?? [], 'ARGV')}`;
+  const modules = [...allOf(shape.uses ?? [])].map(({ lua }) => lua).join('');
+  const head = `${PRELUDE}${modules}${locals(shape.keys ?? [], 'KEYS')}${locals(shape.args ?? [], 'ARGV')}`;
   const {
     before = '',
     each,
@@ -92,22 +101,26 @@ const pick = (
   for (const name of names ?? []) into.push(from[name] ?? '');
 };
 
-/** Runs a script by its digest; sends its text only to a server that does not know it. @throws what ioredis throws */
-export const runScript = async <Of extends Shape, Answer>(
-  { redis }: Pick<Connection, 'redis'>,
-  { shape, source, sha, decode }: Script<Of, Answer>,
-  ...[values, items = []]: Call<Of>
-): Promise<Answer> => {
-  const list: Value[] = [];
-  pick(shape.keys, values, list);
-  for (const item of items) pick(shape.each?.keys, item, list);
-  const keyCount = list.length;
-  pick(shape.args, values, list);
-  for (const item of items) pick(shape.each?.args, item, list);
-  try {
-    return decode(await redis.evalsha(sha, keyCount, ...list));
-  } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return decode(await redis.eval(source, keyCount, ...list));
-  }
-};
+/**
+ * A call of a script, for `guarded`. It names the script by its digest, and sends the text only to a server that does
+ * not know it. It throws what ioredis throws.
+ */
+export const runScript =
+  <Of extends Shape, Answer>(
+    { shape, source, sha, decode }: Script<Of, Answer>,
+    ...[values, items = []]: Call<Of>
+  ): ((connection: Pick<Connection, 'redis' | 'server'>) => Promise<Answer>) =>
+  async ({ redis, server }) => {
+    const list: Value[] = [];
+    pick(shape.keys, values, list);
+    for (const item of items) pick(shape.each?.keys, item, list);
+    const keyCount = list.length;
+    pick(shape.args, { ...values, server }, list);
+    for (const item of items) pick(shape.each?.args, item, list);
+    try {
+      return decode(await redis.evalsha(sha, keyCount, ...list));
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return decode(await redis.eval(source, keyCount, ...list));
+    }
+  };

@@ -1,7 +1,7 @@
-import { gateLua } from '../gate/gate.lua.ts';
+import { gate } from '../gate/gate.lua.ts';
 import { defineScript, expecting } from '../script/script.ts';
-import { MAX_PENDING, pendingLua } from './read-page.ts';
-import { windowLua } from './window.lua.ts';
+import { MAX_PENDING, pending } from './read-page.ts';
+import { window } from './window.lua.ts';
 
 /** Another reader takes over after this time, in case the first one has died. */
 const BUILD_SECONDS = 10;
@@ -12,11 +12,9 @@ const BUILD_SECONDS = 10;
  * or 'no'.
  */
 export const beginWindow = defineScript(
-  { keys: ['state', 'order', 'entries', 'pendingEdits'], args: ['server', 'builder'] },
+  { uses: [gate, window], keys: ['state', 'order', 'entries', 'pendingEdits'], args: ['server', 'builder'] },
   /* lua */ `
-${gateLua}
-${windowLua}
-local epoch, lost = unpack(redis.call('HMGET', state, 'run:' .. server, 'lost'))
+local epoch, _, lost = readState(state, server)
 if not epoch or windowOf(lost, entries) then return 'no' end
 if redis.call('HLEN', pendingEdits) > ${MAX_PENDING} then return 'no' end
 -- The first write is one that a server at its maxmemory refuses. After a removal it would accept all others.
@@ -36,16 +34,14 @@ return 'begun'
  */
 export const finishWindow = defineScript(
   {
+    uses: [gate, window, pending],
     keys: ['state', 'order', 'entries', 'pendingOrder', 'pendingIds', 'pendingEdits', 'creates', 'updates'],
     args: ['builder', 'givenFloor'],
     each: { args: ['createdAtMs', 'number', 'version', 'json'] },
   },
   {
     before: /* lua */ `
-${gateLua}
-${windowLua}
-${pendingLua}
-local lost = redis.call('HGET', state, 'lost')
+local lost = lossOf(state)
 if windowOf(lost, entries) ~= '+' or redis.call('HGET', entries, 'builder') ~= builder then return 'no' end
 if redis.call('HLEN', pendingEdits) > ${MAX_PENDING} then
   dropWindow(order, entries)

@@ -1,36 +1,37 @@
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
+import { gate } from '../gate/gate.lua.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
 
 /** Names from before a loss are ignored, because a rolled-back Redis may have outdated ones. */
 const readApplications = defineScript(
-  { keys: ['state'], each: { keys: ['application'] } },
+  { uses: [gate], keys: ['state'], each: { keys: ['application'] } },
   {
-    before: "local lost = redis.call('HGET', state, 'lost') or '0'",
+    before: 'local lost = lossOf(state)',
     each: /* lua */ `
-  local name, creator, known = unpack(redis.call('HMGET', application, 'name', 'creator', 'lost'))
-  return name and known == lost and { name, creator }
+  local name, version, known = unpack(redis.call('HMGET', application, 'name', 'version', 'lost'))
+  return name and known == lost and { name, version }
 `,
   },
-  expecting<([name: string, creator: string] | null)[]>,
+  expecting<([name: string, version: string] | null)[]>,
 );
 
 /** Reads applications and chats that may have pending commands. */
 export const createDirectory = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const read = (tokens: readonly string[]) =>
-    guarded(client, (connection) =>
+    guarded(
+      client,
       runScript(
-        connection,
         readApplications,
         { state: keys.state },
         tokens.map((token) => ({ application: keys.application(token) })),
       ),
     );
   return {
-    application: async (token: string): Promise<{ name: string; creatorId: number } | undefined> => {
+    application: async (token: string): Promise<{ name: string; version: number } | undefined> => {
       const [found] = await read([token]);
-      return found ? { name: found[0], creatorId: Number(found[1]) } : undefined;
+      return found ? { name: found[0], version: Number(found[1]) } : undefined;
     },
     /** The names of those applications whose name Redis has. */
     applicationNames: async (tokens: readonly string[]): Promise<Map<string, string>> => {

@@ -1,12 +1,14 @@
-import { gateLua } from '../gate/gate.lua.ts';
-import { defineScript, expecting } from '../script/script.ts';
-import { windowLua } from './window.lua.ts';
+import { gate, numbers, outbox } from '../gate/gate.lua.ts';
+import { defineScript, expecting, type LuaModule } from '../script/script.ts';
+import { window } from './window.lua.ts';
 
 /** The most pending messages and pending edits that a page reads. */
 export const MAX_PENDING = 1_000;
 
 /** Reads drop a pending message that is not in the outbox, because an operator removed it there. */
-export const pendingLua = /* lua */ `
+export const pending: LuaModule = {
+  needs: [numbers, outbox],
+  lua: /* lua */ `
 local function pendingMessages(pendingOrder, pendingIds, creates, members)
   local messages, gone = {}, 0
   for _, m in ipairs(members) do
@@ -23,7 +25,8 @@ local function pendingMessages(pendingOrder, pendingIds, creates, members)
   end
   return messages, gone
 end
-`;
+`,
+};
 
 /**
  * Reads a page of a chat, as far as Redis has it. `score` and `mark` are the cursor's createdAt in ms and its
@@ -37,6 +40,7 @@ end
  */
 export const readPage = defineScript(
   {
+    uses: [gate, window, pending],
     keys: [
       'state',
       'verified',
@@ -51,11 +55,8 @@ export const readPage = defineScript(
     args: ['server', 'chat', 'score', 'mark', 'skip', 'limit'],
   },
   /* lua */ `
-${gateLua}
-${windowLua}
-${pendingLua}
 local count = tonumber(limit)
-local epoch, lost, verifying = unpack(redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying'))
+local epoch, _, lost, verifying = readState(state, server)
 local isAuthoritative = epoch and isVerified(verifying, verified, chat)
 local total = redis.call('GET', counter)
 if isAuthoritative and not total then return { 'missing' } end
@@ -114,14 +115,12 @@ return { isAuthoritative and 'authoritative' or 'provisional', pending, edits, e
  */
 export const readMessage = defineScript(
   {
+    uses: [gate, outbox, window],
     keys: ['state', 'verified', 'counter', 'entries', 'pendingIds', 'pendingEdits', 'creates', 'updates'],
     args: ['server', 'chat', 'number'],
   },
   /* lua */ `
-${gateLua}
-${windowLua}
-local epoch, lost, verifying, behind = unpack(
-  redis.call('HMGET', state, 'run:' .. server, 'lost', 'verifying', 'behind'))
+local epoch, _, lost, verifying, behind = readState(state, server)
 local isAuthoritative = epoch and isVerified(verifying, verified, chat)
 local message, edit
 if isAuthoritative then

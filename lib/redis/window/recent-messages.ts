@@ -3,9 +3,10 @@ import { notFound } from '#lib/domain/errors.ts';
 import { windowLimits } from '#lib/domain/limits.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
+import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
-import { chatMember, type Keys } from '../script/keys.ts';
+import type { Keys } from '../script/keys.ts';
 import { runScript } from '../script/script.ts';
 import { beginWindow, finishWindow } from './build-window.ts';
 import { readMessage, readPage } from './read-page.ts';
@@ -56,7 +57,6 @@ const toEdit = (json: string): Edit => {
 
 const padded = (messageNumber: number) => String(messageNumber).padStart(10, '0');
 
-export type Chat = { token: string; chatNumber: number };
 export type PageQuery = { before?: Position | undefined; skip: number; count: number };
 
 /**
@@ -86,7 +86,7 @@ const versionsOf = (flat: readonly string[]): Map<number, number> => {
 
 /** Reads the newest messages of chats: pending ones, and a bounded window of stored ones. */
 export const createRecentMessages = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
-  const chatKeys = ({ token, chatNumber }: Chat) => ({
+  const chatKeys = ({ token, chatNumber }: ChatReference) => ({
     state: keys.state,
     verified: keys.verified,
     counter: keys.chatCounter(token, chatNumber),
@@ -97,12 +97,12 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     pendingEdits: keys.pendingEdits(token, chatNumber),
     creates: keys.outbox('create-message'),
     updates: keys.outbox('update-message'),
-    chat: chatMember(token, chatNumber),
+    chat: chatReference({ token, chatNumber }),
   });
 
   return {
     /** @throws not-found if counters are trusted and the chat has none */
-    page: async (chat: Chat, { before, skip, count }: PageQuery): Promise<RecentPage> => {
+    page: async (chat: ChatReference, { before, skip, count }: PageQuery): Promise<RecentPage> => {
       const values = {
         ...chatKeys(chat),
         score: before?.createdAtMs ?? '',
@@ -110,9 +110,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
         skip,
         limit: count,
       };
-      const answer = await guarded(client, (connection) =>
-        runScript(connection, readPage, { ...values, server: connection.server }),
-      );
+      const answer = await guarded(client, runScript(readPage, { ...values }));
       switch (answer[0]) {
         case 'missing':
           throw notFound('chat');
@@ -142,7 +140,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     },
 
     /** The versions of the newest pending edits of these messages. */
-    pendingEdits: async (chat: Chat, messageNumbers: number[]): Promise<Map<number, number>> => {
+    pendingEdits: async (chat: ChatReference, messageNumbers: number[]): Promise<Map<number, number>> => {
       if (messageNumbers.length === 0) return new Map();
       const versions = await guarded(client, ({ redis }) =>
         redis.hmget(chatKeys(chat).pendingEdits, ...messageNumbers.map(String)),
@@ -169,13 +167,11 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
      * the counters are trusted and the number was not given yet
      */
     message: async (
-      chat: Chat,
+      chat: ChatReference,
       messageNumber: number,
     ): Promise<{ isAuthoritative: boolean; message: Message | undefined; edit: Edit | undefined }> => {
       const values = { ...chatKeys(chat), number: messageNumber };
-      const answer = await guarded(client, (connection) =>
-        runScript(connection, readMessage, { ...values, server: connection.server }),
-      );
+      const answer = await guarded(client, runScript(readMessage, { ...values }));
       if (answer[0] === 'missing') throw notFound('message');
       const [kind, message, edit] = answer;
       return {
@@ -186,11 +182,9 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     },
 
     /** @returns true for one reader, which then calls `finishWindow` with MySQL's newest rows */
-    beginWindow: async (chat: Chat, builder: string): Promise<boolean> => {
+    beginWindow: async (chat: ChatReference, builder: string): Promise<boolean> => {
       const values = { ...chatKeys(chat), builder };
-      const answer = await guarded(client, (connection) =>
-        runScript(connection, beginWindow, { ...values, server: connection.server }),
-      );
+      const answer = await guarded(client, runScript(beginWindow, { ...values }));
       return answer === 'begun';
     },
 
@@ -198,7 +192,12 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
      * @param rows newest first, at most `windowLimits.entries`. @param isAll whether these are all messages
      * of the chat
      */
-    finishWindow: async (chat: Chat, builder: string, rows: Message[], isAll: boolean): Promise<void> => {
+    finishWindow: async (
+      chat: ChatReference,
+      builder: string,
+      rows: Message[],
+      isAll: boolean,
+    ): Promise<void> => {
       const kept: { row: Message; json: string }[] = [];
       let bytes = 0;
       for (const row of rows) {
@@ -210,9 +209,9 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
       const last = kept.at(-1)?.row;
       const holdsAll = last === undefined || (isAll && kept.length === rows.length);
       const givenFloor = holdsAll ? '-' : `${last.createdAtMs}:${padded(last.messageNumber)}`;
-      await guarded(client, (connection) =>
+      await guarded(
+        client,
         runScript(
-          connection,
           finishWindow,
           { ...chatKeys(chat), builder, givenFloor },
           kept.map(({ row, json }) => ({

@@ -1,4 +1,6 @@
 import { windowLimits } from '#lib/domain/limits.ts';
+import { numbers } from '../gate/gate.lua.ts';
+import type { LuaModule } from '../script/script.ts';
 
 /**
  * Counting is expensive, so it runs once per this many messages. A window may exceed its limit by as many.
@@ -21,7 +23,9 @@ const COUNT_EVERY = 16;
  *
  * `entries` expires first. Without it there is no window, even if `order` exists.
  */
-export const windowLua = /* lua */ `
+export const window: LuaModule = {
+  needs: [numbers],
+  lua: /* lua */ `
 local MAX_ENTRIES, MAX_BYTES = ${windowLimits.entries}, ${windowLimits.bytes}
 local function member(number) return string.format('%010d', number) end
 local function isAbove(score, m, floor)
@@ -79,4 +83,17 @@ local function setEdit(order, entries, bytes, number, json)
   redis.call('HSET', entries, field, json, 'bytes', bytes)
   if bytes > MAX_BYTES then trimWindow(order, entries, bytes) end
 end
-`;
+-- The version of a message that the window shows.
+local function shownVersion(entries, number, entry)
+  local version = cjson.decode(entry).commandId
+  local edit = redis.call('HGET', entries, 'u' .. number)
+  return text(edit and math.max(version, cjson.decode(edit).commandId) or version)
+end
+-- Whether the window shows this edit or a newer one, or does not contain the message.
+local function isShown(entries, floor, number, id)
+  if floor == '+' then return false end
+  local entry = redis.call('HGET', entries, number)
+  return not entry or tonumber(shownVersion(entries, number, entry)) >= tonumber(id)
+end
+`,
+};

@@ -16,6 +16,8 @@ export const keysOf = (label: KeyLabel): [Buffer, ...Buffer[]] => {
 export const addressHash = /* @__PURE__ */ lazy(() => createKeyedHash(keysOf('address-hash')));
 /** Hashes sign-ups, to detect another one with the same `Idempotency-Key`. */
 export const requestHash = /* @__PURE__ */ lazy(() => createKeyedHash(keysOf('sign-up-fingerprint')));
+/** Hashes requests that create, to detect another one with the same `Idempotency-Key`. */
+export const requestFingerprint = /* @__PURE__ */ lazy(() => createKeyedHash(keysOf('request-fingerprint')));
 export const passwords = /* @__PURE__ */ lazy(() =>
   createPasswords({
     memoryBytes: (config().AWS_LAMBDA_FUNCTION_MEMORY_SIZE ?? totalmem() / MIB) * MIB,

@@ -1,4 +1,4 @@
-import { createAccept } from '#lib/redis/commands/accept.ts';
+import { createAccepts, createSettles } from '#lib/redis/commands/all.ts';
 import { createOutbox } from '#lib/redis/commands/outbox.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
@@ -20,6 +20,7 @@ export const rateLimits = /* @__PURE__ */ lazy(() =>
     limits: {
       'sign-up': config().LIMIT_SIGN_UP,
       'sign-in': config().LIMIT_SIGN_IN,
+      'bad-tokens': config().LIMIT_BAD_TOKENS,
       reads: config().LIMIT_READS,
       writes: config().LIMIT_WRITES,
     },
@@ -27,7 +28,8 @@ export const rateLimits = /* @__PURE__ */ lazy(() =>
     onError: noteClientError('Rate limiter'),
   }),
 );
-export const accept = /* @__PURE__ */ lazy(() => createAccept({ client: redisClient(), keys: keys() }));
+export const accepts = /* @__PURE__ */ lazy(() => createAccepts({ client: redisClient(), keys: keys() }));
+export const settles = /* @__PURE__ */ lazy(() => createSettles({ client: redisClient(), keys: keys() }));
 export const counters = /* @__PURE__ */ lazy(() => createCounters({ client: redisClient(), keys: keys() }));
 export const gate = /* @__PURE__ */ lazy(() => createGate({ client: redisClient(), keys: keys() }));
 export const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));

@@ -1,12 +1,12 @@
+import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createIndexing } from '#lib/writing/hand-on.ts';
 import { createRecoveryRequest } from '#lib/writing/request-recovery.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { lazy } from '../lazy.ts';
-import { recoveryState } from './mysql.ts';
+import { applications, messages, recoveryState } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
-import { accept, gate } from './redis.ts';
+import { accepts, gate } from './redis.ts';
 import { noteClientError } from './servers.ts';
-import { now } from './settings.ts';
 
 export const submit = /* @__PURE__ */ lazy(() => {
   const onUnpublished = (queue: string, error: unknown) =>
@@ -14,13 +14,13 @@ export const submit = /* @__PURE__ */ lazy(() => {
       error instanceof Error ? error : new Error(`${queue}: ${String(error)}`),
     );
   return createSubmit({
-    accept: accept(),
+    accepts: accepts(),
     publisher: publisher(),
     gate: gate(),
     numbers: recoveryState(),
+    findStored: createFindStored({ applications: applications(), messages: messages() }),
     askForRecovery: createRecoveryRequest({ gate: gate(), publisher: publisher(), onUnpublished }),
     onUnpublished,
-    now: now(),
   });
 });
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));

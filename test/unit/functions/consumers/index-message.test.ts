@@ -25,7 +25,7 @@ describe('indexing a batch', () => {
           return { refused: [] };
         },
       },
-      outbox: { settleIndexed: async () => undefined },
+      settles: { 'index-message': async () => undefined },
     };
     const { stored } = await indexMessage.store(uses, [
       message(1, 5),
@@ -46,7 +46,7 @@ describe('indexing a batch', () => {
             .map((one) => ({ message: one, reason: '400' })),
         }),
       },
-      outbox: { settleIndexed: async () => undefined },
+      settles: { 'index-message': async () => undefined },
     };
     const { stored, dead } = await indexMessage.store(uses, [message(1, 1), message(2, 2), message(3, 3)]);
     expect(stored.map(({ messageNumber }) => messageNumber)).toEqual([1, 3]);

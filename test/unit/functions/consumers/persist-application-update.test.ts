@@ -22,7 +22,7 @@ const createUses = () => ({
       dead: [],
     }),
   },
-  outbox: { settleApplications: vi.fn(async () => undefined) },
+  settles: { 'update-application': vi.fn(async () => undefined) },
 });
 
 it('defers an edit of an application that is not stored yet', async () => {
@@ -36,8 +36,7 @@ it('defers an edit of an application that is not stored yet', async () => {
 it('takes stored and dead edits, and no creations, out of the outbox', async () => {
   const uses = createUses();
   await persistApplicationUpdate.settle(uses, { stored: [first], dead: [second] });
-  expect(uses.outbox.settleApplications).toHaveBeenCalledExactlyOnceWith({
-    queue: 'update-application',
+  expect(uses.settles['update-application']).toHaveBeenCalledExactlyOnceWith({
     stored: [first],
     dead: [second],
   });

@@ -25,7 +25,7 @@ const createUses = () => ({
         .map((one) => ({ command: one, reason: 'no such user' })),
     }),
   },
-  outbox: { settleApplications: vi.fn(async () => undefined) },
+  settles: { 'create-application': vi.fn(async () => undefined) },
 });
 
 it('reports stored and refused commands', async () => {
@@ -39,8 +39,7 @@ it('reports stored and refused commands', async () => {
 it('takes stored and dead creations, and no edits, out of the outbox', async () => {
   const uses = createUses();
   await persistApplication.settle(uses, { stored: [good], dead: [refused] });
-  expect(uses.outbox.settleApplications).toHaveBeenCalledExactlyOnceWith({
-    queue: 'create-application',
+  expect(uses.settles['create-application']).toHaveBeenCalledExactlyOnceWith({
     stored: [good],
     dead: [refused],
   });

@@ -26,7 +26,7 @@ const createUses = () => ({
       dead: [],
     }),
   },
-  outbox: { settleChats: vi.fn(async () => undefined) },
+  settles: { 'create-chat': vi.fn(async () => undefined) },
 });
 
 it('reports which chats are stored and which have to wait for their application', async () => {
@@ -40,5 +40,5 @@ it('reports which chats are stored and which have to wait for their application'
 it('takes stored and dead chats out of the outbox', async () => {
   const uses = createUses();
   await persistChat.settle(uses, { stored: [first], dead: [second] });
-  expect(uses.outbox.settleChats).toHaveBeenCalledExactlyOnceWith({ stored: [first], dead: [second] });
+  expect(uses.settles['create-chat']).toHaveBeenCalledExactlyOnceWith({ stored: [first], dead: [second] });
 });

@@ -27,6 +27,8 @@ const command: Command = {
   ...edited(30),
 };
 
+type Settled = { stored: readonly { commandId: number }[]; dead: readonly { commandId: number }[] };
+
 /** Records the calls to Redis and to the index's queue, in order. */
 const createUses = ({ isRedisUp = true } = {}) => {
   const steps: string[] = [];
@@ -34,10 +36,11 @@ const createUses = ({ isRedisUp = true } = {}) => {
     steps,
     uses: {
       messages: { update: async () => ({ stored: [], deferred: [], dead: [] }) },
-      outbox: {
-        settleMessageUpdates: async (edits: readonly { commandId: number }[]) => {
+      settles: {
+        'update-message': async ({ stored, dead }: Settled) => {
           if (!isRedisUp) throw new Error('Redis is down');
-          steps.push(`settle ${edits.map(({ commandId }) => commandId)}`);
+          const ids = [...stored, ...dead].map(({ commandId }) => commandId);
+          steps.push(`settle ${ids}`);
         },
       },
       indexing: {

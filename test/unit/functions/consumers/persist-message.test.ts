@@ -28,6 +28,9 @@ const command = (messageNumber: number): Command => ({
   ...created(messageNumber),
 });
 
+type Place = { messageNumber: number; version: number };
+type Settled = { stored: readonly Place[]; dead: readonly Place[] };
+
 /** Records the function's calls to Redis and the broker in memory. */
 const createUses = ({ failAt = Number.POSITIVE_INFINITY } = {}) => {
   const settled = new Map<number, number | undefined>();
@@ -37,14 +40,12 @@ const createUses = ({ failAt = Number.POSITIVE_INFINITY } = {}) => {
     handedOn,
     uses: {
       messages: { insert: async () => ({ stored: [], deferred: [], dead: [] }) },
-      outbox: {
-        settleMessages: async (
-          some: readonly { messageNumber: number; version?: number | undefined }[],
-        ): Promise<void> => {
-          for (const { messageNumber, version } of some) {
+      settles: {
+        'create-message': async ({ stored, dead }: Settled): Promise<void> => {
+          for (const { messageNumber } of [...stored, ...dead])
             if (messageNumber >= failAt) throw new Error('Redis is down');
-            settled.set(messageNumber, version);
-          }
+          for (const { messageNumber, version } of stored) settled.set(messageNumber, version);
+          for (const { messageNumber } of dead) settled.set(messageNumber, undefined);
         },
       },
       indexing: {

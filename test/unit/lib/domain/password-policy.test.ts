@@ -42,12 +42,35 @@ describe('a password', () => {
     },
   );
 
-  it.each([' '.repeat(8), '\u3000'.repeat(9), '\u200b'.repeat(8), '\t \u00a0\u2060\u00ad \u3164\ufe0f'])(
-    'is refused when it is blank: %j',
-    (password) => {
-      expect(findPasswordFault(password, user)).toBe('Must not be blank');
-    },
-  );
+  it.each([
+    '\u2800'.repeat(8),
+    '\u2800\u3164\uffa0\u115f'.repeat(2),
+    ' '.repeat(8),
+    '\u3000'.repeat(9),
+    '\u200b'.repeat(8),
+    '\t \u00a0\u2060\u00ad \u3164\ufe0f',
+  ])('is refused when it is blank: %j', (password) => {
+    expect(findPasswordFault(password, user)).toBe('Must not be blank');
+  });
+
+  it.each([
+    'aaaaaaaa',
+    'aAaAaAaA',
+    'ＡＡＡＡaaaa',
+    '. . . . . . . .',
+    'z\u200b'.repeat(8),
+    '🔑'.repeat(65),
+    '👍🏽'.repeat(8),
+    '🇩🇪'.repeat(4),
+    'e\u0301é'.repeat(4),
+    '\ufdfa'.repeat(128),
+    '👨‍👩‍👧‍👦\ufe0f',
+    '密'.repeat(8),
+    '𝒳'.repeat(8),
+    '\ufffd'.repeat(8),
+  ])('is refused when it is one sign, however often: %j', (password) => {
+    expect(findPasswordFault(password, user)).toBe('Must not repeat one character');
+  });
 
   it.each([
     'correct horse battery staple',
@@ -56,7 +79,9 @@ describe('a password', () => {
     '🦉🐎🔋📎🦉🐎🔋🖇️',
     '密码不应该太短了吧',
     'xq7#Rt0!pL',
-    '🔑'.repeat(65),
+    '🔑🗝'.repeat(32),
+    'aaaaaaab',
+    '\u2800⠁⠂⠃⠄⠅⠆⠇',
   ])('is taken: %s', (password) => {
     expect(findPasswordFault(password, user)).toBeUndefined();
   });

@@ -48,7 +48,7 @@ it('answers the preflight request of a browser', () => {
   expect(answer?.headers).toMatchObject({
     'Access-Control-Allow-Origin': page,
     'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT',
-    'Access-Control-Allow-Headers': 'Authorization, Content-Type, Idempotency-Key, If-None-Match',
+    'Access-Control-Allow-Headers': 'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match',
   });
   expect(answer?.headers).not.toHaveProperty('Access-Control-Allow-Credentials');
 });

@@ -45,6 +45,22 @@ const context = createLambdaContext('test', 15 * 60_000);
 
 const bodyOf = ({ body }: { body?: string | undefined }): unknown => JSON.parse(body ?? 'null');
 
+it.each<[string, unknown]>([
+  ['nothing', {}],
+  ['null', null],
+  ['undefined', undefined],
+  ['a text', 'GET /health'],
+  ['a list', [1]],
+  ['a REST API', { httpMethod: 'GET', path: '/', headers: {}, requestContext: { httpMethod: 'GET' } }],
+  ['a queue', { eventSource: 'aws:rmq', rmqMessagesByQueue: {} }],
+  ['a schedule', { 'detail-type': 'Scheduled Event', source: 'aws.events' }],
+  ['a WebSocket API', { requestContext: { routeKey: '$connect', connectionId: 'x' }, headers: {} }],
+  ['a part of one', { requestContext: { http: { method: 'GET' } }, headers: {} }],
+])('refuses an event of another kind in one line: %s', async (_what, event) => {
+  const handler = httpHandler(open, () => ({ shown: 'x' }));
+  await expect(handler(event as never, context)).rejects.toThrow(/^Not an event of an HTTP API.*$/);
+});
+
 describe('an answer', () => {
   it('contains only the fields of the contract', async () => {
     const handler = httpHandler(open, () => ({ shown: 'yes', id: 42, passwordHash: 'x' }));

@@ -21,7 +21,8 @@ it.each([
   ['/applications/', []],
   ['/applications//chats', []],
   ['/users/token/more', []],
-  ['/', []],
+  ['/', ['GET']],
+  ['//', []],
 ])('%s takes %j', (path, methods) => expect(methodsOf(path)).toEqual(methods));
 
 it.each([

@@ -20,7 +20,7 @@ const counted = (quota: Quota | undefined, isFar = false): CountedRequest => ({
 const ask = async (
   contract: RouteContract,
   answer: CountedRequest | undefined,
-  { fails = false, sourceIp = '192.0.2.1' } = {},
+  { fails = false, clientAddress = '192.0.2.1' } = {},
 ) => {
   const takes: string[] = [];
   let ran = false;
@@ -34,8 +34,7 @@ const ask = async (
   const event = {
     contract,
     answerHeaders: {},
-    headers: { 'x-forwarded-for': '203.0.113.9' },
-    requestContext: { http: { sourceIp } },
+    clientAddress,
     ...(contract.authentication === 'bearer' ? { caller: { id: 7, name: 'Ada' } } : {}),
   } as unknown as HttpEvent;
   let error: unknown;
@@ -59,7 +58,7 @@ describe('a request is counted', () => {
   it.each(
     Object.values(routes).map((contract) => [`${contract.method} ${contract.path}`, contract] as const),
   )('by its caller and the class of its route: %s', async (route, contract) => {
-    const { takes } = await ask(contract, counted(plenty), { sourceIp: '2001:db8::1' });
+    const { takes } = await ask(contract, counted(plenty), { clientAddress: '2001:db8::1' });
     const expected =
       route === 'POST /users'
         ? ['sign-up of 2001:db8:0:0::/64']

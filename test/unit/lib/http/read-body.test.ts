@@ -34,14 +34,33 @@ describe('a body', () => {
     );
   });
 
+  it('may begin with a byte order mark, as editors and .NET write it', async () => {
+    for (const text of ['{"body":"\ufeff is kept inside"}', '[]', ' {}', '"\ufeff"', 'null']) {
+      expect(await read(`\ufeff${text}`)).toEqual(JSON.parse(text));
+      expect(await read(Buffer.from(`\ufeff${text}`))).toEqual(JSON.parse(text));
+    }
+    expect(await codeOf(Buffer.from('\ufeff{}', 'utf16le'))).toBe('bad-input');
+  });
+
   it('has the last value of a repeated key, at any depth', async () => {
     expect(await read('{"a":1,"b":{"c":1,"c":[2]},"a":{"d":3}}')).toEqual({ a: { d: 3 }, b: { c: [2] } });
   });
 
-  it.each(['{', '{"a": }', 'nope', "{'a':1}", '{"a":1}x', ' ', '\ufeff{}', 'NaN', '[1,]'])(
-    'that is not JSON is refused: %j',
-    async (text) =>
-      expect([await codeOf(text), await codeOf(Buffer.from(text))]).toEqual(['bad-input', 'bad-input']),
+  it.each([
+    '{',
+    '{"a": }',
+    'nope',
+    "{'a':1}",
+    '{"a":1}x',
+    ' ',
+    '\ufeff',
+    '\ufeff\ufeff{}',
+    '{}\ufeff',
+    '{\ufeff}',
+    'NaN',
+    '[1,]',
+  ])('that is not JSON is refused: %j', async (text) =>
+    expect([await codeOf(text), await codeOf(Buffer.from(text))]).toEqual(['bad-input', 'bad-input']),
   );
 
   it('that is not UTF-8 is refused', async () => {

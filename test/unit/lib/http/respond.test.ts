@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { routes } from '#lib/contracts/index.ts';
+import { maxPageBytes, pageOf } from '#lib/domain/page.ts';
+import { lengthOf } from '#lib/domain/text.ts';
 import { respond } from '#lib/http/respond.ts';
 import { contractOf, httpEvent } from '../../../support/http-event.ts';
 
@@ -92,8 +94,14 @@ describe('an answer to GET', () => {
     );
   const etag = String(ask(undefined).headers?.ETag);
 
+  it('has an ETag of the version that a PUT can change, which is not in the body, and of the body', () => {
+    const answer = respond(httpEvent(thing), { shown: 'yes', version: 1_767_225_600_000_001 });
+    expect(answer.headers?.ETag).toBe(etag.replace('"0-', '"1767225600000001-'));
+    expect(answer.body).toBe(JSON.stringify({ shown: 'yes' }));
+  });
+
   it('has an ETag that changes only with the body', () => {
-    expect(etag).toMatch(/^"[\w-]{22}"$/);
+    expect(etag).toMatch(/^"0-[\w-]{22}"$/);
     expect(ask(undefined).headers?.ETag).toBe(etag);
     expect(ask(undefined, 'no').headers?.ETag).not.toBe(etag);
   });
@@ -105,7 +113,23 @@ describe('an answer to GET', () => {
     ['any tag', '*'],
   ])('is 304 without a body for %s', (_what, header) => {
     const answer = ask(header);
-    expect(answer).toEqual({ statusCode: 304, headers: expect.objectContaining({ ETag: etag }) });
+    expect(answer).toEqual({ statusCode: 304, headers: { ETag: etag, 'Cache-Control': 'no-cache' } });
+  });
+
+  it('is 304 with the headers by which caches and browsers keep origins apart, and with no other', () => {
+    const answerHeaders = { Vary: 'Origin', 'Access-Control-Allow-Origin': 'https://a.example' };
+    const event = httpEvent(things, { headers: { 'if-none-match': '*' }, answerHeaders });
+    const answer = respond(event, { items: [], next: { page: 2 }, headers: { 'Search-Lag': '3' } });
+    expect(Object.keys(answer.headers ?? {}).sort()).toEqual(
+      ['Access-Control-Allow-Origin', 'Cache-Control', 'ETag', 'Vary'].sort(),
+    );
+  });
+
+  it('has another ETag where only the link to the next page differs', () => {
+    const tags = [undefined, { page: 2 }, { before: 'x' }].map(
+      (next) => respond(httpEvent(things), { items: [], ...(next ? { next } : {}) }).headers?.ETag,
+    );
+    expect(new Set(tags).size).toBe(3);
   });
 
   it.each(['', '"other"', 'W/"other"', etag.slice(1, -1), `${etag.slice(0, -2)}"`, 'W/', ',', `w/${etag}`])(
@@ -128,6 +152,77 @@ describe('an answer to GET', () => {
     expect(respond(event, { shown: 'yes' })).toEqual(answer);
     expect(body).toBe('{"shown":"yes"}');
   });
+});
+
+describe('a page of the longest messages', () => {
+  /** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
+  const maxAnswerBytes = 6_291_556;
+  const messages = contractOf({ response: z.array(z.object({ body: z.string() })), list: true });
+  const answerTo = (body: string) => {
+    const found = Array.from({ length: 101 }, () => ({ body }));
+    const { items } = pageOf(found, { limit: 100 });
+    const answer = respond(httpEvent(messages), { items, next: { before: 'x' } });
+    return { items, answer };
+  };
+  const signs = [
+    '"',
+    '\\',
+    '/',
+    '\u0000',
+    '\u0001',
+    '\n',
+    '\u007f',
+    '\u2028',
+    'a',
+    'é',
+    '犬',
+    '😀',
+    '\ufeff',
+    '\ud7ff',
+  ];
+  const mixtures = ['"a', '"\\', '"犬', '\u0001"', '"""a', '\\n', '😀"'];
+
+  it.each([...signs, ...mixtures])(
+    'fits into the answer of a Lambda function, and arrives as it is: %j',
+    (sign) => {
+      const { items, answer } = answerTo(sign.repeat(Math.floor(16_000 / lengthOf(sign))));
+      expect(Buffer.byteLength(JSON.stringify(answer))).toBeLessThanOrEqual(maxAnswerBytes);
+      const text = Buffer.from(answer.body ?? '', answer.isBase64Encoded ? 'base64' : 'utf8').toString();
+      expect(Buffer.byteLength(text)).toBeLessThanOrEqual(maxPageBytes);
+      expect(JSON.parse(text)).toEqual(items);
+      // A shorter page than asked for is full.
+      if (items.length < 100) {
+        const next = Buffer.byteLength(JSON.stringify([...items, items[0]]));
+        expect(next).toBeGreaterThan(maxPageBytes);
+      }
+    },
+  );
+
+  it.each(['"', '\\', 'a', 'é'])('has all hundred where they are no more than 4 MB of JSON: %j', (sign) => {
+    expect(answerTo(sign.repeat(16_000)).items).toHaveLength(100);
+  });
+
+  it('fits for any text', { timeout: 60_000 }, () => {
+    const unit = fc.constantFrom(...signs, ...mixtures);
+    fc.assert(
+      fc.property(fc.array(unit, { minLength: 1, maxLength: 20 }), (parts) => {
+        const text = parts.join('');
+        const { answer } = answerTo(text.repeat(Math.floor(16_000 / lengthOf(text))));
+        expect(Buffer.byteLength(JSON.stringify(answer))).toBeLessThanOrEqual(maxAnswerBytes);
+      }),
+      { numRuns: 4 },
+    );
+  });
+
+  it('is text where that is short enough, which API Gateway passes on without decoding', () => {
+    expect(answerTo('a'.repeat(16_000)).answer.isBase64Encoded).toBeUndefined();
+  });
+});
+
+it('a route that leads to another one is answered 302 with its path', () => {
+  const answer = respond(httpEvent(contractOf({ response: z.string(), redirectsTo: '/docs' })), 'unused');
+  expect(answer).toMatchObject({ statusCode: 302, headers: { Location: '/docs' } });
+  expect(answer.body).toBeUndefined();
 });
 
 it('an answer to another method has no ETag and ignores If-None-Match', () => {

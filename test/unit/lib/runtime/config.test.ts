@@ -26,10 +26,12 @@ describe('the environment', () => {
       REDIS_KEY_PREFIX: '',
       OPENSEARCH_INDEX_PREFIX: '',
       CORS_ORIGINS: [],
+      TRUSTED_PROXIES: 0,
       METRICS_NAMESPACE: 'chat',
       MAX_DEFERRALS: 600,
       LIMIT_SIGN_UP: { count: 60, seconds: 3_600 },
       LIMIT_SIGN_IN: { count: 40, seconds: 60 },
+      LIMIT_BAD_TOKENS: { count: 600, seconds: 60 },
       LIMIT_READS: { count: 12_000, seconds: 60 },
       LIMIT_WRITES: { count: 6_000, seconds: 60 },
     });
@@ -56,6 +58,18 @@ describe('the environment', () => {
     expect(readConfig({ ...complete, CORS_ORIGINS: origins.join(', ') }).CORS_ORIGINS).toEqual(origins);
     for (const malformed of ['*', 'null', 'https://chat.example.org/', 'chat.example.org', 'HTTPS://x.org'])
       expect(faultOf({ ...complete, CORS_ORIGINS: malformed })).toContain('CORS_ORIGINS');
+  });
+
+  it('says how many proxies are trusted', () => {
+    for (const [text, count] of [
+      ['', 0],
+      ['0', 0],
+      ['1', 1],
+      ['10', 10],
+    ] as const)
+      expect(readConfig({ ...complete, TRUSTED_PROXIES: text }).TRUSTED_PROXIES).toBe(count);
+    for (const malformed of ['-1', '1.5', '11', 'all', 'true', '0x1', ' 1', '1e1'])
+      expect(faultOf({ ...complete, TRUSTED_PROXIES: malformed })).toContain('TRUSTED_PROXIES: Must be');
   });
 
   it('is refused in one error that names every variable that is missing', () => {

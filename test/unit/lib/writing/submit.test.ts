@@ -1,48 +1,58 @@
 import { expect, test } from 'vitest';
+import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
+import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import { unavailable } from '#lib/domain/errors.ts';
-import type { Outcome } from '#lib/redis/commands/accepting-script.ts';
+import type { Outcome } from '#lib/redis/commands/accept.ts';
+import type { Accepts } from '#lib/redis/commands/all.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 
-const accepted = (answer: string): Outcome => ({
+const accepted = <Answer>(answer: Answer): Outcome<Answer> => ({
   kind: 'accepted',
   answer,
   epoch: '7',
   command: { id: '1767225600000000', content: '{}' },
 });
-const token = 'TOKEN';
 const nowMs = Date.parse('2026-01-01T00:00:00.000Z');
+const token = 'TOKEN';
 
 type Given = {
   /** The outcomes of the accepting script, one a try; the last one repeats. */
-  outcomes?: Outcome[];
+  outcomes?: Outcome<unknown>[];
   isOpen?: boolean;
   verified?: 'verified' | 'missing' | 'closed';
   publish?: () => Promise<void>;
+  /** The item in MySQL. */
+  stored?: { ownerId: number; version: number } | 'missing';
 };
 
 /** A submit on plain objects. `steps` lists its calls in order. */
 const givenSubmit = ({
-  outcomes = [accepted('17')],
+  outcomes = [accepted(17)],
   isOpen = true,
   verified = 'verified',
   publish = async () => undefined,
+  stored = { ownerId: 5, version: 90 },
 }: Given = {}) => {
   const steps: string[] = [];
-  const accept = async (...values: unknown[]): Promise<Outcome> => {
+  const accept = async (...values: unknown[]): Promise<Outcome<never>> => {
     steps.push(`accept ${JSON.stringify(values)}`);
     const [outcome, ...rest] = outcomes;
     if (outcome === undefined) throw new Error('No outcome is left');
     if (rest.length > 0) outcomes.shift();
-    return outcome;
+    return outcome as Outcome<never>;
+  };
+  const accepts: Accepts = {
+    'create-application': accept,
+    'update-application': accept,
+    'create-chat': accept,
+    'create-message': accept,
+    'update-message': accept,
   };
   const submit = createSubmit({
-    accept: {
-      application: accept,
-      applicationUpdate: accept,
-      chat: accept,
-      message: accept,
-      messageUpdate: accept,
-    },
+    accepts,
     publisher: {
       publishCommand: async (queue, { id }) => {
         steps.push(`publish ${id} to ${queue}`);
@@ -60,9 +70,12 @@ const givenSubmit = ({
       },
     },
     numbers: { highestChatNumber: async () => 3, highestMessageNumber: async () => 16 },
+    findStored: async (item) => {
+      steps.push(`find ${JSON.stringify(item)}`);
+      return stored === 'missing' ? undefined : stored;
+    },
     askForRecovery: () => steps.push('ask for recovery'),
     onUnpublished: (queue) => steps.push(`unpublished ${queue}`),
-    now: () => nowMs,
   });
   return { submit, steps };
 };
@@ -73,9 +86,9 @@ const edit = { token, chatNumber: 3, messageNumber: 17, body: 'hello', callerId:
 
 test('a write is accepted, published and confirmed, in this order', async () => {
   const { submit, steps } = givenSubmit();
-  expect(await submit.chat(chat, { key: 'k', fingerprint: 'f' })).toBe(17);
+  expect(await submit(createChatCommand, chat, { key: 'k', fingerprint: 'f' })).toBe(17);
   expect(steps).toEqual([
-    'accept [{"token":"TOKEN","creatorId":5,"title":"Lobby","date":"2026-01-01T00:00:00.000Z"},{"key":"k","fingerprint":"f"}]',
+    'accept [{"token":"TOKEN","creatorId":5,"title":"Lobby"},{"idempotency":{"key":"k","fingerprint":"f"}}]',
     'publish 1767225600000000 to create-chat',
     'confirm epoch 7',
   ]);
@@ -83,11 +96,11 @@ test('a write is accepted, published and confirmed, in this order', async () => 
 
 test('each kind of write goes to its own queue', async () => {
   const { submit, steps } = givenSubmit();
-  await submit.application({ name: 'App', creatorId: 5 });
-  await submit.chat(chat);
-  await submit.message(message);
-  await submit.applicationUpdate({ token, name: 'New', callerId: 5 });
-  await submit.messageUpdate(edit);
+  await submit(createApplicationCommand, { token, name: 'App', creatorId: 5 });
+  await submit(createChatCommand, chat);
+  await submit(createMessageCommand, message);
+  await submit(updateApplicationCommand, { token, name: 'New', callerId: 5 });
+  await submit(updateMessageCommand, edit);
   expect(steps.filter((step) => step.startsWith('publish')).map((step) => step.split(' ').at(-1))).toEqual([
     'create-application',
     'create-chat',
@@ -97,25 +110,11 @@ test('each kind of write goes to its own queue', async () => {
   ]);
 });
 
-test('every application gets a token of its own', async () => {
-  const { submit, steps } = givenSubmit();
-  await submit.application({ name: 'App', creatorId: 5 });
-  await submit.application({ name: 'App', creatorId: 5 });
-  const tokens = steps.flatMap((step) => /"token":"([\w-]{24})"/.exec(step)?.[1] ?? []);
-  expect(new Set(tokens).size).toBe(2);
-});
-
-test('a title that was not given is absent from the command', async () => {
-  const { submit, steps } = givenSubmit();
-  await submit.chat({ token, creatorId: 5, title: undefined });
-  expect(steps[0]).not.toContain('title');
-});
-
 test('a stored command of a repeated request is not published again', async () => {
   const { submit, steps } = givenSubmit({
-    outcomes: [{ kind: 'accepted', answer: '17', epoch: '7', command: undefined }],
+    outcomes: [{ kind: 'accepted', answer: 17, epoch: '7', command: undefined }],
   });
-  expect(await submit.message(message)).toBe(17);
+  expect(await submit(createMessageCommand, message)).toBe(17);
   expect(steps.slice(1)).toEqual(['confirm epoch 7']);
 });
 
@@ -123,13 +122,13 @@ test('a command without a confirm of the broker is accepted; the relay publishes
   const { submit, steps } = givenSubmit({
     publish: () => Promise.reject(unavailable('The message broker does not answer.')),
   });
-  expect(await submit.message(message)).toBe(17);
+  expect(await submit(createMessageCommand, message)).toBe(17);
   expect(steps.slice(2)).toEqual(['unpublished create-message', 'confirm epoch 7']);
 });
 
 test('a closed gate refuses the write, publishes nothing and starts a recovery', async () => {
   const { submit, steps } = givenSubmit({ outcomes: [{ kind: 'closed' }] });
-  await expect(submit.message(message)).rejects.toMatchObject({
+  await expect(submit(createMessageCommand, message)).rejects.toMatchObject({
     code: 'unavailable',
     retryAfterSeconds: 1,
   });
@@ -138,7 +137,10 @@ test('a closed gate refuses the write, publishes nothing and starts a recovery',
 
 test('a gate that closes during the write refuses it, and a recovery starts', async () => {
   const { submit, steps } = givenSubmit({ isOpen: false });
-  await expect(submit.message(message)).rejects.toMatchObject({ code: 'unavailable', retryAfterSeconds: 1 });
+  await expect(submit(createMessageCommand, message)).rejects.toMatchObject({
+    code: 'unavailable',
+    retryAfterSeconds: 1,
+  });
   expect(steps.at(-1)).toBe('ask for recovery');
 });
 
@@ -148,8 +150,15 @@ test.each([
 ] as const)(
   'the unverified counter of a %s is compared with MySQL before the next try',
   async (what, counter) => {
-    const { submit, steps } = givenSubmit({ outcomes: [{ kind: 'unverified', lost: '6' }, accepted('17')] });
-    expect(await (what === 'chat' ? submit.chat(chat) : submit.message(message))).toBe(17);
+    const { submit, steps } = givenSubmit({
+      outcomes: [
+        { kind: 'unverified', counter: what === 'chat' ? { token } : { token, chatNumber: 3 }, lost: '6' },
+        accepted(17),
+      ],
+    });
+    expect(
+      await (what === 'chat' ? submit(createChatCommand, chat) : submit(createMessageCommand, message)),
+    ).toBe(17);
     expect(steps.map((step) => step.split(' [')[0])).toEqual([
       'accept',
       `verify ${counter} for 6`,
@@ -161,22 +170,53 @@ test.each([
 );
 
 test('a parent that neither Redis nor MySQL has is not found', async () => {
-  const { submit } = givenSubmit({ outcomes: [{ kind: 'unverified', lost: '6' }], verified: 'missing' });
-  await expect(submit.message(message)).rejects.toMatchObject({ code: 'not-found' });
+  const { submit } = givenSubmit({
+    outcomes: [{ kind: 'unverified', counter: { token, chatNumber: 3 }, lost: '6' }],
+    verified: 'missing',
+  });
+  await expect(submit(createMessageCommand, message)).rejects.toMatchObject({ code: 'not-found' });
 });
 
-test('a write is refused after three tries if its counter is lost each time', async () => {
-  const { submit, steps } = givenSubmit({ outcomes: [{ kind: 'unverified', lost: '6' }] });
-  await expect(submit.message(message)).rejects.toMatchObject({ code: 'unavailable' });
-  expect(steps.filter((step) => step.startsWith('accept'))).toHaveLength(3);
+test('a write is refused after five tries if its counter is lost each time', async () => {
+  const { submit, steps } = givenSubmit({
+    outcomes: [{ kind: 'unverified', counter: { token, chatNumber: 3 }, lost: '6' }],
+  });
+  await expect(submit(createMessageCommand, message)).rejects.toMatchObject({ code: 'unavailable' });
+  expect(steps.filter((step) => step.startsWith('accept'))).toHaveLength(5);
 });
 
-test('an update returns false while only MySQL knows the creator or sender, and is accepted with it', async () => {
-  const unknown = givenSubmit({ outcomes: [{ kind: 'unknown' }] });
-  expect(await unknown.submit.messageUpdate(edit)).toBe(false);
-  expect(await unknown.submit.applicationUpdate({ token, name: 'New', callerId: 5 })).toBe(false);
-  expect(unknown.steps.every((step) => step.startsWith('accept'))).toBe(true);
-  const { submit, steps } = givenSubmit();
-  expect(await submit.messageUpdate({ ...edit, senderId: 5 })).toBe(true);
-  expect(steps[0]).toMatch(/,5,5\]$/);
+const unknown = (lookedUpAt: string): Outcome<never> => ({
+  kind: 'unknown',
+  item: { token, chatNumber: 3, messageNumber: 17 },
+  lookedUpAt,
+});
+
+test('an item that only MySQL knows is looked up, and the edit is accepted with its owner and version', async () => {
+  const { submit, steps } = givenSubmit({ outcomes: [unknown('8'), accepted(undefined)] });
+  expect(await submit(updateMessageCommand, edit)).toBeUndefined();
+  expect(
+    steps.map((step) => step.replace(/\{"token":"TOKEN","chatNumber":3,"messageNumber":17,"body.*?\}/, '…')),
+  ).toEqual([
+    'accept […,{}]',
+    'find {"token":"TOKEN","chatNumber":3,"messageNumber":17}',
+    'accept […,{"stored":{"ownerId":5,"version":90,"lookedUpAt":"8"}}]',
+    'publish 1767225600000000 to update-message',
+    'confirm epoch 7',
+  ]);
+});
+
+test('an item whose look-up was too slow is looked up again', async () => {
+  const { submit, steps } = givenSubmit({ outcomes: [unknown('8'), unknown('9'), accepted(undefined)] });
+  await submit(updateMessageCommand, edit);
+  expect(steps.filter((step) => step.startsWith('find'))).toHaveLength(2);
+  expect(steps.at(-3)).toContain('"lookedUpAt":"9"');
+});
+
+test('an edit of an item that neither Redis nor MySQL knows is not found', async () => {
+  const { submit, steps } = givenSubmit({ outcomes: [unknown('')], stored: 'missing' });
+  await expect(submit(updateMessageCommand, edit)).rejects.toMatchObject({
+    code: 'not-found',
+    message: 'There is no such message.',
+  });
+  expect(steps).toHaveLength(2);
 });

@@ -59,7 +59,7 @@ describe('the event of a request', () => {
   it('has all headers of the client, also those that hapi drops, and joins repeated ones', () => {
     const rawHeaders = ['Host', 'x', 'Origin', 'https://a.example', 'X-A', '1', 'x-a', '2', '__proto__', 'p'];
     const request = {
-      raw: { req: { method: 'GET', url: '/', headers: { host: 'x' }, rawHeaders } },
+      raw: { req: { method: 'GET', url: '/', httpVersion: '1.1', headers: { host: 'x' }, rawHeaders } },
       payload: null,
     };
     const { headers } = asSent(emulated(), sentRequestOf(request));
@@ -98,7 +98,7 @@ const request: HapiRequest = {
   path: '/things',
   headers: {},
   payload: null,
-  raw: { req: { method: 'POST', url: '/things', headers: {}, rawHeaders: [] } },
+  raw: { req: { method: 'POST', url: '/things', httpVersion: '1.1', headers: {}, rawHeaders: [] } },
   response: {},
   setMethod: () => undefined,
 };
@@ -194,6 +194,50 @@ describe('the server of the API', () => {
   ])('answers 408 to a request whose end does not arrive: %s', async (_what, request) => {
     await expectProblem(request, 408);
   });
+
+  /** A client that reads its answer, and then neither closes its side nor sends an end. */
+  const answerAndClose = (port: number, request: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      const deadline = setTimeout(() => reject(new Error('The connection stayed open')), 4_000);
+      let answer = '';
+      let interval: NodeJS.Timeout | undefined;
+      // The server has closed both directions as soon as a write fails.
+      socket.on('end', () => {
+        interval = setInterval(() => socket.write('x'), 50);
+      });
+      socket.on('error', () => undefined);
+      socket.setEncoding('utf8').on('data', (text) => {
+        answer += text;
+      });
+      socket.on('close', () => {
+        clearTimeout(deadline);
+        clearInterval(interval);
+        resolve(answer);
+      });
+      socket.write(request);
+    });
+
+  it.each([
+    ['no HTTP', 'hello\r\n\r\n', 400],
+    ['an invalid length', 'POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n', 400],
+    ['two lengths', 'POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400],
+    ['a method of no kind', 'BREW /a HTTP/1.1\r\nHost: x\r\n\r\n', 400],
+    ['another protocol', 'GET /a SIP/2.0\r\nHost: x\r\n\r\n', 400],
+    ['TLS', '\u0016\u0003\u0001\u0002\u0000', 400],
+    ['long headers', `GET /a HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(200_000)}\r\n\r\n`, 431],
+    ['no end', 'POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{', 408],
+    ['a proxy', 'CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n', 400],
+  ])(
+    'closes the connection after its own answer, though the client does not: %s',
+    async (_what, request, status) => {
+      await withServer(async (port) => {
+        const answer = await answerAndClose(port, request);
+        expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
+        expect(answer).toMatch(/^Connection: close\r$/m);
+      });
+    },
+  );
 
   it('survives a CONNECT whose client resets the connection', async () => {
     await withServer(async (port) => {

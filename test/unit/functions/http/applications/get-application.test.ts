@@ -3,7 +3,7 @@ import { notFound } from '#lib/domain/errors.ts';
 import { getApplication } from '../../../../../functions/http/applications/get-application.ts';
 import { functionRequest } from '../../../../support/function-request.ts';
 
-const application = { token: 'token', name: 'Support', chatsCount: 3 };
+const application = { token: 'token', name: 'Support', chatsCount: 3, version: 17 };
 /** A directory that knows one application. */
 const applicationDirectory = {
   get: async (token: string) => {
@@ -13,7 +13,7 @@ const applicationDirectory = {
 };
 const get = (token: string) => getApplication(functionRequest({ token }), { applicationDirectory });
 
-it('answers the application with this token to anyone who knows the token', async () => {
+it('answers the application with this token, and the version of its name, to anyone who knows the token', async () => {
   expect(await get('token')).toEqual(application);
 });
 

@@ -1,20 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { Submit } from '#lib/writing/submit.ts';
 import { createMessage } from '../../../../../functions/http/messages/create-message.ts';
 import { functionRequest, idempotencyKey } from '../../../../support/function-request.ts';
+import { recordingSubmit } from '../../../../support/recording-submit.ts';
 
 const nowMs = Date.parse('2026-01-01T00:00:00.000Z');
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
 /** Creates a message as Ada. @returns the answer, and the message that was submitted */
 const create = async (createdAt?: string) => {
-  const submitted: Parameters<Submit['message']>[] = [];
-  const submit = {
-    message: async (...given: Parameters<Submit['message']>) => {
-      submitted.push(given);
-      return 4;
-    },
-  };
+  const { submit, submitted } = recordingSubmit(4);
   const input = { token: 'token', chatNumber: 2, body: 'hello', createdAt };
   const request = functionRequest(input, { idempotency: idempotencyKey });
   const answer = await createMessage(request, { submit, now: () => nowMs });
@@ -26,6 +20,7 @@ it('submits the message with its sender and its Idempotency-Key, and answers its
   expect(answer).toEqual({ messageNumber: 4 });
   expect(submitted).toEqual([
     [
+      'create-message',
       {
         token: 'token',
         chatNumber: 2,
@@ -46,7 +41,9 @@ describe('createdAt', () => {
     ['a time in the past', at(0), 0],
     ['24 hours from now', at(nowMs + DAY_MS), nowMs + DAY_MS],
   ])('may be %s', async (_what, createdAt, createdAtMs) => {
-    expect((await create(createdAt)).submitted).toMatchObject([[{ createdAtMs }, idempotencyKey]]);
+    expect((await create(createdAt)).submitted).toMatchObject([
+      ['create-message', { createdAtMs }, idempotencyKey],
+    ]);
   });
 
   it('may not be later than 24 hours from now', async () => {

@@ -24,13 +24,14 @@ const shown = {
   createdAt: '1970-01-01T00:00:00.000Z',
 };
 
-it('shows the message without the ids that the database gave', async () => {
-  expect(await get(message)).toEqual(shown);
+it('shows the message and its version, without the ids that the database gave', async () => {
+  expect(await get(message)).toEqual({ ...shown, version: 9 });
 });
 
 it('shows when the message was edited', async () => {
   expect(await get({ ...message, editedAtMs: 1_000 })).toEqual({
     ...shown,
     editedAt: '1970-01-01T00:00:01.000Z',
+    version: 9,
   });
 });

@@ -22,11 +22,14 @@ const createUses = () => {
         },
       },
       signInAttempts: {
-        begin: async ({ email, source }: { email: string; source: string }) => {
+        attempt: async <Found>(
+          { email, source }: { email: string; source: string },
+          look: () => Promise<Found | undefined>,
+        ) => {
           steps.push(`begin ${email} from ${source}`);
-        },
-        succeeded: async ({ email, source }: { email: string; source: string }) => {
-          steps.push(`succeeded ${email} from ${source}`);
+          const found = await look();
+          steps.push(found === undefined ? 'failed' : 'succeeded');
+          return found;
         },
       },
       accessTokens: { issue: async () => ({ accessToken: 'token', expiresIn: 3_600 }) },
@@ -51,7 +54,7 @@ describe('sign-in', () => {
       'begin ada@example.org from 2001:db8:1:2::/64',
       'find ada@example.org',
       'verify against hash',
-      'succeeded ada@example.org from 2001:db8:1:2::/64',
+      'succeeded',
     ]);
   });
 
@@ -62,7 +65,7 @@ describe('sign-in', () => {
     ] as const) {
       const { uses, steps } = createUses();
       await expect(createToken(request(address, password), uses)).rejects.toMatchObject(refused);
-      expect(steps.map((step) => step.split(' ')[0])).toEqual(['begin', 'find', 'verify']);
+      expect(steps.map((step) => step.split(' ')[0])).toEqual(['begin', 'find', 'verify', 'failed']);
     }
   });
 
@@ -78,7 +81,7 @@ describe('sign-in', () => {
   it('does no work for an attempt that has to wait', async () => {
     const { uses, steps } = createUses();
     const locked = new KnownError('too-many-requests', 'Wait.', { logCode: 'sign-in-locked' });
-    const signInAttempts = { ...uses.signInAttempts, begin: () => Promise.reject(locked) };
+    const signInAttempts = { attempt: () => Promise.reject(locked) };
     await expect(createToken(request(user.email), { ...uses, signInAttempts })).rejects.toBe(locked);
     expect(steps).toEqual([]);
   });

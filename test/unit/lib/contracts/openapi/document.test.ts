@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -8,6 +10,7 @@ import { routes } from '#lib/contracts/index.ts';
 import { openApiDocument } from '#lib/contracts/openapi/document.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { namePattern } from '#lib/domain/text.ts';
+import packageJson from '../../../../../package.json' with { type: 'json' };
 
 type Json = Record<string, unknown>;
 
@@ -55,12 +58,22 @@ const ajv = new Ajv2020({ strict: false });
 addFormats.default(ajv);
 
 describe('the OpenAPI document', () => {
+  it('has the version of package.json', () => {
+    expect(at(document, 'info', 'version')).toBe(packageJson.version);
+  });
+
   it('is valid OpenAPI 3.1', async () => {
     const validator = new Validator();
     const result = await validator.validate(openApiDocument());
     expect(result.errors).toBeUndefined();
     expect(result.valid).toBe(true);
     expect(validator.version).toBe('3.1');
+  });
+
+  it('is in the repository as docs/openapi.json, which npm run openapi rewrites', () => {
+    const file = readFileSync(join(import.meta.dirname, '../../../../../docs/openapi.json'), 'utf8');
+    expect(JSON.parse(file)).toEqual(document);
+    expect(file).toBe(`${JSON.stringify(document, null, 2)}\n`);
   });
 
   it('holds every route and nothing else', () => {
@@ -117,7 +130,7 @@ describe('the OpenAPI document', () => {
     expectToFit(path, Object.fromEntries(shownIn('path')));
     expectToFit(query, Object.fromEntries(shownIn('query')));
     expectToFit(body, at(operation, 'requestBody', 'content', 'application/json', 'example'));
-    if (contract.produces !== undefined) return;
+    if (contract.produces !== undefined || contract.redirectsTo !== undefined) return;
     expectToFit(
       contract.response,
       at(operation, 'responses', '200', 'content', 'application/json', 'example'),
@@ -136,11 +149,34 @@ describe('the OpenAPI document', () => {
       contract.authentication === 'none' ? [] : [{ [contract.authentication]: [] }],
     );
     for (const [status, reference] of responses) {
-      if (status === '200' || status === '304') continue;
+      if (status === '200' || status === '302' || status === '304') continue;
       const response = follow(reference);
       expect(entriesOf(at(response, 'content')).map(([type]) => type)).toEqual(['application/problem+json']);
       if (status === '429' || status === '503') expect(at(response, 'headers')).toHaveProperty('Retry-After');
     }
+  });
+
+  it('shows for each operation only errors that it can give', () => {
+    const shown = (status: string) =>
+      contracts
+        .filter(([, contract]) => at(operationOf(contract), 'responses', status) !== undefined)
+        .map(([name]) => name)
+        .sort();
+    const names = (applies: (contract: RouteContract) => boolean) =>
+      contracts.flatMap(([name, contract]) => (applies(contract) ? [name] : [])).sort();
+    expect(shown('405')).toEqual([]);
+    expect(shown('403')).toEqual(names(({ method }) => method === 'PUT'));
+    const hasParent = ({ method, path }: RouteContract) =>
+      /\{token\}|^\/search$/.test(path) || `${method} ${path}` === 'PUT /applications';
+    expect(shown('404')).toEqual(names(hasParent));
+    expect(shown('409')).toEqual(['createChat', 'createMessage', 'signUp']);
+    expect(shown('413')).toEqual(names(({ request }) => request.body !== undefined));
+    expect(shown('415')).toEqual(shown('413'));
+    expect(shown('422')).toEqual(names(({ creates }) => creates === true));
+    expect(shown('429')).toEqual(
+      names(({ authentication, method }) => authentication !== 'none' || method === 'POST'),
+    );
+    expect(shown('304')).toEqual(names(({ method, path }) => method === 'GET' && path !== '/'));
   });
 
   describe('states the bounds', () => {

@@ -9,9 +9,9 @@ const recording = (isKnown = true) => {
     if (!isKnown && calls.length === 1) throw new Error('NOSCRIPT No matching script');
     return 'OK';
   };
-  return { calls, connection: { redis: { evalsha: answer, eval: answer } } } as never as {
+  return { calls, connection: { redis: { evalsha: answer, eval: answer }, server: 'run' } } as never as {
     calls: unknown[][];
-    connection: Parameters<typeof runScript>[0];
+    connection: Parameters<ReturnType<typeof runScript>>[0];
   };
 };
 
@@ -20,7 +20,7 @@ test('names become local variables, and values take the places of their names', 
   expect(script.source).toContain('local counter, outbox = KEYS[1], KEYS[2]');
   expect(script.source).toContain('local id = ARGV[1]');
   const { calls, connection } = recording();
-  await runScript(connection, script, { id: 5, outbox: 'o', counter: 'c' });
+  await runScript(script, { id: 5, outbox: 'o', counter: 'c' })(connection);
   expect(calls).toEqual([[script.sha, 2, 'c', 'o', 5]]);
 });
 
@@ -30,10 +30,10 @@ test('the values of a list follow those of the whole', async () => {
     'return id',
   );
   const { calls, connection } = recording();
-  await runScript(connection, script, { outbox: 'o', at: 1 }, [
+  await runScript(script, { outbox: 'o', at: 1 }, [
     { number: 7, counter: 'c1', id: 'a' },
     { number: 8, counter: 'c2', id: 'b' },
-  ]);
+  ])(connection);
   expect(calls).toEqual([[script.sha, 3, 'o', 'c1', 'c2', 1, 'a', 7, 'b', 8]]);
   expect(script.source).toContain('one(KEYS[2 + item * 1], ARGV[2 + item * 2], ARGV[3 + item * 2])');
 });
@@ -41,7 +41,7 @@ test('the values of a list follow those of the whole', async () => {
 test('a server that does not know a script is sent its text', async () => {
   const script = defineScript({ keys: ['counter'] }, 'return 1');
   const { calls, connection } = recording(false);
-  expect(await runScript(connection, script, { counter: 'c' })).toBe('OK');
+  expect(await runScript(script, { counter: 'c' })(connection)).toBe('OK');
   expect(calls).toEqual([
     [script.sha, 1, 'c'],
     [script.source, 1, 'c'],

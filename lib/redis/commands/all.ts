@@ -1,0 +1,34 @@
+import type { AcceptedQueue, CommandOf } from '#lib/contracts/commands/all.ts';
+import type { Accept, Cell } from './accept.ts';
+import { acceptApplication, settleApplications } from './create-application.ts';
+import { acceptChat, settleChats } from './create-chat.ts';
+import { acceptMessage, settleMessages } from './create-message.ts';
+import { settleIndexed } from './index-message.ts';
+import type { Settle } from './settle.ts';
+import { acceptApplicationUpdate, settleApplicationUpdates } from './update-application.ts';
+import { acceptMessageUpdate, settleMessageUpdates } from './update-message.ts';
+
+/** How Redis accepts each command. */
+export type Accepts = { [Queue in AcceptedQueue]: Accept<CommandOf[Queue]> };
+
+export const createAccepts = (cell: Cell): Accepts => ({
+  'create-application': acceptApplication(cell),
+  'update-application': acceptApplicationUpdate(cell),
+  'create-chat': acceptChat(cell),
+  'create-message': acceptMessage(cell),
+  'update-message': acceptMessageUpdate(cell),
+});
+
+/** How Redis settles each command. Each may run again for the same commands. */
+export type Settles = { [Queue in AcceptedQueue]: Settle<CommandOf[Queue]> } & {
+  'index-message': ReturnType<typeof settleIndexed>;
+};
+
+export const createSettles = (cell: Cell): Settles => ({
+  'create-application': settleApplications(cell),
+  'update-application': settleApplicationUpdates(cell),
+  'create-chat': settleChats(cell),
+  'create-message': settleMessages(cell),
+  'update-message': settleMessageUpdates(cell),
+  'index-message': settleIndexed(cell),
+});

@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
+import * as z from 'zod';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
+import { routes } from '#lib/contracts/index.ts';
+import { limits } from '#lib/domain/limits.ts';
+import { Client, createApplication, createChat, createMessage, type Problem } from '../support/client.ts';
+import { createUser } from '../support/servers.ts';
+
+/* A request with several faults is refused for the first of them: 401, 400, 404 or 405, 403. */
+
+const api = new Client(inject('apiUrl'));
+const unknownToken = 'no-such-application';
+let owner: Client;
+let stranger: Client;
+let token: string;
+beforeAll(async () => {
+  ({ client: owner } = await createUser('Ada'));
+  ({ client: stranger } = await createUser('Eve'));
+  token = await createApplication(owner);
+  await createMessage(owner, token, await createChat(owner, token), 'hello');
+});
+
+const fieldsOf = (schema: z.ZodType | undefined): string[] =>
+  schema === undefined
+    ? []
+    : Object.keys(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }).properties ?? {});
+
+/** One good value of each field. */
+const good = (of: string): Record<string, unknown> => ({
+  token: of,
+  application_token: of,
+  chatNumber: 1,
+  chat_number: 1,
+  messageNumber: 1,
+  q: 'hello',
+  name: 'A name',
+  body: 'A body',
+});
+
+type Faults = { unknownParent?: true; badInput?: true; wrongType?: true };
+
+const requestOf = ({ method, path, request }: RouteContract, faults: Faults) => {
+  const values = good(faults.unknownParent ? unknownToken : token);
+  const place = path.replaceAll(/\{(\w+)\}/g, (_whole, name: string) => String(values[name]));
+  const query = new URLSearchParams(
+    fieldsOf(request.query).flatMap((name): [string, string][] =>
+      values[name] === undefined ? [] : [[name, String(values[name])]],
+    ),
+  );
+  const body = Object.fromEntries(
+    fieldsOf(request.body).flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),
+  );
+  if (faults.badInput) query.set('nope', '1');
+  const type = faults.wrongType ? 'text/plain' : 'application/json';
+  const sent =
+    request.body === undefined ? {} : { raw: JSON.stringify(body), headers: { 'content-type': type } };
+  return [method, `${place}?${query}`, sent] as const;
+};
+
+const statusOf = async (by: Client, contract: RouteContract, faults: Faults): Promise<number> => {
+  const [method, path, sent] = requestOf(contract, faults);
+  const reply = await by.call<Problem>(method, path, sent);
+  if (reply.status !== 200) expect(reply.headers.get('content-type')).toBe('application/problem+json');
+  return reply.status;
+};
+
+const withToken = Object.entries(routes).filter(([, { authentication }]) => authentication === 'bearer');
+const hasParent = (contract: RouteContract) =>
+  ['path', 'query', 'body'].some((place) =>
+    fieldsOf(contract.request[place as 'path']).some(
+      (name) => name === 'token' || name === 'application_token',
+    ),
+  );
+
+describe.each(withToken)('%s', (_name, contract) => {
+  const hasBody = contract.request.body !== undefined;
+
+  it('asks who calls before anything else', async () => {
+    for (const faults of [{}, { badInput: true }, { unknownParent: true }, { wrongType: true }] as Faults[])
+      expect([faults, await statusOf(api, contract, faults)]).toEqual([faults, 401]);
+    const bad = new Client(inject('apiUrl'), 'bad');
+    expect(await statusOf(bad, contract, { badInput: true, unknownParent: true, wrongType: true })).toBe(401);
+  });
+
+  it('names bad input before it looks for anything', async () => {
+    for (const by of [owner, stranger]) {
+      expect(await statusOf(by, contract, { badInput: true, unknownParent: true })).toBe(400);
+      expect(await statusOf(by, contract, { badInput: true })).toBe(400);
+    }
+    if (hasBody)
+      expect(await statusOf(stranger, contract, { wrongType: true, unknownParent: true })).toBe(415);
+  });
+
+  it('says that an item is missing before it says that it is of another', async () => {
+    const expected = hasParent(contract) ? 404 : 200;
+    expect(await statusOf(stranger, contract, { unknownParent: true })).toBe(expected);
+  });
+
+  it('refuses a stranger only where it changes an item, and never by a 404', async () => {
+    const changes = contract.errors.includes('forbidden');
+    expect(await statusOf(stranger, contract, {})).toBe(changes ? 403 : 200);
+    expect(await statusOf(owner, contract, {})).toBe(200);
+  });
+
+  it('answers 405 to another method, whatever else is wrong, but asks who calls first', async () => {
+    const [, path] = requestOf(contract, { badInput: true, unknownParent: true });
+    expect((await owner.call('PATCH', path)).status).toBe(405);
+    expect((await api.call('PATCH', path)).status).toBe(401);
+  });
+
+  it.runIf(hasBody)('names each bad field once, and at most twenty', async () => {
+    const [method, path] = requestOf(contract, {});
+    const unknown = Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`unknown${at}`, at]));
+    const bad = Object.fromEntries(fieldsOf(contract.request.body).map((name) => [name, { not: ['this'] }]));
+    const paths = async (body: object, query = '') => {
+      const reply = await owner.call<Problem>(method, `${path}${query}`, { body });
+      expect(reply.status).toBe(400);
+      return reply.body.errors?.map((error) => error.path) ?? [];
+    };
+    const many = await paths({ ...bad, ...unknown });
+    expect(many).toHaveLength(limits.errors);
+    expect(new Set(many).size).toBe(many.length);
+    expect((await paths({ ...bad, unknown: 1 }, '&other=1&other=2')).sort()).toEqual(
+      [...Object.keys(bad), 'unknown', 'other'].sort(),
+    );
+  });
+});
+
+it('looks at the input of a sign-up before it looks for the account', async () => {
+  const user = { name: 'N', email: `${randomUUID()}@example.org`, password: 'correct horse' };
+  expect((await api.post('/users', user)).status).toBe(200);
+  for (const [change, status] of [
+    [{ more: 1 }, 400],
+    [{ password: 'password' }, 400],
+    [{ name: '\u0301' }, 400],
+    [{}, 409],
+  ] as const)
+    expect([change, (await api.post('/users', { ...user, ...change })).status]).toEqual([change, status]);
+});

@@ -1,0 +1,312 @@
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
+import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
+import type { Outcome } from '#lib/domain/batch.ts';
+import { isKnownError } from '#lib/domain/errors.ts';
+import type { MessageReference } from '#lib/domain/reference.ts';
+import { createToken } from '#lib/domain/token.ts';
+import { createApplicationDirectory } from '#lib/reading/applications.ts';
+import { createConversation } from '#lib/reading/conversation.ts';
+import { createAccepts } from '#lib/redis/commands/all.ts';
+import { createFindStored } from '#lib/writing/find-stored.ts';
+import { createSubmit } from '#lib/writing/submit.ts';
+import { received } from '../support/received.ts';
+import { openGateOf, openStores, type Stores } from '../support/stores.ts';
+
+/*
+ * Edits with `If-Match`: of items whose version only Redis has, both have, or only MySQL has. Every edit goes through the
+ * real scripts and tables.
+ */
+
+let stores: Stores;
+let ana: number;
+let bo: number;
+/** The published commands, by queue. */
+let published: Map<string, string[]>;
+/** Runs between the look-up of an item in MySQL and the next try. */
+let afterLookUp: () => Promise<void>;
+let submit: ReturnType<typeof createSubmit>;
+
+beforeAll(async () => {
+  stores = await openStores(inject('urls'), 'conditional', { keyPrefix: inject('names').keyPrefix });
+  [ana = 0, bo = 0] = await stores.addUsers('ana', 'bo');
+  published = new Map();
+  afterLookUp = async () => undefined;
+  const { client, keys, gate, recoveryState, applications, messages } = stores;
+  const findStored = createFindStored({ applications, messages });
+  submit = createSubmit({
+    accepts: createAccepts({ client, keys }),
+    publisher: {
+      publishCommand: async (queue, { content }) => {
+        published.set(queue, [...(published.get(queue) ?? []), content]);
+      },
+    },
+    gate,
+    numbers: recoveryState,
+    findStored: async (item) => {
+      const found = await findStored(item);
+      await afterLookUp();
+      return found;
+    },
+    askForRecovery: () => undefined,
+    onUnpublished: (_queue, error) => {
+      throw error;
+    },
+  });
+});
+afterAll(() => stores?.close());
+
+const take = (queue: string): string[] => {
+  const contents = published.get(queue) ?? [];
+  published.set(queue, []);
+  return contents;
+};
+
+/** @throws when MySQL did not store all */
+const stored = <Stored>({ stored, deferred, dead }: Outcome<unknown, Stored>) => {
+  expect([...deferred, ...dead]).toEqual([]);
+  return { stored, dead: [] };
+};
+
+/** Stores and settles the published commands, as the consumers do. */
+const persist = async () => {
+  const { applications, chats, messages, settles } = stores;
+  const created = take('create-application').map((content) => received(createApplicationCommand, content));
+  if (created.length > 0) await settles['create-application'](stored(await applications.insert(created)));
+  const newChats = take('create-chat').map((content) => received(createChatCommand, content));
+  if (newChats.length > 0) await settles['create-chat'](stored(await chats.insert(newChats)));
+  const sent = take('create-message').map((content) => received(createMessageCommand, content));
+  if (sent.length > 0) await settles['create-message'](stored(await messages.insert(sent)));
+  const renamed = take('update-application').map((content) => received(updateApplicationCommand, content));
+  if (renamed.length > 0) await settles['update-application'](stored(await applications.update(renamed)));
+  const edits = take('update-message').map((content) => received(updateMessageCommand, content));
+  if (edits.length > 0) await settles['update-message'](stored(await messages.update(edits)));
+};
+
+const outcome = (edit: Promise<unknown>): Promise<string> =>
+  edit.then(
+    () => 'done',
+    (error: unknown) => (isKnownError(error) ? error.code : Promise.reject(error)),
+  );
+
+/** An item that can be edited, and how a client sees it. */
+type Editable = {
+  edit: (text: string, expected?: number[], callerId?: number) => Promise<string>;
+  /** The version and the text that a GET answers. */
+  read: () => Promise<{ version: number; text: string }>;
+  /** Removes the window, or the name, from Redis. */
+  forget: () => Promise<unknown>;
+  /** The key of the look-up. */
+  lookedUp: string;
+};
+
+const newMessage = async (): Promise<Editable> => {
+  const token = await submit(createApplicationCommand, { token: createToken(), name: 'a', creatorId: ana });
+  const chatNumber = await submit(createChatCommand, { token, creatorId: ana });
+  const message = { token, chatNumber, senderId: ana, senderName: 'ana', body: 'first', createdAtMs: 1_000 };
+  const messageNumber = await submit(createMessageCommand, message);
+  const reference: MessageReference = { token, chatNumber, messageNumber };
+  const { keys, redis, recentMessages, messages, chats } = stores;
+  const conversation = createConversation({ recentMessages, messages, chats });
+  return {
+    edit: (body, expected, callerId = ana) =>
+      outcome(submit(updateMessageCommand, { ...reference, body, callerId, expected })),
+    read: async () => {
+      const { version, body } = await conversation.message(reference, messageNumber);
+      return { version, text: body };
+    },
+    forget: () => redis.del(keys.windowOrder(token, chatNumber), keys.windowEntries(token, chatNumber)),
+    lookedUp: keys.lookedUp(reference),
+  };
+};
+
+const newApplication = async (): Promise<Editable> => {
+  const token = await submit(createApplicationCommand, {
+    token: createToken(),
+    name: 'first',
+    creatorId: ana,
+  });
+  const { keys, redis, directory, counters, applications } = stores;
+  const applicationDirectory = createApplicationDirectory({ directory, counters, applications });
+  return {
+    edit: (name, expected, callerId = ana) =>
+      outcome(submit(updateApplicationCommand, { token, name, callerId, expected })),
+    read: async () => {
+      const { version, name } = await applicationDirectory.get(token);
+      return { version, text: name };
+    },
+    forget: () => redis.del(keys.application(token)),
+    lookedUp: keys.lookedUp({ token }),
+  };
+};
+
+const places: [string, (item: Editable) => Promise<unknown>][] = [
+  ['pending', async () => undefined],
+  ['pending with an edit', (item) => item.edit('second')],
+  ['stored, and still in Redis', persist],
+  [
+    'stored with an edit, and still in Redis',
+    async (item) => {
+      await item.edit('second');
+      await persist();
+    },
+  ],
+  [
+    'only in MySQL',
+    async (item) => {
+      await persist();
+      await item.forget();
+    },
+  ],
+  [
+    'in MySQL, with a pending edit',
+    async (item) => {
+      await persist();
+      await item.forget();
+      await item.edit('second');
+    },
+  ],
+];
+
+describe.each([
+  ['message', newMessage],
+  ['application', newApplication],
+])('an edit of a %s with If-Match', (_what, newItem) => {
+  describe.each(places)('that is %s', (_place, bring) => {
+    test('is taken with the version that a GET answers, once', async () => {
+      const item = await newItem();
+      await bring(item);
+      const { version } = await item.read();
+      expect(await item.edit('by the version', [version])).toBe('done');
+      expect(await item.edit('again', [version])).toBe('precondition-failed');
+      expect((await item.read()).text).toBe('by the version');
+      expect(await item.edit('by any of them', [1, (await item.read()).version])).toBe('done');
+    });
+
+    test('is taken of one of many writers that have read the same version', async () => {
+      const item = await newItem();
+      await bring(item);
+      const { version } = await item.read();
+      const outcomes = await Promise.all(
+        Array.from({ length: 20 }, (_, writer) => item.edit(`by ${writer}`, [version])),
+      );
+      expect(outcomes.filter((one) => one === 'done')).toHaveLength(1);
+      expect(outcomes.filter((one) => one === 'precondition-failed')).toHaveLength(19);
+      expect((await item.read()).text).toBe(`by ${outcomes.indexOf('done')}`);
+    });
+
+    test('is refused with no version of it, and changes nothing', async () => {
+      const item = await newItem();
+      await bring(item);
+      const before = await item.read();
+      expect(await item.edit('none', [])).toBe('precondition-failed');
+      expect(await item.edit('older', [before.version - 1])).toBe('precondition-failed');
+      expect(await item.edit('newer', [before.version + 1])).toBe('precondition-failed');
+      expect(await item.read()).toEqual(before);
+    });
+
+    test('is forbidden to others before its version matters', async () => {
+      const item = await newItem();
+      await bring(item);
+      const { version } = await item.read();
+      expect(await item.edit('by bo', [version], bo)).toBe('forbidden');
+      expect(await item.edit('by bo', [], bo)).toBe('forbidden');
+    });
+  });
+
+  describe('whose version is looked up in MySQL', () => {
+    /** Edits with the version that MySQL has, while something happens after the look-up. */
+    const during = async (item: Editable, happens: () => Promise<unknown>): Promise<string> => {
+      await persist();
+      await item.forget();
+      const { version } = await item.read();
+      let times = 0;
+      afterLookUp = async () => {
+        times += 1;
+        if (times === 1) await happens();
+      };
+      try {
+        return await item.edit('late', [version]);
+      } finally {
+        afterLookUp = async () => undefined;
+      }
+    };
+
+    test('loses against an edit that was accepted meanwhile', async () => {
+      const item = await newItem();
+      expect(await during(item, () => item.edit('early'))).toBe('precondition-failed');
+      expect((await item.read()).text).toBe('early');
+    });
+
+    test('loses against an edit that was accepted, stored and forgotten meanwhile', async () => {
+      const item = await newItem();
+      const happens = async () => {
+        await item.edit('early');
+        await persist();
+        await item.forget();
+      };
+      expect(await during(item, happens)).toBe('precondition-failed');
+      expect((await item.read()).text).toBe('early');
+    });
+
+    test('loses against such an edit even if the look-up has expired, and another one has begun', async () => {
+      const item = await newItem();
+      const happens = async () => {
+        await stores.redis.del(item.lookedUp);
+        await item.edit('early');
+        await persist();
+        await item.forget();
+        expect(await item.edit('other', [1])).toBe('precondition-failed');
+      };
+      expect(await during(item, happens)).toBe('precondition-failed');
+      expect((await item.read()).text).toBe('early');
+    });
+
+    test('is taken if only the look-up has expired', async () => {
+      const item = await newItem();
+      expect(await during(item, () => stores.redis.del(item.lookedUp))).toBe('done');
+      expect((await item.read()).text).toBe('late');
+    });
+
+    test('leaves a look-up that expires', async () => {
+      const item = await newItem();
+      await during(item, async () => undefined);
+      expect(await stores.redis.ttl(item.lookedUp)).toBeGreaterThan(0);
+    });
+  });
+
+  test('counts MySQL’s version after a loss, when Redis shows an older one', async () => {
+    const item = await newItem();
+    await persist();
+    await item.forget();
+    // The edit is stored and still pending in Redis, which then goes back to a time before it was settled.
+    await item.edit('stored');
+    const { redis, keys, client, gate } = stores;
+    const contents = [
+      ...(published.get('update-message') ?? []),
+      ...(published.get('update-application') ?? []),
+    ];
+    await redis.hdel(keys.state, `run:${(await client.connection()).server}`);
+    await openGateOf(gate, Number((await redis.hget(keys.state, 'clock')) ?? 0) + 1);
+    expect(contents).toHaveLength(1);
+    const { version } = await item.read().catch(() => ({ version: 0 }));
+    expect(version).toBeGreaterThan(0);
+    await persist();
+    expect(await item.edit('old', [1])).toBe('precondition-failed');
+    expect(await item.edit('new', [(await item.read()).version])).toBe('done');
+  });
+});
+
+test('a missing item is not found before its version matters', async () => {
+  const { edit } = await newMessage();
+  expect(await edit('x', [1])).toBe('precondition-failed');
+  const token = createToken();
+  const missing = { token, chatNumber: 1, messageNumber: 1, callerId: ana, expected: [] };
+  expect(await outcome(submit(updateMessageCommand, { ...missing, body: 'b' }))).toBe('not-found');
+  expect(
+    await outcome(submit(updateApplicationCommand, { token, name: 'n', callerId: ana, expected: [] })),
+  ).toBe('not-found');
+});
