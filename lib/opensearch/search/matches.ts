@@ -7,6 +7,9 @@ import { type Parts, readParts } from './parts.ts';
 /** A match in a text, in UTF-16 units. */
 export type Match = { from: number; to: number; needle: Needle };
 
+/** The most matches of a word in a message. A word with more is in every fragment anyway. */
+const mostMatches = 300;
+
 /** The reading of a message ends when each word has as many matches. More would not change the few fragments. */
 const enoughMatches = 30;
 
@@ -14,7 +17,7 @@ const enoughMatches = 30;
  * The most parts of a message that are compared with the middle of a word or phrase. Only a text that nearly repeats a
  * long phrase without end needs more. There the words of the phrase are marked.
  */
-const maxSteps = 20_000;
+const maxSteps = 10_000;
 
 /** The longest compound, in letters, that is compared as one mistyped word. */
 const maxCompound = 40;
@@ -124,7 +127,8 @@ export const createMatcher = (query: QueryText): ((text: string) => Match[]) => 
     const passed = new Map<Needle, number>();
     const add = (kind: 'exact' | 'mistyped', match: Match) => {
       const matches = found.get(match.needle)?.[kind];
-      matches?.push(match);
+      if (matches === undefined || matches.length >= mostMatches) return;
+      matches.push(match);
       passed.set(match.needle, match.to);
     };
     const isEnough = () => [...found.values()].every(({ exact }) => exact.length >= enoughMatches);
@@ -136,6 +140,7 @@ export const createMatcher = (query: QueryText): ((text: string) => Match[]) => 
       for (const needle of matches) add('exact', { from, to, needle });
       for (const needle of mistyped) add('mistyped', { from, to, needle });
       for (const needle of opens) {
+        if (stepsLeft <= 0) break;
         if (from < (passed.get(needle) ?? 0)) continue;
         const end = follow(needle, at, partAt);
         if (end !== undefined) add('exact', { from, to: end, needle });
