@@ -52,7 +52,9 @@ const apostrophes = /[\u02b9\u02bb-\u02bf\u2018\u2019\u201b\u2032\u055a\u05f3\ua
 const hangul =
   '[\\uac00-\\ud7a3]?[\\u1100-\\u11ff\\u3131-\\u318e\\ua960-\\ua97c\\ud7b0-\\ud7fb\\uffa0-\\uffdc]+';
 const joining = '[\\p{M}\\p{Default_Ignorable_Code_Point}\\uff9e\\uff9f]';
-const clusters = new RegExp(`${hangul}|[\\0-\\x7f]${joining}+|[^\\0-\\x7f]${joining}*`, 'gu');
+/** The only letters that combine with letters, besides Hangul. */
+const kiratRai = '[\\u{16d63}-\\u{16d6a}]+';
+const clusters = new RegExp(`${hangul}|${kiratRai}|[\\0-\\x7f]${joining}+|[^\\0-\\x7f]${joining}*`, 'gu');
 
 /** Invisible characters, and noncharacters such as the marks of highlights. */
 const invisible = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/gu;

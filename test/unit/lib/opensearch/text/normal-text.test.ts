@@ -46,6 +46,12 @@ describe('normalText', () => {
     );
   });
 
+  test('is the same for letters that combine with letters', () => {
+    for (const written of ['\u{16d68}', 'a\u{16d69}b', '\u{16d6a}\u{16d67}', '한글']) {
+      expect(normalText(written.normalize('NFD'))).toBe(normalText(written));
+    }
+  });
+
   test('leaves out invisible characters', () => {
     fc.assert(
       fc.property(
