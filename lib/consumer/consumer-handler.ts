@@ -1,4 +1,3 @@
-import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod';
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
@@ -94,21 +93,19 @@ export const createConsumerHandlers =
       if (hasOutbox) await outbox().forget(queue, found);
     };
 
-    const handle = middy<unknown, void, Error, Context>({ timeoutEarlyInMillis: 0 }).handler(
-      async (event) => {
-        try {
-          await prepareServices();
-          await consume(event, provide<Uses>(providers));
-        } catch (error) {
-          // Lambda logs a thrown error without its cause, which has the server's message.
-          if (isKnownError(error, 'unavailable')) logOutage(error);
-          throw error;
-        }
-      },
-    );
+    const handle = async (event: unknown): Promise<void> => {
+      try {
+        await prepareServices();
+        await consume(event, provide<Uses>(providers));
+      } catch (error) {
+        // Lambda logs a thrown error without its cause, which has the server's message.
+        if (isKnownError(error, 'unavailable')) logOutage(error);
+        throw error;
+      }
+    };
     return (event: unknown, context: Context): Promise<void> =>
       logContext.run({ function: context.functionName, requestId: context.awsRequestId, queue }, () =>
-        handle(event, context),
+        handle(event),
       );
   };
 
