@@ -5,8 +5,10 @@ export type MessageReference = ChatReference & { messageNumber: number };
 
 /** The item of a counter: an application, which counts chats, or a chat, which counts messages. */
 export type CounterReference = { token: string; chatNumber?: number | undefined };
-/** What an edit changes: an application or a message. */
-export type ItemReference = { token: string } | MessageReference;
+/** What an edit changes: an application or a message. A chat does not fit, so nobody takes it for its application. */
+export type ItemReference =
+  | { token: string; chatNumber?: undefined; messageNumber?: undefined }
+  | MessageReference;
 
 /** A chat's reference as text. No token contains a colon, so two chats never share one. */
 export const chatReference = ({ token, chatNumber }: ChatReference): string => `${token}:${chatNumber}`;
@@ -26,7 +28,7 @@ export const parseCounterReference = (text: string): { token: string; chatNumber
 };
 
 export const itemReference = (item: ItemReference): string =>
-  'messageNumber' in item ? messageReference(item) : item.token;
+  item.messageNumber === undefined ? item.token : messageReference(item);
 
 /** The parts of {@link messageReference}. */
 export const parseMessageReference = (text: string): MessageReference => {

@@ -12,7 +12,7 @@ export const createFindStored =
     messages: Pick<Messages, 'find'>;
   }) =>
   async (item: ItemReference): Promise<{ ownerId: number; version: number } | undefined> => {
-    if ('messageNumber' in item) {
+    if (item.messageNumber !== undefined) {
       const [message] = await messages.find([item]);
       return message && { ownerId: message.senderId, version: message.version };
     }

@@ -69,8 +69,8 @@ describe('pages of the longest messages end at 4 MB, and links lead through all 
 describe('the answer of the function', () => {
   /** https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html */
   const maxAnswerBytes = 6_291_556;
-  /** The unit test of `respond` has more signs. */
-  const signs = { quotes: '"', emoji: '😀' };
+  /** The unit test of `respond` has more signs. The index takes long for thousands of words a message. */
+  const signs = { quotes: '"' };
 
   const askFunction = async (key: string, path: string, query: Record<string, string>, of: string) => {
     const event = apiEvent(
