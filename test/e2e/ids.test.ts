@@ -76,6 +76,9 @@ beforeAll(async () => {
   await call('GET', '/search', `/search?application_token=${token}&chat_number=1&body=edited`);
   for (const path of ['/health', '/openapi.json', '/docs']) await call('GET', path, path);
 
+  // A redirect.
+  replies.set('GET /', await client.get('/'));
+
   // Errors have bodies and headers too.
   const stranger = new Client(inject('apiUrl'));
   for (const [what, reply] of [
