@@ -31,7 +31,8 @@ export const findRedis = async (): Promise<Program | undefined> => {
       makeFolder(place.dataFolder, place.user);
       writePrivate(join(place.folder, 'redis.conf'), configuration(place), place.user);
     },
-    command: (place) => ({ file: server, args: ['./redis.conf'], cwd: place.folder }),
+    // Redis makes the path of its own file absolute and reads it as a pattern, but takes that of an included one as it is.
+    command: (place) => ({ file: server, args: ['--include', './redis.conf'], cwd: place.folder }),
     url: (place) => `redis://:${place.secret('redis')}@127.0.0.1:${place.port('redis')}`,
   };
 };
