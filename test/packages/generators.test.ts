@@ -1,9 +1,18 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as z from 'zod';
 import { routes } from '#lib/contracts/index.ts';
 
@@ -15,8 +24,17 @@ import { routes } from '#lib/contracts/index.ts';
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '../..');
 const source = join(import.meta.dirname, 'generators');
-const folder = join(root, '.data/generators');
-const document = join(root, 'docs/openapi.json');
+/** Some of the tools take a path for a URL, so they cannot work in a folder with such signs. */
+const isUrlSafe = !/[#%?]/.test(root);
+const folder = isUrlSafe
+  ? join(root, '.data/generators')
+  : mkdtempSync(join(tmpdir(), 'chat-functions-generators-'));
+const document = join(folder, 'openapi.json');
+mkdirSync(folder, { recursive: true });
+copyFileSync(join(root, 'docs/openapi.json'), document);
+afterAll(() => {
+  if (!isUrlSafe) rmSync(folder, { recursive: true, force: true });
+});
 
 /** Copies pinned versions into the folder. @returns whether they are installed already */
 const isInstalled = (files: readonly string[], proof: string): boolean => {
