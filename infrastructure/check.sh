@@ -26,12 +26,13 @@ run_project() {
   vitest run --project "$project" "${reporters[@]}" "$@"
 }
 
+# The interpreter is named here: the first line of a program of the environment cannot hold a path with a space.
 lint() {
-  local package template
+  local package template python=$tools/bin/python
   for package in sockets dev prod; do
     template=.data/cloud/$package/cloudformation-template-update-stack.json
-    "$tools/bin/cfn-lint" "$template"
-    "$tools/bin/checkov" --skip-download --config-file infrastructure/checkov.yml --file "$template"
+    "$python" "$tools/bin/cfn-lint" "$template"
+    "$python" "$tools/bin/checkov" --skip-download --config-file infrastructure/checkov.yml --file "$template"
   done
 }
 
