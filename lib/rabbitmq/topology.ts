@@ -10,6 +10,7 @@ export const destinations: Readonly<Record<string, readonly string[]>> = {
   'create-application': ['create-application'],
   'update-application': ['update-application'],
   'create-chat': ['create-chat'],
+  'update-chat': ['update-chat'],
   'create-message': ['create-message'],
   'update-message': ['update-message'],
 };

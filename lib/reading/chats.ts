@@ -4,9 +4,16 @@ import { limits } from '#lib/domain/limits.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Counters } from '#lib/redis/gate/counters.ts';
-import type { Directory } from '#lib/redis/window/directory.ts';
+import type { Directory, PendingChat } from '#lib/redis/window/directory.ts';
 
 type Listed = { chatNumber: number; title?: string; messagesCount: number };
+/** A chat with the version of its title. */
+type Versioned = Listed & { version: number };
+type Titled = { title: string | undefined; version: number };
+
+/** The newer one of what Redis and MySQL have. */
+const newer = (pending: Titled | undefined, row: Titled | undefined): Titled | undefined =>
+  pending === undefined || (row !== undefined && row.version > pending.version) ? row : pending;
 
 /** Reads accepted chats, stored or pending. Counts come from the counters. */
 export const createChatDirectory = ({
@@ -37,16 +44,16 @@ export const createChatDirectory = ({
 
   return {
     /** @throws not-found, unavailable */
-    get: async (token: string, chatNumber: number): Promise<Listed> => {
-      const [known, pending] = await Promise.all([
+    get: async (token: string, chatNumber: number): Promise<Versioned> => {
+      const [known, pendingChats] = await Promise.all([
         count('chat', { token, chatNumber }),
         ifAvailable(directory.pendingChats(token, [chatNumber])),
       ]);
-      const title = pending?.get(chatNumber);
-      if (known !== undefined && title !== undefined) return listed(chatNumber, title, known);
-      const row = await chats.find(token, chatNumber);
+      const pending = pendingChats?.get(chatNumber);
+      const row = known !== undefined && pending?.isNewest ? undefined : await chats.find(token, chatNumber);
       if (row === undefined && known === undefined) throw notKnownYet('chat');
-      return listed(chatNumber, row?.title, known ?? row?.messagesCount ?? 0);
+      const { title, version = 0 } = newer(pending, row) ?? {};
+      return { ...listed(chatNumber, title, known ?? row?.messagesCount ?? 0), version };
     },
 
     /**
@@ -81,8 +88,8 @@ export const createChatDirectory = ({
           directory.pendingChats(token, numbers),
           counters.read(numbers.map((chatNumber) => ({ token, chatNumber }))),
         ]),
-      )) ?? [new Map<number, string>(), []];
-      const allPending = numbers.every((chatNumber) => pending.has(chatNumber));
+      )) ?? [new Map<number, PendingChat>(), []];
+      const allPending = numbers.every((chatNumber) => pending.get(chatNumber)?.isNewest);
       const rows = allPending ? [] : await chats.list(token, skip + 1, to);
       const byNumber = new Map(rows.map((row) => [row.chatNumber, row]));
       return numbers.map((chatNumber, i) => {
@@ -90,7 +97,7 @@ export const createChatDirectory = ({
         const counted = counts[i];
         return listed(
           chatNumber,
-          pending.get(chatNumber) ?? row?.title,
+          newer(pending.get(chatNumber), row)?.title,
           typeof counted === 'number' ? counted : (row?.messagesCount ?? 0),
         );
       });

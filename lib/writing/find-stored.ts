@@ -1,20 +1,31 @@
 import type { ItemReference } from '#lib/domain/reference.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
+import type { StoredItem } from '#lib/redis/commands/accept.ts';
 
 /** Reads who may edit a stored item, and its version. */
 export const createFindStored =
   ({
     applications,
+    chats,
     messages,
   }: {
     applications: Pick<Applications, 'find'>;
+    chats: Pick<Chats, 'find'>;
     messages: Pick<Messages, 'find'>;
   }) =>
-  async (item: ItemReference): Promise<{ ownerId: number; version: number } | undefined> => {
+  async (item: ItemReference): Promise<Omit<StoredItem, 'lookedUpAt'> | undefined> => {
     if (item.messageNumber !== undefined) {
       const [message] = await messages.find([item]);
       return message && { ownerId: message.senderId, version: message.version };
+    }
+    if (item.chatNumber !== undefined) {
+      const [application, chat] = await Promise.all([
+        applications.find(item.token),
+        chats.find(item.token, item.chatNumber),
+      ]);
+      return chat && { ownerId: chat.creatorId, otherOwnerId: application?.creatorId, version: chat.version };
     }
     const application = await applications.find(item.token);
     return application && { ownerId: application.creatorId, version: application.version };

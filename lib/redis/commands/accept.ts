@@ -30,10 +30,15 @@ export type Cell = { client: RedisClient; keys: Keys };
 export type Idempotency = { key: string; fingerprint: string } | undefined;
 
 /**
- * An item as MySQL has it, for an edit of an item that Redis has forgotten. `lookedUpAt`: from the outcome 'unknown';
- * later edits count instead of `version`.
+ * An item as MySQL has it, for an edit of an item that Redis has forgotten. `otherOwnerId`: another user who may edit it.
+ * `lookedUpAt`: from the outcome 'unknown'; later edits count instead of `version`.
  */
-export type StoredItem = { ownerId: number; version: number; lookedUpAt: string };
+export type StoredItem = {
+  ownerId: number;
+  otherOwnerId?: number | undefined;
+  version: number;
+  lookedUpAt: string;
+};
 
 /**
  * The result of accepting a write. 'accepted': `command` is to be published; a repeated request has none once MySQL has
@@ -65,7 +70,10 @@ type Definition<Contract extends CommandContract> = {
   callerId: (given: Given<Contract>) => number;
   /** The counter that numbers the item and must exist. A created application has its own. */
   counter: (given: Given<Contract>) => CounterReference;
-  /** Present for edits. `find`: Lua that sets `owner` and `version` of the item, as far as Redis knows them. */
+  /**
+   * Present for edits. `find`: Lua that sets `owner`, `otherOwner` and `version` of the item, as far as Redis knows them.
+   * `otherOwner` is another user who may edit the item, or the owner again.
+   */
   edits?: {
     item: (given: Given<Contract>) => ItemReference;
     expected: (given: Given<Contract>) => readonly number[] | undefined;
@@ -164,17 +172,19 @@ end
 `,
 };
 
-/** An edit of an existing item: only its owner may, and only while its version is one of the expected ones. */
+/** An edit of an existing item: only its owners may, and only while its version is one of the expected ones. */
 const editLua = (find: string) => /* lua */ `
-  local owner, version
+  local owner, otherOwner, version
 ${find}
   -- After a rollback of Redis, MySQL may have a newer version.
   if not version or (behind and tonumber(version) <= tonumber(behind)) then
     version = newest(version, versionSince(looked, lookedUpAt, storedVersion))
   end
-  owner = owner or storedOwner
-  if owner == '' or (expected ~= '' and not version) then return unknown(lookedUp, looked, expected) end
-  if owner ~= caller then return { 'forbidden' } end
+  owner, otherOwner = owner or storedOwner, otherOwner or storedOtherOwner
+  local isOwner = owner == caller or otherOwner == caller
+  local isKnown = isOwner or (owner ~= '' and otherOwner ~= '')
+  if not isKnown or (expected ~= '' and not version) then return unknown(lookedUp, looked, expected) end
+  if not isOwner then return { 'forbidden' } end
   if expected ~= '' and not string.find(expected, ' ' .. version .. ' ', 1, true) then return { 'changed' } end
 `;
 
@@ -248,7 +258,9 @@ const refusal = (
     case 'missing':
       return notFound(neededItem(command));
     case 'forbidden':
-      return forbidden(`Only the creator of the ${item} may change it.`);
+      return forbidden(
+        `Only the creator of the ${item}${item === 'chat' ? ' or of its application' : ''} may change it.`,
+      );
     case 'changed':
       return preconditionFailed(`The ${item} has another version.`);
     case 'reused':
@@ -309,7 +321,9 @@ const scriptOf = <Contract extends CommandContract>(
           'parent',
           'fingerprint',
           'seconds',
-          ...(isEdit ? ['caller', 'expected', 'storedOwner', 'storedVersion', 'lookedUpAt'] : []),
+          ...(isEdit
+            ? ['caller', 'expected', 'storedOwner', 'storedOtherOwner', 'storedVersion', 'lookedUpAt']
+            : []),
           ...Object.keys(args),
         ],
       },
@@ -349,6 +363,7 @@ const itemMaker = <Contract extends CommandContract>(
       caller: callerId(given),
       expected: expectedText(edits.expected(given)),
       storedOwner: stored?.ownerId ?? '',
+      storedOtherOwner: stored?.otherOwnerId ?? stored?.ownerId ?? '',
       storedVersion: stored?.version ?? '',
       lookedUpAt: stored?.lookedUpAt ?? '',
     };

@@ -3,7 +3,7 @@ import { createIndexing } from '#lib/writing/hand-on.ts';
 import { createRecoveryRequest } from '#lib/writing/request-recovery.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { lazy } from '../lazy.ts';
-import { applications, messages, recoveryState } from './mysql.ts';
+import { applications, chats, messages, recoveryState } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
 import { accepts, gate } from './redis.ts';
 import { noteClientError } from './servers.ts';
@@ -18,7 +18,7 @@ export const submit = /* @__PURE__ */ lazy(() => {
     publisher: publisher(),
     gate: gate(),
     numbers: recoveryState(),
-    findStored: createFindStored({ applications: applications(), messages: messages() }),
+    findStored: createFindStored({ applications: applications(), chats: chats(), messages: messages() }),
     askForRecovery: createRecoveryRequest({ gate: gate(), publisher: publisher(), onUnpublished }),
     onUnpublished,
   });
