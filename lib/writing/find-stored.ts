@@ -2,7 +2,6 @@ import type { ItemReference } from '#lib/domain/reference.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
-import type { StoredItem } from '#lib/redis/commands/accept.ts';
 
 /** Reads who may edit a stored item, and its version. */
 export const createFindStored =
@@ -15,17 +14,14 @@ export const createFindStored =
     chats: Pick<Chats, 'find'>;
     messages: Pick<Messages, 'find'>;
   }) =>
-  async (item: ItemReference): Promise<Omit<StoredItem, 'lookedUpAt'> | undefined> => {
+  async (item: ItemReference): Promise<{ ownerId: number; version: number } | undefined> => {
     if (item.messageNumber !== undefined) {
       const [message] = await messages.find([item]);
       return message && { ownerId: message.senderId, version: message.version };
     }
     if (item.chatNumber !== undefined) {
-      const [application, chat] = await Promise.all([
-        applications.find(item.token),
-        chats.find(item.token, item.chatNumber),
-      ]);
-      return chat && { ownerId: chat.creatorId, otherOwnerId: application?.creatorId, version: chat.version };
+      const chat = await chats.find(item.token, item.chatNumber);
+      return chat && { ownerId: chat.creatorId, version: chat.version };
     }
     const application = await applications.find(item.token);
     return application && { ownerId: application.creatorId, version: application.version };

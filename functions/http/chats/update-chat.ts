@@ -9,7 +9,14 @@ export const updateChat = async (
   { input: { token, chatNumber, title }, caller, expected }: Request<typeof contract>,
   { submit }: { submit: Submit },
 ) => {
-  await submit(updateChatCommand, { token, chatNumber, title, callerId: caller.id, expected });
+  await submit(updateChatCommand, {
+    token,
+    chatNumber,
+    title,
+    callerId: caller.id,
+    generation: caller.generation,
+    expected,
+  });
   return {};
 };
 

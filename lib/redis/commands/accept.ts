@@ -13,6 +13,7 @@ import {
   isKnownError,
   notFound,
   preconditionFailed,
+  tokenEnded,
   unprocessable,
 } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
@@ -30,20 +31,21 @@ export type Cell = { client: RedisClient; keys: Keys };
 export type Idempotency = { key: string; fingerprint: string } | undefined;
 
 /**
- * An item as MySQL has it, for an edit of an item that Redis has forgotten. `otherOwnerId`: another user who may edit it.
- * `lookedUpAt`: from the outcome 'unknown'; later edits count instead of `version`.
+ * What MySQL knows, for an edit of an item that Redis has forgotten. `lookedUpAt`: from the outcome 'unknown'; later edits
+ * count instead of `version`. `applicationCreatorId`: for a command that this user may give as well.
  */
 export type StoredItem = {
-  ownerId: number;
-  otherOwnerId?: number | undefined;
-  version: number;
-  lookedUpAt: string;
+  ownerId?: number;
+  version?: number;
+  lookedUpAt?: string;
+  applicationCreatorId?: number;
 };
 
 /**
  * The result of accepting a write. 'accepted': `command` is to be published; a repeated request has none once MySQL has
  * stored it. `epoch`: the gate must still be open in this epoch when the request is answered. 'unverified': the counter
- * must be verified against MySQL first, for the epoch `lost`. 'unknown': only MySQL knows the item.
+ * must be verified against MySQL first, for the epoch `lost`. 'unknown': only MySQL knows the item, which is the
+ * application if its creator may give the command.
  */
 export type Outcome<Answered> =
   | {
@@ -60,25 +62,28 @@ type Reply =
   | ['accepted' | 'repeated', answer: string, id: string, epoch: string, content: string]
   | ['unverified', lost: string]
   | ['unknown', lookedUpAt: string]
-  | ['closed' | 'missing' | 'forbidden' | 'changed' | 'reused' | 'full'];
+  | ['creator-unknown' | 'closed' | 'ended' | 'missing' | 'forbidden' | 'changed' | 'reused' | 'full'];
 
 type Value = string | number;
 
+/** What an edit needs of its command. */
+type Edits<Contract extends CommandContract> = {
+  item: (given: Given<Contract>) => ItemReference;
+  expected: (given: Given<Contract>) => readonly number[] | undefined;
+  /** Whether the creator of the application may give it as well. */
+  admitsCreator?: (given: Given<Contract>) => boolean;
+  /** Lua that sets `owner` and `version` of the item, as far as Redis knows them. */
+  find: string;
+};
+
 type Definition<Contract extends CommandContract> = {
   uses?: readonly LuaModule[];
-  /** Who writes. An `Idempotency-Key` belongs to this user. */
+  /** Who writes. An `Idempotency-Key` belongs to this user, and so does the access token. */
   callerId: (given: Given<Contract>) => number;
   /** The counter that numbers the item and must exist. A created application has its own. */
   counter: (given: Given<Contract>) => CounterReference;
-  /**
-   * Present for edits. `find`: Lua that sets `owner`, `otherOwner` and `version` of the item, as far as Redis knows them.
-   * `otherOwner` is another user who may edit the item, or the owner again.
-   */
-  edits?: {
-    item: (given: Given<Contract>) => ItemReference;
-    expected: (given: Given<Contract>) => readonly number[] | undefined;
-    find: string;
-  };
+  /** Present for edits. */
+  edits?: Edits<Contract>;
   /** The command's JSON. @param date the time of the item or of the edit */
   write: (given: Given<Contract>, date: string) => Unnumbered<Contract>;
   answer: (answer: string) => Answer<Contract>;
@@ -172,26 +177,32 @@ end
 `,
 };
 
-/** An edit of an existing item: only its owners may, and only while its version is one of the expected ones. */
+/**
+ * An edit of an existing item: only its owner may, for some commands the application's creator as well, and only while its
+ * version is one of the expected ones.
+ */
 const editLua = (find: string) => /* lua */ `
-  local owner, otherOwner, version
+  local owner, version
 ${find}
   -- After a rollback of Redis, MySQL may have a newer version.
   if not version or (behind and tonumber(version) <= tonumber(behind)) then
     version = newest(version, versionSince(looked, lookedUpAt, storedVersion))
   end
-  owner, otherOwner = owner or storedOwner, otherOwner or storedOtherOwner
-  local isOwner = owner == caller or otherOwner == caller
-  local isKnown = isOwner or (owner ~= '' and otherOwner ~= '')
-  if not isKnown or (expected ~= '' and not version) then return unknown(lookedUp, looked, expected) end
-  if not isOwner then return { 'forbidden' } end
+  owner = owner or storedOwner
+  if owner == '' or (expected ~= '' and not version) then return unknown(lookedUp, looked, expected) end
+  if owner ~= caller then
+    if admitsCreator == '' then return { 'forbidden' } end
+    -- The creator never changes, so a name from before a loss tells it as well.
+    local creator = redis.call('HGET', applicationOf, 'creator') or storedCreator
+    if creator == '' then return { 'creator-unknown' } end
+    if creator ~= caller then return { 'forbidden' } end
+  end
   if expected ~= '' and not string.find(expected, ' ' .. version .. ' ', 1, true) then return { 'changed' } end
 `;
 
 /**
  * Accepts one command after another. All refusals come before the first write, which is the outbox entry, so a script
- * that fails there has done nothing. A check of the caller's token belongs behind the gate, a pending change behind
- * `keep`, and `watched` keys into the MGET.
+ * that fails there has done nothing. A pending change belongs behind `keep`, and `watched` keys into the MGET.
  */
 const acceptLua = (
   { parent, creates }: CommandContract,
@@ -200,7 +211,9 @@ const acceptLua = (
   const isNumbered = creates !== undefined && parent !== undefined;
   return /* lua */ `
   if not epoch or isAhead(clock) then return { 'closed' } end
-  local count, first, looked = unpack(redis.call('MGET', counter, idempotency${edits === undefined ? '' : ', lookedUp'}))
+  local count, first, present, looked =
+    unpack(redis.call('MGET', counter, idempotency, generations${edits === undefined ? '' : ', lookedUp'}))
+  if present and tonumber(generation) < tonumber(present) then return { 'ended' } end
   if first then return repeated(first, fingerprint, outbox, epoch) end
 ${
   parent === undefined
@@ -248,13 +261,15 @@ const repeatable = (keys: Keys, callerId: number, given: Idempotency) => ({
   seconds: given === undefined ? RETRY_SECONDS : DAY_SECONDS,
 });
 
-/** @throws not-found, forbidden, precondition-failed, unprocessable, conflict (no number is left) */
+/** @throws unauthenticated, not-found, forbidden, precondition-failed, unprocessable, conflict (no number is left) */
 const refusal = (
   command: CommandContract,
-  reply: Exclude<Reply[0], 'accepted' | 'repeated' | 'unverified' | 'unknown' | 'closed'>,
+  reply: Exclude<Reply[0], 'accepted' | 'repeated' | 'unverified' | 'unknown' | 'creator-unknown' | 'closed'>,
 ): Error => {
   const { item, parent = item } = command;
   switch (reply) {
+    case 'ended':
+      return tokenEnded();
     case 'missing':
       return notFound(neededItem(command));
     case 'forbidden':
@@ -288,6 +303,8 @@ const outcomeOf = <Contract extends CommandContract>(
     case 'unknown':
       if (edits === undefined) throw new Error(`${command.queue} edits no item`);
       return { kind: 'unknown', item: edits.item(given), lookedUpAt: reply[1] };
+    case 'creator-unknown':
+      return { kind: 'unknown', item: { token: counter(given).token }, lookedUpAt: '' };
     case 'closed':
       return { kind: 'closed' };
     default:
@@ -303,6 +320,19 @@ const timeOf = (given: object): number =>
 const expectedText = (versions: readonly number[] | undefined): string =>
   versions === undefined ? '' : ` ${versions.join(' ')} `;
 
+/** The arguments of an edit. */
+const noEdit = {
+  caller: '',
+  expected: '',
+  admitsCreator: '',
+  storedOwner: '',
+  storedVersion: '',
+  storedCreator: '',
+  lookedUpAt: '',
+} satisfies Record<string, Value>;
+const textOf = (number: number | undefined): string => (number === undefined ? '' : String(number));
+const flag = (isSet: boolean | undefined): string => (isSet ? '1' : '');
+
 /** The script that accepts a list of commands, and returns a reply for each. */
 const scriptOf = <Contract extends CommandContract>(
   command: Contract,
@@ -315,15 +345,20 @@ const scriptOf = <Contract extends CommandContract>(
       keys: ['state', 'verified', 'dirty', 'outbox', ...Object.keys(shared)],
       args: ['server'],
       each: {
-        keys: ['counter', 'idempotency', ...(isEdit ? ['lookedUp'] : []), ...Object.keys(keys)],
+        keys: [
+          'counter',
+          'idempotency',
+          'generations',
+          ...(isEdit ? ['lookedUp', 'applicationOf'] : []),
+          ...Object.keys(keys),
+        ],
         args: [
           'command',
           'parent',
           'fingerprint',
           'seconds',
-          ...(isEdit
-            ? ['caller', 'expected', 'storedOwner', 'storedOtherOwner', 'storedVersion', 'lookedUpAt']
-            : []),
+          'generation',
+          ...(isEdit ? Object.keys(noEdit) : []),
           ...Object.keys(args),
         ],
       },
@@ -338,6 +373,20 @@ const scriptOf = <Contract extends CommandContract>(
 
 type Item = Record<string, Value>;
 
+const editArgs = <Contract extends CommandContract>(
+  { expected, admitsCreator }: Edits<Contract>,
+  given: Given<Contract>,
+  stored: StoredItem = {},
+): typeof noEdit => ({
+  ...noEdit,
+  expected: expectedText(expected(given)),
+  admitsCreator: flag(admitsCreator?.(given)),
+  storedOwner: textOf(stored.ownerId),
+  storedVersion: textOf(stored.version),
+  storedCreator: textOf(stored.applicationCreatorId),
+  lookedUpAt: stored.lookedUpAt ?? '',
+});
+
 /** Returns a function that names the values of one command for its script. */
 const itemMaker = <Contract extends CommandContract>(
   { callerId, counter, edits, write, keys: ownKeys, args: ownArgs = {} }: Definition<Contract>,
@@ -348,11 +397,14 @@ const itemMaker = <Contract extends CommandContract>(
   return (given: Given<Contract>, idempotency: Idempotency, stored: StoredItem | undefined): Item => {
     const counted = counter(given);
     const atMs = timeOf(given);
+    const userId = callerId(given);
     const item: Item = {
       counter: keys.counter(counted),
+      generations: keys.generation(userId),
+      generation: given.generation ?? 0,
       parent: counterReference(counted),
       command: JSON.stringify(write(given, new Date(atMs).toISOString())),
-      ...repeatable(keys, callerId(given), idempotency),
+      ...repeatable(keys, userId, idempotency),
     };
     for (const [name, key] of namedKeys) item[name] = key(keys, given);
     for (const [name, value] of namedArgs) item[name] = value(given, atMs);
@@ -360,17 +412,14 @@ const itemMaker = <Contract extends CommandContract>(
     return {
       ...item,
       lookedUp: keys.lookedUp(edits.item(given)),
-      caller: callerId(given),
-      expected: expectedText(edits.expected(given)),
-      storedOwner: stored?.ownerId ?? '',
-      storedOtherOwner: stored?.otherOwnerId ?? stored?.ownerId ?? '',
-      storedVersion: stored?.version ?? '',
-      lookedUpAt: stored?.lookedUpAt ?? '',
+      applicationOf: keys.application(counted.token),
+      ...editArgs(edits, given, stored),
+      caller: userId,
     };
   };
 };
 
-/** Accepts a command. @throws not-found, forbidden, precondition-failed, unprocessable, conflict, unavailable */
+/** Accepts a command. @throws unauthenticated (the access token has ended), not-found, forbidden, precondition-failed, unprocessable, conflict, unavailable */
 export type Accept<Contract extends CommandContract> = (
   given: Given<Contract>,
   more?: { idempotency?: Idempotency; stored?: StoredItem | undefined },

@@ -13,7 +13,6 @@ export const acceptApplicationUpdate = defineAccept(updateApplicationCommand, {
     find: /* lua */ `
   local known
   owner, version, known = unpack(redis.call('HMGET', application, 'creator', 'version', 'lost'))
-  otherOwner = owner
   -- A name from before a loss may be older than MySQL's. The creator never changes.
   if known ~= (lost or '0') then version = nil end
 `,

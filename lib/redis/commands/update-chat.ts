@@ -11,10 +11,8 @@ export const acceptChatUpdate = defineAccept(updateChatCommand, {
   edits: {
     item: ({ token, chatNumber }) => ({ token, chatNumber }),
     expected: ({ expected }) => expected,
-    find: /* lua */ `
-  version, owner = pendingChat(pending, number)
-  otherOwner = redis.call('HGET', application, 'creator')
-`,
+    admitsCreator: () => true,
+    find: 'version, owner = pendingChat(pending, number)',
   },
   write: ({ token, chatNumber, title }, date) => ({
     token,
@@ -23,10 +21,7 @@ export const acceptChatUpdate = defineAccept(updateChatCommand, {
     date,
   }),
   answer: () => undefined,
-  keys: {
-    pending: (keys, { token }) => keys.pendingChats(token),
-    application: (keys, { token }) => keys.application(token),
-  },
+  keys: { pending: (keys, { token }) => keys.pendingChats(token) },
   args: { number: ({ chatNumber }) => chatNumber, title: ({ title }) => title ?? '' },
   apply: "redis.call('HSET', pending, number, id .. ' ' .. owner .. ' ' .. title)",
 });

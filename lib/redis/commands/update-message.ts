@@ -22,7 +22,6 @@ export const acceptMessageUpdate = defineAccept(updateMessageCommand, {
   local created = not entry and redis.call('HGET', pendingIds, number)
   local message = entry or (created and fromOutbox(creates, created))
   if message then owner = text(cjson.decode(message).${SENDER}) end
-  otherOwner = owner
   if expected ~= '' then
     version = redis.call('HGET', pendingEdits, number) or created
     if entry and not version then version = shownVersion(entries, number, entry) end

@@ -15,7 +15,7 @@ it.each([
   async (expected, title) => {
     const { submit, submitted } = recordingSubmit();
     expect(await updateChat(functionRequest({ ...chat, title }, { expected }), { submit })).toEqual({});
-    expect(submitted).toEqual([['update-chat', { ...chat, title, callerId: 7, expected }]]);
+    expect(submitted).toEqual([['update-chat', { ...chat, title, callerId: 7, generation: 3, expected }]]);
   },
 );
 
