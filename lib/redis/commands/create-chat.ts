@@ -26,13 +26,12 @@ export const acceptChat = defineAccept(createChatCommand, {
 `,
 });
 
-/** Pending chats, as `<version> <creator> <title>`. The creator is empty if the edit did not find it in Redis. */
+/** Pending chats, as `<version> <creator> <title>`. */
 export const pendingChats: LuaModule = {
   lua: /* lua */ `
--- The version of a pending chat and its creator, as far as Redis knows them.
+-- The version and the creator of a pending chat.
 local function pendingChat(pending, number)
-  local version, creator = string.match(redis.call('HGET', pending, number) or '', '^(%d+) (%d*) ')
-  return version, creator ~= '' and creator
+  return string.match(redis.call('HGET', pending, number) or '', '^(%d+) (%d+) ')
 end
 -- MySQL shows the chat once it has the newest command. A dead command leaves what MySQL has.
 local function forgetChat(pending, number, id, wasOurs, version)

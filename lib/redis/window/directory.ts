@@ -33,7 +33,7 @@ export type PendingChat = { title: string | undefined; version: number; isNewest
 
 /** `<version> <creator> <title>`, as the accepting scripts write it. */
 const toPendingChat = (text: string, behind: number): PendingChat => {
-  const [, version, title] = /^(\d+) \d* (.*)$/s.exec(text) ?? [];
+  const [, version, title] = /^(\d+) \d+ (.*)$/s.exec(text) ?? [];
   return { title: title || undefined, version: Number(version), isNewest: Number(version) > behind };
 };
 
