@@ -25,6 +25,7 @@ type Created = {
   createdAtMs: number;
   commandId: number;
   version: number;
+  isDeleted: boolean;
 };
 
 const creations = {
@@ -41,13 +42,14 @@ const creations = {
     createdAtMs,
     commandId,
     version,
+    isDeleted: false,
   }),
   ownerId: ({ creatorId }: Creation) => creatorId,
   owner: 'creator' as const,
   reference: ({ token }: Creation) => token,
   findRows: async (database: Database, commands: readonly Creation[]) => {
     const rows = await database.select(
-      `SELECT token, name, created_at, creator_id, command_id, version FROM applications
+      `SELECT token, name, created_at, creator_id, command_id, version, deleted_at IS NOT NULL AS deleted FROM applications
        WHERE token IN (${placeholders(commands.length)})`,
       commands.map(({ token }) => token),
     );
@@ -61,6 +63,7 @@ const creations = {
           createdAtMs: toMs(row.created_at),
           commandId: row.command_id,
           version: row.version,
+          isDeleted: row.deleted === 1,
         },
       ]),
     );
@@ -69,6 +72,7 @@ const creations = {
     row.commandId === command.commandId &&
     row.creatorId === command.creatorId &&
     (row.version !== row.commandId || row.name === command.name),
+  isDeleted: ({ isDeleted }: Created) => isDeleted,
 };
 
 /** Writes names that are newer than their rows. It cannot insert, so it never brings an erased row back. */
@@ -165,10 +169,10 @@ export const createApplications = (database: Database) => ({
   highestChatNumbers: async (
     afterId: number,
     count: number,
-  ): Promise<{ id: number; token: string; highest: number; chatsCount: number }[]> => {
+  ): Promise<{ id: number; token: string; highest: number | 'deleted'; chatsCount: number }[]> => {
     // The order names every column of the index. For the number alone, MySQL would read and sort every chat.
     const rows = await database.select(
-      `SELECT a.id, a.token, a.chats_count,
+      `SELECT a.id, a.token, a.chats_count, a.deleted_at IS NOT NULL AS deleted,
          (SELECT c.number FROM chats c WHERE c.application_id = a.id
           ORDER BY c.application_id DESC, c.number DESC LIMIT 1) AS highest
        FROM applications a WHERE a.id > ? ORDER BY a.id LIMIT ?`,
@@ -177,7 +181,7 @@ export const createApplications = (database: Database) => ({
     return rows.map((row) => ({
       id: row.id,
       token: row.token,
-      highest: row.highest ?? 0,
+      highest: row.deleted === 1 ? 'deleted' : (row.highest ?? 0),
       chatsCount: row.chats_count,
     }));
   },

@@ -55,6 +55,52 @@ export const findChatIds = async (
   return new Map(rows.map((row) => [chatReference({ token: row.token, chatNumber: row.number }), row.id]));
 };
 
+/** @returns those of the chats that are not deleted, nor their applications. They stay so until the transaction ends */
+export const findAliveChats = async (transaction: Database, ids: readonly number[]): Promise<Set<number>> => {
+  const rows = await transaction.select(
+    `SELECT c.id FROM chats c JOIN applications a ON a.id = c.application_id
+     WHERE c.id IN (${placeholders(ids.length)}) AND c.deleted_at IS NULL AND a.deleted_at IS NULL
+     LOCK IN SHARE MODE`,
+    ids,
+  );
+  return new Set(rows.map((row) => row.id));
+};
+
+/** @returns those of the tokens whose applications are deleted */
+export const findDeletedTokens = async (
+  database: Database,
+  tokens: readonly string[],
+): Promise<Set<string>> => {
+  const unique = [...new Set(tokens)];
+  if (unique.length === 0) return new Set();
+  const rows = await database.select(
+    `SELECT token FROM applications WHERE token IN (${placeholders(unique.length)}) AND deleted_at IS NOT NULL`,
+    unique,
+  );
+  return new Set(rows.map((row) => row.token));
+};
+
+/** @returns those of the commands whose applications are deleted */
+export const findOrphans = async <Of extends { token: string }>(
+  database: Database,
+  commands: readonly Of[],
+): Promise<Set<Of>> => {
+  const deleted = await findDeletedTokens(
+    database,
+    commands.map(({ token }) => token),
+  );
+  return new Set(commands.filter(({ token }) => deleted.has(token)));
+};
+
+const findAliveApplications = async (transaction: Database, ids: readonly number[]): Promise<Set<number>> => {
+  const rows = await transaction.select(
+    `SELECT id FROM applications WHERE id IN (${placeholders(ids.length)}) AND deleted_at IS NULL
+     LOCK IN SHARE MODE`,
+    ids,
+  );
+  return new Set(rows.map((row) => row.id));
+};
+
 const findApplicationIds = async (
   database: Database,
   tokens: readonly string[],
@@ -74,6 +120,7 @@ type Created = ChatReference & {
   createdAtMs: number;
   commandId: number;
   version: number;
+  isDeleted: boolean;
 };
 
 const creations = {
@@ -115,6 +162,7 @@ const creations = {
     createdAtMs,
     commandId,
     version,
+    isDeleted: false,
   }),
   ownerId: ({ creatorId }: Creation) => creatorId,
   owner: 'creator' as const,
@@ -122,8 +170,8 @@ const creations = {
   findRows: async (database: Database, commands: readonly Creation[]) => {
     const { sql, values } = whereChats(commands);
     const rows = await database.select(
-      `SELECT application_id, token, number, title, created_at, creator_id, command_id, ${VERSION}
-       FROM chats WHERE ${sql}`,
+      `SELECT application_id, token, number, title, created_at, creator_id, command_id,
+         deleted_at IS NOT NULL AS deleted, ${VERSION} FROM chats WHERE ${sql}`,
       values,
     );
     const created = rows.map(
@@ -136,6 +184,7 @@ const creations = {
         createdAtMs: toMs(row.created_at),
         commandId: row.command_id,
         version: row.version,
+        isDeleted: row.deleted === 1,
       }),
     );
     return new Map(created.map((row) => [chatReference(row), row]));
@@ -144,10 +193,12 @@ const creations = {
     row.commandId === command.commandId &&
     row.creatorId === command.creatorId &&
     (row.version !== row.commandId || row.title === (command.title ?? null)),
+  isDeleted: ({ isDeleted }: Created) => isDeleted,
   parent: {
     reference: ({ token }: Creation) => token,
     findIds: (database: Database, commands: readonly Creation[]) =>
       findApplicationIds(database, [...new Set(commands.map(({ token }) => token))]),
+    findAlive: findAliveApplications,
   },
 };
 
@@ -239,10 +290,10 @@ export const createChats = (database: Database) => ({
   highestMessageNumbers: async (
     afterId: number,
     count: number,
-  ): Promise<(ChatReference & { id: number; highest: number; messagesCount: number })[]> => {
+  ): Promise<(ChatReference & { id: number; highest: number | 'deleted'; messagesCount: number })[]> => {
     // The order names every column of the index. For the number alone, MySQL would read and sort every message.
     const rows = await database.select(
-      `SELECT c.id, c.token, c.number, c.messages_count,
+      `SELECT c.id, c.token, c.number, c.messages_count, c.deleted_at IS NOT NULL AS deleted,
          (SELECT m.number FROM messages m WHERE m.chat_id = c.id
           ORDER BY m.chat_id DESC, m.number DESC LIMIT 1) AS highest
        FROM chats c WHERE c.id > ? ORDER BY c.id LIMIT ?`,
@@ -252,7 +303,7 @@ export const createChats = (database: Database) => ({
       id: row.id,
       token: row.token,
       chatNumber: row.number,
-      highest: row.highest ?? 0,
+      highest: row.deleted === 1 ? 'deleted' : (row.highest ?? 0),
       messagesCount: row.messages_count,
     }));
   },

@@ -5,7 +5,7 @@ import type { Outcome } from '#lib/domain/batch.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
-import { findChatIds } from './chats.ts';
+import { findAliveChats, findChatIds, findOrphans } from './chats.ts';
 import {
   type Database,
   literals,
@@ -135,7 +135,7 @@ const creations = {
     row.commandId === command.commandId &&
     row.senderId === command.senderId &&
     (row.version !== row.commandId || row.body === command.body),
-  parent: { reference: chatReference, findIds: findChatIds },
+  parent: { reference: chatReference, findIds: findChatIds, findAlive: findAliveChats, findOrphans },
 };
 
 /** Writes edits that are newer than their rows. It cannot insert, so it never brings an erased row back. */

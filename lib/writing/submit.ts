@@ -55,13 +55,22 @@ export const createSubmit = ({
   askForRecovery,
   onUnpublished,
 }: Uses) => {
-  /** Verifies the counter of a write against MySQL, before its first use after a loss of Redis. */
-  const verify = async (command: CommandContract, counter: CounterReference, lost: string): Promise<void> => {
-    const count =
-      counter.chatNumber === undefined
-        ? await numbers.highestChatNumber(counter.token)
-        : await numbers.highestMessageNumber(counter.token, counter.chatNumber);
-    if ((await gate.verify(counter, count, lost)) === 'missing') throw notFound(neededItem(command));
+  /** Verifies the counters of a write against MySQL, before their first use after a loss of Redis. */
+  const verify = async (
+    command: CommandContract,
+    counters: readonly CounterReference[],
+    lost: string,
+  ): Promise<void> => {
+    const counts = await Promise.all(
+      counters.map(async (counter) => ({
+        ...counter,
+        count:
+          counter.chatNumber === undefined
+            ? await numbers.highestChatNumber(counter.token)
+            : await numbers.highestMessageNumber(counter.token, counter.chatNumber),
+      })),
+    );
+    if ((await gate.verify(counts, lost)) === 'missing') throw notFound(neededItem(command));
   };
 
   const publish = async (queue: string, command: { id: string; content: string }): Promise<void> => {
@@ -101,7 +110,7 @@ export const createSubmit = ({
           askForRecovery();
           throw closed();
         case 'unverified':
-          await verify(command, outcome.counter, outcome.lost);
+          await verify(command, outcome.counters, outcome.lost);
           break;
         case 'unknown': {
           const { item, lookedUpAt } = outcome;

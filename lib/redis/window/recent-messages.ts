@@ -100,6 +100,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     state: keys.state,
     verified: keys.verified,
     counter: keys.chatCounter(token, chatNumber),
+    application: keys.applicationCounter(token),
     order: keys.windowOrder(token, chatNumber),
     entries: keys.windowEntries(token, chatNumber),
     pendingOrder: keys.pendingOrder(token, chatNumber),
@@ -108,6 +109,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     creates: keys.outbox('create-message'),
     updates: keys.outbox('update-message'),
     chat: chatReference({ token, chatNumber }),
+    token,
   });
 
   return {
