@@ -1,8 +1,9 @@
+import { isDeleted } from '#lib/domain/message.ts';
 import type { ItemReference } from '#lib/domain/reference.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 
-/** Reads who may edit a stored item, and its version. */
+/** Reads who may edit a stored item, its version, and whether it is deleted. */
 export const createFindStored =
   ({
     applications,
@@ -11,10 +12,14 @@ export const createFindStored =
     applications: Pick<Applications, 'find'>;
     messages: Pick<Messages, 'find'>;
   }) =>
-  async (item: ItemReference): Promise<{ ownerId: number; version: number } | undefined> => {
+  async (
+    item: ItemReference,
+  ): Promise<{ ownerId: number; version: number; isDeleted?: boolean } | undefined> => {
     if (item.messageNumber !== undefined) {
       const [message] = await messages.find([item]);
-      return message && { ownerId: message.senderId, version: message.version };
+      return (
+        message && { ownerId: message.senderId, version: message.version, isDeleted: isDeleted(message) }
+      );
     }
     const application = await applications.find(item.token);
     return application && { ownerId: application.creatorId, version: application.version };

@@ -26,13 +26,21 @@ const closed = () =>
 const lostMeanwhile = () =>
   unavailable('The numbers were lost during this write. It may or may not have been accepted.', undefined, 1);
 
+/** Reads who owns a stored item, its version, and whether it is deleted. */
+type FindStored = (
+  item: ItemReference,
+) => Promise<{ ownerId: number; version: number; isDeleted?: boolean } | undefined>;
+
+/** Whether the looked-up item is the one that the command edits, and not its application. */
+const isItemOf = ({ item }: CommandContract, { chatNumber }: ItemReference): boolean =>
+  item === 'application' || chatNumber !== undefined;
+
 type Uses = {
   accepts: Accepts;
   publisher: Pick<Publisher, 'publishCommand'>;
   gate: Pick<Gate, 'isOpenIn' | 'verify'>;
   numbers: Pick<RecoveryState, 'highestChatNumber' | 'highestMessageNumber'>;
-  /** Reads the owner and the version of a stored item. */
-  findStored: (item: ItemReference) => Promise<Omit<StoredItem, 'lookedUpAt'> | undefined>;
+  findStored: FindStored;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
   onUnpublished: (queue: string, error: unknown) => void;
@@ -100,9 +108,12 @@ export const createSubmit = ({
           await verify(command, outcome.counter, outcome.lost);
           break;
         case 'unknown': {
-          const found = await findStored(outcome.item);
+          const { item, lookedUpAt } = outcome;
+          const found = await findStored(item);
           if (found === undefined) throw notFound(neededItem(command));
-          stored = { ...found, lookedUpAt: outcome.lookedUpAt };
+          stored = isItemOf(command, item)
+            ? { ...stored, ...found, lookedUpAt }
+            : { ...stored, applicationCreatorId: found.ownerId };
         }
       }
     }
