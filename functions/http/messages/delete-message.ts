@@ -9,8 +9,16 @@ export const deleteMessage = async (
   { input: { token, chatNumber, messageNumber }, caller, expected }: Request<typeof contract>,
   { submit }: { submit: Submit },
 ) => {
-  const edit = { token, chatNumber, messageNumber, body: '', deleted: true as const };
-  await submit(updateMessageCommand, { ...edit, callerId: caller.id, expected });
+  await submit(updateMessageCommand, {
+    token,
+    chatNumber,
+    messageNumber,
+    body: '',
+    deleted: true,
+    callerId: caller.id,
+    generation: caller.generation,
+    expected,
+  });
   return {};
 };
 

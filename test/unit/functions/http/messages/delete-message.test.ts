@@ -11,7 +11,7 @@ it.each([undefined, [], [17, 18]])(
   async (expected) => {
     const { submit, submitted } = recordingSubmit();
     expect(await deleteMessage(functionRequest(input, { expected }), { submit })).toEqual({});
-    const deletion = { ...input, body: '', deleted: true, callerId: 7, expected };
+    const deletion = { ...input, body: '', deleted: true, callerId: 7, generation: 3, expected };
     expect(submitted).toEqual([['update-message', deletion]]);
   },
 );
