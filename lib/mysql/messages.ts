@@ -13,6 +13,7 @@ import {
   type Row,
   toDateTime,
   toMs,
+  tuples,
   type Value,
 } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
@@ -22,7 +23,7 @@ type Creation = Read<typeof createMessageCommand>;
 type Edit = Read<typeof updateMessageCommand>;
 
 const columns =
-  'id, chat_id, token, chat_number, number, body, created_at, edited_at, creator_id, sender_name, command_id, version';
+  'id, chat_id, token, chat_number, number, body, created_at, edited_at, deleted_at, creator_id, sender_name, command_id, version';
 
 /** A row, and the command that created it. */
 type StoredMessage = Message & { id: number; chatId: number; commandId: number; digest?: string | undefined };
@@ -41,6 +42,7 @@ const toStored = (row: Row): StoredMessage => ({
   body: row.body,
   createdAtMs: toMs(row.created_at),
   ...(row.edited_at === null ? {} : { editedAtMs: toMs(row.edited_at) }),
+  ...(row.deleted_at === null ? {} : { deletedAtMs: toMs(row.deleted_at) }),
   commandId: row.command_id,
   version: row.version,
 });
@@ -147,25 +149,69 @@ const updateRows = async (
   await database.write(
     `UPDATE messages m JOIN ${literals(['id', 'body', 'at', 'version'], edits.length)} e ON e.id = m.id
      SET m.body = e.body, m.edited_at = e.at, m.updated_at = e.at, m.version = e.version
-     WHERE e.version > m.version`,
+     WHERE e.version > m.version AND m.deleted_at IS NULL`,
     edits.flatMap(({ id, body, editedAtMs, version }) => [id, body, toDateTime(editedAtMs), version]),
   );
 };
 
-/** The newest edit of each stored message. */
-const newestOf = (
+/** Blanks rows, each once. The version rises above the row's: an older deletion may meet a newer edit. */
+const blankRows = async (
+  database: Database,
+  deletions: readonly (Pick<Edit, 'editedAtMs' | 'version'> & { id: number })[],
+): Promise<void> => {
+  if (deletions.length === 0) return;
+  await database.write(
+    `UPDATE messages m JOIN ${literals(['id', 'at', 'version'], deletions.length)} d ON d.id = m.id
+     SET m.body = '', m.deleted_at = d.at, m.updated_at = d.at, m.version = GREATEST(m.version + 1, d.version)
+     WHERE m.deleted_at IS NULL`,
+    deletions.flatMap(({ id, editedAtMs, version }) => [id, toDateTime(editedAtMs), version]),
+  );
+};
+
+/** Notes deleted messages by chat and number. */
+const noteDeletions = async (database: Database, rows: readonly StoredMessage[]): Promise<void> => {
+  if (rows.length === 0) return;
+  await database.write(
+    `INSERT INTO message_deletions (chat_id, number) VALUES ${tuples(rows.length, 2)}
+     ON DUPLICATE KEY UPDATE number = VALUES(number)`,
+    rows.flatMap(({ chatId, messageNumber }) => [chatId, messageNumber]),
+  );
+};
+
+/** One edit of each stored message: the one that comes before all others. */
+const foremostOf = (
   edits: readonly Edit[],
   stored: ReadonlyMap<string, StoredMessage>,
+  comesBefore: (edit: Edit, other: Edit) => boolean,
 ): (Edit & { id: number })[] => {
-  const newest = new Map<string, Edit & { id: number }>();
+  const foremost = new Map<string, Edit & { id: number }>();
   for (const edit of edits) {
     const reference = messageReference(edit);
     const row = stored.get(reference);
-    const other = newest.get(reference);
-    if (row !== undefined && (other === undefined || other.version < edit.version))
-      newest.set(reference, { ...edit, id: row.id });
+    const other = foremost.get(reference);
+    if (row !== undefined && (other === undefined || comesBefore(edit, other)))
+      foremost.set(reference, { ...edit, id: row.id });
   }
-  return [...newest.values()];
+  return [...foremost.values()];
+};
+
+/** Applies the newest text and then the first deletion of each stored message. */
+const applyEdits = async (
+  database: Database,
+  batch: readonly Edit[],
+  stored: ReadonlyMap<string, StoredMessage>,
+): Promise<void> => {
+  const { texts = [], deletions = [] } = Object.groupBy(batch, ({ deleted }) =>
+    deleted ? 'deletions' : 'texts',
+  );
+  await updateRows(
+    database,
+    foremostOf(texts, stored, (edit, other) => edit.version > other.version),
+  );
+  await blankRows(
+    database,
+    foremostOf(deletions, stored, (edit, other) => edit.version < other.version),
+  );
 };
 
 export const createMessages = (database: Database) => ({
@@ -181,7 +227,7 @@ export const createMessages = (database: Database) => ({
   },
 
   /**
-   * Applies the newest edit of each message. An edit whose message is not stored yet is deferred.
+   * Applies the newest edit of each message, and deletions. An edit whose message is not stored yet is deferred.
    * @returns `stored` contains one message for each edit, as its row is now
    */
   update: async <Command extends Edit>(
@@ -189,11 +235,17 @@ export const createMessages = (database: Database) => ({
   ): Promise<Outcome<Command, SettledMessage>> =>
     database.transaction(async (transaction) => {
       const before = await findStored(transaction, batch);
-      await updateRows(transaction, newestOf(batch, before));
+      await applyEdits(transaction, batch, before);
       // Another writer may have changed the rows before this write, so they are read again.
       const after = await findLocked(
         transaction,
         [...before.values()].map(({ id }) => id),
+      );
+      // A handler may have blanked the row before, so rows are noted by their commands.
+      const deleted = new Set(batch.filter(({ deleted }) => deleted).map(messageReference));
+      await noteDeletions(
+        transaction,
+        [...after].flatMap(([reference, row]) => (deleted.has(reference) ? [row] : [])),
       );
       const outcome: Outcome<Command, SettledMessage> = { stored: [], deferred: [], dead: [] };
       for (const command of batch) {

@@ -26,6 +26,11 @@ const closed = () =>
 const lostMeanwhile = () =>
   unavailable('The numbers were lost during this write. It may or may not have been accepted.', undefined, 1);
 
+/** Reads who owns a stored item, its version, and whether it is deleted. */
+type FindStored = (
+  item: ItemReference,
+) => Promise<{ ownerId: number; version: number; isDeleted?: boolean } | undefined>;
+
 /** Whether the looked-up item is the one that the command edits, and not its application. */
 const isItemOf = ({ item }: CommandContract, { chatNumber }: ItemReference): boolean =>
   item === 'application' || chatNumber !== undefined;
@@ -35,8 +40,7 @@ type Uses = {
   publisher: Pick<Publisher, 'publishCommand'>;
   gate: Pick<Gate, 'isOpenIn' | 'verify'>;
   numbers: Pick<RecoveryState, 'highestChatNumber' | 'highestMessageNumber'>;
-  /** Reads the owner and the version of a stored item. */
-  findStored: (item: ItemReference) => Promise<{ ownerId: number; version: number } | undefined>;
+  findStored: FindStored;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
   onUnpublished: (queue: string, error: unknown) => void;

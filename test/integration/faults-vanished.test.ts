@@ -16,7 +16,7 @@ type Handler = (
   context: Context,
 ) => Promise<APIGatewayProxyStructuredResultV2>;
 type Call = {
-  method?: 'GET' | 'POST' | 'PUT';
+  method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   path?: () => Record<string, string>;
   query?: Record<string, string>;
   body?: () => object;
@@ -107,6 +107,10 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
       path: () => ({ token, chatNumber, messageNumber: '1' }),
       body: () => ({ body: 'edited' }),
     },
+  },
+  deleteMessage: {
+    load: () => import(`${folder}/messages/delete-message.ts`),
+    call: { method: 'DELETE', path: () => ({ token, chatNumber, messageNumber: '2' }) },
   },
   listMessages: {
     load: () => import(`${folder}/messages/list-messages.ts`),

@@ -16,7 +16,7 @@ export type RouteContract<
 > = {
   /** Key of the function in serverless.yml. Two routes may lead to one function. */
   function: string;
-  method: 'GET' | 'POST' | 'PUT';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** The function also answers HEAD: the headers of GET without the body. */
   alsoHead?: true;
   path: string;

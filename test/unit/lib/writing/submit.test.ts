@@ -213,6 +213,19 @@ test('an item that only MySQL knows is looked up, and the edit is accepted with 
   ]);
 });
 
+test('a deletion by another user is accepted if MySQL knows this user as the creator of the application', async () => {
+  const creatorUnknown: Outcome<never> = { kind: 'unknown', item: { token }, lookedUpAt: '' };
+  const { submit, steps } = givenSubmit({ outcomes: [unknown('8'), creatorUnknown, accepted(undefined)] });
+  await submit(updateMessageCommand, { ...edit, body: '', deleted: true });
+  expect(steps.filter((step) => step.startsWith('find'))).toEqual([
+    'find {"token":"TOKEN","chatNumber":3,"messageNumber":17}',
+    'find {"token":"TOKEN"}',
+  ]);
+  expect(steps.at(-3)).toContain(
+    '{"stored":{"ownerId":5,"version":90,"lookedUpAt":"8","applicationCreatorId":5}}',
+  );
+});
+
 test('an item whose look-up was too slow is looked up again', async () => {
   const { submit, steps } = givenSubmit({ outcomes: [unknown('8'), unknown('9'), accepted(undefined)] });
   await submit(updateMessageCommand, edit);
