@@ -33,13 +33,13 @@ const VERSION = 'IF(version = 0, command_id, version) AS version';
  * `(token = ? AND number IN (…)) OR …`: both MySQL and MariaDB read it as a range of the index (token, number). Only one
  * of them does so for a list of row values.
  */
-const whereChats = (refs: readonly ChatReference[]): { sql: string; values: Value[] } => {
+const whereChats = (refs: readonly ChatReference[], table = ''): { sql: string; values: Value[] } => {
   const groups = [...Map.groupBy(refs, ({ token }) => token)].map(
     ([token, group]) => [token, [...new Set(group.map(({ chatNumber }) => chatNumber))]] as const,
   );
   return {
     sql: groups
-      .map(([, numbers]) => `(token = ? AND number IN (${placeholders(numbers.length)}))`)
+      .map(([, numbers]) => `(${table}token = ? AND ${table}number IN (${placeholders(numbers.length)}))`)
       .join(' OR '),
     values: groups.flatMap(([token, numbers]) => [token, ...numbers]),
   };
@@ -90,6 +90,21 @@ export const findOrphans = async <Of extends { token: string }>(
     commands.map(({ token }) => token),
   );
   return new Set(commands.filter(({ token }) => deleted.has(token)));
+};
+
+/** @returns those of the chats that are deleted, or whose applications are, by {@link chatReference} */
+export const findDeletedChats = async (
+  database: Database,
+  refs: readonly ChatReference[],
+): Promise<Set<string>> => {
+  if (refs.length === 0) return new Set();
+  const { sql, values } = whereChats(refs, 'c.');
+  const rows = await database.select(
+    `SELECT c.token, c.number FROM chats c JOIN applications a ON a.id = c.application_id
+     WHERE (${sql}) AND (c.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL)`,
+    values,
+  );
+  return new Set(rows.map((row) => chatReference({ token: row.token, chatNumber: row.number })));
 };
 
 const findAliveApplications = async (transaction: Database, ids: readonly number[]): Promise<Set<number>> => {
@@ -208,7 +223,7 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
   await database.write(
     `UPDATE chats c JOIN ${literals(['id', 'title', 'at', 'version'], edits.length)} e ON e.id = c.id
      SET c.title = e.title, c.updated_at = e.at, c.version = e.version
-     WHERE e.version > c.version AND e.version > c.command_id`,
+     WHERE e.version > c.version AND e.version > c.command_id AND c.deleted_at IS NULL`,
     edits.flatMap(({ id, title = null, editedAtMs, version }) => [
       id,
       title,
@@ -218,6 +233,63 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
   );
 };
 
+/**
+ * Blanks rows, each once. A row whose creation is not older than the deletion stays: it has a number that was given again
+ * after a loss.
+ */
+const blank = async (
+  database: Database,
+  deletions: readonly (Pick<Edit, 'editedAtMs' | 'version'> & { id: number })[],
+): Promise<void> => {
+  if (deletions.length === 0) return;
+  await database.write(
+    `UPDATE chats c JOIN ${literals(['id', 'at', 'version'], deletions.length)} d ON d.id = c.id
+     SET c.title = NULL, c.deleted_at = d.at, c.erase_at = d.at, c.updated_at = d.at,
+       c.version = GREATEST(c.version + 1, d.version)
+     WHERE c.deleted_at IS NULL AND c.command_id < d.version`,
+    deletions.flatMap(({ id, editedAtMs, version }) => [id, toDateTime(editedAtMs), version]),
+  );
+};
+
+/** One edit of each stored chat: the one that comes before all others. */
+const foremostOf = <Command extends Edit>(
+  edits: readonly Command[],
+  ids: ReadonlyMap<string, number>,
+  comesBefore: (edit: Edit, other: Edit) => boolean,
+): (Command & { id: number })[] => {
+  const foremost = new Map<number, Command & { id: number }>();
+  for (const edit of edits) {
+    const id = ids.get(chatReference(edit));
+    if (id === undefined) continue;
+    const other = foremost.get(id);
+    if (other === undefined || comesBefore(edit, other)) foremost.set(id, { ...edit, id });
+  }
+  return [...foremost.values()];
+};
+
+/** The newest committed rows, also in a transaction that has read before. They cannot change until it ends. */
+const findLocked = async (
+  transaction: Database,
+  ids: readonly number[],
+): Promise<Map<number, { version: number; isDeleted: boolean; isOfDeleted: boolean }>> => {
+  if (ids.length === 0) return new Map();
+  const rows = await transaction.select(
+    `SELECT c.id, c.version, c.deleted_at IS NOT NULL AS deleted, a.deleted_at IS NOT NULL AS of_deleted
+     FROM chats c JOIN applications a ON a.id = c.application_id
+     WHERE c.id IN (${placeholders(ids.length)}) LOCK IN SHARE MODE`,
+    ids,
+  );
+  return new Map(
+    rows.map((row) => [
+      row.id,
+      { version: row.version, isDeleted: row.deleted === 1, isOfDeleted: row.of_deleted === 1 },
+    ]),
+  );
+};
+
+/** A command as it is stored: with the version of the row, and whether that is deleted. */
+export type SettledEdit<Command> = Command & { isDeleted: boolean };
+
 export const createChats = (database: Database) => ({
   /** Stores new chats. */
   insert: async <Command extends Creation>(batch: readonly Command[]): Promise<Outcome<Command>> => {
@@ -225,46 +297,93 @@ export const createChats = (database: Database) => ({
     return { ...others, stored: stored.map(({ command }) => command) };
   },
 
-  /** Applies the newest edit of each chat. An edit whose chat is not stored yet is deferred. */
-  update: async <Command extends Edit>(batch: readonly Command[]): Promise<Outcome<Command>> => {
+  /**
+   * Applies the newest title of each chat, and then its first deletion. An edit whose chat is not stored yet is deferred. One
+   * of a deleted chat is dropped.
+   */
+  update: async <Command extends Edit>(
+    batch: readonly Command[],
+  ): Promise<Outcome<Command, SettledEdit<Command>>> => {
     const ids = await findChatIds(database, batch);
-    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
-    const newest = new Map<string, Command & { id: number }>();
-    for (const command of batch) {
-      const reference = chatReference(command);
-      const id = ids.get(reference);
-      if (id === undefined) {
-        outcome.deferred.push({ command, reason: 'its chat is not stored yet' });
-        continue;
+    const isStored = (command: Edit) => ids.has(chatReference(command));
+    const orphans = await findOrphans(
+      database,
+      batch.filter((command) => !isStored(command)),
+    );
+    const { titles = [], deletions = [] } = Object.groupBy(batch, ({ deleted }) =>
+      deleted ? 'deletions' : 'titles',
+    );
+    return database.transaction(async (transaction) => {
+      await rename(
+        transaction,
+        foremostOf(titles, ids, (edit, other) => edit.version > other.version),
+      );
+      await blank(
+        transaction,
+        foremostOf(deletions, ids, (edit, other) => edit.version < other.version),
+      );
+      const rows = await findLocked(transaction, [...ids.values()]);
+      const outcome = { stored: [], deferred: [], dead: [], dropped: [] } as Required<
+        Outcome<Command, SettledEdit<Command>>
+      >;
+      for (const command of batch) {
+        const row = rows.get(ids.get(chatReference(command)) ?? 0);
+        if (orphans.has(command)) outcome.dropped.push(command);
+        else if (row === undefined) outcome.deferred.push({ command, reason: 'its chat is not stored yet' });
+        else if (!command.deleted && (row.isDeleted || row.isOfDeleted)) outcome.dropped.push(command);
+        else outcome.stored.push({ ...command, isDeleted: row.isDeleted });
       }
-      outcome.stored.push(command);
-      const other = newest.get(reference);
-      if (other === undefined || other.version < command.version) newest.set(reference, { ...command, id });
-    }
-    await database.transaction(async (transaction) => {
-      await rename(transaction, [...newest.values()]);
       await recordHandled(transaction, updateChatCommand, batch, outcome);
+      return outcome;
     });
-    return outcome;
   },
 
-  find: async (token: string, chatNumber: number): Promise<ChatRow | undefined> => {
+  /** Blanks the row of a deleted chat. Its command follows, so a row that is not stored yet may be missing. */
+  markDeleted: async (
+    { token, chatNumber }: ChatReference,
+    { atMs, version }: { atMs: number; version: number },
+  ): Promise<void> => {
+    const at = toDateTime(atMs);
+    await database.write(
+      `UPDATE chats SET title = NULL, deleted_at = ?, erase_at = ?, updated_at = ?,
+         version = GREATEST(version + 1, ?)
+       WHERE token = ? AND number = ? AND deleted_at IS NULL AND command_id < ?`,
+      [at, at, at, version, token, chatNumber, version],
+    );
+  },
+
+  /** `isDeleted`: the chat or its application is deleted. */
+  find: async (
+    token: string,
+    chatNumber: number,
+  ): Promise<(ChatRow & { isDeleted: boolean }) | undefined> => {
     const [row] = await database.select(
-      `SELECT number, title, messages_count, creator_id, ${VERSION} FROM chats WHERE token = ? AND number = ?`,
+      `SELECT c.number, c.title, c.messages_count, c.creator_id, IF(c.version = 0, c.command_id, c.version) AS version,
+         c.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL AS deleted
+       FROM chats c JOIN applications a ON a.id = c.application_id WHERE c.token = ? AND c.number = ?`,
       [token, chatNumber],
     );
-    return row && toChat(row);
+    return row && { ...toChat(row), isDeleted: row.deleted === 1 };
   },
 
-  /** Chats numbered `from` to `to`. */
+  /** Chats numbered `from` to `to` that are not deleted. */
   list: async (token: string, from: number, to: number): Promise<ChatRow[]> => {
     const rows = await database.select(
       `SELECT number, title, messages_count, creator_id, ${VERSION} FROM chats
-       WHERE token = ? AND number BETWEEN ? AND ? ORDER BY number`,
+       WHERE token = ? AND number BETWEEN ? AND ? AND deleted_at IS NULL ORDER BY number`,
       [token, from, to],
     );
     return rows.map(toChat);
   },
+
+  /** Whether there is a chat above this number, deleted or not. */
+  hasAbove: async (token: string, chatNumber: number): Promise<boolean> =>
+    (
+      await database.select('SELECT id FROM chats WHERE token = ? AND number > ? LIMIT 1', [
+        token,
+        chatNumber,
+      ])
+    ).length > 0,
 
   /** Raises counts. @returns the counts whose chats exist */
   raiseMessagesCounts: async <Count extends ChatReference & { count: number }>(

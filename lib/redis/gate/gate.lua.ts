@@ -45,7 +45,7 @@ end
 `,
 };
 
-const DELETED = 'deleted';
+export const DELETED = 'deleted';
 /** MySQL's `deleted_at` decides after this time. */
 const MARK_SECONDS = 24 * 60 * 60;
 
