@@ -2,7 +2,7 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import type { Message } from '#lib/domain/message.ts';
+import { isDeleted, type Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { findChatIds } from './chats.ts';
@@ -300,6 +300,41 @@ export const createMessages = (database: Database) => ({
 
   find: async (refs: readonly MessageReference[]): Promise<Message[]> =>
     [...(await findStored(database, refs)).values()].map(toMessage),
+
+  /** Whether stored messages are deleted, and the commands that created them, by {@link messageReference}. */
+  states: async (
+    refs: readonly MessageReference[],
+  ): Promise<Map<string, { isDeleted: boolean; commandId: number }>> => {
+    const rows = await findStored(database, refs);
+    return new Map(
+      [...rows].map(([reference, row]) => [
+        reference,
+        { isDeleted: isDeleted(row), commandId: row.commandId },
+      ]),
+    );
+  },
+
+  /**
+   * Blanks a stored message at once, before its deletion is consumed. A row that a later command has created stays: after
+   * a loss of Redis, its number may have been given again.
+   */
+  blank: async (
+    message: MessageReference,
+    { deletedAtMs, commandId }: { deletedAtMs: number; commandId: number },
+  ): Promise<void> => {
+    // By its primary key. By its number, the update would also lock the place of the next message.
+    const [row] = await database.select(
+      'SELECT id FROM messages WHERE token = ? AND chat_number = ? AND number = ?',
+      [message.token, message.chatNumber, message.messageNumber],
+    );
+    if (row === undefined) return;
+    const at = toDateTime(deletedAtMs);
+    await database.write(
+      `UPDATE messages SET body = '', deleted_at = ?, updated_at = ?, version = GREATEST(version + 1, ?)
+       WHERE id = ? AND deleted_at IS NULL AND command_id < ?`,
+      [at, at, commandId, row.id, commandId],
+    );
+  },
 
   /** All messages after the row `afterId`, in the order of storing, for a rebuild of the index. */
   scan: async (

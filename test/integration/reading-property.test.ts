@@ -10,6 +10,7 @@ import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
 import { createAccepts } from '#lib/redis/commands/all.ts';
+import { createEraseAtOnce } from '#lib/writing/erase-at-once.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
@@ -42,7 +43,8 @@ type Step =
   | { do: 'new epoch' }
   | { do: 'close gate' }
   | { do: 'foreign create'; by: number; atMs: number }
-  | { do: 'delete'; which: number; by: number }
+  /** `atOnce`: MySQL takes the deletion before the answer. */
+  | { do: 'delete'; which: number; by: number; atOnce: boolean }
   | { do: 'foreign edit' | 'foreign delete'; which: number };
 
 const by = fc.integer({ min: 0, max: NAMES.length - 1 });
@@ -63,7 +65,7 @@ const write: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: only('persist edits'), order, again: rarely, crash: rarely }) },
   { weight: 1, arbitrary: fc.record({ do: only('foreign create'), by, atMs }) },
   { weight: 2, arbitrary: fc.record({ do: only('foreign edit'), which }) },
-  { weight: 2, arbitrary: fc.record({ do: only('delete'), which, by }) },
+  { weight: 2, arbitrary: fc.record({ do: only('delete'), which, by, atOnce: often }) },
   { weight: 1, arbitrary: fc.record({ do: only('foreign delete'), which }) },
 );
 const happening: fc.Arbitrary<Step> = fc.oneof(
@@ -105,7 +107,7 @@ const create: Step = { do: 'create', by: 0, atMs: BASE_MS, big: false, times: 3 
 const persisted: Step = { do: 'persist creates', order: [0, 1, 2], again: false, crash: false };
 const unsettled: Step = { ...persisted, crash: true };
 const edit: Step = { do: 'edit', which: 0, stranger: false, big: false };
-const deleted: Step = { do: 'delete', which: 0, by: 0 };
+const deleted: Step = { do: 'delete', which: 0, by: 0, atOnce: false };
 const foreignEdit: Step = { do: 'foreign edit', which: 0 };
 const editPersisted: Step = { do: 'persist edits', order: [0], again: false, crash: false };
 const lost: Step = { do: 'lose window' };
@@ -212,6 +214,16 @@ const scenarios: Record<string, Step[]> = {
     lost,
     edit,
   ],
+  'MySQL takes the deletion at once, and an edit comes late': [
+    create,
+    persisted,
+    edit,
+    { ...deleted, atOnce: true },
+    lost,
+    editPersisted,
+    edit,
+    editPersisted,
+  ],
   'Redis loses data between the deletion and its storing': [
     create,
     persisted,
@@ -282,6 +294,13 @@ const createRun = async () => {
     words += 1;
     return `${words}:`.padEnd(big ? BIG : 5, '界');
   };
+  const eraseAtOnce = createEraseAtOnce({
+    messages,
+    onFailure: (error) => {
+      throw error;
+    },
+  });
+  let isMysqlFast = false;
   const submit = createSubmit({
     accepts: createAccepts({ client, keys }),
     publisher: {
@@ -293,6 +312,9 @@ const createRun = async () => {
     gate,
     numbers: recoveryState,
     findStored: createFindStored({ applications, messages }),
+    eraseAtOnce: async (queue, content) => {
+      if (isMysqlFast) await eraseAtOnce(queue, content);
+    },
     askForRecovery: () => undefined,
     onUnpublished: (_queue, error) => {
       throw error;
@@ -425,6 +447,7 @@ const createRun = async () => {
         const messageNumber = numberOf(step.which);
         const message = truth.get(messageNumber);
         const id = users[step.by] ?? 0;
+        isMysqlFast = step.atOnce;
         // The first user has created the application.
         const isAllowed = step.by === 0 || message?.senderId === id;
         const expected = message === undefined ? 'not-found' : isAllowed ? 'done' : 'forbidden';
@@ -433,7 +456,7 @@ const createRun = async () => {
       case 'persist creates':
         return deliver(creates, step, persistMessage, { messages, settles, indexing });
       case 'persist edits':
-        return deliver(edits, step, persistMessageUpdate, { messages, settles, indexing });
+        return deliver(edits, step, persistMessageUpdate, { messages, recentMessages, settles, indexing });
       case 'read': {
         const skip = (step.page - 1) * step.limit;
         const page = await conversation.page(chat, { skip, count: step.limit });
@@ -494,6 +517,7 @@ const createRun = async () => {
         if ((await messages.find([command])).length === 0) return;
         await deliver([command], { order: [0], again: true, crash: false }, persistMessageUpdate, {
           messages,
+          recentMessages,
           settles,
           indexing,
         });

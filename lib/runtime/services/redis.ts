@@ -4,6 +4,7 @@ import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { lazy } from '../lazy.ts';
@@ -35,5 +36,8 @@ export const gate = /* @__PURE__ */ lazy(() => createGate({ client: redisClient(
 export const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));
 export const recentMessages = /* @__PURE__ */ lazy(() =>
   createRecentMessages({ client: redisClient(), keys: keys() }),
+);
+export const deletedMessages = /* @__PURE__ */ lazy(() =>
+  createDeletedMessages({ client: redisClient(), keys: keys() }),
 );
 export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ client: redisClient(), keys: keys() }));

@@ -1,3 +1,4 @@
+import { createEraseAtOnce } from '#lib/writing/erase-at-once.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createIndexing } from '#lib/writing/hand-on.ts';
 import { createRecoveryRequest } from '#lib/writing/request-recovery.ts';
@@ -19,6 +20,10 @@ export const submit = /* @__PURE__ */ lazy(() => {
     gate: gate(),
     numbers: recoveryState(),
     findStored: createFindStored({ applications: applications(), messages: messages() }),
+    eraseAtOnce: createEraseAtOnce({
+      messages: messages(),
+      onFailure: noteClientError('MySQL'),
+    }),
     askForRecovery: createRecoveryRequest({ gate: gate(), publisher: publisher(), onUnpublished }),
     onUnpublished,
   });

@@ -11,6 +11,7 @@ import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
+import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { created, edited } from '../../../../support/commands.ts';
@@ -81,6 +82,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     counters.read([chat]),
     counters.clean('chats', [{ ...chat, count: 1 }]),
     createDirectory(cell).application('app'),
+    createDeletedMessages(cell).among([message]),
     recent.page(chat, { skip: 0, count: 1 }),
     recent.message(chat, 1),
     recent.beginWindow(chat, 'b'),
