@@ -5,7 +5,12 @@ import { unauthenticated } from '#lib/domain/errors.ts';
 import { deriveKey } from './keys.ts';
 
 /** The signed-in user. Only commands contain the id; clients see it encrypted in the token. */
-export type Caller = { id: number; name: string };
+export type Caller = {
+  id: number;
+  name: string;
+  /** Absent in tokens from before handles existed. */
+  handle?: string;
+};
 
 const LIFETIME_SECONDS = 60 * 60;
 const ISSUER = 'chat-functions';
@@ -60,15 +65,16 @@ export const createAccessTokens = (secrets: readonly string[]) => {
     const id = Number(payload.sub);
     if (!Number.isSafeInteger(id) || id < 1 || typeof payload.name !== 'string')
       throw new Error('The claims of the access token are invalid');
-    return { caller: { id, name: payload.name }, expiresAtMs: (payload.exp ?? 0) * 1_000 };
+    const handle = typeof payload.handle === 'string' ? { handle: payload.handle } : {};
+    return { caller: { id, name: payload.name, ...handle }, expiresAtMs: (payload.exp ?? 0) * 1_000 };
   };
 
   return {
     /** @returns the token, and its lifetime in seconds */
-    issue: async (caller: Caller): Promise<{ accessToken: string; expiresIn: number }> => ({
-      accessToken: await new EncryptJWT({ name: caller.name })
+    issue: async ({ id, name, handle }: Caller): Promise<{ accessToken: string; expiresIn: number }> => ({
+      accessToken: await new EncryptJWT({ name, handle })
         .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: TYPE, kid: current.kid })
-        .setSubject(String(caller.id).padStart(ID_DIGITS, '0'))
+        .setSubject(String(id).padStart(ID_DIGITS, '0'))
         .setIssuer(ISSUER)
         .setAudience(AUDIENCE)
         .setIssuedAt()

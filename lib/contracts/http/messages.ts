@@ -22,6 +22,11 @@ const ofMessage = z.strictObject({ token, chatNumber: numberInPath, messageNumbe
 
 const shown = {
   messageNumber: z.int().meta({ examples: [1] }),
+  sender: z.string().meta({
+    description: 'The handle of the sender; absent after the account was erased',
+    examples: [examples.handle],
+  }),
+  senderName: z.string().meta({ examples: [examples.user] }),
   body: z.string().meta({ examples: [examples.body] }),
   createdAt: z.string().meta({ format: 'date-time', description: 'In UTC', examples: [examples.createdAt] }),
 };
@@ -29,7 +34,8 @@ const shown = {
 const message = z
   .object({
     messageNumber: shown.messageNumber,
-    senderName: z.string().meta({ examples: [examples.user] }),
+    sender: shown.sender.optional(),
+    senderName: shown.senderName,
     body: shown.body,
     createdAt: shown.createdAt,
     editedAt: z
@@ -45,7 +51,9 @@ const message = z
 
 const found = z
   .object({
-    ...shown,
+    messageNumber: shown.messageNumber,
+    body: shown.body,
+    createdAt: shown.createdAt,
     highlights: z
       .array(z.string())
       .meta({ description: 'Present with `highlight=true`', examples: [['<em>Hello</em>, and welcome 👋']] })
