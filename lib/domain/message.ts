@@ -23,7 +23,7 @@ export type IndexableMessage = {
   chatNumber: number;
   messageNumber: number;
   /** The sender's handle. */
-  sender?: string;
+  sender?: string | null | undefined;
   senderName: string;
   body: string;
   /** ISO 8601, milliseconds, UTC. */

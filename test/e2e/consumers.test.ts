@@ -110,7 +110,7 @@ describe('commands of another program, with the fields of the contract alone', (
     ]);
     await eventually(async () =>
       expect((await user.client.get(`${messagesPath(token, 1)}/search?q=bare`)).body).toEqual([
-        { messageNumber: 1, body: 'a bare edit', createdAt: at(2) },
+        { messageNumber: 1, sender: user.handle, senderName: 'Ada', body: 'a bare edit', createdAt: at(2) },
       ]),
     );
   });

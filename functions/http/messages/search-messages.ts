@@ -4,17 +4,16 @@ import { badInput } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { pageOf } from '#lib/domain/page.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
-import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { ChatDirectory } from '#lib/reading/chats.ts';
 import type { Cursors } from '#lib/reading/cursors.ts';
+import type { Search } from '#lib/reading/search.ts';
 import type { Outbox } from '#lib/redis/commands/outbox.ts';
-import { messageIndex } from '#lib/runtime/services/opensearch.ts';
-import { chatDirectory, cursors } from '#lib/runtime/services/reading.ts';
+import { chatDirectory, cursors, search } from '#lib/runtime/services/reading.ts';
 import { outbox } from '#lib/runtime/services/redis.ts';
 import { now } from '#lib/runtime/services/settings.ts';
 
 type Uses = {
-  messageIndex: Pick<MessageIndex, 'search'>;
+  search: Pick<Search, 'find'>;
   chatDirectory: Pick<ChatDirectory, 'messagesCount'>;
   outbox: Pick<Outbox, 'oldest'>;
   cursors: Pick<Cursors, 'readHit' | 'writeHit'>;
@@ -34,10 +33,10 @@ const lagOf = (oldest: number | undefined, nowMs: number): Record<string, string
 
 export const searchMessages = async (
   { input: { token, chatNumber, q: text, page, after, limit, highlight, upTo } }: Request<typeof contract>,
-  { messageIndex, chatDirectory, outbox, cursors, now }: Uses,
+  { search, chatDirectory, outbox, cursors, now }: Uses,
 ) => {
-  const search = { token, chatNumber, text };
-  const place = after === undefined ? undefined : cursors.readHit(after, search);
+  const asked = { token, chatNumber, text };
+  const place = after === undefined ? undefined : cursors.readHit(after, asked);
   if (after !== undefined && place === undefined) {
     throw badInput([{ path: 'after', message: 'Is not a cursor of this search' }]);
   }
@@ -47,8 +46,8 @@ export const searchMessages = async (
   ]);
   const bound = place?.upTo ?? upTo ?? Math.max(1, count);
   const reading = place === undefined ? { page: page ?? 1 } : { after: place };
-  const { hits, hasMore } = await messageIndex.search({
-    ...search,
+  const { hits, hasMore } = await search.find({
+    ...asked,
     ...reading,
     limit,
     highlight,
@@ -64,7 +63,7 @@ export const searchMessages = async (
   const next = () =>
     byPage || last === undefined
       ? { page: nextPage, upTo: bound }
-      : { after: cursors.writeHit({ ...last, upTo: bound }, search) };
+      : { after: cursors.writeHit({ ...last, upTo: bound }, asked) };
   return {
     items,
     next: hasMore || isCut ? next() : undefined,
@@ -73,7 +72,7 @@ export const searchMessages = async (
 };
 
 export const handler = httpHandler([contract, searchByQuery], searchMessages, {
-  messageIndex,
+  search,
   chatDirectory,
   outbox,
   cursors,

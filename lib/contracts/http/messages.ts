@@ -49,17 +49,24 @@ const message = z
   })
   .meta({ id: 'Message', description: 'A message' });
 
+const highlights = z
+  .array(z.string())
+  .meta({ description: 'Present with `highlight=true`', examples: [['<em>Hello</em>, and welcome 👋']] })
+  .optional();
+
 const found = z
+  .object({ ...shown, sender: shown.sender.optional(), highlights })
+  .meta({ id: 'FoundMessage', description: 'A message that matches' });
+
+/** The older API knew no senders. */
+const foundByQuery = z
   .object({
     messageNumber: shown.messageNumber,
     body: shown.body,
     createdAt: shown.createdAt,
-    highlights: z
-      .array(z.string())
-      .meta({ description: 'Present with `highlight=true`', examples: [['<em>Hello</em>, and welcome 👋']] })
-      .optional(),
+    highlights,
   })
-  .meta({ id: 'FoundMessage', description: 'A message that matches' });
+  .meta({ id: 'FoundText', description: 'A message that matches, in the form of the older API' });
 
 const sentAt = instant
   .refine((value) => Date.parse(value) >= 0, { error: 'Must not be before 1970-01-01T00:00:00Z' })
@@ -204,6 +211,7 @@ export const searchByQuery = route({
   ...searchMessages,
   path: '/search',
   summary: 'Search the messages of a chat, with the parameters of the older API',
+  response: z.array(foundByQuery).describe('One page of the list'),
   request: {
     query: withHitPaging(
       z.strictObject({

@@ -2,7 +2,7 @@ import type { Client } from '@opensearch-project/opensearch';
 import { createTurns } from '#lib/concurrency/in-turns.ts';
 import { mapInSlices } from '#lib/concurrency/map-in-slices.ts';
 import { limits } from '#lib/domain/limits.ts';
-import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
+import { type ChatReference, chatReference, parseChatReference } from '#lib/domain/reference.ts';
 import { SearchUnavailable } from '../errors.ts';
 import type { IndexDocument } from '../index/document.ts';
 import { request } from '../request.ts';
@@ -28,7 +28,11 @@ export type MessageSearch = ChatReference & {
 };
 
 export type MessageHit = {
+  chatNumber: number;
   messageNumber: number;
+  /** The sender's handle. Like the name, undefined in documents from before the index kept it. */
+  sender: string | undefined;
+  senderName: string | undefined;
   body: string;
   createdAt: string;
   highlights?: string[];
@@ -67,13 +71,28 @@ export const createFinder =
     return answer.body.hits.hits;
   };
 
-type Found = Omit<IndexDocument, 'chat' | 'numbers'>;
+type Found = Pick<IndexDocument, 'chat' | 'messageNumber' | 'body' | 'original' | 'createdAt' | 'sender'> & {
+  senderName?: string;
+};
+
+const shownFields = [
+  'chat',
+  'messageNumber',
+  'sender',
+  'senderName',
+  'body',
+  'original',
+  'createdAt',
+] satisfies (keyof Found)[];
 
 const toHit = ({ _source, sort = [] }: Hit<Found>): MessageHit => {
-  const { messageNumber, body, original, createdAt } = _source;
+  const { chat, messageNumber, sender, senderName, body, original, createdAt } = _source;
   const [score = 0, createdAtMs = 0] = sort;
   return {
+    chatNumber: parseChatReference(chat).chatNumber,
     messageNumber,
+    sender,
+    senderName,
     body: original ?? body,
     createdAt,
     position: { score, createdAtMs, messageNumber },
@@ -127,14 +146,16 @@ const createSearchNow =
     const within: Clause[] = [{ term: { chat: chatReference({ token, chatNumber }) } }];
     if (upTo !== undefined) within.push({ range: { messageNumber: { lte: upTo } } });
     const found = await find<Found>(token, {
-      query: { bool: { filter: within, must: [rankedMatch(parsed)] } },
+      query: {
+        bool: { filter: within, must: [rankedMatch(parsed)], must_not: [{ term: { deleted: true } }] },
+      },
       sort: [{ _score: 'desc' }, { createdAt: 'desc' }, { messageNumber: 'desc' }],
       ...(after === undefined
         ? { from }
         : { search_after: [after.score, after.createdAtMs, after.messageNumber] }),
       // One extra hit shows whether there is a next page.
       size: limit + 1,
-      _source: ['messageNumber', 'body', 'original', 'createdAt'],
+      _source: shownFields,
     });
     const shown = found.slice(0, limit);
     const hasMore = found.length > limit;

@@ -1,21 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { unavailable } from '#lib/domain/errors.ts';
 import { maxPageBytes } from '#lib/domain/page.ts';
-import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
+import type { MessageSearch } from '#lib/opensearch/search/message-search.ts';
 import { createCursors } from '#lib/reading/cursors.ts';
 import { searchMessages } from '../../../../../functions/http/messages/search-messages.ts';
 
-type MessageSearch = Parameters<MessageIndex['search']>[0];
-
 const nowMs = Date.parse('2026-01-01T00:00:10.000Z');
 const hit = {
+  chatNumber: 1,
   messageNumber: 1,
+  sender: 'adaadaadaadaada7',
+  senderName: 'Ada',
   body: 'hello',
   createdAt: '2026-01-01T00:00:00.000Z',
   position: { score: 7, createdAtMs: Date.parse('2026-01-01T00:00:00.000Z'), messageNumber: 1 },
 };
 const cursors = createCursors([Buffer.alloc(32, 's')]);
-const search = { token: 'application', chatNumber: 1, text: 'hello' };
+const wanted = { token: 'application', chatNumber: 1, text: 'hello' };
 const request = (
   input: { page?: number | undefined; upTo?: number; after?: string; limit?: number } = {},
 ) => ({
@@ -38,8 +39,8 @@ const request = (
 
 /** A chat of seven messages, whose oldest pending write was accepted this number of seconds ago. */
 const uses = (secondsBehind: number | undefined, asked: MessageSearch[] = []) => ({
-  messageIndex: {
-    search: async (wanted: MessageSearch) => {
+  search: {
+    find: async (wanted: MessageSearch) => {
       asked.push(wanted);
       return { hits: [hit], hasMore: true };
     },
@@ -86,8 +87,8 @@ describe('the next page', () => {
       position: { ...hit.position, messageNumber: 70 - at },
     }));
     const asked: MessageSearch[] = [];
-    const messageIndex = {
-      search: async (wanted: MessageSearch) => {
+    const search = {
+      find: async (wanted: MessageSearch) => {
         asked.push(wanted);
         const rest = hits.filter(({ messageNumber }) => messageNumber < (wanted.after?.messageNumber ?? 71));
         return { hits: rest.slice(0, wanted.limit), hasMore: rest.length > wanted.limit };
@@ -97,7 +98,7 @@ describe('the next page', () => {
     let after: string | undefined;
     do {
       const input = after === undefined ? { limit: 100 } : { limit: 100, page: undefined, after };
-      const { items, next } = await searchMessages(request(input), { ...uses(undefined), messageIndex });
+      const { items, next } = await searchMessages(request(input), { ...uses(undefined), search });
       expect(Buffer.byteLength(JSON.stringify(items))).toBeLessThanOrEqual(maxPageBytes);
       read.push(...items.map(({ messageNumber }) => messageNumber));
       after = next !== undefined && 'after' in next ? next.after : undefined;
@@ -109,15 +110,15 @@ describe('the next page', () => {
 
   it('leads by cursor where page numbers end', async () => {
     const { next } = await searchMessages(request({ page: 10_000 }), uses(undefined));
-    expect(next).toEqual({ after: cursors.writeHit({ ...hit.position, upTo: 7 }, search) });
+    expect(next).toEqual({ after: cursors.writeHit({ ...hit.position, upTo: 7 }, wanted) });
   });
 
   it('refuses a cursor of another search or of a list, and names it', async () => {
     const place = { ...hit.position, upTo: 7 };
     const foreign = [
-      cursors.writeHit(place, { ...search, text: 'hello!' }),
-      cursors.writeHit(place, { ...search, chatNumber: 2 }),
-      cursors.write(hit.position, search),
+      cursors.writeHit(place, { ...wanted, text: 'hello!' }),
+      cursors.writeHit(place, { ...wanted, chatNumber: 2 }),
+      cursors.write(hit.position, wanted),
       'nonsense',
     ];
     for (const after of foreign) {
