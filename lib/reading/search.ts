@@ -1,7 +1,7 @@
 import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
-import type { MessageHit, MessageSearch } from '#lib/opensearch/search/message-search.ts';
+import type { MessageHit, MessageSearch, SearchPosition } from '#lib/opensearch/search/message-search.ts';
 
 /** A message that matches, with all that answers show. */
 export type FoundMessage = MessageHit & { senderName: string };
@@ -27,10 +27,15 @@ export const createSearch = ({
   };
 
   return {
-    /** @returns a page in the order of the index. @throws unavailable */
-    find: async (wanted: MessageSearch): Promise<{ hits: FoundMessage[]; hasMore: boolean }> => {
+    /**
+     * @returns a page in the order of the search, and the place of its last hit in the index, from which the search goes on
+     * @throws unavailable
+     */
+    find: async (
+      wanted: MessageSearch,
+    ): Promise<{ hits: FoundMessage[]; last: SearchPosition | undefined; hasMore: boolean }> => {
       const { hits, hasMore } = await messageIndex.search(wanted);
-      return { hits: await withSenders(wanted.token, hits), hasMore };
+      return { hits: await withSenders(wanted.token, hits), last: hits.at(-1)?.position, hasMore };
     },
   };
 };

@@ -129,14 +129,20 @@ describe('messages in batches', () => {
       message(chat, 2, 12),
     ]);
     expect(stored.map(({ sender }) => sender)).toEqual([handle, handle]);
-    const rows = await stores.database.select('SELECT sender FROM messages WHERE token = ?', [chat.token]);
+    const rows = await stores.database.select(
+      'SELECT sender FROM messages WHERE token = ? AND chat_number = ?',
+      [chat.token, chat.chatNumber],
+    );
     expect(rows).toEqual([{ sender: handle }, { sender: handle }]);
   });
 
   test('from before senders are read with the handle of their creator, on every way', async () => {
     const chat = await newChat();
     await stores.messages.insert([1, 2, 3].map((number) => message(chat, number, 10 + number)));
-    await stores.database.write('UPDATE messages SET sender = NULL WHERE token = ?', [chat.token]);
+    await stores.database.write('UPDATE messages SET sender = NULL WHERE token = ? AND chat_number = ?', [
+      chat.token,
+      chat.chatNumber,
+    ]);
     const handle = (await stores.users.findHandles([ana])).get(ana);
     const edit = { ...chat, messageNumber: 2, body: 'edited', ...edited(20) };
     const read = await Promise.all([
@@ -146,7 +152,7 @@ describe('messages in batches', () => {
       stores.messages.update([edit]).then(({ stored }) => stored),
       stores.messages
         .scan(0, 10_000)
-        .then(({ messages }) => messages.filter(({ token }) => token === chat.token)),
+        .then(({ messages }) => messages.filter(({ chatNumber }) => chatNumber === chat.chatNumber)),
     ]);
     expect(read.map((part) => part.map(({ sender }) => sender))).toEqual([
       [handle, handle, handle],

@@ -4,6 +4,7 @@ import {
   body,
   examples,
   instant,
+  instantMs,
   number,
   numberInPath,
   optional,
@@ -57,6 +58,15 @@ const highlights = z
 const found = z
   .object({ ...shown, sender: shown.sender.optional(), highlights })
   .meta({ id: 'FoundMessage', description: 'A message that matches' });
+
+const foundInApplication = z
+  .object({
+    chatNumber: z.int().meta({ examples: [1] }),
+    ...shown,
+    sender: shown.sender.optional(),
+    highlights,
+  })
+  .meta({ id: 'FoundInApplication', description: 'A message that matches, and its chat' });
 
 /** The older API knew no senders. */
 const foundByQuery = z
@@ -186,18 +196,51 @@ const beyondResultWindow = {
 const withHitPaging = <Schema extends z.ZodType<HitPaging>>(schema: Schema): Schema =>
   withRule(withRule(schema, eitherPageOrAfter, notBoth), withinResultWindow, beyondResultWindow);
 
+const filters = {
+  q: searchText.optional(),
+  sender: z
+    .string()
+    .min(1)
+    .max(limits.senderText)
+    .meta({
+      description: 'The handle of the sender; an unknown one finds nothing',
+      examples: [examples.handle],
+    })
+    .optional(),
+  from: instantMs.optional().describe('Messages of this time or later (`createdAt`), with an offset'),
+  to: instantMs.optional().describe('Messages before this time, with an offset'),
+  sort: z
+    .enum(['best', 'newest'])
+    .optional()
+    .describe(
+      'The best match first, the default; or the newest message first, the default and only order without `q`',
+    ),
+};
+type Filters = { q?: string | undefined; sender?: string | undefined; sort?: 'best' | 'newest' | undefined };
+const withFilters = <Schema extends z.ZodType<Filters>>(schema: Schema): Schema =>
+  withRule(
+    withRule(schema, ({ q, sender }) => q !== undefined || sender !== undefined, {
+      path: ['q'],
+      error: 'Must be given, or sender',
+    }),
+    ({ q, sort }) => q !== undefined || sort !== 'best',
+    { path: ['sort'], error: 'Must be newest without q' },
+  );
+
+const search = { ...filters, ...hitPaging, highlight };
+
 export const searchMessages = route({
   function: 'searchMessages',
   method: 'GET',
   path: '/applications/{token}/chats/{chatNumber}/messages/search',
   tag: 'Messages',
-  summary: 'Search the messages of a chat, best match first',
+  summary: 'Search the messages of a chat by words, sender and time',
   description:
-    'Finds whole words, beginnings of words, and words with a typo, in this order. Case and accents do not matter. To get the next page, follow the `Link` header. It uses `page`, or the cursor `after` if a page ended at 4 MB.',
+    'Finds whole words, beginnings of words, and words with a typo, in this order. Case and accents do not matter. `q` or `sender` is needed, and all filters combine. To get the next page, follow the `Link` header. It uses `page`, or the cursor `after` if a page ended at 4 MB. A cursor belongs to its search, with all filters.',
   authentication: 'bearer',
   request: {
     path: inChat,
-    query: withHitPaging(z.strictObject({ q: searchText, ...hitPaging, highlight, upTo })),
+    query: withFilters(withHitPaging(z.strictObject({ ...search, upTo }))),
   },
   response: z.array(found).describe('One page of the list'),
   list: true,
@@ -205,6 +248,19 @@ export const searchMessages = route({
     'Search-Lag': 'Seconds by which the index lags behind accepted messages; absent without a lag',
   },
   errors: ['bad-input', 'not-found', 'unavailable'],
+});
+
+export const searchApplication = route({
+  ...searchMessages,
+  path: '/applications/{token}/messages/search',
+  summary: 'Search all chats of an application by words, sender and time',
+  description:
+    'Finds messages as the search of a chat does, in all chats of the application. To get the next page, follow the `Link` header, which uses the cursor `after`.',
+  request: {
+    path: z.strictObject({ token }),
+    query: withFilters(withHitPaging(z.strictObject(search))),
+  },
+  response: z.array(foundInApplication).describe('One page of the list'),
 });
 
 export const searchByQuery = route({

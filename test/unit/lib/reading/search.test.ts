@@ -11,7 +11,7 @@ const hit = (messageNumber: number, more: Partial<MessageHit> = {}): MessageHit 
   senderName: undefined,
   body: 'hello',
   createdAt: '1970-01-01T00:00:00.000Z',
-  position: { score: 1, createdAtMs: 0, messageNumber },
+  position: { score: 1, createdAtMs: 0, chatNumber: 1, messageNumber },
   ...more,
 });
 const row = (messageNumber: number, sender: string | null): Message => ({
@@ -43,7 +43,10 @@ const find = async (hits: MessageHit[], rows: Message[]) => {
 
 it('answers from the index alone where it knows the senders', async () => {
   const hits = [hit(2, { sender: 'ada', senderName: 'Ada' }), hit(1, { senderName: 'Deleted user' })];
-  expect(await find(hits, [])).toEqual({ found: { hits, hasMore: true }, asked: [] });
+  expect(await find(hits, [])).toEqual({
+    found: { hits, last: hits[1]?.position, hasMore: true },
+    asked: [],
+  });
 });
 
 it('asks MySQL once for the senders of documents from before', async () => {

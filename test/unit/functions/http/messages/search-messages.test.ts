@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { unavailable } from '#lib/domain/errors.ts';
+import { notFound, unavailable } from '#lib/domain/errors.ts';
 import { maxPageBytes } from '#lib/domain/page.ts';
 import type { MessageSearch } from '#lib/opensearch/search/message-search.ts';
 import { createCursors } from '#lib/reading/cursors.ts';
@@ -13,12 +13,28 @@ const hit = {
   senderName: 'Ada',
   body: 'hello',
   createdAt: '2026-01-01T00:00:00.000Z',
-  position: { score: 7, createdAtMs: Date.parse('2026-01-01T00:00:00.000Z'), messageNumber: 1 },
+  position: {
+    score: 7,
+    createdAtMs: Date.parse('2026-01-01T00:00:00.000Z'),
+    chatNumber: 1,
+    messageNumber: 1,
+  },
 };
 const cursors = createCursors([Buffer.alloc(32, 's')]);
-const wanted = { token: 'application', chatNumber: 1, text: 'hello' };
+const wanted = { token: 'application', chatNumber: 1, text: 'hello', order: 'best' as const };
 const request = (
-  input: { page?: number | undefined; upTo?: number; after?: string; limit?: number } = {},
+  input: {
+    chatNumber?: number | undefined;
+    q?: string | undefined;
+    sender?: string;
+    from?: number;
+    to?: number;
+    sort?: 'best' | 'newest';
+    page?: number | undefined;
+    upTo?: number;
+    after?: string;
+    limit?: number;
+  } = {},
 ) => ({
   input: {
     token: 'application',
@@ -42,10 +58,16 @@ const uses = (secondsBehind: number | undefined, asked: MessageSearch[] = []) =>
   search: {
     find: async (wanted: MessageSearch) => {
       asked.push(wanted);
-      return { hits: [hit], hasMore: true };
+      return { hits: [hit], last: hit.position, hasMore: true };
     },
   },
   chatDirectory: { messagesCount: async () => 7 },
+  applicationDirectory: {
+    get: async (token: string) => {
+      if (token !== 'application') throw notFound('application');
+      return { token, name: 'Application', chatsCount: 1, version: 1 };
+    },
+  },
   outbox: {
     oldest: async () => (secondsBehind === undefined ? undefined : (nowMs - secondsBehind * 1000) * 1000),
   },
@@ -91,7 +113,8 @@ describe('the next page', () => {
       find: async (wanted: MessageSearch) => {
         asked.push(wanted);
         const rest = hits.filter(({ messageNumber }) => messageNumber < (wanted.after?.messageNumber ?? 71));
-        return { hits: rest.slice(0, wanted.limit), hasMore: rest.length > wanted.limit };
+        const page = rest.slice(0, wanted.limit);
+        return { hits: page, last: page.at(-1)?.position, hasMore: rest.length > wanted.limit };
       },
     };
     const read: number[] = [];
@@ -118,6 +141,10 @@ describe('the next page', () => {
     const foreign = [
       cursors.writeHit(place, { ...wanted, text: 'hello!' }),
       cursors.writeHit(place, { ...wanted, chatNumber: 2 }),
+      cursors.writeHit(place, { ...wanted, chatNumber: undefined }),
+      cursors.writeHit(place, { ...wanted, sender: 'ada' }),
+      cursors.writeHit(place, { ...wanted, fromMs: 1 }),
+      cursors.writeHit(place, { ...wanted, order: 'newest' as const }),
       cursors.write(hit.position, wanted),
       'nonsense',
     ];
@@ -129,5 +156,48 @@ describe('the next page', () => {
         fields: [{ path: 'after' }],
       });
     }
+  });
+});
+
+describe('a search', () => {
+  const askedFor = async (input: Parameters<typeof request>[0]) => {
+    const asked: MessageSearch[] = [];
+    const answer = await searchMessages(request({ page: undefined, ...input }), uses(undefined, asked));
+    return { asked: asked[0], next: answer.next };
+  };
+
+  it('is by time without words, and by match with them unless it is asked otherwise', async () => {
+    const orders = [
+      { q: undefined, sender: 'ada' },
+      {},
+      { sort: 'newest' as const },
+      { sort: 'best' as const },
+    ];
+    const asked = await Promise.all(orders.map(askedFor));
+    expect(asked.map(({ asked }) => asked?.order)).toEqual(['newest', 'best', 'newest', 'best']);
+  });
+
+  it('takes all filters', async () => {
+    const { asked } = await askedFor({ sender: 'ada', from: 5, to: 9 });
+    expect(asked).toMatchObject({ text: 'hello', sender: 'ada', fromMs: 5, toMs: 9 });
+  });
+
+  it('of an application has no highest number, and links by cursor from the first page on', async () => {
+    const { asked, next } = await askedFor({ chatNumber: undefined });
+    expect(asked).toMatchObject({ chatNumber: undefined, upTo: undefined, page: 1 });
+    const terms = { ...wanted, chatNumber: undefined };
+    expect(next).toEqual({ after: cursors.writeHit(hit.position, terms) });
+    const { after = '' } = next !== undefined && 'after' in next ? next : {};
+    expect((await askedFor({ chatNumber: undefined, after })).asked?.after).toEqual({
+      ...hit.position,
+      upTo: undefined,
+    });
+  });
+
+  it('of an application that is missing is refused', async () => {
+    const { input, ...rest } = request({ chatNumber: undefined });
+    await expect(
+      searchMessages({ input: { ...input, token: 'other' }, ...rest }, uses(undefined)),
+    ).rejects.toMatchObject({ code: 'not-found' });
   });
 });
