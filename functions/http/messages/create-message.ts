@@ -30,6 +30,7 @@ export const createMessage = async (
         senderName: caller.name,
         body,
         createdAtMs,
+        generation: caller.generation,
       },
       idempotency,
     ),
