@@ -34,6 +34,8 @@ export const createKeys = (prefix = '') => {
     /** sorted sets by time: counters that changed since the last sync. */
     dirtyApplications: own('dirty', 'applications'),
     dirtyChats: own('dirty', 'chats'),
+    /** sorted set by time: read markers that changed since the last sync, as `<user>:<token>:<chatNumber>`. */
+    dirtyMarkers: own('dirty', 'markers'),
 
     /** stream: accepted commands that MySQL does not have yet. */
     outbox: (queue: string): string => own('outbox', queue),
@@ -60,6 +62,8 @@ export const createKeys = (prefix = '') => {
     application: (token: string): string => own('application', token),
     /** hash chatNumber → title: chats that MySQL does not have yet. */
     pendingChats: (token: string): string => own('chats', token),
+    /** hash with expiry: chatNumber → the highest message number that the user has read; see markers.lua.ts. */
+    readMarkers: (userId: number, token: string): string => own('read', userId, token),
     /** The newest-messages window (sorted set in answer order; hash of its entries and its state). */
     windowOrder: ofChat('order'),
     windowEntries: ofChat('entries'),
