@@ -8,6 +8,7 @@ export const limits = {
   email: 254, // RFC 5321, 4.5.3.1.3
   passwordMinimum: 8,
   password: 128,
+  accessTokenSeconds: 60 * 60,
   title: 200,
   /** At most 64,000 bytes of UTF-8, within MySQL's TEXT. */
   body: 16_000,

@@ -179,7 +179,7 @@ describe('Redis', { timeout: 60_000 }, () => {
     const { items } = await searchMessages(
       {
         input: { token, chatNumber, q: 'message', page: 1, limit: 100, highlight: false },
-        caller: { id: system.userId, name: 'Ada' },
+        caller: { id: system.userId, name: 'Ada', generation: 0 },
         credentials: { user: '', password: '' },
         idempotency: undefined,
         expected: undefined,

@@ -309,7 +309,7 @@ const createRun = async () => {
         const answer = await updateMessage(
           {
             input: { ...chat, messageNumber, body: body(step.big) },
-            caller: { id, name: '' },
+            caller: { id, name: '', generation: 0 },
             credentials: { user: '', password: '' },
             idempotency: undefined,
             expected: undefined,

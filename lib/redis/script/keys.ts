@@ -42,6 +42,8 @@ export const createKeys = (prefix = '') => {
     /** sorted set by version: messages that MySQL has and the index may not. */
     indexOutbox: own('outbox', 'index-message'),
 
+    /** string with expiry: the present generation of a user's access tokens, if it rose within the lifetime of a token. */
+    generation: (userId: number): string => own('generation', userId),
     /** string with expiry: an edit reads the item's version from MySQL; see accept.ts. */
     lookedUp: (item: ItemReference): string => own('looked-up', itemReference(item)),
     /** string with expiry: fingerprint, answer and command id of the first request with an Idempotency-Key. */

@@ -6,7 +6,7 @@ import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 const [old, current] = ['old '.repeat(10), 'current '.repeat(5)];
 
 describe('access tokens', () => {
-  const caller = { id: 42, name: 'Zoë 🦉' };
+  const caller = { id: 42, name: 'Zoë 🦉', generation: 3 };
 
   it('give back who they were issued to', async () => {
     const tokens = createAccessTokens([current]);
@@ -26,7 +26,11 @@ describe('access tokens', () => {
       { numRuns: 50 },
     );
     const { accessToken } = await tokens.issue({ id: Number.MAX_SAFE_INTEGER, name: 'Ada' });
-    expect(await tokens.verify(accessToken)).toEqual({ id: Number.MAX_SAFE_INTEGER, name: 'Ada' });
+    expect(await tokens.verify(accessToken)).toEqual({
+      id: Number.MAX_SAFE_INTEGER,
+      name: 'Ada',
+      generation: 0,
+    });
   });
 
   it('hide their content', async () => {

@@ -39,7 +39,7 @@ const list = (
   listMessages(
     {
       input: { ...chat, ...input },
-      caller: { id: 1, name: 'Ada' },
+      caller: { id: 1, name: 'Ada', generation: 0 },
       credentials: { user: '', password: '' },
       idempotency: undefined,
       clientAddress: '127.0.0.1',

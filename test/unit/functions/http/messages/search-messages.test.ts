@@ -30,7 +30,7 @@ const request = (
     after: undefined,
     ...input,
   },
-  caller: { id: 1, name: 'Ada' },
+  caller: { id: 1, name: 'Ada', generation: 0 },
   credentials: { user: '', password: '' },
   idempotency: undefined,
   clientAddress: '127.0.0.1',

@@ -38,6 +38,7 @@ const allKeys = (of: ReturnType<typeof createKeys>, token: string, number: numbe
   ['dirty markers', of.dirtyMarkers],
   ...commands.map(({ queue }): [string, string] => [`outbox ${queue}`, of.outbox(queue)]),
   ['idempotency', of.idempotency(token)],
+  [`generation ${number}`, of.generation(number)],
   ['sign-in attempts', of.signIn('attempts', token)],
   ['sign-in account', of.signIn('account', token)],
   ['rate limit', `${of.rateLimit('writes')}:${token}`],
