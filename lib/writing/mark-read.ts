@@ -1,8 +1,8 @@
 import { ifAvailable } from '#lib/concurrency/if-available.ts';
-import { notFound } from '#lib/domain/errors.ts';
+import { notFound, tokenEnded } from '#lib/domain/errors.ts';
 import type { ChatReference } from '#lib/domain/reference.ts';
 import type { Unread } from '#lib/reading/unread.ts';
-import type { Markers } from '#lib/redis/window/read-markers.ts';
+import type { Markers, Reader } from '#lib/redis/window/read-markers.ts';
 import { closed } from './submit.ts';
 import type { VerifyCounter } from './verify-counter.ts';
 
@@ -24,19 +24,19 @@ const TRIES = 5;
 export const createMarkRead = ({ markers, unread, verifyCounter, askForRecovery }: Uses) => {
   /**
    * @returns the present marker, which is higher if the user has read further
-   * @throws not-found (no such chat, or no such message in it), unavailable
+   * @throws unauthenticated (the access token has ended), not-found (no such chat, or no such message in it), unavailable
    */
   return async (
-    userId: number,
+    reader: Reader,
     chat: ChatReference,
     messageNumber: number,
   ): Promise<{ messageNumber: number; unreadCount: number }> => {
     const { token, chatNumber } = chat;
-    const find = () => unread.stored(userId, token, [chatNumber]);
+    const find = () => unread.stored(reader.id, token, [chatNumber]);
     let stored: Awaited<ReturnType<typeof find>> | undefined;
     for (let left = TRIES; left > 0; left -= 1) {
       const outcome = await markers.raise(
-        userId,
+        reader,
         chat,
         messageNumber,
         stored && (stored.get(chatNumber)?.marker ?? 0),
@@ -48,6 +48,8 @@ export const createMarkRead = ({ markers, unread, verifyCounter, askForRecovery 
           const [unreadCount = 0] = await unread.count([counted], stored ?? (await ifAvailable(find())));
           return { messageNumber: number, unreadCount };
         }
+        case 'ended':
+          throw tokenEnded();
         case 'missing':
           throw notFound('chat');
         case 'above':

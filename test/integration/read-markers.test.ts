@@ -43,8 +43,8 @@ const services = () => {
     }),
   };
 };
-const read = (userId: number, chat: ChatReference, messageNumber: number) =>
-  services().markRead(userId, chat, messageNumber);
+const read = (id: number, chat: ChatReference, messageNumber: number, generation = 0) =>
+  services().markRead({ id, generation }, chat, messageNumber);
 const unreadOf = async (userId: number, { chatNumber }: ChatReference): Promise<number> =>
   (await services().directory.get(userId, token, chatNumber)).unreadCount;
 const listOf = async (userId: number, from: number, count: number): Promise<number[]> =>
@@ -154,6 +154,16 @@ describe('a read marker', () => {
     await expect(read(bo, { token, chatNumber: 9_999 }, 1)).rejects.toMatchObject(notFound);
     await expect(read(bo, { token: 'none', chatNumber: 1 }, 1)).rejects.toMatchObject(notFound);
     expect(await unreadOf(bo, chat)).toBe(2);
+  });
+
+  test('does not rise by an access token that has ended', async () => {
+    const chat = await newChat();
+    await send(ana, chat, 2);
+    await stores.redis.set(stores.keys.generation(bo), 3);
+    await expect(read(bo, chat, 1, 2)).rejects.toMatchObject({ code: 'unauthenticated' });
+    expect(await unreadOf(bo, chat)).toBe(2);
+    expect(await read(bo, chat, 1, 3)).toEqual({ messageNumber: 1, unreadCount: 1 });
+    await stores.redis.del(stores.keys.generation(bo));
   });
 
   test('lives a day in Redis, however often it moves, and is read from MySQL after that', async () => {

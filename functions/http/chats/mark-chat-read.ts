@@ -7,6 +7,6 @@ import type { MarkRead } from '#lib/writing/mark-read.ts';
 export const markChatRead = (
   { input: { token, chatNumber, messageNumber }, caller }: Request<typeof contract>,
   { markRead }: { markRead: MarkRead },
-) => markRead(caller.id, { token, chatNumber }, messageNumber);
+) => markRead(caller, { token, chatNumber }, messageNumber);
 
 export const handler = httpHandler(contract, markChatRead, { markRead });

@@ -7,18 +7,21 @@ import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
 import { markers } from './markers.lua.ts';
 
+/** Who reads, with the generation of the access token. */
+export type Reader = { id: number; generation: number };
+
 /** A marker as far as Redis knows it. Unless it is `sure`, MySQL may have a higher one. */
 export type KnownMarker = { number: number; isSure: boolean };
 
 /**
  * The result of raising a marker. 'read': `number` is the present marker, `messagesCount` the highest number of the chat.
- * 'above': the chat has no such message yet. 'unknown': only MySQL knows the present marker. 'unverified': the chat's
+ * 'above': the chat has no such message yet. 'unknown': only MySQL knows the present marker. 'ended': so has the access token. 'unverified': the chat's
  * counter must be verified first, for the epoch `lost`.
  */
 type Raised =
   | { kind: 'read'; number: number; messagesCount: number }
   | { kind: 'unverified'; lost: string }
-  | { kind: 'closed' | 'missing' | 'above' | 'unknown' };
+  | { kind: 'closed' | 'ended' | 'missing' | 'above' | 'unknown' };
 
 const readScript = defineScript(
   { uses: [gate, markers], keys: ['state', 'read'], args: ['server'], each: { args: ['chat'] } },
@@ -35,37 +38,32 @@ const readScript = defineScript(
 const raiseScript = defineScript(
   {
     uses: [gate, markers],
-    keys: ['state', 'verified', 'counter', 'read', 'dirtyMarkers'],
-    args: ['server', 'parent', 'chat', 'number', 'stored', 'member'],
+    keys: ['state', 'verified', 'counter', 'generations', 'read', 'dirtyMarkers'],
+    args: ['server', 'generation', 'parent', 'chat', 'number', 'stored', 'member'],
   },
   /* lua */ `
 local epoch, _, lost, verifying = readState(state, server)
 if not epoch then return { 'closed' } end
+local count, present = unpack(redis.call('MGET', counter, generations))
+if present and tonumber(generation) < tonumber(present) then return { 'ended' } end
 if not isVerified(verifying, verified, parent) then return { 'unverified', lost } end
-local count = redis.call('GET', counter)
 if not count then return { 'missing' } end
 if tonumber(number) > tonumber(count) then return { 'above' } end
 local known, isSure = markerOf(read, chat, lost)
 if not isSure and stored == '' then return { 'unknown' } end
-local present = math.max(tonumber(known or '0'), tonumber(stored ~= '' and stored or '0'))
-if tonumber(number) > present then
+local marker = math.max(tonumber(known or '0'), tonumber(stored ~= '' and stored or '0'))
+if tonumber(number) > marker then
   setMarker(read, chat, number, lost, dirtyMarkers, text(nowMicros()), member)
   return { 'read', number, count }
 end
-if not isSure then keepMarker(read, chat, text(present), lost) end
-return { 'read', text(present), count }
+if not isSure then keepMarker(read, chat, text(marker), lost) end
+return { 'read', text(marker), count }
 `,
   expecting<
     | ['read', number: string, messagesCount: string]
     | ['unverified', lost: string]
-    | ['closed' | 'missing' | 'above' | 'unknown']
+    | ['closed' | 'ended' | 'missing' | 'above' | 'unknown']
   >,
-);
-
-const readDirty = defineScript(
-  { uses: [markers], each: { keys: ['read'], args: ['chat'] } },
-  "return (markerOf(read, chat)) or '0'",
-  expecting<string[]>,
 );
 
 /** Removes the mark of markers that MySQL has now. */
@@ -111,11 +109,12 @@ export const createMarkers = ({ client, keys }: { client: RedisClient; keys: Key
 
     /**
      * Raises a marker to `number`, or keeps the present one if it is higher.
+     * @param reader the user, and the generation of the access token
      * @param stored the marker in MySQL, after the outcome 'unknown'
      * @throws unavailable
      */
     raise: async (
-      userId: number,
+      { id: userId, generation }: Reader,
       chat: ChatReference,
       number: number,
       stored: number | undefined,
@@ -126,6 +125,8 @@ export const createMarkers = ({ client, keys }: { client: RedisClient; keys: Key
           state: keys.state,
           verified: keys.verified,
           counter: keys.counter(chat),
+          generations: keys.generation(userId),
+          generation,
           read: readKey({ userId, ...chat }),
           dirtyMarkers: keys.dirtyMarkers,
           parent: chatReference(chat),
@@ -163,15 +164,10 @@ export const createMarkers = ({ client, keys }: { client: RedisClient; keys: Key
       );
       const of = members.map(parseMember);
       if (of.length === 0) return [];
-      const values = await guarded(
-        client,
-        runScript(
-          readDirty,
-          {},
-          of.map((one) => ({ read: readKey(one), chat: one.chatNumber })),
-        ),
+      const values = await guarded(client, ({ redis }) =>
+        Promise.all(of.map((one) => redis.hget(readKey(one), String(one.chatNumber)))),
       );
-      return of.map((one, i) => ({ ...one, number: Number(values[i]) }));
+      return of.map((one, i) => ({ ...one, number: Number(values[i]?.split(' ')[0] ?? 0) }));
     },
 
     /** Removes the mark of markers that still equal those in MySQL. */

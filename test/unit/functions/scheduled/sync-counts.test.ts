@@ -10,7 +10,9 @@ type Range = { until: number; skip: number; count: number };
 /** Counters and markers that changed, and a MySQL that stores some of their items. */
 const createUses = (marks: Marks, isStored: (of: { chatNumber?: number }) => boolean = () => true) => {
   const written: object[] = [];
-  const raise = async <Of extends { token: string; chatNumber?: number }>(values: readonly Of[]): Promise<Of[]> => {
+  const raise = async <Of extends { token: string; chatNumber?: number }>(
+    values: readonly Of[],
+  ): Promise<Of[]> => {
     const stored = values.filter(isStored);
     written.push(...stored);
     return stored;
