@@ -5,7 +5,7 @@ import { limits } from '#lib/domain/limits.ts';
 import type { ReadMarkers } from '#lib/mysql/read-markers.ts';
 import type { KnownMarker, Markers } from '#lib/redis/window/read-markers.ts';
 
-/** What MySQL has about a reader's stored chats, by chat number. */
+/** The facts of MySQL about a reader's stored chats, by chat number. */
 type Stored = Awaited<ReturnType<ReadMarkers['find']>>;
 
 /** A chat with its number of messages, and with the reader's marker as far as Redis knows it. */

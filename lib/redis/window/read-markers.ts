@@ -82,7 +82,7 @@ const parseMember = (member: string): ChatReference & { userId: number } => {
   return { userId: Number(userId), token, chatNumber: Number(chatNumber) };
 };
 
-/** Reads and raises the read markers of users, and finds those that MySQL does not have yet. */
+/** Reads and raises the read markers of users, and lists the changed ones for the next sync. */
 export const createMarkers = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const readKey = ({ userId, token }: { userId: number; token: string }) => keys.readMarkers(userId, token);
 
