@@ -2,12 +2,21 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import { EncryptJWT, jwtDecrypt } from 'jose';
 import { createBoundedMap } from '#lib/concurrency/bounded-map.ts';
 import { unauthenticated } from '#lib/domain/errors.ts';
+import { limits } from '#lib/domain/limits.ts';
 import { deriveKey } from './keys.ts';
 
-/** The signed-in user. Only commands contain the id; clients see it encrypted in the token. */
-export type Caller = { id: number; name: string };
+/**
+ * The signed-in user. Only commands contain the id; clients see it encrypted in the token. A token has ended if its
+ * `generation` is below the present one of the user.
+ */
+export type Caller = {
+  id: number;
+  name: string;
+  /** Absent in tokens from before handles existed. */
+  handle?: string;
+  generation: number;
+};
 
-const LIFETIME_SECONDS = 60 * 60;
 const ISSUER = 'chat-functions';
 const AUDIENCE = 'chat-functions-api';
 const TYPE = 'at+jwt'; // RFC 9068
@@ -36,7 +45,7 @@ export const createAccessTokens = (secrets: readonly string[]) => {
   const keys = secrets.map(toKey);
   const [current] = keys;
   if (current === undefined) throw new Error('No secret to encrypt access tokens with');
-  /** Decrypted tokens, each kept until it expires. */
+  /** Decrypted tokens, each kept until it expires. This spares the decryption, and permits nothing. */
   const opened = createBoundedMap<string, Opened>(CACHED_TOKENS);
 
   const open = async (token: string): Promise<Opened> => {
@@ -60,21 +69,38 @@ export const createAccessTokens = (secrets: readonly string[]) => {
     const id = Number(payload.sub);
     if (!Number.isSafeInteger(id) || id < 1 || typeof payload.name !== 'string')
       throw new Error('The claims of the access token are invalid');
-    return { caller: { id, name: payload.name }, expiresAtMs: (payload.exp ?? 0) * 1_000 };
+    // A token from before generations has none.
+    const { generation = 0 } = payload;
+    if (typeof generation !== 'number' || !Number.isSafeInteger(generation))
+      throw new Error('The generation of the access token is invalid');
+    const handle = typeof payload.handle === 'string' ? { handle: payload.handle } : {};
+    const caller = { id, name: payload.name, ...handle, generation };
+    return { caller, expiresAtMs: (payload.exp ?? 0) * 1_000 };
   };
 
   return {
-    /** @returns the token, and its lifetime in seconds */
-    issue: async (caller: Caller): Promise<{ accessToken: string; expiresIn: number }> => ({
-      accessToken: await new EncryptJWT({ name: caller.name })
+    /**
+     * @param caller `generation`: as it was when the password was read; 0 by default
+     * @returns the token, and its lifetime in seconds
+     */
+    issue: async ({
+      id,
+      name,
+      handle,
+      generation = 0,
+    }: Omit<Caller, 'generation'> & Partial<Caller>): Promise<{
+      accessToken: string;
+      expiresIn: number;
+    }> => ({
+      accessToken: await new EncryptJWT({ name, handle, generation })
         .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: TYPE, kid: current.kid })
-        .setSubject(String(caller.id).padStart(ID_DIGITS, '0'))
+        .setSubject(String(id).padStart(ID_DIGITS, '0'))
         .setIssuer(ISSUER)
         .setAudience(AUDIENCE)
         .setIssuedAt()
-        .setExpirationTime(`${LIFETIME_SECONDS}s`)
+        .setExpirationTime(`${limits.accessTokenSeconds}s`)
         .encrypt(current.key),
-      expiresIn: LIFETIME_SECONDS,
+      expiresIn: limits.accessTokenSeconds,
     }),
 
     /** @throws unauthenticated for a token that is malformed, expired, or not ours */

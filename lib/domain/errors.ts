@@ -63,6 +63,9 @@ export const forbidden = (detail: string) => new KnownError('forbidden', detail)
 export const unauthenticated = (detail: string, logCode?: string) =>
   new KnownError('unauthenticated', detail, logCode === undefined ? {} : { logCode });
 
+/** The user signed out everywhere, or has another password, since this access token was issued. */
+export const tokenEnded = () => unauthenticated('The access token has ended. Sign in again.', 'token-ended');
+
 /** The request contradicts the present state, and a repetition would as well. */
 export const conflict = (detail: string, cause?: unknown) => new KnownError('conflict', detail, { cause });
 

@@ -58,7 +58,7 @@ const timedOut = () =>
     { retryAfterSeconds: 5, logCode: 'request-timed-out' },
   );
 
-const nobody: Caller = { id: 0, name: '' };
+const nobody: Caller = { id: 0, name: '', generation: 0 };
 const noCredentials = { user: '', password: '' };
 
 const requestOf = <Contract extends RouteContract>(event: HttpEvent): Request<Contract> => ({

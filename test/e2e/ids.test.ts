@@ -48,6 +48,9 @@ beforeAll(async () => {
   await call('PUT', '/applications', '/applications', { token, name: 'Ids!' });
   await call('PUT', application, `/applications/${token}`, { name: 'Ids?' });
   await call('PUT', messages, messagesPath(token, 1), { messageNumber: 1, body: 'one, edited' });
+  await call('PUT', `${chats}/{chatNumber}/read`, `/applications/${token}/chats/1/read`, {
+    messageNumber: 1,
+  });
   await call('PUT', `${messages}/{messageNumber}`, `${messagesPath(token, 1)}/2`, { body: 'two, edited' });
 
   ids = await eventually(async () => {
@@ -73,6 +76,11 @@ beforeAll(async () => {
   cursors.push(new URLSearchParams(nextPath(page)?.split('?')[1]).get('before') ?? '');
   await call('GET', `${messages}/{messageNumber}`, `${messagesPath(token, 1)}/1`);
   await call('GET', `${messages}/search`, `${messagesPath(token, 1)}/search?q=edited&limit=1&highlight=true`);
+  await call(
+    'GET',
+    '/applications/{token}/messages/search',
+    `/applications/${token}/messages/search?q=edited&limit=1&highlight=true`,
+  );
   await call('GET', '/search', `/search?application_token=${token}&chat_number=1&body=edited`);
   for (const path of ['/health', '/openapi.json', '/docs']) await call('GET', path, path);
 

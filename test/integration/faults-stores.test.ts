@@ -174,19 +174,20 @@ describe('a server without a table or permission that every command needs: none 
 
 describe('Redis', { timeout: 60_000 }, () => {
   const found = async (): Promise<number[]> => {
-    const { messageIndex, chatDirectory, outbox, cursors, now } = system.services;
+    const { search, applicationDirectory, chatDirectory, outbox, cursors, now } = system.services;
     const { searchMessages } = await import('../../functions/http/messages/search-messages.ts');
     const { items } = await searchMessages(
       {
         input: { token, chatNumber, q: 'message', page: 1, limit: 100, highlight: false },
-        caller: { id: system.userId, name: 'Ada' },
+        caller: { id: system.userId, name: 'Ada', generation: 0 },
         credentials: { user: '', password: '' },
         idempotency: undefined,
         expected: undefined,
         clientAddress: '127.0.0.1',
       },
       {
-        messageIndex: messageIndex(),
+        search: search(),
+        applicationDirectory: applicationDirectory(),
         chatDirectory: chatDirectory(),
         outbox: outbox(),
         cursors: cursors(),

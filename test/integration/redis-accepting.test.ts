@@ -8,6 +8,7 @@ import { createRedisClient } from '#lib/redis/connection/client.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { syncCounts } from '../../functions/scheduled/sync-counts.ts';
 import { acceptingOn } from '../support/accepting.ts';
 import { created } from '../support/commands.ts';
@@ -35,6 +36,7 @@ const newCell = async ({ open = true } = {}) => {
     client,
     keys,
     counters,
+    markers: createMarkers({ client, keys }),
     gate,
     accept: acceptingOn({ client, keys }),
     outbox: createOutbox({ client, keys }),
@@ -494,6 +496,8 @@ describe('counts to sync', () => {
   };
   const uses = (cell: Cell, more: { onWritten?: () => Promise<void> } = {}) => ({
     counters: cell.counters,
+    markers: cell.markers,
+    readMarkers: { raise: async <Marker>(markers: readonly Marker[]) => [...markers] },
     now: () => Date.now() + 1_000,
     applications: { raiseChatsCounts: write },
     chats: {

@@ -12,7 +12,7 @@ export const createApplication = async (
 ) => ({
   token: await submit(
     createApplicationCommand,
-    { token: createToken(), name, creatorId: caller.id },
+    { token: createToken(), name, creatorId: caller.id, generation: caller.generation },
     idempotency,
   ),
 });

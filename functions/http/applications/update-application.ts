@@ -9,7 +9,13 @@ export const updateApplication = async (
   { input: { token, name }, caller, expected }: Request<typeof contract>,
   { submit }: { submit: Submit },
 ) => {
-  await submit(updateApplicationCommand, { token, name, callerId: caller.id, expected });
+  await submit(updateApplicationCommand, {
+    token,
+    name,
+    callerId: caller.id,
+    generation: caller.generation,
+    expected,
+  });
   return {};
 };
 

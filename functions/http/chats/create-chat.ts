@@ -9,7 +9,11 @@ export const createChat = async (
   { input: { token, title }, caller, idempotency }: Request<typeof contract>,
   { submit }: { submit: Submit },
 ) => ({
-  chatNumber: await submit(createChatCommand, { token, title, creatorId: caller.id }, idempotency),
+  chatNumber: await submit(
+    createChatCommand,
+    { token, title, creatorId: caller.id, generation: caller.generation },
+    idempotency,
+  ),
 });
 
 export const handler = httpHandler(contract, createChat, { submit });

@@ -22,7 +22,16 @@ export const createMessage = async (
   return {
     messageNumber: await submit(
       createMessageCommand,
-      { token, chatNumber, senderId: caller.id, senderName: caller.name, body, createdAtMs },
+      {
+        token,
+        chatNumber,
+        senderId: caller.id,
+        sender: caller.handle,
+        senderName: caller.name,
+        body,
+        createdAtMs,
+        generation: caller.generation,
+      },
       idempotency,
     ),
   };

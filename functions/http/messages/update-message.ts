@@ -9,7 +9,15 @@ export const updateMessage = async (
   { input: { token, chatNumber, messageNumber, body }, caller, expected }: Request<typeof contract>,
   { submit }: { submit: Submit },
 ) => {
-  const edit = { token, chatNumber, messageNumber, body, callerId: caller.id, expected };
+  const edit = {
+    token,
+    chatNumber,
+    messageNumber,
+    body,
+    callerId: caller.id,
+    generation: caller.generation,
+    expected,
+  };
   await submit(updateMessageCommand, edit);
   return {};
 };

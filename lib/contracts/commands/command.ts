@@ -47,11 +47,12 @@ type Assigned<Contract extends CommandContract> =
 export type Unnumbered<Contract extends CommandContract> = Omit<Written<Contract>, Assigned<Contract>>;
 
 /**
- * What a producer gives. `createdAtMs`: default now. `callerId`: who edits. `expected`: the edit is refused unless the
+ * What a producer gives. `generation`: of the access token, 0 by default. `createdAtMs`: default now. `callerId`: who edits. `expected`: the edit is refused unless the
  * item has one of these versions (RFC 9110, 13.1.1).
  */
-export type Given<Contract extends CommandContract> = Omit<Unnumbered<Contract>, 'date'> &
-  (Contract extends { creates: string }
+export type Given<Contract extends CommandContract> = Omit<Unnumbered<Contract>, 'date'> & {
+  generation?: number;
+} & (Contract extends { creates: string }
     ? { createdAtMs?: number }
     : { callerId: number; expected?: readonly number[] | undefined });
 

@@ -13,6 +13,7 @@ import {
   isKnownError,
   notFound,
   preconditionFailed,
+  tokenEnded,
   unprocessable,
 } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
@@ -55,13 +56,13 @@ type Reply =
   | ['accepted' | 'repeated', answer: string, id: string, epoch: string, content: string]
   | ['unverified', lost: string]
   | ['unknown', lookedUpAt: string]
-  | ['closed' | 'missing' | 'forbidden' | 'changed' | 'reused' | 'full'];
+  | ['closed' | 'ended' | 'missing' | 'forbidden' | 'changed' | 'reused' | 'full'];
 
 type Value = string | number;
 
 type Definition<Contract extends CommandContract> = {
   uses?: readonly LuaModule[];
-  /** Who writes. An `Idempotency-Key` belongs to this user. */
+  /** Who writes. An `Idempotency-Key` belongs to this user, and so does the access token. */
   callerId: (given: Given<Contract>) => number;
   /** The counter that numbers the item and must exist. A created application has its own. */
   counter: (given: Given<Contract>) => CounterReference;
@@ -180,8 +181,7 @@ ${find}
 
 /**
  * Accepts one command after another. All refusals come before the first write, which is the outbox entry, so a script
- * that fails there has done nothing. A check of the caller's token belongs behind the gate, a pending change behind
- * `keep`, and `watched` keys into the MGET.
+ * that fails there has done nothing. A pending change belongs behind `keep`, and `watched` keys into the MGET.
  */
 const acceptLua = (
   { parent, creates }: CommandContract,
@@ -190,7 +190,9 @@ const acceptLua = (
   const isNumbered = creates !== undefined && parent !== undefined;
   return /* lua */ `
   if not epoch or isAhead(clock) then return { 'closed' } end
-  local count, first, looked = unpack(redis.call('MGET', counter, idempotency${edits === undefined ? '' : ', lookedUp'}))
+  local count, first, present, looked =
+    unpack(redis.call('MGET', counter, idempotency, generations${edits === undefined ? '' : ', lookedUp'}))
+  if present and tonumber(generation) < tonumber(present) then return { 'ended' } end
   if first then return repeated(first, fingerprint, outbox, epoch) end
 ${
   parent === undefined
@@ -238,13 +240,15 @@ const repeatable = (keys: Keys, callerId: number, given: Idempotency) => ({
   seconds: given === undefined ? RETRY_SECONDS : DAY_SECONDS,
 });
 
-/** @throws not-found, forbidden, precondition-failed, unprocessable, conflict (no number is left) */
+/** @throws unauthenticated, not-found, forbidden, precondition-failed, unprocessable, conflict (no number is left) */
 const refusal = (
   command: CommandContract,
   reply: Exclude<Reply[0], 'accepted' | 'repeated' | 'unverified' | 'unknown' | 'closed'>,
 ): Error => {
   const { item, parent = item } = command;
   switch (reply) {
+    case 'ended':
+      return tokenEnded();
     case 'missing':
       return notFound(neededItem(command));
     case 'forbidden':
@@ -303,12 +307,19 @@ const scriptOf = <Contract extends CommandContract>(
       keys: ['state', 'verified', 'dirty', 'outbox', ...Object.keys(shared)],
       args: ['server'],
       each: {
-        keys: ['counter', 'idempotency', ...(isEdit ? ['lookedUp'] : []), ...Object.keys(keys)],
+        keys: [
+          'counter',
+          'idempotency',
+          'generations',
+          ...(isEdit ? ['lookedUp'] : []),
+          ...Object.keys(keys),
+        ],
         args: [
           'command',
           'parent',
           'fingerprint',
           'seconds',
+          'generation',
           ...(isEdit ? ['caller', 'expected', 'storedOwner', 'storedVersion', 'lookedUpAt'] : []),
           ...Object.keys(args),
         ],
@@ -334,11 +345,14 @@ const itemMaker = <Contract extends CommandContract>(
   return (given: Given<Contract>, idempotency: Idempotency, stored: StoredItem | undefined): Item => {
     const counted = counter(given);
     const atMs = timeOf(given);
+    const userId = callerId(given);
     const item: Item = {
       counter: keys.counter(counted),
+      generations: keys.generation(userId),
+      generation: given.generation ?? 0,
       parent: counterReference(counted),
       command: JSON.stringify(write(given, new Date(atMs).toISOString())),
-      ...repeatable(keys, callerId(given), idempotency),
+      ...repeatable(keys, userId, idempotency),
     };
     for (const [name, key] of namedKeys) item[name] = key(keys, given);
     for (const [name, value] of namedArgs) item[name] = value(given, atMs);
@@ -346,7 +360,7 @@ const itemMaker = <Contract extends CommandContract>(
     return {
       ...item,
       lookedUp: keys.lookedUp(edits.item(given)),
-      caller: callerId(given),
+      caller: userId,
       expected: expectedText(edits.expected(given)),
       storedOwner: stored?.ownerId ?? '',
       storedVersion: stored?.version ?? '',
@@ -355,7 +369,7 @@ const itemMaker = <Contract extends CommandContract>(
   };
 };
 
-/** Accepts a command. @throws not-found, forbidden, precondition-failed, unprocessable, conflict, unavailable */
+/** Accepts a command. @throws unauthenticated (the access token has ended), not-found, forbidden, precondition-failed, unprocessable, conflict, unavailable */
 export type Accept<Contract extends CommandContract> = (
   given: Given<Contract>,
   more?: { idempotency?: Idempotency; stored?: StoredItem | undefined },

@@ -5,7 +5,7 @@ import { authenticate } from '#lib/http/authenticate.ts';
 import type { HttpEvent } from '#lib/http/middleware.ts';
 import { before, contractOf, httpEvent } from '../../../support/http-event.ts';
 
-const ada = { id: 7, name: 'Ada' };
+const ada = { id: 7, name: 'Ada', generation: 0 };
 const accessTokens = {
   verify: async (token: string) => {
     if (token === 'good.token') return ada;

@@ -221,7 +221,11 @@ describe('a request', () => {
     );
   };
   const seen = {
-    seen: { input: { number: '1', text: 'é' }, caller: { id: 7, name: 'Ada' }, idempotencyKey: 'key' },
+    seen: {
+      input: { number: '1', text: 'é' },
+      caller: { id: 7, name: 'Ada', generation: 0 },
+      idempotencyKey: 'key',
+    },
   };
 
   it('is one object of validated fields, with the caller', async () => {

@@ -35,7 +35,7 @@ const ask = async (
     contract,
     answerHeaders: {},
     clientAddress,
-    ...(contract.authentication === 'bearer' ? { caller: { id: 7, name: 'Ada' } } : {}),
+    ...(contract.authentication === 'bearer' ? { caller: { id: 7, name: 'Ada', generation: 0 } } : {}),
   } as unknown as HttpEvent;
   let error: unknown;
   const result: HttpResult = await middy<HttpEvent, HttpResult, Error, Context>()

@@ -118,7 +118,9 @@ describe('refusals that a client can cause without limit', () => {
 
   it('include missing tokens, and requests beyond a rate limit of any kind', () => {
     const limited = new KnownError('too-many-requests', 'Slower.', { logCode: 'rate-limited' });
-    const known = httpEvent(contractOf({ authentication: 'bearer' }), { caller: { id: 8, name: 'Bob' } });
+    const known = httpEvent(contractOf({ authentication: 'bearer' }), {
+      caller: { id: 8, name: 'Bob', generation: 0 },
+    });
     const signUp = httpEvent(contractOf({ method: 'POST' }), { clientAddress: '203.0.113.5' });
     for (let i = 0; i < 3; i += 1) {
       refuse('203.0.113.4', 'token-missing');
@@ -135,7 +137,9 @@ describe('refusals that a client can cause without limit', () => {
   });
 
   it('do not include refusals of a user, each of which is a line', () => {
-    const known = httpEvent(contractOf({ authentication: 'bearer' }), { caller: { id: 9, name: 'Eve' } });
+    const known = httpEvent(contractOf({ authentication: 'bearer' }), {
+      caller: { id: 9, name: 'Eve', generation: 0 },
+    });
     for (let i = 0; i < 3; i += 1) onError(problem, known, forbidden('Not yours.'));
     expect(lines).toHaveLength(3);
   });

@@ -9,7 +9,11 @@ it('submits the application as the caller’s own, under its Idempotency-Key, an
   expect(await createApplication(request, { submit })).toEqual({ token: 'token' });
   const token = expect.stringMatching(/^[\w-]{24}$/);
   expect(submitted).toEqual([
-    ['create-application', { token, name: 'Support', creatorId: request.caller.id }, idempotencyKey],
+    [
+      'create-application',
+      { token, name: 'Support', creatorId: request.caller.id, generation: 3 },
+      idempotencyKey,
+    ],
   ]);
 });
 

@@ -12,7 +12,7 @@ const applicationDirectory = {
       : [],
 };
 const list = async (page: number, limit: number, callerId = 7) => {
-  const request = functionRequest({ page, limit }, { caller: { id: callerId, name: 'Ada' } });
+  const request = functionRequest({ page, limit }, { caller: { id: callerId, name: 'Ada', generation: 0 } });
   const { items, next } = await listApplications(request, { applicationDirectory });
   return { tokens: items.map(({ token }) => token), next };
 };

@@ -11,7 +11,7 @@ it.each([undefined, [], [17, 18]])(
   async (expected) => {
     const { submit, submitted } = recordingSubmit();
     expect(await updateApplication(functionRequest(input, { expected }), { submit })).toEqual({});
-    expect(submitted).toEqual([['update-application', { ...input, callerId: 7, expected }]]);
+    expect(submitted).toEqual([['update-application', { ...input, callerId: 7, generation: 3, expected }]]);
   },
 );
 

@@ -10,7 +10,7 @@ it.each(['Billing', undefined])(
     const request = functionRequest({ token: 'token', title }, { idempotency: idempotencyKey });
     expect(await createChat(request, { submit })).toEqual({ chatNumber: 12 });
     expect(submitted).toEqual([
-      ['create-chat', { token: 'token', title, creatorId: request.caller.id }, idempotencyKey],
+      ['create-chat', { token: 'token', title, creatorId: request.caller.id, generation: 3 }, idempotencyKey],
     ]);
   },
 );

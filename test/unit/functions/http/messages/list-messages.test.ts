@@ -39,7 +39,7 @@ const list = (
   listMessages(
     {
       input: { ...chat, ...input },
-      caller: { id: 1, name: 'Ada' },
+      caller: { id: 1, name: 'Ada', generation: 0 },
       credentials: { user: '', password: '' },
       idempotency: undefined,
       clientAddress: '127.0.0.1',
@@ -84,7 +84,7 @@ describe('a page of messages', () => {
     const place = { createdAtMs: 1_000, messageNumber: 1 };
     const foreign = [
       cursors.write(place, { ...chat, chatNumber: 2 }),
-      cursors.writeHit({ ...place, score: 0, upTo: 1 }, { ...chat, text: 'hello' }),
+      cursors.writeHit({ ...place, ...chat, score: 0, upTo: 1 }, { ...chat, text: 'hello' }),
       'nonsense',
     ];
     for (const before of foreign) {

@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { KnownError } from '#lib/domain/errors.ts';
 import { createToken } from '../../../../../functions/http/users/create-token.ts';
 
-const user = { id: 7, name: 'Ada', email: 'ada@example.org', passwordHash: 'hash' };
+const user = {
+  id: 7,
+  name: 'Ada',
+  email: 'ada@example.org',
+  handle: 'adaadaadaadaada7',
+  passwordHash: 'hash',
+};
 
 const createUses = () => {
   const steps: string[] = [];

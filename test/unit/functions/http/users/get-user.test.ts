@@ -7,11 +7,11 @@ const usersOf = (known: number) => ({
 });
 
 it('answers the caller', async () => {
-  expect(await getUser({ caller: { id: 7, name: 'Ada' } }, usersOf(7))).toEqual(profile);
+  expect(await getUser({ caller: { id: 7, name: 'Ada', generation: 0 } }, usersOf(7))).toEqual(profile);
 });
 
 it('refuses a token whose user is gone', async () => {
-  await expect(getUser({ caller: { id: 8, name: 'Bob' } }, usersOf(7))).rejects.toMatchObject({
+  await expect(getUser({ caller: { id: 8, name: 'Bob', generation: 0 } }, usersOf(7))).rejects.toMatchObject({
     code: 'unauthenticated',
   });
 });
