@@ -4,11 +4,12 @@ import { createConversation } from '#lib/reading/conversation.ts';
 import { createCursors } from '#lib/reading/cursors.ts';
 import { createSearch } from '#lib/reading/search.ts';
 import { createWithSenders } from '#lib/reading/senders.ts';
+import { createUnread } from '#lib/reading/unread.ts';
 import { lazy } from '../lazy.ts';
 import { keysOf } from './auth.ts';
-import { applications, chats, messages, users } from './mysql.ts';
+import { applications, chats, messages, readMarkers, users } from './mysql.ts';
 import { messageIndex } from './opensearch.ts';
-import { counters, directory, recentMessages } from './redis.ts';
+import { counters, directory, markers, recentMessages } from './redis.ts';
 
 export const applicationDirectory = /* @__PURE__ */ lazy(() =>
   createApplicationDirectory({
@@ -17,12 +18,16 @@ export const applicationDirectory = /* @__PURE__ */ lazy(() =>
     applications: applications(),
   }),
 );
+export const unread = /* @__PURE__ */ lazy(() =>
+  createUnread({ markers: markers(), readMarkers: readMarkers() }),
+);
 export const chatDirectory = /* @__PURE__ */ lazy(() =>
   createChatDirectory({
     directory: directory(),
     counters: counters(),
     chats: chats(),
     applications: applications(),
+    unread: unread(),
   }),
 );
 export const conversation = /* @__PURE__ */ lazy(() =>

@@ -13,6 +13,7 @@ import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
 import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { created, edited } from '../../../../support/commands.ts';
 import { scriptsOnly } from '../../../../support/scripts-only.ts';
@@ -31,6 +32,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
   const attempt = await gate.attempt();
   const counters = createCounters(cell);
   const recent = createRecentMessages(cell);
+  const markers = createMarkers(cell);
   const signingIn = scriptsOnly({ reply: ['begun'] });
   const signIn = createSignInAttempts({ client: signingIn.client, keys: cell.keys, hash: String });
   const address = { email: parseEmailAddress('a@example.org') ?? expect.unreachable(), source: '::1' };
@@ -83,6 +85,9 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     counters.clean('chats', [{ ...chat, count: 1 }]),
     createDirectory(cell).application('app'),
     createDeletedMessages(cell).among([message]),
+    markers.read(7, 'app', [1]),
+    markers.raise({ id: 7, generation: 0 }, chat, 1, undefined),
+    markers.clean([{ ...chat, userId: 7, number: 1 }]),
     recent.page(chat, { skip: 0, count: 1 }),
     recent.message(chat, 1),
     recent.beginWindow(chat, 'b'),
