@@ -2,10 +2,12 @@ import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
 import { createCursors } from '#lib/reading/cursors.ts';
+import { createPasswordCheck } from '#lib/reading/password-check.ts';
+import { createTokenCheck } from '#lib/reading/token-check.ts';
 import { lazy } from '../lazy.ts';
-import { keysOf } from './auth.ts';
-import { applications, chats, messages } from './mysql.ts';
-import { counters, directory, recentMessages } from './redis.ts';
+import { keysOf, passwords } from './auth.ts';
+import { applications, chats, messages, users } from './mysql.ts';
+import { counters, directory, generations, recentMessages, signInAttempts } from './redis.ts';
 
 export const applicationDirectory = /* @__PURE__ */ lazy(() =>
   createApplicationDirectory({
@@ -26,3 +28,9 @@ export const conversation = /* @__PURE__ */ lazy(() =>
   createConversation({ recentMessages: recentMessages(), messages: messages(), chats: chats() }),
 );
 export const cursors = /* @__PURE__ */ lazy(() => createCursors(keysOf('cursor')));
+export const tokenCheck = /* @__PURE__ */ lazy(() =>
+  createTokenCheck({ generations: generations(), users: users() }),
+);
+export const passwordCheck = /* @__PURE__ */ lazy(() =>
+  createPasswordCheck({ users: users(), passwords: passwords(), signInAttempts: signInAttempts() }),
+);

@@ -4,6 +4,7 @@ import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { lazy } from '../lazy.ts';
@@ -37,3 +38,6 @@ export const recentMessages = /* @__PURE__ */ lazy(() =>
   createRecentMessages({ client: redisClient(), keys: keys() }),
 );
 export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ client: redisClient(), keys: keys() }));
+export const generations = /* @__PURE__ */ lazy(() =>
+  createGenerations({ client: redisClient(), keys: keys() }),
+);

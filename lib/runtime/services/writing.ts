@@ -1,11 +1,12 @@
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createIndexing } from '#lib/writing/hand-on.ts';
 import { createRecoveryRequest } from '#lib/writing/request-recovery.ts';
+import { createRevoke } from '#lib/writing/revoke.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { lazy } from '../lazy.ts';
 import { applications, messages, recoveryState } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
-import { accepts, gate } from './redis.ts';
+import { accepts, gate, generations } from './redis.ts';
 import { noteClientError } from './servers.ts';
 
 export const submit = /* @__PURE__ */ lazy(() => {
@@ -24,3 +25,4 @@ export const submit = /* @__PURE__ */ lazy(() => {
   });
 });
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));
+export const revoke = /* @__PURE__ */ lazy(() => createRevoke({ generations: generations() }));
