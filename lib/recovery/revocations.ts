@@ -9,8 +9,8 @@ export type RevocationUses = {
 const BATCH = 1_000;
 
 /**
- * Ends in Redis again what MySQL says has ended within the lifetime of a token. Redis may have lost it, or its caller may
- * have died between the two writes.
+ * Tells Redis again of all generations that rose within the lifetime of a token. Redis may have lost one, or a caller may
+ * have died between its two writes.
  */
 export const revokeAgain = async (
   raise: (users: readonly RaisedGeneration[]) => Promise<unknown>,

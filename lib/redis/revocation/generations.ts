@@ -10,8 +10,8 @@ import { defineScript, expecting, runScript } from '../script/script.ts';
 export type Generation = { id: number; generation: number };
 
 /**
- * What Redis knows of a user. Without a `present` generation no token of the user has ended, but only `isCertain` says so:
- * while the gate is closed, Redis may have lost the generation.
+ * A user's generation in Redis. Without a `present` one no token of the user has ended, provided that the answer
+ * `isCertain`: while the gate is closed, Redis may have lost the generation.
  */
 export type KnownGeneration = { present: number | undefined; isCertain: boolean };
 
@@ -93,7 +93,7 @@ export const createGenerations = ({ client, keys }: { client: RedisClient; keys:
     read,
 
     /**
-     * Ends the tokens of earlier generations. A lower generation than the one that Redis has changes nothing.
+     * Ends the tokens of earlier generations. A generation never sinks.
      * @returns 'closed' if this may be lost, because the gate is closed. @throws unavailable
      */
     raise: (users: readonly Generation[]): Promise<'open' | 'closed'> =>
