@@ -13,6 +13,8 @@ export const limits = {
   /** At most 64,000 bytes of UTF-8, within MySQL's TEXT. */
   body: 16_000,
   query: 200,
+  /** A `sender` to search for. Handles are shorter, and nobody has a longer one. */
+  senderText: 100,
   idempotencyKey: 200,
   token: 64,
   /** MySQL INT UNSIGNED. */

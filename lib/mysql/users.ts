@@ -1,11 +1,27 @@
 import type { EmailAddress } from '#lib/domain/email-address.ts';
 import { conflict, unprocessable } from '#lib/domain/errors.ts';
-import { type Database, placeholders, toDateTime, toMs } from './connection/database.ts';
+import {
+  type Database,
+  placeholders,
+  type Row,
+  toDateTime,
+  toMs,
+  type Value,
+} from './connection/database.ts';
 
 /** A user as users see themselves. */
 export type Profile = { name: string; email: string; handle: string };
 /** `generation`: of the access tokens. Read together with the password's hash, so that a new password ends their tokens. */
-export type User = { id: number; name: string; email: string; passwordHash: string; generation: number };
+export type User = {
+  id: number;
+  name: string;
+  email: string;
+  handle: string;
+  passwordHash: string;
+  generation: number;
+};
+/** Who creates an item. `handle` is null for a user from before handles existed, until it is given. */
+export type Owner = { name: string; handle: string | null };
 
 /** The generation of a user's access tokens. */
 type Generation = { id: number; generation: number };
@@ -24,17 +40,14 @@ export type NewUser = {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** @returns the names of the existing users among `ids`, by id */
-export const findUserNames = async (
-  database: Database,
-  ids: readonly number[],
-): Promise<Map<number, string>> => {
+/** @returns the existing users among `ids`, by id */
+export const findOwners = async (database: Database, ids: readonly number[]): Promise<Map<number, Owner>> => {
   const distinct = [...new Set(ids)];
   const rows = await database.select(
-    `SELECT id, name FROM users WHERE id IN (${placeholders(distinct.length)})`,
+    `SELECT id, name, handle FROM users WHERE id IN (${placeholders(distinct.length)})`,
     distinct,
   );
-  return new Map(rows.map((row) => [row.id, row.name]));
+  return new Map(rows.map((row) => [row.id, { name: row.name, handle: row.handle }]));
 };
 
 /** Users that get their handle in one transaction. */
@@ -46,22 +59,23 @@ export const createUsers = (database: Database, createHandle: () => string) => {
   const giveHandle = (id: number, within = database) =>
     within.write('UPDATE users SET handle = ? WHERE id = ? AND handle IS NULL', [createHandle(), id]);
 
+  /** Reads users, and once more if one of them had no handle before. The columns contain `id` and `handle`. */
+  const selectGiving = async (sql: string, values: readonly Value[]): Promise<Row[]> => {
+    const rows = await database.select(sql, values);
+    const without = rows.filter(({ handle }) => handle === null);
+    if (without.length === 0) return rows;
+    for (const { id } of without) await giveHandle(id);
+    return database.select(sql, values);
+  };
+
   const findProfile = async (id: number): Promise<Profile | undefined> => {
-    const read = async () => {
-      const [row] = await database.select('SELECT name, email, handle FROM users WHERE id = ?', [id]);
-      return row;
-    };
-    let row = await read();
-    if (row !== undefined && row.handle === null) {
-      await giveHandle(id);
-      row = await read();
-    }
+    const [row] = await selectGiving('SELECT id, name, email, handle FROM users WHERE id = ?', [id]);
     return row === undefined ? undefined : { name: row.name, email: row.email, handle: row.handle };
   };
 
   const findByEmail = async (email: EmailAddress): Promise<User | undefined> => {
-    const [row] = await database.select(
-      'SELECT id, name, email, password, token_generation FROM users WHERE email = ?',
+    const [row] = await selectGiving(
+      'SELECT id, name, email, handle, password, token_generation FROM users WHERE email = ?',
       [email],
     );
     // utf8mb4_bin ignores trailing spaces in comparisons.
@@ -70,6 +84,7 @@ export const createUsers = (database: Database, createHandle: () => string) => {
       id: row.id,
       name: row.name,
       email: row.email,
+      handle: row.handle,
       passwordHash: row.password,
       generation: row.token_generation,
     };
@@ -156,6 +171,15 @@ export const createUsers = (database: Database, createHandle: () => string) => {
 
     /** @returns the user of this id, who may be gone; gives a handle to one from before handles existed */
     findProfile,
+
+    /** @returns the handles of these users, by id; gives one to users from before handles existed */
+    findHandles: async (ids: readonly number[]): Promise<Map<number, string>> => {
+      const rows = await selectGiving(
+        `SELECT id, handle FROM users WHERE id IN (${placeholders(ids.length)})`,
+        ids,
+      );
+      return new Map(rows.flatMap(({ id, handle }) => (handle === null ? [] : [[id, handle] as const])));
+    },
 
     /**
      * Gives handles to the next users from before handles existed, in one short transaction. May run twice at once.

@@ -73,6 +73,11 @@ beforeAll(async () => {
   cursors.push(new URLSearchParams(nextPath(page)?.split('?')[1]).get('before') ?? '');
   await call('GET', `${messages}/{messageNumber}`, `${messagesPath(token, 1)}/1`);
   await call('GET', `${messages}/search`, `${messagesPath(token, 1)}/search?q=edited&limit=1&highlight=true`);
+  await call(
+    'GET',
+    '/applications/{token}/messages/search',
+    `/applications/${token}/messages/search?q=edited&limit=1&highlight=true`,
+  );
   await call('GET', '/search', `/search?application_token=${token}&chat_number=1&body=edited`);
   for (const path of ['/health', '/openapi.json', '/docs']) await call('GET', path, path);
 

@@ -6,6 +6,7 @@ import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
+import { createWithSenders } from '#lib/reading/senders.ts';
 import { createRedisClient } from '#lib/redis/connection/client.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
@@ -26,6 +27,7 @@ let mysql: RunningService;
 let redis: RunningService;
 let stores: Stores;
 let ana: number;
+let sender: string | undefined;
 let queries = 0;
 
 const token = 'app';
@@ -33,12 +35,17 @@ const date = '2026-01-01T00:00:00.000Z';
 const size = 40;
 
 const readers = (client = stores.client) => {
-  const { keys, messages, chats, applications } = stores;
+  const { keys, messages, chats, applications, users } = stores;
   const recentMessages = createRecentMessages({ client, keys });
   const directory = createDirectory({ client, keys });
   const counters = createCounters({ client, keys });
   return {
-    conversation: createConversation({ recentMessages, messages, chats }),
+    conversation: createConversation({
+      recentMessages,
+      messages,
+      chats,
+      withSenders: createWithSenders({ users }),
+    }),
     chatDirectory: createChatDirectory({ directory, counters, chats, applications }),
     applicationDirectory: createApplicationDirectory({ directory, counters, applications }),
   };
@@ -60,6 +67,7 @@ const send = async (chatNumber: number, count: number) => {
       token,
       chatNumber,
       senderId: ana,
+      sender,
       senderName: 'ana',
       body,
       date,
@@ -117,6 +125,7 @@ beforeAll(async () => {
     }),
   });
   [ana = 0] = await stores.addUsers('ana');
+  sender = (await stores.users.findHandles([ana])).get(ana);
   const { command } = await stores.accept.application({ token, name: 'name', creatorId: ana });
   await stores.applications.insert([received(createApplicationCommand, command)]);
 }, 120_000);
@@ -175,7 +184,7 @@ describe('a window', () => {
     const count = 700;
     const accepted = await Promise.all(
       from(count, count).map(() =>
-        stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
+        stores.accept.message({ ...chat, senderId: ana, sender, senderName: 'ana', body: 'b', date }),
       ),
     );
     const { conversation } = readers();
@@ -212,7 +221,7 @@ describe('a window', () => {
     const count = 1_200;
     await Promise.all(
       from(count, count).map(() =>
-        stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
+        stores.accept.message({ ...chat, senderId: ana, sender, senderName: 'ana', body: 'b', date }),
       ),
     );
     const { conversation } = readers();
@@ -247,6 +256,7 @@ describe('with MySQL killed', () => {
       const { result } = await stores.accept.message({
         ...warm,
         senderId: ana,
+        sender,
         senderName: 'ana',
         body: 'meanwhile',
         date,
@@ -292,7 +302,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
       ).rejects.toMatchObject(unavailable);
       // A frozen server may take it later: an answer that never came promises nothing.
       await expect(
-        accept.message({ ...other, senderId: ana, senderName: 'ana', body: 'b', date }),
+        accept.message({ ...other, senderId: ana, sender, senderName: 'ana', body: 'b', date }),
       ).rejects.toMatchObject(unavailable);
     } finally {
       await bringBack();
@@ -312,7 +322,7 @@ describe('with Redis at its maxmemory', () => {
   test('no write is accepted, not even partly; reads continue, and stored commands leave', async () => {
     const chat = await newChat();
     const accept = () =>
-      stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date });
+      stores.accept.message({ ...chat, senderId: ana, sender, senderName: 'ana', body: 'b', date });
     const { command } = await accept();
     const { keys } = stores;
     const everything = async () => {

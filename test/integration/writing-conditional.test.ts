@@ -10,6 +10,7 @@ import type { MessageReference } from '#lib/domain/reference.ts';
 import { createToken } from '#lib/domain/token.ts';
 import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
+import { createWithSenders } from '#lib/reading/senders.ts';
 import { createAccepts } from '#lib/redis/commands/all.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
@@ -109,8 +110,9 @@ const newMessage = async (): Promise<Editable> => {
   const message = { token, chatNumber, senderId: ana, senderName: 'ana', body: 'first', createdAtMs: 1_000 };
   const messageNumber = await submit(createMessageCommand, message);
   const reference: MessageReference = { token, chatNumber, messageNumber };
-  const { keys, redis, recentMessages, messages, chats } = stores;
-  const conversation = createConversation({ recentMessages, messages, chats });
+  const { keys, redis, recentMessages, messages, chats, users } = stores;
+  const withSenders = createWithSenders({ users });
+  const conversation = createConversation({ recentMessages, messages, chats, withSenders });
   return {
     edit: (body, expected, callerId = ana) =>
       outcome(submit(updateMessageCommand, { ...reference, body, callerId, expected })),

@@ -109,8 +109,8 @@ export const openStores = async (
     addUsers: async (...names: string[]): Promise<number[]> => {
       for (const user of names) {
         await database.write(
-          'INSERT INTO users (name, email, password, created_at) VALUES (?, ?, ?, NOW(3))',
-          [user, `${user}@example.org`, '-'],
+          'INSERT INTO users (name, email, handle, password, created_at) VALUES (?, ?, ?, ?, NOW(3))',
+          [user, `${user}@example.org`, createHandle(), '-'],
         );
       }
       const rows = await database.select('SELECT id, name FROM users', []);

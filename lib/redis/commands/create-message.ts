@@ -12,10 +12,11 @@ export const acceptMessage = defineAccept(createMessageCommand, {
   uses: [window],
   callerId: ({ senderId }) => senderId,
   counter: ({ token, chatNumber }) => ({ token, chatNumber }),
-  write: ({ token, chatNumber, senderId, senderName, body }, date) => ({
+  write: ({ token, chatNumber, senderId, sender, senderName, body }, date) => ({
     token,
     chatNumber,
     senderId,
+    sender,
     senderName,
     body,
     date,

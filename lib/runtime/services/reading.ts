@@ -3,10 +3,13 @@ import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
 import { createCursors } from '#lib/reading/cursors.ts';
 import { createPasswordCheck } from '#lib/reading/password-check.ts';
+import { createSearch } from '#lib/reading/search.ts';
+import { createWithSenders } from '#lib/reading/senders.ts';
 import { createTokenCheck } from '#lib/reading/token-check.ts';
 import { lazy } from '../lazy.ts';
 import { keysOf, passwords } from './auth.ts';
 import { applications, chats, messages, users } from './mysql.ts';
+import { messageIndex } from './opensearch.ts';
 import { counters, directory, generations, recentMessages, signInAttempts } from './redis.ts';
 
 export const applicationDirectory = /* @__PURE__ */ lazy(() =>
@@ -25,7 +28,15 @@ export const chatDirectory = /* @__PURE__ */ lazy(() =>
   }),
 );
 export const conversation = /* @__PURE__ */ lazy(() =>
-  createConversation({ recentMessages: recentMessages(), messages: messages(), chats: chats() }),
+  createConversation({
+    recentMessages: recentMessages(),
+    messages: messages(),
+    chats: chats(),
+    withSenders: createWithSenders({ users: users() }),
+  }),
+);
+export const search = /* @__PURE__ */ lazy(() =>
+  createSearch({ messageIndex: messageIndex(), messages: messages() }),
 );
 export const cursors = /* @__PURE__ */ lazy(() => createCursors(keysOf('cursor')));
 export const tokenCheck = /* @__PURE__ */ lazy(() =>

@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { KnownError } from '#lib/domain/errors.ts';
 import { createPasswordCheck } from '#lib/reading/password-check.ts';
 
-const user = { id: 7, name: 'Ada', email: 'ada@example.org', passwordHash: 'hash', generation: 3 };
+const user = {
+  id: 7,
+  name: 'Ada',
+  email: 'ada@example.org',
+  handle: 'adaadaadaadaada7',
+  passwordHash: 'hash',
+  generation: 3,
+};
 
 const createUses = () => {
   const steps: string[] = [];

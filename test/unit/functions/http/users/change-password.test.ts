@@ -2,7 +2,14 @@ import { expect, it } from 'vitest';
 import { unauthenticated } from '#lib/domain/errors.ts';
 import { changePassword } from '../../../../../functions/http/users/change-password.ts';
 
-const user = { id: 7, name: 'Augusta Ada', email: 'ada@example.org', passwordHash: 'old', generation: 3 };
+const user = {
+  id: 7,
+  name: 'Augusta Ada',
+  email: 'ada@example.org',
+  handle: 'adaadaadaadaada7',
+  passwordHash: 'old',
+  generation: 3,
+};
 
 const createUses = () => {
   const steps: string[] = [];

@@ -3,7 +3,14 @@ import { unauthenticated } from '#lib/domain/errors.ts';
 import { createToken } from '../../../../../functions/http/users/create-token.ts';
 
 const request = { credentials: { user: 'ada@example.org', password: 'right' }, clientAddress: '192.0.2.1' };
-const user = { id: 7, name: 'Ada', email: 'ada@example.org', passwordHash: 'hash', generation: 3 };
+const user = {
+  id: 7,
+  name: 'Ada',
+  email: 'ada@example.org',
+  handle: 'adaadaadaadaada7',
+  passwordHash: 'hash',
+  generation: 3,
+};
 const accessTokens = {
   issue: async ({ id, generation }: { id: number; generation?: number }) => ({
     accessToken: `token of ${id}, generation ${generation}`,
