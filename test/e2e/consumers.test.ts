@@ -96,7 +96,7 @@ describe('commands of another program, with the fields of the contract alone', (
       chatsCount: 1,
     });
     expect((await user.client.get(`/applications/${token}/chats`)).body).toEqual([
-      { chatNumber: 1, title: 'Elsewhere', messagesCount: 1 },
+      { chatNumber: 1, title: 'Elsewhere', messagesCount: 1, unreadCount: 1 },
     ]);
     expect((await user.client.get(messagesPath(token, 1))).body).toEqual([
       {

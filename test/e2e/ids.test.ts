@@ -48,6 +48,9 @@ beforeAll(async () => {
   await call('PUT', '/applications', '/applications', { token, name: 'Ids!' });
   await call('PUT', application, `/applications/${token}`, { name: 'Ids?' });
   await call('PUT', messages, messagesPath(token, 1), { messageNumber: 1, body: 'one, edited' });
+  await call('PUT', `${chats}/{chatNumber}/read`, `/applications/${token}/chats/1/read`, {
+    messageNumber: 1,
+  });
   await call('PUT', `${messages}/{messageNumber}`, `${messagesPath(token, 1)}/2`, { body: 'two, edited' });
 
   ids = await eventually(async () => {

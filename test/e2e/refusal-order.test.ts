@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import * as z from 'zod';
+import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { routes } from '#lib/contracts/index.ts';
 import { limits } from '#lib/domain/limits.ts';
@@ -20,9 +21,17 @@ const api = new Client(inject('apiUrl'));
 const unknownToken = 'no-such-application';
 let owner: Client;
 let stranger: Client;
+/** Holds a token that has ended. */
+let ended: Client;
 let token: string;
 beforeAll(async () => {
-  ({ client: owner } = await createUser('Ada'));
+  // A later token of a user who signed out: a route that forgets its generation would refuse it.
+  const ada = await createUser('Ada');
+  ended = ada.client;
+  expect((await ended.call('DELETE', '/users/me/tokens')).status).toBe(200);
+  const tokens = createAccessTokens([inject('functionEnvironment').JWT_SECRET ?? '']);
+  const { accessToken } = await tokens.issue({ id: ada.id, name: ada.name, generation: 1 });
+  owner = new Client(inject('apiUrl'), accessToken);
   ({ client: stranger } = await createUser('Eve'));
   token = await createApplication(owner);
   await createMessage(owner, token, await createChat(owner, token), 'hello');
@@ -91,6 +100,11 @@ describe.each(withToken)('%s', (_name, contract) => {
       expect([faults, await statusOf(api, contract, faults)]).toEqual([faults, 401]);
     const bad = new Client(inject('apiUrl'), 'bad');
     expect(await statusOf(bad, contract, { badInput: true, unknownParent: true, wrongType: true })).toBe(401);
+  });
+
+  it('refuses an access token that has ended before anything else', async () => {
+    for (const faults of [{}, { badInput: true }, { unknownParent: true }, { wrongType: true }] as Faults[])
+      expect([faults, await statusOf(ended, contract, faults)]).toEqual([faults, 401]);
   });
 
   it('names bad input before it looks for anything', async () => {

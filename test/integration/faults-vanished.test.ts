@@ -108,6 +108,14 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
     load: () => import(`${folder}/chats/get-chat.ts`),
     call: { path: () => ({ token, chatNumber }) },
   },
+  markChatRead: {
+    load: () => import(`${folder}/chats/mark-chat-read.ts`),
+    call: {
+      method: 'PUT',
+      path: () => ({ token, chatNumber }),
+      body: () => ({ messageNumber: 1 }),
+    },
+  },
   createMessage: {
     load: () => import(`${folder}/messages/create-message.ts`),
     call: { method: 'POST', path: () => ({ token, chatNumber }), body: () => ({ body: 'hello' }) },

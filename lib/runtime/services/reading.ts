@@ -6,11 +6,12 @@ import { createPasswordCheck } from '#lib/reading/password-check.ts';
 import { createSearch } from '#lib/reading/search.ts';
 import { createWithSenders } from '#lib/reading/senders.ts';
 import { createTokenCheck } from '#lib/reading/token-check.ts';
+import { createUnread } from '#lib/reading/unread.ts';
 import { lazy } from '../lazy.ts';
 import { keysOf, passwords } from './auth.ts';
-import { applications, chats, messages, users } from './mysql.ts';
+import { applications, chats, messages, readMarkers, users } from './mysql.ts';
 import { messageIndex } from './opensearch.ts';
-import { counters, directory, generations, recentMessages, signInAttempts } from './redis.ts';
+import { counters, directory, generations, markers, recentMessages, signInAttempts } from './redis.ts';
 
 export const applicationDirectory = /* @__PURE__ */ lazy(() =>
   createApplicationDirectory({
@@ -19,12 +20,16 @@ export const applicationDirectory = /* @__PURE__ */ lazy(() =>
     applications: applications(),
   }),
 );
+export const unread = /* @__PURE__ */ lazy(() =>
+  createUnread({ markers: markers(), readMarkers: readMarkers() }),
+);
 export const chatDirectory = /* @__PURE__ */ lazy(() =>
   createChatDirectory({
     directory: directory(),
     counters: counters(),
     chats: chats(),
     applications: applications(),
+    unread: unread(),
   }),
 );
 export const conversation = /* @__PURE__ */ lazy(() =>

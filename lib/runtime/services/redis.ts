@@ -6,6 +6,7 @@ import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
 import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { lazy } from '../lazy.ts';
 import { addressHash } from './auth.ts';
@@ -34,6 +35,7 @@ export const settles = /* @__PURE__ */ lazy(() => createSettles({ client: redisC
 export const counters = /* @__PURE__ */ lazy(() => createCounters({ client: redisClient(), keys: keys() }));
 export const gate = /* @__PURE__ */ lazy(() => createGate({ client: redisClient(), keys: keys() }));
 export const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));
+export const markers = /* @__PURE__ */ lazy(() => createMarkers({ client: redisClient(), keys: keys() }));
 export const recentMessages = /* @__PURE__ */ lazy(() =>
   createRecentMessages({ client: redisClient(), keys: keys() }),
 );

@@ -13,6 +13,7 @@ import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { created, edited } from '../../../../support/commands.ts';
 import { scriptsOnly } from '../../../../support/scripts-only.ts';
@@ -32,6 +33,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
   const counters = createCounters(cell);
   const generations = createGenerations(cell);
   const recent = createRecentMessages(cell);
+  const markers = createMarkers(cell);
   const signingIn = scriptsOnly({ reply: ['begun'] });
   const signIn = createSignInAttempts({ client: signingIn.client, keys: cell.keys, hash: String });
   const address = { email: parseEmailAddress('a@example.org') ?? expect.unreachable(), source: '::1' };
@@ -75,6 +77,9 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     counters.read([chat]),
     counters.clean('chats', [{ ...chat, count: 1 }]),
     createDirectory(cell).application('app'),
+    markers.read(7, 'app', [1]),
+    markers.raise({ id: 7, generation: 0 }, chat, 1, undefined),
+    markers.clean([{ ...chat, userId: 7, number: 1 }]),
     recent.page(chat, { skip: 0, count: 1 }),
     recent.message(chat, 1),
     recent.beginWindow(chat, 'b'),
