@@ -43,6 +43,7 @@ export const createChat = route({
   },
   response: z.object({ chatNumber: z.int().meta({ examples: [1] }) }).describe('The number of the new chat'),
   creates: true,
+  submits: true,
   errors: ['bad-input', 'not-found', 'conflict', 'unavailable'],
 });
 

@@ -104,6 +104,7 @@ export const createMessage = route({
   request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
   response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
   creates: true,
+  submits: true,
   errors: ['bad-input', 'not-found', 'conflict', 'unavailable'],
 });
 
@@ -117,6 +118,7 @@ export const updateMessage = route({
   authentication: 'bearer',
   request: { path: ofMessage, body: z.strictObject({ body }) },
   response: z.object({}).describe('Edited'),
+  submits: true,
   errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'conflict', 'unavailable'],
 });
 
@@ -131,6 +133,7 @@ export const deleteMessage = route({
   authentication: 'bearer',
   request: { path: ofMessage },
   response: z.object({}).describe('Deleted, also if it was deleted before'),
+  submits: true,
   errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
 

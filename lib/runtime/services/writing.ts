@@ -3,13 +3,14 @@ import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createIndexing } from '#lib/writing/hand-on.ts';
 import { createMarkRead } from '#lib/writing/mark-read.ts';
 import { createRecoveryRequest } from '#lib/writing/request-recovery.ts';
+import { createRevoke } from '#lib/writing/revoke.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { createVerifyCounter } from '#lib/writing/verify-counter.ts';
 import { lazy } from '../lazy.ts';
 import { applications, messages, recoveryState } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
 import { unread } from './reading.ts';
-import { accepts, gate, markers } from './redis.ts';
+import { accepts, gate, generations, markers } from './redis.ts';
 import { noteClientError } from './servers.ts';
 
 const onUnpublished = (queue: string, error: unknown) =>
@@ -40,3 +41,4 @@ export const markRead = /* @__PURE__ */ lazy(() =>
   }),
 );
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));
+export const revoke = /* @__PURE__ */ lazy(() => createRevoke({ generations: generations() }));

@@ -9,6 +9,7 @@ import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
 import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
@@ -31,6 +32,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
   const gate = createGate(cell);
   const attempt = await gate.attempt();
   const counters = createCounters(cell);
+  const generations = createGenerations(cell);
   const recent = createRecentMessages(cell);
   const markers = createMarkers(cell);
   const signingIn = scriptsOnly({ reply: ['begun'] });
@@ -81,6 +83,8 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     attempt.isCurrent(),
     attempt.open(1, 1),
     attempt.end(),
+    generations.read(7),
+    generations.raise([{ id: 7, generation: 1 }]),
     counters.read([chat]),
     counters.clean('chats', [{ ...chat, count: 1 }]),
     createDirectory(cell).application('app'),
