@@ -17,12 +17,14 @@ import {
 } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
 import { recordHandled } from './progress.ts';
+import type { Owner } from './users.ts';
 
 type Creation = Read<typeof createMessageCommand>;
 type Edit = Read<typeof updateMessageCommand>;
 
+/** Only a row from before the column `sender` reads its creator. */
 const columns =
-  'id, chat_id, token, chat_number, number, body, created_at, edited_at, creator_id, sender_name, command_id, version';
+  'id, chat_id, token, chat_number, number, body, created_at, edited_at, creator_id, COALESCE(sender, (SELECT handle FROM users WHERE users.id = creator_id)) AS sender, sender_name, command_id, version';
 
 /** A row, and the command that created it. */
 type StoredMessage = Message & { id: number; chatId: number; commandId: number; digest?: string | undefined };
@@ -37,6 +39,7 @@ const toStored = (row: Row): StoredMessage => ({
   chatNumber: row.chat_number,
   messageNumber: row.number,
   senderId: row.creator_id,
+  sender: row.sender,
   senderName: row.sender_name,
   body: row.body,
   createdAtMs: toMs(row.created_at),
@@ -91,6 +94,7 @@ const creations = {
     'created_at',
     'updated_at',
     'creator_id',
+    'sender',
     'sender_name',
     'command_id',
     'version',
@@ -106,22 +110,22 @@ const creations = {
       at,
       at,
       row.senderId,
+      row.sender ?? null,
       row.senderName,
       row.commandId,
       row.version,
     ];
   },
-  toRow: (
-    command: Creation,
-    { parentId, ownerName }: { parentId: number; ownerName: string },
-  ): StoredMessage => ({
+  toRow: (command: Creation, { parentId, owner }: { parentId: number; owner: Owner }): StoredMessage => ({
     id: 0,
     chatId: parentId,
     token: command.token,
     chatNumber: command.chatNumber,
     messageNumber: command.messageNumber,
     senderId: command.senderId,
-    senderName: command.senderName ?? ownerName,
+    // The user's own handle comes first, so that no command of another program gives a message to somebody else.
+    sender: owner.handle ?? command.sender ?? null,
+    senderName: command.senderName ?? owner.name,
     body: command.body,
     createdAtMs: command.createdAtMs,
     commandId: command.commandId,
@@ -239,8 +243,8 @@ export const createMessages = (database: Database) => ({
       skip === 0
         ? await database.select(`SELECT ${columns} ${from} LIMIT ?`, [...values, count])
         : await database.select(
-            `SELECT m.* FROM (SELECT id ${from} LIMIT ? OFFSET ?) page
-               JOIN messages m ON m.id = page.id ORDER BY m.created_at DESC, m.number DESC`,
+            `SELECT ${columns} FROM (SELECT id ${from} LIMIT ? OFFSET ?) page
+               JOIN messages USING (id) ORDER BY created_at DESC, number DESC`,
             [...values, count, skip],
           );
     return rows.map((row) => toMessage(toStored(row)));

@@ -8,6 +8,7 @@ import type { ChatReference } from '#lib/domain/reference.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { RecentMessages, RecentPage } from '#lib/redis/window/recent-messages.ts';
+import type { WithSenders } from './senders.ts';
 
 type PageQuery = { before?: Position | undefined; skip: number; count: number };
 
@@ -19,10 +20,12 @@ export const createConversation = ({
   recentMessages,
   messages,
   chats,
+  withSenders,
 }: {
   recentMessages: RecentMessages;
   messages: Pick<Messages, 'page' | 'find'>;
   chats: Pick<Chats, 'find'>;
+  withSenders: WithSenders;
 }) => {
   /** Lets one reader copy MySQL's newest rows to Redis for later readers. @returns whether this reader did */
   const warm = async (chat: ChatReference): Promise<boolean> => {
@@ -86,7 +89,7 @@ export const createConversation = ({
       if (recent?.kind === 'part' && recent.cold && query.before === undefined) {
         if (await ifAvailable(warm(chat))) recent = await ifAvailable(recentMessages.page(chat, query));
       }
-      if (recent?.kind === 'whole') return whole(recent);
+      if (recent?.kind === 'whole') return withSenders(whole(recent));
       if (recent?.kind === 'deep') {
         throw unavailable(
           'Too many messages of this chat are not stored yet for a page this deep. Follow the Link header of an earlier page instead.',
@@ -100,7 +103,7 @@ export const createConversation = ({
       ) {
         throw notKnownYet('chat');
       }
-      return page;
+      return withSenders(page);
     },
 
     /** @throws not-found, unavailable */
@@ -113,7 +116,8 @@ export const createConversation = ({
       else if (!recent?.isAuthoritative)
         [message] = mergeByNumber([message], (await ifAvailable(find())) ?? []);
       if (message === undefined) throw recent?.isAuthoritative ? notFound('message') : notKnownYet('message');
-      return applyEdit(message, recent?.edit);
+      const [shown = message] = await withSenders([applyEdit(message, recent?.edit)]);
+      return shown;
     },
   };
 };

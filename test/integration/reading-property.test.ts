@@ -9,6 +9,7 @@ import { isKnownError } from '#lib/domain/errors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
+import { createWithSenders } from '#lib/reading/senders.ts';
 import { createAccepts } from '#lib/redis/commands/all.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
@@ -154,11 +155,13 @@ type UpdateMessage = Read<typeof updateMessageCommand>;
 
 let stores: Stores;
 let users: number[];
+let handles: ReadonlyMap<number, string>;
 const token = 'app';
 
 beforeAll(async () => {
   stores = await openStores(inject('urls'), 'reading', { keyPrefix: inject('names').keyPrefix });
   users = await stores.addUsers(...NAMES);
+  handles = await stores.users.findHandles(users);
   const creatorId = users[0] ?? 0;
   await stores.accept.application({ token, name: token, creatorId });
   await stores.applications.insert([{ token, name: token, creatorId, ...created(1, BASE_MS) }]);
@@ -172,9 +175,10 @@ const newChat = async (): Promise<number> => {
   return result;
 };
 
-type Shown = Pick<Message, 'messageNumber' | 'senderName' | 'body' | 'createdAtMs' | 'editedAtMs'>;
-const shown = ({ messageNumber, senderName, body, createdAtMs, editedAtMs }: Shown) => ({
+type Shown = Pick<Message, 'messageNumber' | 'sender' | 'senderName' | 'body' | 'createdAtMs' | 'editedAtMs'>;
+const shown = ({ messageNumber, sender, senderName, body, createdAtMs, editedAtMs }: Shown) => ({
   messageNumber,
+  sender,
   senderName,
   body: `${body.slice(0, 20)}… ${body.length}`,
   createdAtMs,
@@ -210,12 +214,14 @@ const createRun = async () => {
       throw error;
     },
   });
-  const conversation = createConversation({ recentMessages, messages, chats });
+  const withSenders = createWithSenders({ users: stores.users });
+  const conversation = createConversation({ recentMessages, messages, chats, withSenders });
   /** Reads without building a window, so that reading changes nothing. */
   const onlooker = createConversation({
     recentMessages: { ...recentMessages, beginWindow: async () => false },
     messages,
     chats,
+    withSenders,
   });
 
   /** The number of a message, which usually exists. */
@@ -280,6 +286,8 @@ const createRun = async () => {
     const message = {
       ...chat,
       senderId: user,
+      // A token from before handles leaves it out, and readers look it up.
+      sender: words % 2 === 0 ? undefined : handles.get(user),
       senderName: NAMES[by] ?? '',
       body: body(big),
       createdAtMs: atMs,
@@ -289,7 +297,7 @@ const createRun = async () => {
       expect(open).toBe(true);
       expect(messageNumber).toBe(truth.size + 1);
       const { commandId = 0 } = creates.at(-1) ?? {};
-      truth.set(messageNumber, { ...message, messageNumber, version: commandId });
+      truth.set(messageNumber, { ...message, sender: handles.get(user), messageNumber, version: commandId });
     } catch (error) {
       if (open || !isKnownError(error, 'unavailable')) throw error;
     }
@@ -368,6 +376,7 @@ const createRun = async () => {
         creates.push(command);
         truth.set(command.messageNumber, {
           ...command,
+          sender: handles.get(command.senderId),
           senderName: NAMES[step.by] ?? '',
           createdAtMs: step.atMs,
           version: command.commandId,

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { body, token } from '../fields.ts';
+import { body, handle, token } from '../fields.ts';
 import { command } from './command.ts';
 import { date, micros, number, senderName } from './fields.ts';
 
@@ -17,6 +17,7 @@ export const indexMessageCommand = command({
     token,
     chatNumber: number,
     messageNumber: number,
+    sender: handle.nullish(),
     senderName,
     body,
     createdAt: indexedInstant,

@@ -20,6 +20,7 @@ const keptMessage = z.object({
   chatNumber: z.int(),
   messageNumber: z.int(),
   senderId: z.int(),
+  sender: z.string().nullish(),
   senderName: z.string(),
   body: z.string(),
   date: z.string(),
