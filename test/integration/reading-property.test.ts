@@ -315,7 +315,7 @@ const createRun = async () => {
     },
     gate,
     numbers: recoveryState,
-    findStored: createFindStored({ applications, messages }),
+    findStored: createFindStored({ applications, chats, messages }),
     eraseAtOnce: async (queue, content) => {
       if (isMysqlFast) await eraseAtOnce(queue, content);
     },

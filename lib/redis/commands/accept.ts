@@ -294,7 +294,9 @@ const refusal = (
     case 'missing':
       return notFound(neededItem(command));
     case 'forbidden':
-      return forbidden(`Only the creator of the ${item} may change it.`);
+      return forbidden(
+        `Only the creator of the ${item}${item === 'chat' ? ' or of its application' : ''} may change it.`,
+      );
     case 'changed':
       return preconditionFailed(`The ${item} has another version.`);
     case 'deleted':

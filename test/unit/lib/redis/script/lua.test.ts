@@ -55,11 +55,13 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     accepts['create-application']({ token: 'app', name: 'n', creatorId }),
     accepts['update-application']({ token: 'app', name: 'n', callerId: creatorId }),
     accepts['create-chat']({ token: 'app', creatorId }),
+    accepts['update-chat']({ ...chat, callerId: creatorId }),
     accepts['create-message']({ ...chat, senderId: 7, senderName: 'n', body: 'b', createdAtMs: 1 }),
     accepts['update-message']({ ...message, body: '', deleted: true, callerId: creatorId }),
     settles['create-application'](one({ ...created(1), token: 'app', creatorId })),
     settles['update-application'](one({ ...edited(1), token: 'app' })),
     settles['create-chat'](one({ ...created(1), ...chat, creatorId })),
+    settles['update-chat'](one({ ...edited(1), ...chat })),
     settles['create-message'](one({ ...created(1), ...message })),
     settles['update-message'](
       one({
@@ -89,6 +91,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     counters.clean('chats', [{ ...chat, count: 1 }]),
     createDirectory(cell).application('app'),
     createDeletedMessages(cell).among([message]),
+    createDirectory(cell).pendingChats('app', [1]),
     markers.read(7, 'app', [1]),
     markers.raise({ id: 7, generation: 0 }, chat, 1, undefined),
     markers.clean([{ ...chat, userId: 7, number: 1 }]),
