@@ -95,6 +95,7 @@ export const loadMessages = (
       token,
       chatNumber,
       messageNumber,
+      senderName: user.name,
       body: messageNumber <= RARE_MATCHES ? `${bodyOf(messageNumber)} ${RARE_WORD}` : bodyOf(messageNumber),
       createdAt: new Date(startMs + messageNumber),
       version: FIRST_ID + messageNumber,

@@ -9,7 +9,13 @@ import { deriveKey } from './keys.ts';
  * The signed-in user. Only commands contain the id; clients see it encrypted in the token. A token has ended if its
  * `generation` is below the present one of the user.
  */
-export type Caller = { id: number; name: string; generation: number };
+export type Caller = {
+  id: number;
+  name: string;
+  /** Absent in tokens from before handles existed. */
+  handle?: string;
+  generation: number;
+};
 
 const ISSUER = 'chat-functions';
 const AUDIENCE = 'chat-functions-api';
@@ -67,7 +73,9 @@ export const createAccessTokens = (secrets: readonly string[]) => {
     const { generation = 0 } = payload;
     if (typeof generation !== 'number' || !Number.isSafeInteger(generation))
       throw new Error('The generation of the access token is invalid');
-    return { caller: { id, name: payload.name, generation }, expiresAtMs: (payload.exp ?? 0) * 1_000 };
+    const handle = typeof payload.handle === 'string' ? { handle: payload.handle } : {};
+    const caller = { id, name: payload.name, ...handle, generation };
+    return { caller, expiresAtMs: (payload.exp ?? 0) * 1_000 };
   };
 
   return {
@@ -78,12 +86,13 @@ export const createAccessTokens = (secrets: readonly string[]) => {
     issue: async ({
       id,
       name,
+      handle,
       generation = 0,
     }: Omit<Caller, 'generation'> & Partial<Caller>): Promise<{
       accessToken: string;
       expiresIn: number;
     }> => ({
-      accessToken: await new EncryptJWT({ name, generation })
+      accessToken: await new EncryptJWT({ name, handle, generation })
         .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: TYPE, kid: current.kid })
         .setSubject(String(id).padStart(ID_DIGITS, '0'))
         .setIssuer(ISSUER)

@@ -8,14 +8,14 @@ import { logClientError } from '#lib/runtime/logger.ts';
 import { letterNotes, recoveryState } from '#lib/runtime/services/mysql.ts';
 import { publisher } from '#lib/runtime/services/rabbitmq.ts';
 import { counters, gate, outbox } from '#lib/runtime/services/redis.ts';
-import { allowLongCalls, prepareServices } from '#lib/runtime/services/servers.ts';
+import { prepareForJob } from '#lib/runtime/services/servers.ts';
 import { maxDeferrals } from '#lib/runtime/services/settings.ts';
 import type { Consumer } from './consumer.ts';
 import { digestOf, type Malformed, messagesOf } from './read-batch.ts';
 import { createRecord } from './record.ts';
 import type { ConsumerServices } from './services.ts';
 import { createDeadLetter } from './steps/dead-letter.ts';
-import { createDefer, splitDeferred } from './steps/defer.ts';
+import { createDefer, createKeepWaiting, givenUp, splitDeferred } from './steps/defer.ts';
 import { createPassBarriers } from './steps/pass-barriers.ts';
 import { createRead } from './steps/read.ts';
 import { createSettle } from './steps/settle.ts';
@@ -45,7 +45,6 @@ export const createConsumerHandlers =
     consumer: Consumer<z.output<Schema>, Uses, Row>,
     providers: Providers<Uses>,
   ) => {
-    allowLongCalls();
     const { queue, outbox: hasOutbox } = contract;
     const { gate, outbox, maxDeferrals } = services;
     const logOutage = logClientError(`A server of ${queue}`);
@@ -55,6 +54,7 @@ export const createConsumerHandlers =
     const settle = createSettle<z.output<Schema>, Uses, Row>(queue, consumer);
     const deadLetter = createDeadLetter(queue, services);
     const defer = createDefer(queue, services);
+    const keepWaiting = createKeepWaiting<z.output<Schema>, Uses, Row>(consumer);
     const passBarriers = createPassBarriers(queue, services);
 
     const consume = async (event: unknown, uses: Uses): Promise<void> => {
@@ -73,17 +73,18 @@ export const createConsumerHandlers =
           if (hasForeign && hasOutbox) await gate().raiseClock(Date.now() * 1000);
         },
       );
-      const { later, never } = splitDeferred(
-        parts.flatMap(({ deferred }) => deferred),
+      const deferred = splitDeferred(
+        parts.flatMap((part) => part.deferred),
         maxDeferrals(),
       );
-      const dead = [...parts.flatMap((part) => part.dead), ...never];
+      const { waiting, never } = await keepWaiting(uses, deferred.never);
+      const dead = [...parts.flatMap((part) => part.dead), ...never.map(givenUp)];
       const malformed = parts.flatMap((part) => part.malformed);
       await record(malformed.map(({ content }) => content));
       await deadLetter([...dead, ...malformed]);
       await settle(uses, { dead: dead.map(({ command }) => command) });
       await forget(malformed);
-      await defer(later);
+      await defer([...deferred.later, ...waiting]);
       await passBarriers(parts.flatMap(({ barriers }) => barriers));
     };
 
@@ -97,7 +98,7 @@ export const createConsumerHandlers =
 
     const handle = async (event: unknown): Promise<void> => {
       try {
-        await prepareServices();
+        await prepareForJob();
         await consume(event, provide<Uses>(providers));
       } catch (error) {
         // Lambda logs a thrown error without its cause, which has the server's message.

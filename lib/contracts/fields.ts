@@ -101,6 +101,8 @@ export const email = z
     context.addIssue({ code: 'custom', message: 'Must be an e-mail address' });
     return z.NEVER;
   });
+/** The handle of a user, as `createHandle` makes it. */
+export const handle = z.string().regex(/^[a-z0-9]{16}$/, { error: 'Must be the handle of a user' });
 /** OWASP Authentication Cheat Sheet: a minimum length, a generous maximum, any character. */
 export const password = z
   .string()

@@ -7,6 +7,8 @@ export type Message = {
   chatNumber: number;
   messageNumber: number;
   senderId: number;
+  /** The sender's handle. Undefined until it is looked up, null if the account was erased. */
+  sender?: string | null | undefined;
   senderName: string;
   body: string;
   createdAtMs: number;
@@ -22,6 +24,8 @@ export type IndexableMessage = {
   token: string;
   chatNumber: number;
   messageNumber: number;
+  /** The sender's handle. */
+  sender?: string | null | undefined;
   senderName: string;
   body: string;
   /** ISO 8601, milliseconds, UTC. */
@@ -74,10 +78,13 @@ export const positionOf = (message: Message): Position => ({
   messageNumber: message.messageNumber,
 });
 
+const withSender = ({ sender }: Message): { sender?: string } => (sender ? { sender } : {});
+
 export const toIndexable = (message: Message): IndexableMessage => ({
   token: message.token,
   chatNumber: message.chatNumber,
   messageNumber: message.messageNumber,
+  ...withSender(message),
   senderName: message.senderName,
   body: message.body,
   createdAt: new Date(message.createdAtMs).toISOString(),
@@ -93,18 +100,12 @@ export const toIndexable = (message: Message): IndexableMessage => ({
 export const maxMessageBytes = 6 * limits.body + 6 * limits.name + 1_000;
 
 /** The fields of a message that clients see, without a database id. */
-export const toResponse = ({
-  messageNumber,
-  senderName,
-  body,
-  createdAtMs,
-  editedAtMs,
-  deletedAtMs,
-}: Message) => ({
-  messageNumber,
-  senderName,
-  body,
-  createdAt: new Date(createdAtMs).toISOString(),
-  ...(editedAtMs === undefined ? {} : { editedAt: new Date(editedAtMs).toISOString() }),
-  ...(deletedAtMs === undefined ? {} : { deletedAt: new Date(deletedAtMs).toISOString() }),
+export const toResponse = (message: Message) => ({
+  messageNumber: message.messageNumber,
+  ...withSender(message),
+  senderName: message.senderName,
+  body: message.body,
+  createdAt: new Date(message.createdAtMs).toISOString(),
+  ...(message.editedAtMs === undefined ? {} : { editedAt: new Date(message.editedAtMs).toISOString() }),
+  ...(message.deletedAtMs === undefined ? {} : { deletedAt: new Date(message.deletedAtMs).toISOString() }),
 });

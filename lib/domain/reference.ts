@@ -14,6 +14,12 @@ export type ItemReference =
 /** A chat's reference as text. No token contains a colon, so two chats never share one. */
 export const chatReference = ({ token, chatNumber }: ChatReference): string => `${token}:${chatNumber}`;
 
+/** The parts of {@link chatReference}. */
+export const parseChatReference = (text: string): ChatReference => {
+  const [token = '', chatNumber] = text.split(':');
+  return { token, chatNumber: Number(chatNumber) };
+};
+
 /** A message's reference as text: the id of its document in the index, and its member in the index's outbox. */
 export const messageReference = ({ token, chatNumber, messageNumber }: MessageReference): string =>
   `${token}:${chatNumber}:${messageNumber}`;

@@ -87,7 +87,10 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
 };
 
 /** Blanks rows, each once. */
-const blank = async (database: Database, deletions: readonly (Edit & { id: number })[]): Promise<void> => {
+const blankRows = async (
+  database: Database,
+  deletions: readonly (Edit & { id: number })[],
+): Promise<void> => {
   if (deletions.length === 0) return;
   await database.write(
     `UPDATE applications a JOIN ${literals(['id', 'at', 'version'], deletions.length)} d ON d.id = a.id
@@ -152,7 +155,7 @@ export const createApplications = (database: Database) => ({
         transaction,
         foremostOf(names, ids, (edit, other) => edit.version > other.version),
       );
-      await blank(
+      await blankRows(
         transaction,
         foremostOf(deletions, ids, (edit, other) => edit.version < other.version),
       );
@@ -175,14 +178,27 @@ export const createApplications = (database: Database) => ({
     });
   },
 
+  /** @returns those of the tokens whose applications are stored */
+  storedAmong: async (tokens: readonly string[]): Promise<ReadonlySet<string>> => {
+    if (tokens.length === 0) return new Set();
+    const rows = await database.select(
+      `SELECT token FROM applications WHERE token IN (${placeholders(tokens.length)})`,
+      tokens,
+    );
+    return new Set(rows.map((row) => row.token));
+  },
+
   /** Blanks the row of a deleted application. Its command follows, so a row that is not stored yet may be missing. */
-  markDeleted: async (token: string, { atMs, version }: { atMs: number; version: number }): Promise<void> => {
-    const at = toDateTime(atMs);
+  blank: async (
+    token: string,
+    { deletedAtMs, commandId }: { deletedAtMs: number; commandId: number },
+  ): Promise<void> => {
+    const at = toDateTime(deletedAtMs);
     await database.write(
       `UPDATE applications SET name = '', deleted_at = ?, erase_at = ?, updated_at = ?,
          version = GREATEST(version + 1, ?)
        WHERE token = ? AND deleted_at IS NULL AND command_id < ?`,
-      [at, at, at, version, token, version],
+      [at, at, at, commandId, token, commandId],
     );
   },
 

@@ -33,13 +33,13 @@ const VERSION = 'IF(version = 0, command_id, version) AS version';
  * `(token = ? AND number IN (…)) OR …`: both MySQL and MariaDB read it as a range of the index (token, number). Only one
  * of them does so for a list of row values.
  */
-const whereChats = (refs: readonly ChatReference[], table = ''): { sql: string; values: Value[] } => {
+const whereChats = (refs: readonly ChatReference[]): { sql: string; values: Value[] } => {
   const groups = [...Map.groupBy(refs, ({ token }) => token)].map(
     ([token, group]) => [token, [...new Set(group.map(({ chatNumber }) => chatNumber))]] as const,
   );
   return {
     sql: groups
-      .map(([, numbers]) => `(${table}token = ? AND ${table}number IN (${placeholders(numbers.length)}))`)
+      .map(([, numbers]) => `(token = ? AND number IN (${placeholders(numbers.length)}))`)
       .join(' OR '),
     values: groups.flatMap(([token, numbers]) => [token, ...numbers]),
   };
@@ -92,16 +92,15 @@ export const findOrphans = async <Of extends { token: string }>(
   return new Set(commands.filter(({ token }) => deleted.has(token)));
 };
 
-/** @returns those of the chats that are deleted, or whose applications are, by {@link chatReference} */
+/** @returns those of the chats that are deleted, by {@link chatReference} */
 export const findDeletedChats = async (
   database: Database,
   refs: readonly ChatReference[],
 ): Promise<Set<string>> => {
   if (refs.length === 0) return new Set();
-  const { sql, values } = whereChats(refs, 'c.');
+  const { sql, values } = whereChats(refs);
   const rows = await database.select(
-    `SELECT c.token, c.number FROM chats c JOIN applications a ON a.id = c.application_id
-     WHERE (${sql}) AND (c.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL)`,
+    `SELECT token, number FROM chats WHERE (${sql}) AND deleted_at IS NOT NULL`,
     values,
   );
   return new Set(rows.map((row) => chatReference({ token: row.token, chatNumber: row.number })));
@@ -237,7 +236,7 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
  * Blanks rows, each once. A row whose creation is not older than the deletion stays: it has a number that was given again
  * after a loss.
  */
-const blank = async (
+const blankRows = async (
   database: Database,
   deletions: readonly (Pick<Edit, 'editedAtMs' | 'version'> & { id: number })[],
 ): Promise<void> => {
@@ -318,7 +317,7 @@ export const createChats = (database: Database) => ({
         transaction,
         foremostOf(titles, ids, (edit, other) => edit.version > other.version),
       );
-      await blank(
+      await blankRows(
         transaction,
         foremostOf(deletions, ids, (edit, other) => edit.version < other.version),
       );
@@ -338,17 +337,21 @@ export const createChats = (database: Database) => ({
     });
   },
 
+  /** @returns those of the chats that are stored, by {@link chatReference} */
+  storedAmong: async (refs: readonly ChatReference[]): Promise<ReadonlySet<string>> =>
+    refs.length === 0 ? new Set() : new Set((await findChatIds(database, refs)).keys()),
+
   /** Blanks the row of a deleted chat. Its command follows, so a row that is not stored yet may be missing. */
-  markDeleted: async (
+  blank: async (
     { token, chatNumber }: ChatReference,
-    { atMs, version }: { atMs: number; version: number },
+    { deletedAtMs, commandId }: { deletedAtMs: number; commandId: number },
   ): Promise<void> => {
-    const at = toDateTime(atMs);
+    const at = toDateTime(deletedAtMs);
     await database.write(
       `UPDATE chats SET title = NULL, deleted_at = ?, erase_at = ?, updated_at = ?,
          version = GREATEST(version + 1, ?)
        WHERE token = ? AND number = ? AND deleted_at IS NULL AND command_id < ?`,
-      [at, at, at, version, token, chatNumber, version],
+      [at, at, at, commandId, token, chatNumber, commandId],
     );
   },
 

@@ -2,10 +2,10 @@ import type { CommandContract, Read } from '#lib/contracts/commands/command.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type Database, keepWhatIsThere, tuples, type Value } from './connection/database.ts';
 import { type Handleable, recordHandled } from './progress.ts';
-import { findUserNames } from './users.ts';
+import { findOwners, type Owner } from './users.ts';
 
 /** What a new row needs besides its command. `parentId` is 0 for an item without a parent. */
-type Found = { parentId: number; ownerName: string };
+type Found = { parentId: number; owner: Owner };
 
 /** How created items of one kind are stored. `Row` is a row in the terms of the program. */
 type Table<Contract extends CommandContract, Row> = {
@@ -127,20 +127,20 @@ export const storeCreations = async <
   table: Table<Contract, Row>,
   batch: readonly Command[],
 ): Promise<Placed<Command, Row>> => {
-  const { ownerId, owner, toRow, parent } = table;
-  const [users, parentIds] = await Promise.all([
-    findUserNames(database, batch.map(ownerId)),
+  const { ownerId, toRow, parent } = table;
+  const [owners, parentIds] = await Promise.all([
+    findOwners(database, batch.map(ownerId)),
     parent?.findIds(database, batch),
   ]);
   const placed: Placed<Command, Row> = { stored: [], deferred: [], dead: [], dropped: [] };
   const candidates: Candidate<Command, Row>[] = [];
   for (const command of batch) {
-    const ownerName = users.get(ownerId(command));
+    const owner = owners.get(ownerId(command));
     const parentId = parent === undefined ? 0 : parentIds?.get(parent.reference(command));
-    if (ownerName === undefined) placed.dead.push({ command, reason: `unknown ${owner}` });
+    if (owner === undefined) placed.dead.push({ command, reason: `unknown ${table.owner}` });
     else if (parentId === undefined)
       placed.deferred.push({ command, reason: `its ${contract.parent} is not stored yet` });
-    else candidates.push({ command, parentId, row: toRow(command, { parentId, ownerName }) });
+    else candidates.push({ command, parentId, row: toRow(command, { parentId, owner }) });
   }
   const orphans = await findOrphans(database, table, placed.deferred);
   return database.transaction(async (transaction) => {

@@ -2,10 +2,10 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import type { Message } from '#lib/domain/message.ts';
+import { isDeleted, type Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
-import { findAliveChats, findChatIds, findOrphans } from './chats.ts';
+import { findAliveChats, findChatIds, findDeletedChats, findOrphans } from './chats.ts';
 import {
   type Database,
   literals,
@@ -18,12 +18,14 @@ import {
 } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
 import { recordHandled } from './progress.ts';
+import type { Owner } from './users.ts';
 
 type Creation = Read<typeof createMessageCommand>;
 type Edit = Read<typeof updateMessageCommand>;
 
+/** Only a row from before the column `sender` reads its creator. */
 const columns =
-  'id, chat_id, token, chat_number, number, body, created_at, edited_at, deleted_at, creator_id, sender_name, command_id, version';
+  'id, chat_id, token, chat_number, number, body, created_at, edited_at, deleted_at, creator_id, COALESCE(sender, (SELECT handle FROM users WHERE users.id = creator_id)) AS sender, sender_name, command_id, version';
 
 /** A row, and the command that created it. */
 type StoredMessage = Message & { id: number; chatId: number; commandId: number; digest?: string | undefined };
@@ -38,6 +40,7 @@ const toStored = (row: Row): StoredMessage => ({
   chatNumber: row.chat_number,
   messageNumber: row.number,
   senderId: row.creator_id,
+  sender: row.sender,
   senderName: row.sender_name,
   body: row.body,
   createdAtMs: toMs(row.created_at),
@@ -93,6 +96,7 @@ const creations = {
     'created_at',
     'updated_at',
     'creator_id',
+    'sender',
     'sender_name',
     'command_id',
     'version',
@@ -108,22 +112,22 @@ const creations = {
       at,
       at,
       row.senderId,
+      row.sender ?? null,
       row.senderName,
       row.commandId,
       row.version,
     ];
   },
-  toRow: (
-    command: Creation,
-    { parentId, ownerName }: { parentId: number; ownerName: string },
-  ): StoredMessage => ({
+  toRow: (command: Creation, { parentId, owner }: { parentId: number; owner: Owner }): StoredMessage => ({
     id: 0,
     chatId: parentId,
     token: command.token,
     chatNumber: command.chatNumber,
     messageNumber: command.messageNumber,
     senderId: command.senderId,
-    senderName: command.senderName ?? ownerName,
+    // The user's own handle comes first, so that no command of another program gives a message to somebody else.
+    sender: owner.handle ?? command.sender ?? null,
+    senderName: command.senderName ?? owner.name,
     body: command.body,
     createdAtMs: command.createdAtMs,
     commandId: command.commandId,
@@ -214,6 +218,18 @@ const applyEdits = async (
   );
 };
 
+/** @returns those of the commands whose chats or applications are deleted */
+const findLate = async <Command extends Edit>(
+  database: Database,
+  batch: readonly Command[],
+): Promise<Set<Command>> => {
+  const [chats, orphans] = await Promise.all([
+    findDeletedChats(database, batch),
+    findOrphans(database, batch),
+  ]);
+  return new Set(batch.filter((command) => orphans.has(command) || chats.has(chatReference(command))));
+};
+
 export const createMessages = (database: Database) => ({
   /** Stores new messages. @returns `stored` contains each message once, as its row is now */
   insert: async <Command extends Creation>(
@@ -227,28 +243,36 @@ export const createMessages = (database: Database) => ({
   },
 
   /**
-   * Applies the newest edit of each message, and deletions. An edit whose message is not stored yet is deferred.
+   * Applies the newest edit of each message, and deletions. An edit whose message is not stored yet is deferred. One in a
+   * deleted chat is dropped.
    * @returns `stored` contains one message for each edit, as its row is now
    */
   update: async <Command extends Edit>(
     batch: readonly Command[],
-  ): Promise<Outcome<Command, SettledMessage>> =>
-    database.transaction(async (transaction) => {
-      const before = await findStored(transaction, batch);
-      await applyEdits(transaction, batch, before);
+  ): Promise<Outcome<Command, SettledMessage>> => {
+    const late = await findLate(database, batch);
+    const edits = batch.filter((command) => !late.has(command));
+    return database.transaction(async (transaction) => {
+      const before = await findStored(transaction, edits);
+      await applyEdits(transaction, edits, before);
       // Another writer may have changed the rows before this write, so they are read again.
       const after = await findLocked(
         transaction,
         [...before.values()].map(({ id }) => id),
       );
       // A handler may have blanked the row before, so rows are noted by their commands.
-      const deleted = new Set(batch.filter(({ deleted }) => deleted).map(messageReference));
+      const deleted = new Set(edits.filter(({ deleted }) => deleted).map(messageReference));
       await noteDeletions(
         transaction,
         [...after].flatMap(([reference, row]) => (deleted.has(reference) ? [row] : [])),
       );
-      const outcome: Outcome<Command, SettledMessage> = { stored: [], deferred: [], dead: [] };
-      for (const command of batch) {
+      const outcome: Outcome<Command, SettledMessage> = {
+        stored: [],
+        deferred: [],
+        dead: [],
+        dropped: [...late],
+      };
+      for (const command of edits) {
         const row = after.get(messageReference(command));
         if (row === undefined) outcome.deferred.push({ command, reason: 'its message is not stored yet' });
         else
@@ -260,7 +284,8 @@ export const createMessages = (database: Database) => ({
       }
       await recordHandled(transaction, updateMessageCommand, batch, outcome);
       return outcome;
-    }),
+    });
+  },
 
   /** A page, newest first: from a cursor (exclusive), or after `skip` rows; without the numbers in `except`. */
   page: async (
@@ -291,8 +316,8 @@ export const createMessages = (database: Database) => ({
       skip === 0
         ? await database.select(`SELECT ${columns} ${from} LIMIT ?`, [...values, count])
         : await database.select(
-            `SELECT m.* FROM (SELECT id ${from} LIMIT ? OFFSET ?) page
-               JOIN messages m ON m.id = page.id ORDER BY m.created_at DESC, m.number DESC`,
+            `SELECT ${columns} FROM (SELECT id ${from} LIMIT ? OFFSET ?) page
+               JOIN messages USING (id) ORDER BY created_at DESC, number DESC`,
             [...values, count, skip],
           );
     return rows.map((row) => toMessage(toStored(row)));
@@ -300,6 +325,41 @@ export const createMessages = (database: Database) => ({
 
   find: async (refs: readonly MessageReference[]): Promise<Message[]> =>
     [...(await findStored(database, refs)).values()].map(toMessage),
+
+  /** Whether stored messages are deleted, and the commands that created them, by {@link messageReference}. */
+  states: async (
+    refs: readonly MessageReference[],
+  ): Promise<Map<string, { isDeleted: boolean; commandId: number }>> => {
+    const rows = await findStored(database, refs);
+    return new Map(
+      [...rows].map(([reference, row]) => [
+        reference,
+        { isDeleted: isDeleted(row), commandId: row.commandId },
+      ]),
+    );
+  },
+
+  /**
+   * Blanks a stored message at once, before its deletion is consumed. A row that a later command has created stays: after
+   * a loss of Redis, its number may have been given again.
+   */
+  blank: async (
+    message: MessageReference,
+    { deletedAtMs, commandId }: { deletedAtMs: number; commandId: number },
+  ): Promise<void> => {
+    // By its primary key. By its number, the update would also lock the place of the next message.
+    const [row] = await database.select(
+      'SELECT id FROM messages WHERE token = ? AND chat_number = ? AND number = ?',
+      [message.token, message.chatNumber, message.messageNumber],
+    );
+    if (row === undefined) return;
+    const at = toDateTime(deletedAtMs);
+    await database.write(
+      `UPDATE messages SET body = '', deleted_at = ?, updated_at = ?, version = GREATEST(version + 1, ?)
+       WHERE id = ? AND deleted_at IS NULL AND command_id < ?`,
+      [at, at, commandId, row.id, commandId],
+    );
+  },
 
   /** All messages after the row `afterId`, in the order of storing, for a rebuild of the index. */
   scan: async (

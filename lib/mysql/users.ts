@@ -1,10 +1,31 @@
 import type { EmailAddress } from '#lib/domain/email-address.ts';
 import { conflict, unprocessable } from '#lib/domain/errors.ts';
-import { type Database, placeholders, toDateTime } from './connection/database.ts';
+import {
+  type Database,
+  placeholders,
+  type Row,
+  toDateTime,
+  toMs,
+  type Value,
+} from './connection/database.ts';
 
 /** A user as users see themselves. */
 export type Profile = { name: string; email: string; handle: string };
-export type User = { id: number; name: string; email: string; passwordHash: string };
+/** `generation`: of the access tokens. Read together with the password's hash, so that a new password ends their tokens. */
+export type User = {
+  id: number;
+  name: string;
+  email: string;
+  handle: string;
+  passwordHash: string;
+  generation: number;
+};
+/** Who creates an item. `handle` is null for a user from before handles existed, until it is given. */
+export type Owner = { name: string; handle: string | null };
+
+/** The generation of a user's access tokens. */
+type Generation = { id: number; generation: number };
+export type RaisedGeneration = Generation & { raisedAtMs: number };
 
 export type NewUser = {
   name: string;
@@ -19,17 +40,14 @@ export type NewUser = {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** @returns the names of the existing users among `ids`, by id */
-export const findUserNames = async (
-  database: Database,
-  ids: readonly number[],
-): Promise<Map<number, string>> => {
+/** @returns the existing users among `ids`, by id */
+export const findOwners = async (database: Database, ids: readonly number[]): Promise<Map<number, Owner>> => {
   const distinct = [...new Set(ids)];
   const rows = await database.select(
-    `SELECT id, name FROM users WHERE id IN (${placeholders(distinct.length)})`,
+    `SELECT id, name, handle FROM users WHERE id IN (${placeholders(distinct.length)})`,
     distinct,
   );
-  return new Map(rows.map((row) => [row.id, row.name]));
+  return new Map(rows.map((row) => [row.id, { name: row.name, handle: row.handle }]));
 };
 
 /** Users that get their handle in one transaction. */
@@ -41,26 +59,35 @@ export const createUsers = (database: Database, createHandle: () => string) => {
   const giveHandle = (id: number, within = database) =>
     within.write('UPDATE users SET handle = ? WHERE id = ? AND handle IS NULL', [createHandle(), id]);
 
+  /** Reads users, and once more if one of them had no handle before. The columns contain `id` and `handle`. */
+  const selectGiving = async (sql: string, values: readonly Value[]): Promise<Row[]> => {
+    const rows = await database.select(sql, values);
+    const without = rows.filter(({ handle }) => handle === null);
+    if (without.length === 0) return rows;
+    for (const { id } of without) await giveHandle(id);
+    return database.select(sql, values);
+  };
+
   const findProfile = async (id: number): Promise<Profile | undefined> => {
-    const read = async () => {
-      const [row] = await database.select('SELECT name, email, handle FROM users WHERE id = ?', [id]);
-      return row;
-    };
-    let row = await read();
-    if (row !== undefined && row.handle === null) {
-      await giveHandle(id);
-      row = await read();
-    }
+    const [row] = await selectGiving('SELECT id, name, email, handle FROM users WHERE id = ?', [id]);
     return row === undefined ? undefined : { name: row.name, email: row.email, handle: row.handle };
   };
 
   const findByEmail = async (email: EmailAddress): Promise<User | undefined> => {
-    const [row] = await database.select('SELECT id, name, email, password FROM users WHERE email = ?', [
-      email,
-    ]);
+    const [row] = await selectGiving(
+      'SELECT id, name, email, handle, password, token_generation FROM users WHERE email = ?',
+      [email],
+    );
     // utf8mb4_bin ignores trailing spaces in comparisons.
     if (row === undefined || row.email !== email) return undefined;
-    return { id: row.id, name: row.name, email: row.email, passwordHash: row.password };
+    return {
+      id: row.id,
+      name: row.name,
+      email: row.email,
+      handle: row.handle,
+      passwordHash: row.password,
+      generation: row.token_generation,
+    };
   };
 
   /** The sign-up that had the same key less than a day ago. */
@@ -72,11 +99,87 @@ export const createUsers = (database: Database, createHandle: () => string) => {
     return row;
   };
 
+  const findGenerations = async (ids: readonly number[], within = database): Promise<Map<number, number>> => {
+    const rows = await within.select(
+      `SELECT id, token_generation FROM users WHERE id IN (${placeholders(ids.length)})`,
+      ids,
+    );
+    return new Map(rows.map((row) => [row.id, row.token_generation]));
+  };
+
   return {
     findByEmail,
 
+    /** @returns the present generations of the access tokens of these users, by id; none for a user who is gone */
+    findGenerations,
+
+    /**
+     * Ends the access tokens up to this generation, unless they have ended. A repetition ends no later token.
+     * @returns the present generation
+     */
+    endTokens: ({ id, generation }: Generation): Promise<number> =>
+      database.transaction(async (transaction) => {
+        await transaction.write(
+          `UPDATE users SET token_generation = ?, generation_at = UTC_TIMESTAMP(3)
+           WHERE id = ? AND token_generation <= ?`,
+          [generation + 1, id, generation],
+        );
+        return (await findGenerations([id], transaction)).get(id) ?? generation + 1;
+      }),
+
+    /**
+     * Writes a new password in the place of the one that `user` was read with, and ends all access tokens.
+     * @returns the present generation; undefined if the password is another one by now
+     */
+    changePassword: (
+      { id, passwordHash }: Pick<User, 'id' | 'passwordHash'>,
+      newHash: string,
+    ): Promise<number | undefined> =>
+      database.transaction(async (transaction) => {
+        await transaction.write(
+          `UPDATE users SET password = ?, token_generation = token_generation + 1, generation_at = UTC_TIMESTAMP(3)
+           WHERE id = ? AND password = ?`,
+          [newHash, id, passwordHash],
+        );
+        // The statement may have run before, over a connection that was lost. Each hash has a salt of its own.
+        const [row] = await transaction.select(
+          'SELECT token_generation FROM users WHERE id = ? AND password = ?',
+          [id, newHash],
+        );
+        return row?.token_generation;
+      }),
+
+    /** Users whose generation rose in the last `seconds`, in the order of that, after the `last` one of a page before. */
+    findRaised: async (
+      seconds: number,
+      count: number,
+      last?: RaisedGeneration,
+    ): Promise<RaisedGeneration[]> => {
+      const rows = await database.select(
+        `SELECT id, token_generation, generation_at FROM users
+         WHERE generation_at > UTC_TIMESTAMP(3) - INTERVAL ? SECOND
+           AND (generation_at > ? OR (generation_at = ? AND id > ?))
+         ORDER BY generation_at, id LIMIT ?`,
+        [seconds, ...Array(2).fill(toDateTime(last?.raisedAtMs ?? 0)), last?.id ?? 0, count],
+      );
+      return rows.map((row) => ({
+        id: row.id,
+        generation: row.token_generation,
+        raisedAtMs: toMs(row.generation_at),
+      }));
+    },
+
     /** @returns the user of this id, who may be gone; gives a handle to one from before handles existed */
     findProfile,
+
+    /** @returns the handles of these users, by id; gives one to users from before handles existed */
+    findHandles: async (ids: readonly number[]): Promise<Map<number, string>> => {
+      const rows = await selectGiving(
+        `SELECT id, handle FROM users WHERE id IN (${placeholders(ids.length)})`,
+        ids,
+      );
+      return new Map(rows.flatMap(({ id, handle }) => (handle === null ? [] : [[id, handle] as const])));
+    },
 
     /**
      * Gives handles to the next users from before handles existed, in one short transaction. May run twice at once.

@@ -5,8 +5,10 @@ import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Counters } from '#lib/redis/gate/counters.ts';
 import type { Directory, PendingChat } from '#lib/redis/window/directory.ts';
+import type { Unread } from './unread.ts';
 
-type Listed = { chatNumber: number; title?: string; messagesCount: number };
+type Listed = { chatNumber: number; title?: string; messagesCount: number; unreadCount: number };
+
 /** A chat with the version of its title. */
 type Versioned = Listed & { version: number };
 type Titled = { title: string | undefined; version: number };
@@ -15,23 +17,35 @@ type Titled = { title: string | undefined; version: number };
 const newer = (pending: Titled | undefined, row: Titled | undefined): Titled | undefined =>
   pending === undefined || (row !== undefined && row.version > pending.version) ? row : pending;
 
-/** Reads accepted chats, stored or pending. Counts come from the counters. */
+/** A chat with the reader's marker as far as Redis knows it. */
+type Found = Parameters<Unread['count']>[0][number] & { title: string | undefined };
+type Stored = Awaited<ReturnType<Unread['stored']>>;
+
+const toListed = ({ chatNumber, title, messagesCount }: Found, unreadCount: number): Listed => ({
+  chatNumber,
+  ...(title ? { title } : {}),
+  messagesCount,
+  unreadCount,
+});
+
+/** Reads accepted chats, stored or pending. Counts come from the counters, and from the reader's markers. */
 export const createChatDirectory = ({
   directory,
   counters,
   chats,
   applications,
+  unread,
 }: {
   directory: Pick<Directory, 'pendingChats'>;
   counters: Pick<Counters, 'read'>;
-  chats: Pick<Chats, 'find' | 'list'>;
+  chats: Pick<Chats, 'find' | 'list' | 'hasAbove'>;
   applications: Pick<Applications, 'find'>;
+  unread: Unread;
 }) => {
-  const listed = (chatNumber: number, title: string | undefined, messagesCount: number): Listed => ({
-    chatNumber,
-    ...(title ? { title } : {}),
-    messagesCount,
-  });
+  const listed = async (found: readonly Found[], stored: Stored | undefined): Promise<Listed[]> => {
+    const unreadCounts = await unread.count(found, stored);
+    return found.map((one, i) => toListed(one, unreadCounts[i] ?? 0));
+  };
   /** @returns undefined if only MySQL knows the count. @throws not-found */
   const count = async (
     what: string,
@@ -43,17 +57,32 @@ export const createChatDirectory = ({
   };
 
   return {
-    /** @throws not-found, unavailable */
-    get: async (token: string, chatNumber: number): Promise<Versioned> => {
-      const [known, pendingChats] = await Promise.all([
+    /** A chat as this user sees it. @throws not-found, unavailable */
+    get: async (userId: number, token: string, chatNumber: number): Promise<Versioned> => {
+      const [counted, pendingChats, [known]] = await Promise.all([
         count('chat', { token, chatNumber }),
         ifAvailable(directory.pendingChats(token, [chatNumber])),
+        unread.known(userId, token, [chatNumber]),
       ]);
       const pending = pendingChats?.get(chatNumber);
-      const row = known !== undefined && pending?.isNewest ? undefined : await chats.find(token, chatNumber);
-      if (row === undefined && known === undefined) throw notKnownYet('chat');
-      const { title, version = 0 } = newer(pending, row) ?? {};
-      return { ...listed(chatNumber, title, known ?? row?.messagesCount ?? 0), version };
+      const shown = async (
+        titled: Titled | undefined,
+        messagesCount: number,
+        stored: Stored | undefined,
+      ): Promise<Versioned> => {
+        const one = { chatNumber, known, title: titled?.title, messagesCount };
+        const [unreadCount = 0] = await unread.count([one], stored);
+        return { ...toListed(one, unreadCount), version: titled?.version ?? 0 };
+      };
+      if (counted !== undefined && pending?.isNewest)
+        return shown(pending, counted, await unread.storedSoon(userId, token, [chatNumber]));
+      const [row, stored] = await Promise.all([
+        chats.find(token, chatNumber),
+        unread.stored(userId, token, [chatNumber]),
+      ]);
+      if (row?.isDeleted) throw notFound('chat');
+      if (row === undefined && counted === undefined) throw notKnownYet('chat');
+      return shown(newer(pending, row), counted ?? row?.messagesCount ?? 0, stored);
     },
 
     /**
@@ -64,43 +93,60 @@ export const createChatDirectory = ({
       const known = await count('chat', { token, chatNumber });
       if (known !== undefined) return known;
       const row = await chats.find(token, chatNumber);
+      if (row?.isDeleted) throw notFound('chat');
       if (row === undefined) throw notKnownYet('chat');
       return limits.number;
     },
 
-    /** By number. @throws not-found, unavailable */
+    /**
+     * Chats as this user sees them, by number: those of a range of numbers that are not deleted, perhaps none. `hasMore`:
+     * higher numbers were given. @throws not-found, unavailable
+     */
     list: async (
+      userId: number,
       token: string,
       { skip, count: wanted }: { skip: number; count: number },
-    ): Promise<Listed[]> => {
+    ): Promise<{ chats: Listed[]; hasMore: boolean }> => {
       const known = await count('application', { token });
       const to = Math.min(skip + wanted, known ?? Number.MAX_SAFE_INTEGER);
-      if (to <= skip) return [];
+      if (to <= skip) return { chats: [], hasMore: false };
       if (known === undefined) {
-        const rows = await chats.list(token, skip + 1, to);
-        if (rows.length === 0 && (await applications.find(token)) === undefined)
-          throw notKnownYet('application');
-        return rows.map((row) => listed(row.chatNumber, row.title, row.messagesCount));
+        const [application, rows, hasMore] = await Promise.all([
+          applications.find(token),
+          chats.list(token, skip + 1, to),
+          chats.hasAbove(token, to),
+        ]);
+        if (application?.isDeleted) throw notFound('application');
+        if (application === undefined) throw notKnownYet('application');
+        const numbers = rows.map(({ chatNumber }) => chatNumber);
+        const markers = await unread.known(userId, token, numbers);
+        const found = rows.map((row, i) => ({ ...row, known: markers[i] }));
+        return { chats: await listed(found, await unread.stored(userId, token, numbers)), hasMore };
       }
       const numbers = Array.from({ length: to - skip }, (_, i) => skip + 1 + i);
-      const [pending, counts] = (await ifAvailable(
-        Promise.all([
-          directory.pendingChats(token, numbers),
-          counters.read(numbers.map((chatNumber) => ({ token, chatNumber }))),
-        ]),
-      )) ?? [new Map<number, PendingChat>(), []];
-      const allPending = numbers.every((chatNumber) => pending.get(chatNumber)?.isNewest);
-      const rows = allPending ? [] : await chats.list(token, skip + 1, to);
+      const [fromRedis, markers] = await Promise.all([
+        ifAvailable(
+          Promise.all([
+            directory.pendingChats(token, numbers),
+            counters.read(numbers.map((chatNumber) => ({ token, chatNumber }))),
+          ]),
+        ),
+        unread.known(userId, token, numbers),
+      ]);
+      const [pending, counts] = fromRedis ?? [new Map<number, PendingChat>(), []];
+      const [rows, stored] = numbers.every((chatNumber) => pending.get(chatNumber)?.isNewest)
+        ? [[], await unread.storedSoon(userId, token, numbers)]
+        : await Promise.all([chats.list(token, skip + 1, to), unread.stored(userId, token, numbers)]);
       const byNumber = new Map(rows.map((row) => [row.chatNumber, row]));
-      return numbers.map((chatNumber, i) => {
-        const row = byNumber.get(chatNumber);
+      const found = numbers.flatMap((chatNumber, i) => {
+        const shown = newer(pending.get(chatNumber), byNumber.get(chatNumber));
         const counted = counts[i];
-        return listed(
-          chatNumber,
-          newer(pending.get(chatNumber), row)?.title,
-          typeof counted === 'number' ? counted : (row?.messagesCount ?? 0),
-        );
+        const messagesCount = typeof counted === 'number' ? counted : byNumber.get(chatNumber)?.messagesCount;
+        // MySQL lists no deleted chat. Without a counter and a row, the chat may be one.
+        if (counted === 'missing' || (messagesCount === undefined && shown === undefined)) return [];
+        return [{ chatNumber, title: shown?.title, messagesCount: messagesCount ?? 0, known: markers[i] }];
       });
+      return { chats: await listed(found, stored), hasMore: to < known };
     },
   };
 };

@@ -15,6 +15,7 @@ import type { ChatReference } from '#lib/domain/reference.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { RecentMessages, RecentPage } from '#lib/redis/window/recent-messages.ts';
+import type { WithSenders } from './senders.ts';
 
 type PageQuery = { before?: Position | undefined; skip: number; count: number };
 
@@ -26,10 +27,12 @@ export const createConversation = ({
   recentMessages,
   messages,
   chats,
+  withSenders,
 }: {
   recentMessages: RecentMessages;
   messages: Pick<Messages, 'page' | 'find'>;
   chats: Pick<Chats, 'find'>;
+  withSenders: WithSenders;
 }) => {
   /** Lets one reader copy MySQL's newest rows to Redis for later readers. @returns whether this reader did */
   const warm = async (chat: ChatReference): Promise<boolean> => {
@@ -90,29 +93,30 @@ export const createConversation = ({
     /** Newest first, from a cursor (exclusive) or after `skip` messages. @throws not-found, unavailable */
     page: async (chat: ChatReference, query: PageQuery): Promise<Message[]> => {
       let recent = await ifAvailable(recentMessages.page(chat, query));
+      const isSure = recent !== undefined && (recent.kind !== 'part' || recent.isAuthoritative);
+      const stored = isSure ? undefined : await chats.find(chat.token, chat.chatNumber);
+      if (stored?.isDeleted) throw notFound('chat');
       if (recent?.kind === 'part' && recent.cold && query.before === undefined) {
         if (await ifAvailable(warm(chat))) recent = await ifAvailable(recentMessages.page(chat, query));
       }
-      if (recent?.kind === 'whole') return whole(recent);
+      if (recent?.kind === 'whole') return withSenders(whole(recent));
       if (recent?.kind === 'deep') {
         throw unavailable(
           'Too many messages of this chat are not stored yet for a page this deep. Follow the Link header of an earlier page instead.',
         );
       }
       const page = await fromBoth(chat, query, recent);
-      if (
-        page.length === 0 &&
-        !recent?.isAuthoritative &&
-        (await chats.find(chat.token, chat.chatNumber)) === undefined
-      ) {
-        throw notKnownYet('chat');
-      }
-      return page;
+      if (page.length === 0 && !isSure && stored === undefined) throw notKnownYet('chat');
+      return withSenders(page);
     },
 
     /** @throws not-found, unavailable */
     message: async (chat: ChatReference, messageNumber: number): Promise<Message> => {
       const recent = await ifAvailable(recentMessages.message(chat, messageNumber));
+      if (!recent?.isAuthoritative) {
+        const stored = await ifAvailable(chats.find(chat.token, chat.chatNumber));
+        if (stored?.isDeleted) throw notFound('chat');
+      }
       const find = () => messages.find([{ ...chat, messageNumber }]);
       let message = recent?.message;
       if (message === undefined) [message] = await find();
@@ -120,7 +124,8 @@ export const createConversation = ({
       else if (!recent?.isAuthoritative)
         [message] = mergeByNumber([message], (await ifAvailable(find())) ?? []);
       if (message === undefined) throw recent?.isAuthoritative ? notFound('message') : notKnownYet('message');
-      return applyEdit(message, recent?.edit);
+      const [shown = message] = await withSenders([applyEdit(message, recent?.edit)]);
+      return shown;
     },
   };
 };

@@ -1,14 +1,11 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Position } from '#lib/domain/position.ts';
-import type { SearchPosition } from '#lib/opensearch/search/message-search.ts';
+import type { SearchPosition, SearchTerms } from '#lib/opensearch/search/message-search.ts';
 
 type Chat = { token: string; chatNumber: number };
 
-/** One search in one chat. */
-type Search = Chat & { text: string };
-
-/** A hit of a search, and the highest message number that the search looks at. */
-export type HitPlace = SearchPosition & { upTo: number };
+/** A hit of a search, and the highest message number that a search in one chat looks at. */
+export type HitPlace = SearchPosition & { upTo?: number | undefined };
 
 const TAG_BYTES = 12;
 
@@ -33,7 +30,7 @@ export const createCursors = (secrets: readonly Buffer[]) => {
 
   const opened = (cursor: string, list: string): number[] | undefined => {
     const [, place, tag] =
-      /^([0-9a-z]{1,11}(?:\.[0-9a-z]{1,11}){1,3})\.([A-Za-z0-9_-]{16})$/.exec(cursor) ?? [];
+      /^([0-9a-z]{1,11}(?:\.[0-9a-z]{1,11}){1,4})\.([A-Za-z0-9_-]{16})$/.exec(cursor) ?? [];
     if (place === undefined || tag === undefined) return undefined;
     const given = Buffer.from(tag, 'base64url');
     if (!keys.some((key) => timingSafeEqual(sign(key, place, list), given))) return undefined;
@@ -41,7 +38,9 @@ export const createCursors = (secrets: readonly Buffer[]) => {
   };
 
   const messagesOf = ({ token, chatNumber }: Chat) => `messages:${token}:${chatNumber}`;
-  const hitsOf = ({ token, chatNumber, text }: Search) => `search:${token}:${chatNumber}:${text}`;
+  /** All that decides which messages a search finds, and in which order. */
+  const hitsOf = ({ token, chatNumber, text, sender, fromMs, toMs, order }: SearchTerms) =>
+    `search:${JSON.stringify([token, chatNumber, order, sender, fromMs, toMs, text])}`;
 
   return {
     /** A place in a chat, for `before`. */
@@ -55,17 +54,17 @@ export const createCursors = (secrets: readonly Buffer[]) => {
         : { createdAtMs, messageNumber };
     },
     /** A place in the hits of a search, for `after`. */
-    writeHit: ({ score, createdAtMs, messageNumber, upTo }: HitPlace, search: Search): string =>
-      sealed([score, createdAtMs, messageNumber, upTo], hitsOf(search)),
+    writeHit: ({ score, createdAtMs, chatNumber, messageNumber, upTo = 0 }: HitPlace, search: SearchTerms) =>
+      sealed([score, createdAtMs, chatNumber, messageNumber, upTo], hitsOf(search)),
     /** @returns undefined for anything but a cursor of this search */
-    readHit: (cursor: string, search: Search): HitPlace | undefined => {
-      const [score, createdAtMs, messageNumber, upTo] = opened(cursor, hitsOf(search)) ?? [];
+    readHit: (cursor: string, search: SearchTerms): HitPlace | undefined => {
+      const [score, createdAtMs, chatNumber, messageNumber, upTo] = opened(cursor, hitsOf(search)) ?? [];
       return score === undefined ||
         createdAtMs === undefined ||
-        messageNumber === undefined ||
-        upTo === undefined
+        chatNumber === undefined ||
+        messageNumber === undefined
         ? undefined
-        : { score, createdAtMs, messageNumber, upTo };
+        : { score, createdAtMs, chatNumber, messageNumber, upTo: upTo || undefined };
     },
   };
 };

@@ -6,12 +6,14 @@ import {
   neededItem,
 } from '#lib/contracts/commands/command.ts';
 import { notFound, unavailable } from '#lib/domain/errors.ts';
-import type { CounterReference, ItemReference } from '#lib/domain/reference.ts';
+import type { ItemReference } from '#lib/domain/reference.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { Idempotency, StoredItem } from '#lib/redis/commands/accept.ts';
 import type { Accepts } from '#lib/redis/commands/all.ts';
 import type { Gate } from '#lib/redis/gate/gate.ts';
+import type { EraseAtOnce } from './erase-at-once.ts';
+import { createVerifyCounters } from './verify-counters.ts';
 
 /**
  * The longest that a request waits for the broker's confirm. A command without a confirm is accepted as well:
@@ -21,7 +23,8 @@ const PUBLISH_WAIT_MS = 1_000;
 /** Tries of one write: Redis may lose a counter again while it is verified, and an item while it is looked up. */
 const TRIES = 5;
 
-const closed = () =>
+/** The refusal of every write while the gate is closed. */
+export const closed = () =>
   unavailable('The numbers are being recovered. Writes are accepted again soon.', undefined, 1);
 const lostMeanwhile = () =>
   unavailable('The numbers were lost during this write. It may or may not have been accepted.', undefined, 1);
@@ -30,6 +33,8 @@ const lostMeanwhile = () =>
 type FindStored = (
   item: ItemReference,
 ) => Promise<{ ownerId: number; version: number; isDeleted?: boolean } | undefined>;
+
+const deletes = (given: object): boolean => 'deleted' in given && given.deleted === true;
 
 /** Whether the looked-up item is the one that the command edits, and not its application. */
 const isItemOf = ({ item }: CommandContract, { chatNumber }: ItemReference): boolean =>
@@ -41,14 +46,16 @@ type Uses = {
   gate: Pick<Gate, 'isOpenIn' | 'verify'>;
   numbers: Pick<RecoveryState, 'highestChatNumber' | 'highestMessageNumber'>;
   findStored: FindStored;
+  /** Applies an accepted deletion to MySQL, as far as it can. Never throws. */
+  eraseAtOnce: EraseAtOnce;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
   onUnpublished: (queue: string, error: unknown) => void;
 };
 
 /**
- * Returns the one way of a write: Redis accepts the command, the broker gets it, and the gate is checked again. MySQL is
- * asked for a counter after a loss of Redis, and for an item that Redis has forgotten.
+ * Returns the one way of a write: Redis accepts the command, the broker gets it, and the gate is checked again. A deletion
+ * is also written to MySQL, if that answers within a second. MySQL is asked for counters after a loss of Redis, and for an item that Redis has forgotten.
  */
 export const createSubmit = ({
   accepts,
@@ -56,26 +63,11 @@ export const createSubmit = ({
   gate,
   numbers,
   findStored,
+  eraseAtOnce,
   askForRecovery,
   onUnpublished,
 }: Uses) => {
-  /** Verifies the counters of a write against MySQL, before their first use after a loss of Redis. */
-  const verify = async (
-    command: CommandContract,
-    counters: readonly CounterReference[],
-    lost: string,
-  ): Promise<void> => {
-    const counts = await Promise.all(
-      counters.map(async (counter) => ({
-        ...counter,
-        count:
-          counter.chatNumber === undefined
-            ? await numbers.highestChatNumber(counter.token)
-            : await numbers.highestMessageNumber(counter.token, counter.chatNumber),
-      })),
-    );
-    if ((await gate.verify(counts, lost)) === 'missing') throw notFound(neededItem(command));
-  };
+  const verifyCounters = createVerifyCounters({ gate, numbers });
 
   const publish = async (queue: string, command: { id: string; content: string }): Promise<void> => {
     try {
@@ -109,12 +101,14 @@ export const createSubmit = ({
         case 'accepted':
           if (outcome.command !== undefined) await publish(command.queue, outcome.command);
           await confirm(outcome.epoch);
+          if (outcome.command !== undefined && deletes(given))
+            await eraseAtOnce(command.queue, outcome.command.content);
           return outcome.answer;
         case 'closed':
           askForRecovery();
           throw closed();
         case 'unverified':
-          await verify(command, outcome.counters, outcome.lost);
+          if (!(await verifyCounters(outcome.counters, outcome.lost))) throw notFound(neededItem(command));
           break;
         case 'unknown': {
           const { item, lookedUpAt } = outcome;

@@ -53,6 +53,10 @@ const notNumberInUrl = [
 const page = { good: '1', bad: ['', ...notNumberInUrl] };
 const limit = { good: '10', bad: ['', '101', ...notNumberInUrl] };
 const searched = { good: 'word', bad: ['', ' ', 'x'.repeat(201)] };
+const instantInUrl = {
+  good: '2024-05-01T12:00:00Z',
+  bad: ['', 'yesterday', '2024-05-01', '2024-05-01T12:00:00', '2024-02-30T12:00:00Z', '1714564800000'],
+};
 const numberInUrl = { good: '1', bad: [...notNumberInUrl, '4294967296'] };
 const tokenInUrl = { good: '', bad: ['a.b', 'a b', 'a:1', 'x'.repeat(65), 'ä', "'", '{token}'] };
 const loneSurrogate = 'a\ud800b';
@@ -72,6 +76,10 @@ const samples: Record<Place, Record<string, Samples>> = {
     chat_number: { ...numberInUrl, bad: ['', ...numberInUrl.bad] },
     before: { good: undefined, bad: ['', 'no-cursor', 'x'.repeat(201)] },
     after: { good: undefined, bad: ['', 'no-cursor', 'x'.repeat(201)] },
+    sender: { good: 'nobody', bad: ['', 'x'.repeat(101)] },
+    from: instantInUrl,
+    to: instantInUrl,
+    sort: { good: 'newest', bad: ['', 'oldest', 'Best'] },
     highlight: { good: 'true', bad: ['', 'yes', 'TRUE'] },
     upTo: { ...numberInUrl, bad: ['', ...numberInUrl.bad] },
   },
@@ -313,7 +321,9 @@ describe.each(withBasic.map((contract) => [`${contract.method} ${contract.path}`
       const values = goodRequest(contract);
       const path = contract.path.replace('{token}', String(values.path.token)).replace('{chatNumber}', '1');
       for (const key of ['', 'two words', 'tab\tbed', 'x'.repeat(201)]) {
-        const reply = await client.post<Problem>(path, values.body, { 'idempotency-key': key });
+        const sent = contract.request.body === undefined ? {} : { body: values.body };
+        const headers = { 'idempotency-key': key };
+        const reply = await client.call<Problem>(contract.method, path, { ...sent, headers });
         expectProblem(`key "${key}"`, reply, 400, 'Idempotency-Key');
       }
     });

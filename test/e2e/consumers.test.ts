@@ -100,14 +100,21 @@ describe('commands of another program, with the fields of the contract alone', (
       chatsCount: 1,
     });
     expect((await user.client.get(`/applications/${token}/chats`)).body).toEqual([
-      { chatNumber: 1, title: 'Renamed elsewhere', messagesCount: 1 },
+      { chatNumber: 1, title: 'Renamed elsewhere', messagesCount: 1, unreadCount: 1 },
     ]);
     expect((await user.client.get(messagesPath(token, 1))).body).toEqual([
-      { messageNumber: 1, senderName: 'Ada', body: 'a bare edit', createdAt: at(2), editedAt: at(6) },
+      {
+        messageNumber: 1,
+        sender: user.handle,
+        senderName: 'Ada',
+        body: 'a bare edit',
+        createdAt: at(2),
+        editedAt: at(6),
+      },
     ]);
     await eventually(async () =>
       expect((await user.client.get(`${messagesPath(token, 1)}/search?q=bare`)).body).toEqual([
-        { messageNumber: 1, body: 'a bare edit', createdAt: at(2) },
+        { messageNumber: 1, sender: user.handle, senderName: 'Ada', body: 'a bare edit', createdAt: at(2) },
       ]),
     );
   });

@@ -49,6 +49,9 @@ beforeAll(async () => {
   await call('PUT', application, `/applications/${token}`, { name: 'Ids?' });
   await call('PUT', `${chats}/{chatNumber}`, `/applications/${token}/chats/1`, { title: 'Ids!' });
   await call('PUT', messages, messagesPath(token, 1), { messageNumber: 1, body: 'one, edited' });
+  await call('PUT', `${chats}/{chatNumber}/read`, `/applications/${token}/chats/1/read`, {
+    messageNumber: 1,
+  });
   await call('PUT', `${messages}/{messageNumber}`, `${messagesPath(token, 1)}/2`, { body: 'two, edited' });
 
   ids = await eventually(async () => {
@@ -75,11 +78,18 @@ beforeAll(async () => {
   cursors.push(new URLSearchParams(nextPath(page)?.split('?')[1]).get('before') ?? '');
   await call('GET', `${messages}/{messageNumber}`, `${messagesPath(token, 1)}/1`);
   await call('GET', `${messages}/search`, `${messagesPath(token, 1)}/search?q=edited&limit=1&highlight=true`);
+  await call(
+    'GET',
+    '/applications/{token}/messages/search',
+    `/applications/${token}/messages/search?q=edited&limit=1&highlight=true`,
+  );
   await call('GET', '/search', `/search?application_token=${token}&chat_number=1&body=edited`);
   for (const path of ['/health', '/openapi.json', '/docs']) await call('GET', path, path);
 
-  // A redirect.
-  replies.set('GET /', await client.get('/'));
+  const second = await client.post<{ token: string }>('/applications', { name: 'Ids, deleted' });
+  await client.post(`/applications/${second.body.token}/chats`);
+  await call('DELETE', `${chats}/{chatNumber}`, `/applications/${second.body.token}/chats/1`);
+  await call('DELETE', application, `/applications/${second.body.token}`);
 
   // Errors have bodies and headers too.
   const stranger = new Client(inject('apiUrl'));
@@ -91,6 +101,20 @@ beforeAll(async () => {
   ] as const) {
     replies.set(what, reply);
   }
+
+  // Both end the access token of the calls before.
+  const other: Account = { ...account, password: 'another horse' };
+  await call('PUT', '/users/me/password', '/users/me/password', { password: other.password }, basic(account));
+  const again = await new Client(inject('apiUrl')).post<{ accessToken: string }>(
+    '/users/token',
+    undefined,
+    basic(other),
+  );
+  client = new Client(inject('apiUrl'), again.body.accessToken);
+  await call('DELETE', '/users/me/tokens', '/users/me/tokens');
+
+  // A redirect.
+  replies.set('GET /', await client.get('/'));
 });
 
 /** The ways in which a number may be written. */

@@ -68,7 +68,9 @@ beforeAll(async () => {
   const token = await createApplication(client);
   await createChat(client, token);
   await createMessage(client, token, 1, 'hello');
-  values = { ACCESS_TOKEN: client.accessToken ?? '', TOKEN: token };
+  await createChat(client, token, 'Deleted');
+  const deletedToken = await createApplication(client);
+  values = { ACCESS_TOKEN: client.accessToken ?? '', TOKEN: token, DELETED_TOKEN: deletedToken };
 });
 
 const bodies: Record<string, object> = {
@@ -77,6 +79,8 @@ const bodies: Record<string, object> = {
   createApplication: { token: expect.any(String) },
   updateApplication: {},
   updateChat: {},
+  deleteApplication: {},
+  deleteChat: {},
   createChat: { chatNumber: expect.any(Number) },
   createMessage: { messageNumber: expect.any(Number) },
   getHealth: { status: 'ok' },

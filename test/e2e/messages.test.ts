@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import {
-  type Client,
+  Client,
   createApplication,
   createChat,
   createMessage,
@@ -14,11 +15,13 @@ import { createUser, eventually, query, withRedis } from '../support/servers.ts'
 
 let client: Client;
 let other: Client;
+let ada: string;
+let grace: string;
 let token: string;
 let path: string;
 beforeAll(async () => {
-  ({ client } = await createUser('Ada'));
-  ({ client: other } = await createUser('Grace'));
+  ({ client, handle: ada } = await createUser('Ada'));
+  ({ client: other, handle: grace } = await createUser('Grace'));
 });
 beforeEach(async () => {
   token = await createApplication(client);
@@ -35,8 +38,20 @@ describe('POST …/messages', () => {
     await createChat(client, token);
     expect((await client.post(messagesPath(token, 2), { body: 'one' })).body).toEqual({ messageNumber: 1 });
     expect((await client.get(path)).body).toEqual([
-      { messageNumber: 2, senderName: 'Grace', body: 'two', createdAt: expect.stringMatching(ISO) },
-      { messageNumber: 1, senderName: 'Ada', body: 'one', createdAt: expect.stringMatching(ISO) },
+      {
+        messageNumber: 2,
+        sender: grace,
+        senderName: 'Grace',
+        body: 'two',
+        createdAt: expect.stringMatching(ISO),
+      },
+      {
+        messageNumber: 1,
+        sender: ada,
+        senderName: 'Ada',
+        body: 'one',
+        createdAt: expect.stringMatching(ISO),
+      },
     ]);
   });
 
@@ -98,6 +113,34 @@ const forgetWindow = () =>
     await redis.del(key(`${token}:1:order`), key(`${token}:1:entries`));
   });
 
+describe('the sender of a message', () => {
+  it('is the handle that only the sender sees as the own one', async () => {
+    await createMessage(client, token, 1, 'mine');
+    const { body: me } = await client.get<{ handle: string }>('/users/me');
+    const { body: seen } = await other.get<Listed>(`${path}/1`);
+    expect(seen.sender).toBe(me.handle);
+    expect((await other.get<{ handle: string }>('/users/me')).body.handle).not.toBe(me.handle);
+  });
+
+  it('is shown, pending or stored, when an access token or a row from before handles lacks it', async () => {
+    const { id, handle } = await createUser('Ada');
+    const tokens = createAccessTokens([inject('functionEnvironment').JWT_SECRET ?? '']);
+    const { accessToken } = await tokens.issue({ id, name: 'Ada' });
+    await createMessage(new Client(inject('apiUrl'), accessToken), token, 1, 'of before');
+    const isShown = async () => {
+      expect((await other.get<Listed[]>(path)).body.map(({ sender }) => sender)).toEqual([handle]);
+      expect((await other.get<Listed>(`${path}/1`)).body.sender).toBe(handle);
+    };
+    await isShown();
+    const rows = () => query('SELECT sender FROM messages WHERE token = ?', [token]);
+    await eventually(async () => expect(await rows()).toEqual([{ sender: handle }]));
+    await isShown();
+    await query('UPDATE messages SET sender = NULL WHERE token = ?', [token]);
+    await forgetWindow();
+    await isShown();
+  });
+});
+
 describe.each<
   [route: string, request: (messageNumber: number, body: string) => [path: string, body: object]]
 >([
@@ -114,6 +157,7 @@ describe.each<
     expect([reply.status, reply.body]).toEqual([200, {}]);
     const edited: Listed = {
       messageNumber: 1,
+      sender: ada,
       senderName: 'Ada',
       body: 'before',
       createdAt: '2024-05-01T12:00:00.000Z',

@@ -13,10 +13,11 @@ import { createUser, eventually } from '../support/servers.ts';
 type Hit = { messageNumber: number; body: string; createdAt: string };
 
 let client: Client;
+let handle: string;
 let token: string;
 let path: string;
 beforeAll(async () => {
-  ({ client } = await createUser('Ada'));
+  ({ client, handle } = await createUser('Ada'));
   token = await createApplication(client);
   await createChat(client, token);
   await createChat(client, token);
@@ -38,18 +39,24 @@ const find = async (q: string) =>
   );
 
 describe.each([
-  ['GET …/messages/search', (q: string, more = '') => `${path}?q=${encodeURIComponent(q)}${more}`],
+  [
+    'GET …/messages/search',
+    () => ({ sender: handle, senderName: 'Ada' }),
+    (q: string, more = '') => `${path}?q=${encodeURIComponent(q)}${more}`,
+  ],
   [
     'GET /search',
+    () => ({}),
     (q: string, more = '') =>
       `/search?application_token=${token}&chat_number=1&body=${encodeURIComponent(q)}${more}`,
   ],
-])('%s', (_route, request) => {
+])('%s', (_route, sender, request) => {
   it('answers number, body and createdAt of the matches in the chat, best match first', async () => {
     const reply = await client.get<Hit[]>(request('fox'));
     expect(reply.status).toBe(200);
     expect(reply.body[0]).toEqual({
       messageNumber: 1,
+      ...sender(),
       body: 'The quick brown fox',
       createdAt: '2024-05-01T12:00:00.123Z',
     });

@@ -174,7 +174,7 @@ describe('a server without a table or permission that every command needs: none 
 
 describe('Redis', { timeout: 60_000 }, () => {
   const found = async (): Promise<number[]> => {
-    const { messageIndex, chatDirectory, outbox, cursors, now } = system.services;
+    const { search, applicationDirectory, chatDirectory, outbox, cursors, now } = system.services;
     const { searchMessages } = await import('../../functions/http/messages/search-messages.ts');
     const { items } = await searchMessages(
       {
@@ -186,7 +186,8 @@ describe('Redis', { timeout: 60_000 }, () => {
         clientAddress: '127.0.0.1',
       },
       {
-        messageIndex: messageIndex(),
+        search: search(),
+        applicationDirectory: applicationDirectory(),
         chatDirectory: chatDirectory(),
         outbox: outbox(),
         cursors: cursors(),

@@ -30,6 +30,12 @@ let network: Swallowing;
 let email: string;
 let accessToken = '';
 let token = '';
+/** Users, access tokens, applications and chats that end with their one use. */
+const spareUsers: string[] = [];
+const spareTokens: string[] = [];
+const spareApplications: string[] = [];
+const spareChats: string[] = [];
+const basicOf = (user: string) => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 let chatNumber = '';
 
 const call = async (handler: Handler, { method = 'GET', path, query, body, authorization }: Call) => {
@@ -63,8 +69,20 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
     load: () => import(`${folder}/users/create-token.ts`),
     call: {
       method: 'POST',
-      authorization: () => `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`,
+      authorization: () => basicOf(email),
     },
+  },
+  changePassword: {
+    load: () => import(`${folder}/users/change-password.ts`),
+    call: {
+      method: 'PUT',
+      authorization: () => basicOf(spareUsers.pop() ?? ''),
+      body: () => ({ password: `another ${password}` }),
+    },
+  },
+  signOut: {
+    load: () => import(`${folder}/users/sign-out.ts`),
+    call: { method: 'DELETE', authorization: () => `Bearer ${spareTokens.pop()}` },
   },
   getUser: { load: () => import(`${folder}/users/get-user.ts`), call: {} },
   createApplication: {
@@ -91,10 +109,26 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
     load: () => import(`${folder}/chats/update-chat.ts`),
     call: { method: 'PUT', path: () => ({ token, chatNumber }), body: () => ({ title: 'renamed' }) },
   },
+  deleteChat: {
+    load: () => import(`${folder}/chats/delete-chat.ts`),
+    call: { method: 'DELETE', path: () => ({ token, chatNumber: spareChats.pop() ?? '' }) },
+  },
+  deleteApplication: {
+    load: () => import(`${folder}/applications/delete-application.ts`),
+    call: { method: 'DELETE', path: () => ({ token: spareApplications.pop() ?? '' }) },
+  },
   listChats: { load: () => import(`${folder}/chats/list-chats.ts`), call: { path: () => ({ token }) } },
   getChat: {
     load: () => import(`${folder}/chats/get-chat.ts`),
     call: { path: () => ({ token, chatNumber }) },
+  },
+  markChatRead: {
+    load: () => import(`${folder}/chats/mark-chat-read.ts`),
+    call: {
+      method: 'PUT',
+      path: () => ({ token, chatNumber }),
+      body: () => ({ messageNumber: 1 }),
+    },
   },
   createMessage: {
     load: () => import(`${folder}/messages/create-message.ts`),
@@ -168,8 +202,19 @@ beforeAll(async () => {
   });
   email = account.answer.email;
   accessToken = (await run('createToken')).answer.accessToken;
+  for (let i = 0; i < 6; i += 1) {
+    const user = (await run('signUp')).answer.email;
+    const handler = (await functions.createToken?.load())?.handler as Handler;
+    const answer = await call(handler, { method: 'POST', authorization: () => basicOf(user) });
+    spareTokens.push(answer.answer.accessToken);
+    spareUsers.push((await run('signUp')).answer.email);
+  }
   token = (await run('createApplication')).answer.token;
   chatNumber = String((await run('createChat')).answer.chatNumber);
+  for (let i = 0; i < 6; i += 1) {
+    spareApplications.push((await run('createApplication')).answer.token);
+    spareChats.push(String((await run('createChat')).answer.chatNumber));
+  }
   await run('createMessage');
 }, 240_000);
 

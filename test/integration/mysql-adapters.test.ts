@@ -121,6 +121,48 @@ describe('messages in batches', () => {
     ]);
   });
 
+  test('keeps the handle of each sender, whatever handle a command of another program gives', async () => {
+    const chat = await newChat();
+    const handle = (await stores.users.findHandles([ana])).get(ana);
+    const { stored } = await stores.messages.insert([
+      message(chat, 1, 11, { sender: 'somebodyelse0000' }),
+      message(chat, 2, 12),
+    ]);
+    expect(stored.map(({ sender }) => sender)).toEqual([handle, handle]);
+    const rows = await stores.database.select(
+      'SELECT sender FROM messages WHERE token = ? AND chat_number = ?',
+      [chat.token, chat.chatNumber],
+    );
+    expect(rows).toEqual([{ sender: handle }, { sender: handle }]);
+  });
+
+  test('from before senders are read with the handle of their creator, on every way', async () => {
+    const chat = await newChat();
+    await stores.messages.insert([1, 2, 3].map((number) => message(chat, number, 10 + number)));
+    await stores.database.write('UPDATE messages SET sender = NULL WHERE token = ? AND chat_number = ?', [
+      chat.token,
+      chat.chatNumber,
+    ]);
+    const handle = (await stores.users.findHandles([ana])).get(ana);
+    const edit = { ...chat, messageNumber: 2, body: 'edited', ...edited(20) };
+    const read = await Promise.all([
+      stores.messages.page(chat, { skip: 0, count: 3 }),
+      stores.messages.page(chat, { skip: 1, count: 2 }),
+      stores.messages.find([{ ...chat, messageNumber: 1 }]),
+      stores.messages.update([edit]).then(({ stored }) => stored),
+      stores.messages
+        .scan(0, 10_000)
+        .then(({ messages }) => messages.filter(({ chatNumber }) => chatNumber === chat.chatNumber)),
+    ]);
+    expect(read.map((part) => part.map(({ sender }) => sender))).toEqual([
+      [handle, handle, handle],
+      [handle, handle],
+      [handle],
+      [handle],
+      [handle, handle, handle],
+    ]);
+  });
+
   test('keeps bodies and names as they are', async () => {
     const chat = await newChat();
     const bodies = ['a', '😀 e\u0301 \u0000 \\ \' " %', 'مرحبا', '你好', ' trailing ', '界'.repeat(16_000)];

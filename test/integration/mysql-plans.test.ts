@@ -54,19 +54,19 @@ beforeAll(async () => {
      SELECT (SELECT id FROM applications WHERE token = ?), ?, n, NOW(3), NOW(3), ?, n FROM numbers`,
     [token, token, creatorId],
   );
-  // Eight in every chat, and 40,000 in the first, of which every second one has the same time.
+  // Eight in every chat, from before the column `sender`, and 40,000 in the first, of which every second one has the same time.
   await fill(
-    `INSERT INTO messages (chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender_name,
-       command_id, version)
-     SELECT c.id, c.token, c.number, 1 + d.d, 'hello', NOW(3), NOW(3), ?, 'ana', 1, 1
+    `INSERT INTO messages (chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender,
+       sender_name, command_id, version)
+     SELECT c.id, c.token, c.number, 1 + d.d, 'hello', NOW(3), NOW(3), ?, NULL, 'ana', 1, 1
      FROM chats c JOIN digits d ON d.d < 8 WHERE c.number > 1`,
     [creatorId],
   );
   await fill(
-    `INSERT INTO messages (chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender_name,
-       command_id, version)
+    `INSERT INTO messages (chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender,
+       sender_name, command_id, version)
      SELECT c.id, c.token, c.number, n.n + 10000 * d.d, 'hello',
-       IF(n.n % 2 = 0, ?, TIMESTAMPADD(SECOND, n.n - 5000, ?)), NOW(3), ?, 'ana', 1, 1
+       IF(n.n % 2 = 0, ?, TIMESTAMPADD(SECOND, n.n - 5000, ?)), NOW(3), ?, 'anaanaanaanaana1', 'ana', 1, 1
      FROM chats c JOIN numbers n JOIN digits d ON d.d < 4 WHERE c.number = 1`,
     ['2026-01-01 00:00:00.000', '2026-01-01 00:00:00.000', creatorId],
   );
@@ -160,6 +160,9 @@ describe('every query finds its rows by an index', () => {
     'counts of chats raised': () =>
       stores.chats.raiseMessagesCounts(chatsOf(500).map((chat) => ({ ...chat, count: 8 }))),
     'counters of chats recovered': () => stores.chats.highestMessageNumbers(5_000, 1_000),
+    'a page from before senders': () =>
+      stores.messages.page({ token, chatNumber: 7 }, { skip: 0, count: 11 }),
+    'handles of users': () => stores.users.findHandles([creatorId]),
     'the newest page': () => stores.messages.page(hot, { skip: 0, count: 11 }),
     'a page by number': () => stores.messages.page(hot, { skip: 5_000, count: 11 }),
     'a page by number beside pending messages': () =>
@@ -249,6 +252,12 @@ describe('every query finds its rows by an index', () => {
     ['the highest reserved message number', 2, () => stores.recoveryState.highestMessageNumber('app-1', 5)],
     ['a list of chats', 11, () => stores.chats.list(token, 9_001, 9_011)],
     ['one message', 1, () => stores.messages.find([{ ...hot, messageNumber: 17 }])],
+    // Each message, and its creator.
+    [
+      'a page from before senders',
+      2 * 8,
+      () => stores.messages.page({ token, chatNumber: 7 }, { skip: 0, count: 11 }),
+    ],
     // Each chat, and its highest message.
     ['counters of chats recovered', 1_000, () => stores.chats.highestMessageNumbers(0, 500)],
     ['counters of applications recovered', 1_000, () => stores.applications.highestChatNumbers(0, 500)],

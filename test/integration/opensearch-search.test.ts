@@ -129,6 +129,28 @@ describe('finds', () => {
     expect(await search(text)).toEqual([]);
   });
 
+  test('no deleted message, which keeps its place and an empty text', async () => {
+    const chatNumber = ++chats;
+    const deleted = { ...message(chatNumber, 1, ''), deleted: true as const };
+    await index.write([deleted, message(chatNumber, 2, 'here')]);
+    await index.refresh();
+    const older = { ...message(chatNumber, 1, 'here'), version: deleted.version - 1 };
+    expect(await index.write([older])).toEqual({ refused: [] });
+    await index.refresh();
+    const { hits } = await index.search({ token: 't', chatNumber, text: 'here', limit: 10 });
+    expect(hits.map(({ messageNumber }) => messageNumber)).toEqual([2]);
+  });
+
+  test('who sent a message, where the index keeps it', async () => {
+    const chatNumber = ++chats;
+    await index.write([{ ...message(chatNumber, 1, 'hello'), sender: 'anaanaanaanaana1' }]);
+    await index.refresh();
+    const { hits } = await index.search({ token: 't', chatNumber, text: 'hello', limit: 10 });
+    expect(hits).toMatchObject([
+      { chatNumber, messageNumber: 1, sender: 'anaanaanaanaana1', senderName: 'ana' },
+    ]);
+  });
+
   test('nothing of another chat or application', async () => {
     await index.write([
       message(900, 1, 'secret', 'a'),

@@ -6,10 +6,13 @@ import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
+import { createWithSenders } from '#lib/reading/senders.ts';
+import { createUnread } from '#lib/reading/unread.ts';
 import { createRedisClient } from '#lib/redis/connection/client.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { type RunningService, type Stack, silentReport, startServices } from '../../local/services/index.ts';
@@ -26,6 +29,7 @@ let mysql: RunningService;
 let redis: RunningService;
 let stores: Stores;
 let ana: number;
+let sender: string | undefined;
 let queries = 0;
 
 const token = 'app';
@@ -33,13 +37,19 @@ const date = '2026-01-01T00:00:00.000Z';
 const size = 40;
 
 const readers = (client = stores.client) => {
-  const { keys, messages, chats, applications } = stores;
+  const { keys, messages, chats, applications, users, readMarkers } = stores;
   const recentMessages = createRecentMessages({ client, keys });
   const directory = createDirectory({ client, keys });
   const counters = createCounters({ client, keys });
+  const unread = createUnread({ markers: createMarkers({ client, keys }), readMarkers });
   return {
-    conversation: createConversation({ recentMessages, messages, chats }),
-    chatDirectory: createChatDirectory({ directory, counters, chats, applications }),
+    conversation: createConversation({
+      recentMessages,
+      messages,
+      chats,
+      withSenders: createWithSenders({ users }),
+    }),
+    chatDirectory: createChatDirectory({ directory, counters, chats, applications, unread }),
     applicationDirectory: createApplicationDirectory({ directory, counters, applications }),
   };
 };
@@ -60,6 +70,7 @@ const send = async (chatNumber: number, count: number) => {
       token,
       chatNumber,
       senderId: ana,
+      sender,
       senderName: 'ana',
       body,
       date,
@@ -117,6 +128,7 @@ beforeAll(async () => {
     }),
   });
   [ana = 0] = await stores.addUsers('ana');
+  sender = (await stores.users.findHandles([ana])).get(ana);
   const { command } = await stores.accept.application({ token, name: 'name', creatorId: ana });
   await stores.applications.insert([received(createApplicationCommand, command)]);
 }, 120_000);
@@ -162,8 +174,8 @@ describe('reads without a query to MySQL', () => {
         conversation.page({ token, chatNumber: 999 }, { skip: 0, count: 1 }),
       ).rejects.toMatchObject(notFound);
       await expect(conversation.message(chat, 1)).rejects.toMatchObject(notFound);
-      await expect(chatDirectory.get(token, 999)).rejects.toMatchObject(notFound);
-      await expect(chatDirectory.list('nothing', { skip: 0, count: 1 })).rejects.toMatchObject(notFound);
+      await expect(chatDirectory.get(ana, token, 999)).rejects.toMatchObject(notFound);
+      await expect(chatDirectory.list(ana, 'nothing', { skip: 0, count: 1 })).rejects.toMatchObject(notFound);
       await expect(applicationDirectory.get('nothing')).rejects.toMatchObject(notFound);
     });
   });
@@ -175,7 +187,7 @@ describe('a window', () => {
     const count = 700;
     const accepted = await Promise.all(
       from(count, count).map(() =>
-        stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
+        stores.accept.message({ ...chat, senderId: ana, sender, senderName: 'ana', body: 'b', date }),
       ),
     );
     const { conversation } = readers();
@@ -212,7 +224,7 @@ describe('a window', () => {
     const count = 1_200;
     await Promise.all(
       from(count, count).map(() =>
-        stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date }),
+        stores.accept.message({ ...chat, senderId: ana, sender, senderName: 'ana', body: 'b', date }),
       ),
     );
     const { conversation } = readers();
@@ -242,11 +254,12 @@ describe('with MySQL killed', () => {
       await expect(
         conversation.page({ token, chatNumber: 999 }, { skip: 0, count: 1 }),
       ).rejects.toMatchObject(notFound);
-      await expect(chatDirectory.get(token, warm.chatNumber)).rejects.toMatchObject(unavailable);
+      await expect(chatDirectory.get(ana, token, warm.chatNumber)).rejects.toMatchObject(unavailable);
       expect(await applicationDirectory.get(token)).toMatchObject({ token, name: 'name' });
       const { result } = await stores.accept.message({
         ...warm,
         senderId: ana,
+        sender,
         senderName: 'ana',
         body: 'meanwhile',
         date,
@@ -282,17 +295,17 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
     lose();
     try {
       await pages();
-      expect(await chatDirectory.get(token, chat.chatNumber)).toMatchObject({ title: 'title' });
-      expect((await applicationDirectory.list(ana, { skip: 0, count: 11 })).map(({ name }) => name)).toEqual([
-        'name',
-      ]);
+      expect(await chatDirectory.get(ana, token, chat.chatNumber)).toMatchObject({ title: 'title' });
+      expect(
+        (await applicationDirectory.list(ana, { skip: 0, count: 11 })).items.map(({ name }) => name),
+      ).toEqual(['name']);
       // It may be on its way: that is not known without Redis.
       await expect(
         conversation.page({ token, chatNumber: 999 }, { skip: 0, count: 1 }),
       ).rejects.toMatchObject(unavailable);
       // A frozen server may take it later: an answer that never came promises nothing.
       await expect(
-        accept.message({ ...other, senderId: ana, senderName: 'ana', body: 'b', date }),
+        accept.message({ ...other, senderId: ana, sender, senderName: 'ana', body: 'b', date }),
       ).rejects.toMatchObject(unavailable);
     } finally {
       await bringBack();
@@ -312,7 +325,7 @@ describe('with Redis at its maxmemory', () => {
   test('no write is accepted, not even partly; reads continue, and stored commands leave', async () => {
     const chat = await newChat();
     const accept = () =>
-      stores.accept.message({ ...chat, senderId: ana, senderName: 'ana', body: 'b', date });
+      stores.accept.message({ ...chat, senderId: ana, sender, senderName: 'ana', body: 'b', date });
     const { command } = await accept();
     const { keys } = stores;
     const everything = async () => {

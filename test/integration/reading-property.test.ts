@@ -9,7 +9,9 @@ import { isKnownError } from '#lib/domain/errors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
+import { createWithSenders } from '#lib/reading/senders.ts';
 import { createAccepts } from '#lib/redis/commands/all.ts';
+import { createEraseAtOnce } from '#lib/writing/erase-at-once.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
@@ -42,7 +44,8 @@ type Step =
   | { do: 'new epoch' }
   | { do: 'close gate' }
   | { do: 'foreign create'; by: number; atMs: number }
-  | { do: 'delete'; which: number; by: number }
+  /** `atOnce`: MySQL takes the deletion before the answer. */
+  | { do: 'delete'; which: number; by: number; atOnce: boolean }
   | { do: 'foreign edit' | 'foreign delete'; which: number };
 
 const by = fc.integer({ min: 0, max: NAMES.length - 1 });
@@ -63,7 +66,7 @@ const write: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: only('persist edits'), order, again: rarely, crash: rarely }) },
   { weight: 1, arbitrary: fc.record({ do: only('foreign create'), by, atMs }) },
   { weight: 2, arbitrary: fc.record({ do: only('foreign edit'), which }) },
-  { weight: 2, arbitrary: fc.record({ do: only('delete'), which, by }) },
+  { weight: 2, arbitrary: fc.record({ do: only('delete'), which, by, atOnce: often }) },
   { weight: 1, arbitrary: fc.record({ do: only('foreign delete'), which }) },
 );
 const happening: fc.Arbitrary<Step> = fc.oneof(
@@ -105,7 +108,7 @@ const create: Step = { do: 'create', by: 0, atMs: BASE_MS, big: false, times: 3 
 const persisted: Step = { do: 'persist creates', order: [0, 1, 2], again: false, crash: false };
 const unsettled: Step = { ...persisted, crash: true };
 const edit: Step = { do: 'edit', which: 0, stranger: false, big: false };
-const deleted: Step = { do: 'delete', which: 0, by: 0 };
+const deleted: Step = { do: 'delete', which: 0, by: 0, atOnce: false };
 const foreignEdit: Step = { do: 'foreign edit', which: 0 };
 const editPersisted: Step = { do: 'persist edits', order: [0], again: false, crash: false };
 const lost: Step = { do: 'lose window' };
@@ -212,6 +215,16 @@ const scenarios: Record<string, Step[]> = {
     lost,
     edit,
   ],
+  'MySQL takes the deletion at once, and an edit comes late': [
+    create,
+    persisted,
+    edit,
+    { ...deleted, atOnce: true },
+    lost,
+    editPersisted,
+    edit,
+    editPersisted,
+  ],
   'Redis loses data between the deletion and its storing': [
     create,
     persisted,
@@ -238,11 +251,13 @@ type UpdateMessage = Read<typeof updateMessageCommand>;
 
 let stores: Stores;
 let users: number[];
+let handles: ReadonlyMap<number, string>;
 const token = 'app';
 
 beforeAll(async () => {
   stores = await openStores(inject('urls'), 'reading', { keyPrefix: inject('names').keyPrefix });
   users = await stores.addUsers(...NAMES);
+  handles = await stores.users.findHandles(users);
   const creatorId = users[0] ?? 0;
   await stores.accept.application({ token, name: token, creatorId });
   await stores.applications.insert([{ token, name: token, creatorId, ...created(1, BASE_MS) }]);
@@ -258,11 +273,12 @@ const newChat = async (): Promise<number> => {
 
 type Shown = Pick<
   Message,
-  'messageNumber' | 'senderName' | 'body' | 'createdAtMs' | 'editedAtMs' | 'deletedAtMs'
+  'messageNumber' | 'sender' | 'senderName' | 'body' | 'createdAtMs' | 'editedAtMs' | 'deletedAtMs'
 >;
 /** Of two deletions, or of an edit and a deletion, the one that is stored first sets the times. */
-const shown = ({ messageNumber, senderName, body, createdAtMs, editedAtMs, deletedAtMs }: Shown) => ({
+const shown = ({ messageNumber, sender, senderName, body, createdAtMs, editedAtMs, deletedAtMs }: Shown) => ({
   messageNumber,
+  sender,
   senderName,
   body: `${body.slice(0, 20)}… ${body.length}`,
   createdAtMs,
@@ -282,6 +298,15 @@ const createRun = async () => {
     words += 1;
     return `${words}:`.padEnd(big ? BIG : 5, '界');
   };
+  const eraseAtOnce = createEraseAtOnce({
+    applications,
+    chats,
+    messages,
+    onFailure: (error) => {
+      throw error;
+    },
+  });
+  let isMysqlFast = false;
   const submit = createSubmit({
     accepts: createAccepts({ client, keys }),
     publisher: {
@@ -293,17 +318,22 @@ const createRun = async () => {
     gate,
     numbers: recoveryState,
     findStored: createFindStored({ applications, chats, messages }),
+    eraseAtOnce: async (queue, content) => {
+      if (isMysqlFast) await eraseAtOnce(queue, content);
+    },
     askForRecovery: () => undefined,
     onUnpublished: (_queue, error) => {
       throw error;
     },
   });
-  const conversation = createConversation({ recentMessages, messages, chats });
+  const withSenders = createWithSenders({ users: stores.users });
+  const conversation = createConversation({ recentMessages, messages, chats, withSenders });
   /** Reads without building a window, so that reading changes nothing. */
   const onlooker = createConversation({
     recentMessages: { ...recentMessages, beginWindow: async () => false },
     messages,
     chats,
+    withSenders,
   });
 
   /** The number of a message, which usually exists. */
@@ -371,6 +401,8 @@ const createRun = async () => {
     const message = {
       ...chat,
       senderId: user,
+      // A token from before handles leaves it out, and readers look it up.
+      sender: words % 2 === 0 ? undefined : handles.get(user),
       senderName: NAMES[by] ?? '',
       body: body(big),
       createdAtMs: atMs,
@@ -380,7 +412,7 @@ const createRun = async () => {
       expect(open).toBe(true);
       expect(messageNumber).toBe(truth.size + 1);
       const { commandId = 0 } = creates.at(-1) ?? {};
-      truth.set(messageNumber, { ...message, messageNumber, version: commandId });
+      truth.set(messageNumber, { ...message, sender: handles.get(user), messageNumber, version: commandId });
     } catch (error) {
       if (open || !isKnownError(error, 'unavailable')) throw error;
     }
@@ -425,6 +457,7 @@ const createRun = async () => {
         const messageNumber = numberOf(step.which);
         const message = truth.get(messageNumber);
         const id = users[step.by] ?? 0;
+        isMysqlFast = step.atOnce;
         // The first user has created the application.
         const isAllowed = step.by === 0 || message?.senderId === id;
         const expected = message === undefined ? 'not-found' : isAllowed ? 'done' : 'forbidden';
@@ -433,7 +466,7 @@ const createRun = async () => {
       case 'persist creates':
         return deliver(creates, step, persistMessage, { messages, settles, indexing });
       case 'persist edits':
-        return deliver(edits, step, persistMessageUpdate, { messages, settles, indexing });
+        return deliver(edits, step, persistMessageUpdate, { messages, recentMessages, settles, indexing });
       case 'read': {
         const skip = (step.page - 1) * step.limit;
         const page = await conversation.page(chat, { skip, count: step.limit });
@@ -473,6 +506,7 @@ const createRun = async () => {
         creates.push(command);
         truth.set(command.messageNumber, {
           ...command,
+          sender: handles.get(command.senderId),
           senderName: NAMES[step.by] ?? '',
           createdAtMs: step.atMs,
           version: command.commandId,
@@ -494,6 +528,7 @@ const createRun = async () => {
         if ((await messages.find([command])).length === 0) return;
         await deliver([command], { order: [0], again: true, crash: false }, persistMessageUpdate, {
           messages,
+          recentMessages,
           settles,
           indexing,
         });

@@ -12,6 +12,8 @@ import { createToken } from '#lib/domain/token.ts';
 import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
+import { createWithSenders } from '#lib/reading/senders.ts';
+import { createUnread } from '#lib/reading/unread.ts';
 import { createAccepts } from '#lib/redis/commands/all.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
@@ -54,6 +56,7 @@ beforeAll(async () => {
       await afterLookUp();
       return found;
     },
+    eraseAtOnce: async () => undefined,
     askForRecovery: () => undefined,
     onUnpublished: (_queue, error) => {
       throw error;
@@ -114,8 +117,9 @@ const newMessage = async (): Promise<Editable> => {
   const message = { token, chatNumber, senderId: ana, senderName: 'ana', body: 'first', createdAtMs: 1_000 };
   const messageNumber = await submit(createMessageCommand, message);
   const reference: MessageReference = { token, chatNumber, messageNumber };
-  const { keys, redis, recentMessages, messages, chats } = stores;
-  const conversation = createConversation({ recentMessages, messages, chats });
+  const { keys, redis, recentMessages, messages, chats, users } = stores;
+  const withSenders = createWithSenders({ users });
+  const conversation = createConversation({ recentMessages, messages, chats, withSenders });
   return {
     edit: (body, expected, callerId = ana) =>
       outcome(submit(updateMessageCommand, { ...reference, body, callerId, expected })),
@@ -131,15 +135,16 @@ const newMessage = async (): Promise<Editable> => {
 const newChat = async (creatorId = ana): Promise<Editable & { token: string; chatNumber: number }> => {
   const token = await submit(createApplicationCommand, { token: createToken(), name: 'a', creatorId: ana });
   const chatNumber = await submit(createChatCommand, { token, creatorId, title: 'first' });
-  const { keys, redis, directory, counters, applications, chats } = stores;
-  const chatDirectory = createChatDirectory({ directory, counters, chats, applications });
+  const { keys, redis, directory, counters, applications, chats, markers, readMarkers } = stores;
+  const unread = createUnread({ markers, readMarkers });
+  const chatDirectory = createChatDirectory({ directory, counters, chats, applications, unread });
   return {
     token,
     chatNumber,
     edit: (title, expected, callerId = ana) =>
       outcome(submit(updateChatCommand, { token, chatNumber, title, callerId, expected })),
     read: async () => {
-      const { version, title = '' } = await chatDirectory.get(token, chatNumber);
+      const { version, title = '' } = await chatDirectory.get(creatorId, token, chatNumber);
       return { version, text: title };
     },
     // Redis keeps no stored chat, and the creator of the application for an hour.

@@ -29,8 +29,15 @@ const messages = '/applications/{token}/chats/{chatNumber}/messages';
 const exclusions: { check: string; reason: string; operations: string[] }[] = [
   {
     check: 'positive_data_acceptance',
-    reason: 'OpenAPI cannot say that page times limit is bounded, or that a cursor excludes page.',
-    operations: ['GET /applications', `GET ${messages}`, `GET ${messages}/search`, 'GET /search'],
+    reason:
+      'OpenAPI cannot say that page times limit is bounded, or that a cursor excludes page, or that a search needs q or sender.',
+    operations: [
+      'GET /applications',
+      `GET ${messages}`,
+      `GET ${messages}/search`,
+      'GET /applications/{token}/messages/search',
+      'GET /search',
+    ],
   },
   {
     check: 'positive_data_acceptance',
@@ -46,7 +53,7 @@ const exclusions: { check: string; reason: string; operations: string[] }[] = [
     check: 'ensure_resource_availability',
     reason: 'A new parent does not contain each number that the check asks for, so that 404 is right.',
     operations: [
-      'GET /applications/{token}/chats/{chatNumber}',
+      ...['GET', 'PUT', 'DELETE'].map((method) => `${method} /applications/{token}/chats/{chatNumber}`),
       ...['GET', 'POST', 'PUT'].map((method) => `${method} ${messages}`),
       ...['GET', 'PUT', 'DELETE'].map((method) => `${method} ${messages}/{messageNumber}`),
       `GET ${messages}/search`,

@@ -22,6 +22,7 @@ export interface Problem {
 
 export interface Listed {
   messageNumber: number;
+  sender?: string;
   senderName: string;
   body: string;
   createdAt: string;

@@ -4,7 +4,7 @@ export const functionRequest = <Input, More extends object = Record<never, never
   more?: More,
 ) => ({
   input,
-  caller: { id: 7, name: 'Ada', generation: 3 },
+  caller: { id: 7, name: 'Ada', handle: 'adaadaadaadaada7', generation: 3 },
   credentials: { user: '', password: '' },
   idempotency: undefined,
   expected: undefined,

@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { createConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 import { inject, vi } from 'vitest';
 import { createAccessTokens } from '#lib/auth/access-tokens.ts';
+import { createHandle } from '#lib/auth/handles.ts';
 import { Client } from './client.ts';
 
 /** Asks until the assertion holds; after the deadline its error is the test's. */
@@ -27,7 +28,7 @@ export const query = async <Row>(sql: string, values: unknown[] = []): Promise<R
   }
 };
 
-export type User = { id: number; name: string; client: Client };
+export type User = { id: number; name: string; handle: string; client: Client };
 
 /**
  * Creates users in MySQL, with access tokens of the API's own kind, without the slow work of sign-up.
@@ -39,12 +40,13 @@ export const createUsers = async (names: readonly string[]): Promise<User[]> => 
     const tokens = createAccessTokens([inject('functionEnvironment').JWT_SECRET ?? '']);
     const users: User[] = [];
     for (const name of names) {
+      const handle = createHandle();
       const [{ insertId: id }] = await connection.query<ResultSetHeader>(
-        'INSERT INTO users (name, email, password, created_at) VALUES (?, ?, ?, NOW(3))',
-        [name, `${randomUUID()}@example.org`, 'nobody signs in with this'],
+        'INSERT INTO users (name, email, handle, password, created_at) VALUES (?, ?, ?, ?, NOW(3))',
+        [name, `${randomUUID()}@example.org`, handle, 'nobody signs in with this'],
       );
-      const { accessToken } = await tokens.issue({ id, name });
-      users.push({ id, name, client: new Client(inject('apiUrl'), accessToken) });
+      const { accessToken } = await tokens.issue({ id, name, handle });
+      users.push({ id, name, handle, client: new Client(inject('apiUrl'), accessToken) });
     }
     return users;
   } finally {

@@ -26,6 +26,7 @@ export const createMessage = async (
         token,
         chatNumber,
         senderId: caller.id,
+        sender: caller.handle,
         senderName: caller.name,
         body,
         createdAtMs,

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { body, token } from '../fields.ts';
+import { body, handle, token } from '../fields.ts';
 import { command } from './command.ts';
 import {
   hasIdOfEpoch,
@@ -26,6 +26,7 @@ export const createMessageCommand = command({
       chatNumber: number,
       messageNumber: number,
       senderId: id,
+      sender: handle.nullish(),
       senderName: senderName.nullish(),
       body,
       ...origin,

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { token } from '../fields.ts';
+import { handle, token } from '../fields.ts';
 import { command } from './command.ts';
 import {
   bodyOrNone,
@@ -27,6 +27,7 @@ export const indexMessageCommand = command({
       token,
       chatNumber: number,
       messageNumber: number,
+      sender: handle.nullish(),
       senderName,
       body: bodyOrNone,
       createdAt: indexedInstant,

@@ -4,6 +4,7 @@ import {
   body,
   examples,
   instant,
+  instantMs,
   number,
   numberInPath,
   optional,
@@ -22,6 +23,11 @@ const ofMessage = z.strictObject({ token, chatNumber: numberInPath, messageNumbe
 
 const shown = {
   messageNumber: z.int().meta({ examples: [1] }),
+  sender: z.string().meta({
+    description: 'The handle of the sender; absent after the account was erased',
+    examples: [examples.handle],
+  }),
+  senderName: z.string().meta({ examples: [examples.user] }),
   body: z.string().meta({ examples: [examples.body] }),
   createdAt: z.string().meta({ format: 'date-time', description: 'In UTC', examples: [examples.createdAt] }),
 };
@@ -29,7 +35,8 @@ const shown = {
 const message = z
   .object({
     messageNumber: shown.messageNumber,
-    senderName: z.string().meta({ examples: [examples.user] }),
+    sender: shown.sender.optional(),
+    senderName: shown.senderName,
     body: shown.body,
     createdAt: shown.createdAt,
     editedAt: z
@@ -51,15 +58,33 @@ const message = z
   })
   .meta({ id: 'Message', description: 'A message' });
 
+const highlights = z
+  .array(z.string())
+  .meta({ description: 'Present with `highlight=true`', examples: [['<em>Hello</em>, and welcome 👋']] })
+  .optional();
+
 const found = z
-  .object({
-    ...shown,
-    highlights: z
-      .array(z.string())
-      .meta({ description: 'Present with `highlight=true`', examples: [['<em>Hello</em>, and welcome 👋']] })
-      .optional(),
-  })
+  .object({ ...shown, sender: shown.sender.optional(), highlights })
   .meta({ id: 'FoundMessage', description: 'A message that matches' });
+
+const foundInApplication = z
+  .object({
+    chatNumber: z.int().meta({ examples: [1] }),
+    ...shown,
+    sender: shown.sender.optional(),
+    highlights,
+  })
+  .meta({ id: 'FoundInApplication', description: 'A message that matches, and its chat' });
+
+/** The older API knew no senders. */
+const foundByQuery = z
+  .object({
+    messageNumber: shown.messageNumber,
+    body: shown.body,
+    createdAt: shown.createdAt,
+    highlights,
+  })
+  .meta({ id: 'FoundText', description: 'A message that matches, in the form of the older API' });
 
 const sentAt = instant
   .refine((value) => Date.parse(value) >= 0, { error: 'Must not be before 1970-01-01T00:00:00Z' })
@@ -79,6 +104,7 @@ export const createMessage = route({
   request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
   response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
   creates: true,
+  submits: true,
   errors: ['bad-input', 'not-found', 'conflict', 'unavailable'],
 });
 
@@ -92,6 +118,7 @@ export const updateMessage = route({
   authentication: 'bearer',
   request: { path: ofMessage, body: z.strictObject({ body }) },
   response: z.object({}).describe('Edited'),
+  submits: true,
   errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'conflict', 'unavailable'],
 });
 
@@ -106,6 +133,7 @@ export const deleteMessage = route({
   authentication: 'bearer',
   request: { path: ofMessage },
   response: z.object({}).describe('Deleted, also if it was deleted before'),
+  submits: true,
   errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
 
@@ -193,18 +221,51 @@ const beyondResultWindow = {
 const withHitPaging = <Schema extends z.ZodType<HitPaging>>(schema: Schema): Schema =>
   withRule(withRule(schema, eitherPageOrAfter, notBoth), withinResultWindow, beyondResultWindow);
 
+const filters = {
+  q: searchText.optional(),
+  sender: z
+    .string()
+    .min(1)
+    .max(limits.senderText)
+    .meta({
+      description: 'The handle of the sender; an unknown one finds nothing',
+      examples: [examples.handle],
+    })
+    .optional(),
+  from: instantMs.optional().describe('Messages of this time or later (`createdAt`), with an offset'),
+  to: instantMs.optional().describe('Messages before this time, with an offset'),
+  sort: z
+    .enum(['best', 'newest'])
+    .optional()
+    .describe(
+      'The best match first, the default; or the newest message first, the default and only order without `q`',
+    ),
+};
+type Filters = { q?: string | undefined; sender?: string | undefined; sort?: 'best' | 'newest' | undefined };
+const withFilters = <Schema extends z.ZodType<Filters>>(schema: Schema): Schema =>
+  withRule(
+    withRule(schema, ({ q, sender }) => q !== undefined || sender !== undefined, {
+      path: ['q'],
+      error: 'Must be given, or sender',
+    }),
+    ({ q, sort }) => q !== undefined || sort !== 'best',
+    { path: ['sort'], error: 'Must be newest without q' },
+  );
+
+const search = { ...filters, ...hitPaging, highlight };
+
 export const searchMessages = route({
   function: 'searchMessages',
   method: 'GET',
   path: '/applications/{token}/chats/{chatNumber}/messages/search',
   tag: 'Messages',
-  summary: 'Search the messages of a chat, best match first',
+  summary: 'Search the messages of a chat by words, sender and time',
   description:
-    'Finds whole words, beginnings of words, and words with a typo, in this order. Case and accents do not matter. To get the next page, follow the `Link` header. It uses `page`, or the cursor `after` if a page ended at 4 MB.',
+    'Finds whole words, beginnings of words, and words with a typo, in this order. Case and accents do not matter. `q` or `sender` is needed, and all filters combine. To get the next page, follow the `Link` header. It uses `page`, or the cursor `after` if a page ended at 4 MB. A cursor belongs to its search, with all filters.',
   authentication: 'bearer',
   request: {
     path: inChat,
-    query: withHitPaging(z.strictObject({ q: searchText, ...hitPaging, highlight, upTo })),
+    query: withFilters(withHitPaging(z.strictObject({ ...search, upTo }))),
   },
   response: z.array(found).describe('One page of the list'),
   list: true,
@@ -214,10 +275,24 @@ export const searchMessages = route({
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
 
+export const searchApplication = route({
+  ...searchMessages,
+  path: '/applications/{token}/messages/search',
+  summary: 'Search all chats of an application by words, sender and time',
+  description:
+    'Finds messages as the search of a chat does, in all chats of the application. To get the next page, follow the `Link` header, which uses the cursor `after`.',
+  request: {
+    path: z.strictObject({ token }),
+    query: withFilters(withHitPaging(z.strictObject(search))),
+  },
+  response: z.array(foundInApplication).describe('One page of the list'),
+});
+
 export const searchByQuery = route({
   ...searchMessages,
   path: '/search',
   summary: 'Search the messages of a chat, with the parameters of the older API',
+  response: z.array(foundByQuery).describe('One page of the list'),
   request: {
     query: withHitPaging(
       z.strictObject({

@@ -35,6 +35,8 @@ export type RouteContract<
   };
   /** The successful answer. Clients never get fields that are not declared here. */
   response: Response;
+  /** The function submits a command, and nothing else that must not happen with an access token that has ended. */
+  submits?: true;
   /** The response is a list; a `Link` header leads to its next page. */
   list?: true;
   /** The route accepts an `Idempotency-Key`. */

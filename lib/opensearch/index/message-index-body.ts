@@ -2,7 +2,7 @@ import { limits } from '#lib/domain/limits.ts';
 import { analysis } from '../text/analysis.ts';
 
 /** Rises with every change to the analysis or the mapping. An index of an older schema needs a rebuild. */
-export const schema = 3;
+export const schema = 4;
 
 export type IndexShape = {
   /** Primary shards. All messages of an application are in one of them. */
@@ -28,6 +28,12 @@ export const addable = {
   // Answers show it, and no query uses it.
   original: { type: 'text', index: false, norms: false },
   numbers: { type: 'keyword', doc_values: false },
+  application: { type: 'keyword', doc_values: false },
+  // Orders the matches of all chats of an application.
+  chatNumber: { type: 'long', index: false },
+  sender: { type: 'keyword', doc_values: false },
+  senderName: { type: 'keyword', index: false, doc_values: false },
+  deleted: { type: 'boolean', doc_values: false },
 } as const;
 
 /** The settings and mapping of a new index. */
@@ -47,7 +53,7 @@ export const messageIndexBody = ({ shards, replicas, refreshIntervalMs }: IndexS
     properties: {
       chat: { type: 'keyword', doc_values: false },
       messageNumber: { type: 'long' },
-      createdAt: { type: 'date', format: 'strict_date_time', index: false },
+      createdAt: { type: 'date', format: 'strict_date_time' },
       ...addable,
       body: {
         type: 'text',

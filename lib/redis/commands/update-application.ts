@@ -34,14 +34,12 @@ export const acceptApplicationUpdate = defineAccept(updateApplicationCommand, {
   args: { name: ({ name }) => name ?? '' },
   apply: /* lua */ `
   if deletes ~= '' then
-    redis.call('DEL', application)
     redis.call('ZREM', pending, parent)
     markDeleted(counter, dirty, parent)
-  else
-    redis.call('HSET', application, 'name', name, 'creator', owner, 'version', id, 'lost', lost or '0')
-    redis.call('HINCRBY', application, 'pending', 1)
-    redis.call('PERSIST', application)
   end
+  redis.call('HSET', application, 'name', name, 'creator', owner, 'version', id, 'lost', lost or '0')
+  redis.call('HINCRBY', application, 'pending', 1)
+  redis.call('PERSIST', application)
 `,
 });
 
@@ -55,10 +53,7 @@ export const settleApplicationUpdates = defineSettle<typeof updateApplicationCom
     keys: { application: (keys, { token }) => keys.application(token) },
     forget: 'for i, id in ipairs(ids) do forgetName(application, id, isOurs[i], versions[i]) end',
     stored: /* lua */ `
-  if rows['0'] then
-    redis.call('DEL', application)
-    markDeleted(counter, dirty, parent)
-  end
+  if rows['0'] then markDeleted(counter, dirty, parent) end
 `,
   },
 );

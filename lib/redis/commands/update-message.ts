@@ -74,7 +74,7 @@ export const settleMessageUpdates = defineSettle<typeof updateMessageCommand, Me
   counter: ({ token, chatNumber }) => ({ token, chatNumber }),
   number: ({ messageNumber }) => messageNumber,
   row: (message) => (isDeleted(message) ? toKept(message) : undefined),
-  shared: { indexOutbox: (keys) => keys.indexOutbox },
+  shared: { indexOutbox: (keys) => keys.indexOutbox, deletions: (keys) => keys.deletions },
   keys: {
     order: (keys, { token, chatNumber }) => keys.windowOrder(token, chatNumber),
     entries: (keys, { token, chatNumber }) => keys.windowEntries(token, chatNumber),
@@ -91,6 +91,8 @@ export const settleMessageUpdates = defineSettle<typeof updateMessageCommand, Me
 `,
   stored: /* lua */ `
   handOn(indexOutbox, parent, numbers, versions)
+  -- Until the index confirms it.
+  for number in pairs(rows) do redis.call('ZADD', deletions, '+inf', parent .. ':' .. number) end
   local floor = windowOf(lost, entries)
   for i, number in ipairs(numbers) do
     if versions[i] and redis.call('HDEL', pendingIds, number) == 1 then

@@ -2,7 +2,12 @@ import { notFound } from '#lib/domain/errors.ts';
 import { windowLimits } from '#lib/domain/limits.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
-import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
+import {
+  type ChatReference,
+  chatReference,
+  type MessageReference,
+  messageReference,
+} from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
 import type { Keys } from '../script/keys.ts';
@@ -109,6 +114,20 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
           return version ? [[messageNumber, Number(version)] as const] : [];
         }),
       );
+    },
+
+    /** The references of those messages whose creation is in the outbox. */
+    pendingAmong: async (refs: readonly MessageReference[]): Promise<Set<string>> => {
+      const creates = keys.outbox('create-message');
+      const pending = await guarded(client, ({ redis }) =>
+        Promise.all(
+          refs.map(async ({ token, chatNumber, messageNumber }) => {
+            const id = await redis.hget(keys.pendingIds(token, chatNumber), String(messageNumber));
+            return id !== null && (await redis.xrange(creates, `${id}-0`, `${id}-0`)).length > 0;
+          }),
+        ),
+      );
+      return new Set(refs.filter((_message, at) => pending[at]).map(messageReference));
     },
 
     /** The pending edits with these versions. */

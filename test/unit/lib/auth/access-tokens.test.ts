@@ -6,13 +6,19 @@ import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 const [old, current] = ['old '.repeat(10), 'current '.repeat(5)];
 
 describe('access tokens', () => {
-  const caller = { id: 42, name: 'Zoë 🦉', generation: 3 };
+  const caller = { id: 42, name: 'Zoë 🦉', handle: 'zoezoezoezoezoe1', generation: 3 };
 
   it('give back who they were issued to', async () => {
     const tokens = createAccessTokens([current]);
     const { accessToken, expiresIn } = await tokens.issue(caller);
     expect(expiresIn).toBe(3600);
     expect(await tokens.verify(accessToken)).toEqual(caller);
+  });
+
+  it('may lack a handle, as those from before handles do', async () => {
+    const tokens = createAccessTokens([current]);
+    const { accessToken } = await tokens.issue({ id: 42, name: 'Zoë' });
+    expect(await tokens.verify(accessToken)).toEqual({ id: 42, name: 'Zoë', generation: 0 });
   });
 
   it('are as long for one id as for any other', async () => {

@@ -26,24 +26,55 @@ describe('cursors', () => {
     );
   });
 
-  test('of a search lead back to where they were written, and in no other search', () => {
-    const hit = fc.record({
-      place: position,
-      score: fc.nat(2 ** 24),
-      upTo: fc.nat(limits.number),
-      text: fc.string(),
-    });
+  const place = fc
+    .tuple(position, fc.nat(2 ** 24), fc.integer({ min: 1, max: limits.number }))
+    .map(([at, score, chatNumber]) => ({ ...at, score, chatNumber }));
+  const maybe = <Value>(arbitrary: fc.Arbitrary<Value>) => fc.option(arbitrary, { nil: undefined });
+  /** A search of one chat or of an application, by any of the filters. */
+  const anySearch = fc.record({
+    token: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
+    chatNumber: maybe(fc.integer({ min: 1, max: limits.number })),
+    text: maybe(fc.string()),
+    sender: maybe(fc.string()),
+    fromMs: maybe(fc.maxSafeInteger()),
+    toMs: maybe(fc.maxSafeInteger()),
+    order: fc.constantFrom('best' as const, 'newest' as const),
+  });
+
+  test('of a search lead back to where they were written', () => {
     fc.assert(
-      fc.property(hit, anyChat, anyChat, fc.string(), ({ place, text, ...rest }, chat, other, otherText) => {
-        const written = cursors.writeHit({ ...place, ...rest }, { ...chat, text });
-        expect(cursors.readHit(written, { ...chat, text })).toEqual({ ...place, ...rest });
-        expect(encodeURIComponent(written)).toBe(written);
-        const isOther =
-          text !== otherText || chat.token !== other.token || chat.chatNumber !== other.chatNumber;
-        fc.pre(isOther);
-        expect(cursors.readHit(written, { ...other, text: otherText })).toBeUndefined();
+      fc.property(
+        place,
+        maybe(fc.integer({ min: 1, max: limits.number })),
+        anySearch,
+        (place, upTo, search) => {
+          const written = cursors.writeHit({ ...place, upTo }, search);
+          expect(cursors.readHit(written, search)).toEqual({ ...place, upTo });
+          expect(encodeURIComponent(written)).toBe(written);
+          expect(written.length).toBeLessThanOrEqual(200);
+        },
+      ),
+    );
+  });
+
+  test('of a search lead nowhere in a search that differs in anything', () => {
+    const field = fc.constantFrom(
+      ...(['token', 'chatNumber', 'text', 'sender', 'fromMs', 'toMs', 'order'] as const),
+    );
+    fc.assert(
+      fc.property(place, anySearch, anySearch, field, (place, search, other, name) => {
+        fc.pre(search[name] !== other[name]);
+        const written = cursors.writeHit(place, search);
+        expect(cursors.readHit(written, { ...search, [name]: other[name] })).toBeUndefined();
+        expect(cursors.readHit(written, other)).toBeUndefined();
       }),
     );
+  });
+
+  test('of a search by a sender lead nowhere in a search for the same letters', () => {
+    const at = { score: 1, createdAtMs: 1, chatNumber: 1, messageNumber: 1 };
+    const written = cursors.writeHit(at, { ...chat, sender: 'ada', order: 'newest' });
+    expect(cursors.readHit(written, { ...chat, text: 'ada', order: 'newest' })).toBeUndefined();
   });
 
   test('of one kind are none of the other', () => {
@@ -51,7 +82,7 @@ describe('cursors', () => {
       fc.property(position, anyChat, fc.string(), (place, chat, text) => {
         const search = { ...chat, text };
         expect(cursors.readHit(cursors.write(place, chat), search)).toBeUndefined();
-        expect(cursors.read(cursors.writeHit({ ...place, score: 0, upTo: 0 }, search), chat)).toBeUndefined();
+        expect(cursors.read(cursors.writeHit({ ...place, ...chat, score: 0 }, search), chat)).toBeUndefined();
       }),
     );
   });

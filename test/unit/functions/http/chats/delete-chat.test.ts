@@ -19,7 +19,5 @@ it.each([undefined, [], [17, 18]])(
 
 it('leaves a refusal as it is', async () => {
   const refusal = forbidden('Only its creator may delete it.');
-  await expect(deleteChat(functionRequest(input), { submit: refusingSubmit(refusal) })).rejects.toBe(
-    refusal,
-  );
+  await expect(deleteChat(functionRequest(input), { submit: refusingSubmit(refusal) })).rejects.toBe(refusal);
 });

@@ -25,6 +25,7 @@ it('submits the message with its sender and its Idempotency-Key, and answers its
         token: 'token',
         chatNumber: 2,
         senderId: 7,
+        sender: 'adaadaadaadaada7',
         generation: 3,
         senderName: 'Ada',
         body: 'hello',

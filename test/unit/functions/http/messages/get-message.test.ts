@@ -8,6 +8,7 @@ const message: Message = {
   chatNumber: 2,
   messageNumber: 4,
   senderId: 4711,
+  sender: 'adaadaadaadaada7',
   senderName: 'Ada',
   body: 'hello',
   createdAtMs: 0,
@@ -19,6 +20,7 @@ const get = (found: Message) =>
   });
 const shown = {
   messageNumber: 4,
+  sender: 'adaadaadaadaada7',
   senderName: 'Ada',
   body: 'hello',
   createdAt: '1970-01-01T00:00:00.000Z',
@@ -34,4 +36,9 @@ it('shows when the message was edited', async () => {
     editedAt: '1970-01-01T00:00:01.000Z',
     version: 9,
   });
+});
+
+it.each([undefined, null])('leaves out the sender of an erased account', async (sender) => {
+  const { sender: _, ...anonymous } = shown;
+  expect(await get({ ...message, sender })).toEqual({ ...anonymous, version: 9 });
 });

@@ -84,7 +84,7 @@ describe('a page of messages', () => {
     const place = { createdAtMs: 1_000, messageNumber: 1 };
     const foreign = [
       cursors.write(place, { ...chat, chatNumber: 2 }),
-      cursors.writeHit({ ...place, score: 0, upTo: 1 }, { ...chat, text: 'hello' }),
+      cursors.writeHit({ ...place, ...chat, score: 0, upTo: 1 }, { ...chat, text: 'hello' }),
       'nonsense',
     ];
     for (const before of foreign) {

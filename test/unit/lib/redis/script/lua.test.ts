@@ -9,9 +9,12 @@ import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
+import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { created, edited } from '../../../../support/commands.ts';
 import { scriptsOnly } from '../../../../support/scripts-only.ts';
@@ -29,7 +32,9 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
   const gate = createGate(cell);
   const attempt = await gate.attempt();
   const counters = createCounters(cell);
+  const generations = createGenerations(cell);
   const recent = createRecentMessages(cell);
+  const markers = createMarkers(cell);
   const signingIn = scriptsOnly({ reply: ['begun'] });
   const signIn = createSignInAttempts({ client: signingIn.client, keys: cell.keys, hash: String });
   const address = { email: parseEmailAddress('a@example.org') ?? expect.unreachable(), source: '::1' };
@@ -80,10 +85,16 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     attempt.isCurrent(),
     attempt.open(1, 1),
     attempt.end(),
+    generations.read(7),
+    generations.raise([{ id: 7, generation: 1 }]),
     counters.read([chat]),
     counters.clean('chats', [{ ...chat, count: 1 }]),
     createDirectory(cell).application('app'),
+    createDeletedMessages(cell).among([message]),
     createDirectory(cell).pendingChats('app', [1]),
+    markers.read(7, 'app', [1]),
+    markers.raise({ id: 7, generation: 0 }, chat, 1, undefined),
+    markers.clean([{ ...chat, userId: 7, number: 1 }]),
     recent.page(chat, { skip: 0, count: 1 }),
     recent.message(chat, 1),
     recent.beginWindow(chat, 'b'),

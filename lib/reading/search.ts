@@ -1,0 +1,43 @@
+import { messageReference } from '#lib/domain/reference.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
+import type { MessageHit, MessageSearch, SearchPosition } from '#lib/opensearch/search/message-search.ts';
+
+/** A message that matches, with all that answers show. */
+export type FoundMessage = MessageHit & { senderName: string };
+
+/** Searches the index, and completes documents from before it kept senders. A `reindex` leaves none of them. */
+export const createSearch = ({
+  messageIndex,
+  messages,
+}: {
+  messageIndex: Pick<MessageIndex, 'search'>;
+  messages: Pick<Messages, 'find'>;
+}) => {
+  /** All of a page share one query. A message that MySQL does not have is left out. */
+  const withSenders = async (token: string, hits: readonly MessageHit[]): Promise<FoundMessage[]> => {
+    const without = hits.filter(({ senderName }) => senderName === undefined);
+    const rows = without.length === 0 ? [] : await messages.find(without.map((hit) => ({ token, ...hit })));
+    const byReference = new Map(rows.map((row) => [messageReference(row), row]));
+    return hits.flatMap((hit) => {
+      const { sender, senderName } =
+        hit.senderName === undefined ? (byReference.get(messageReference({ token, ...hit })) ?? {}) : hit;
+      return senderName === undefined ? [] : [{ ...hit, sender: sender ?? undefined, senderName }];
+    });
+  };
+
+  return {
+    /**
+     * @returns a page in the order of the search, and the place of its last hit in the index, from which the search goes on
+     * @throws unavailable
+     */
+    find: async (
+      wanted: MessageSearch,
+    ): Promise<{ hits: FoundMessage[]; last: SearchPosition | undefined; hasMore: boolean }> => {
+      const { hits, hasMore } = await messageIndex.search(wanted);
+      return { hits: await withSenders(wanted.token, hits), last: hits.at(-1)?.position, hasMore };
+    },
+  };
+};
+
+export type Search = ReturnType<typeof createSearch>;
