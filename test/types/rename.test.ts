@@ -30,7 +30,7 @@ const commands: Record<string, Sides> = {
     assigned: 'chatNumber',
   },
   'update-chat': {
-    producer: 'functions/http/chats/update-chat.ts',
+    producers: ['functions/http/chats/update-chat.ts'],
     script: 'lib/redis/commands/update-chat.ts',
     consumer: ['lib/mysql/chats.ts'],
   },
