@@ -13,7 +13,7 @@ import type { DeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import type { ErasureStep } from './erasure.ts';
 
 /** The queues whose letters have the text of a message. */
-export const queuesOfTexts: readonly string[] = [
+const queuesOfTexts: readonly string[] = [
   createMessageCommand.queue,
   updateMessageCommand.queue,
   indexMessageCommand.queue,
