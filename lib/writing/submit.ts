@@ -1,5 +1,10 @@
 import type { AcceptedQueue, CommandOf } from '#lib/contracts/commands/all.ts';
-import { type Answer, type Given, neededItem } from '#lib/contracts/commands/command.ts';
+import {
+  type Answer,
+  type CommandContract,
+  type Given,
+  neededItem,
+} from '#lib/contracts/commands/command.ts';
 import { notFound, unavailable } from '#lib/domain/errors.ts';
 import type { ItemReference } from '#lib/domain/reference.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
@@ -23,13 +28,17 @@ export const closed = () =>
 const lostMeanwhile = () =>
   unavailable('The numbers were lost during this write. It may or may not have been accepted.', undefined, 1);
 
+/** Whether the looked-up item is the one that the command edits, and not its application. */
+const isItemOf = ({ item }: CommandContract, { chatNumber }: ItemReference): boolean =>
+  item === 'application' || chatNumber !== undefined;
+
 type Uses = {
   accepts: Accepts;
   publisher: Pick<Publisher, 'publishCommand'>;
   gate: Pick<Gate, 'isOpenIn' | 'verify'>;
   numbers: Pick<RecoveryState, 'highestChatNumber' | 'highestMessageNumber'>;
   /** Reads the owner and the version of a stored item. */
-  findStored: (item: ItemReference) => Promise<Omit<StoredItem, 'lookedUpAt'> | undefined>;
+  findStored: (item: ItemReference) => Promise<{ ownerId: number; version: number } | undefined>;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
   onUnpublished: (queue: string, error: unknown) => void;
@@ -90,9 +99,12 @@ export const createSubmit = ({
           if (!(await verifyCounter(outcome.counter, outcome.lost))) throw notFound(neededItem(command));
           break;
         case 'unknown': {
-          const found = await findStored(outcome.item);
+          const { item, lookedUpAt } = outcome;
+          const found = await findStored(item);
           if (found === undefined) throw notFound(neededItem(command));
-          stored = { ...found, lookedUpAt: outcome.lookedUpAt };
+          stored = isItemOf(command, item)
+            ? { ...stored, ...found, lookedUpAt }
+            : { ...stored, applicationCreatorId: found.ownerId };
         }
       }
     }

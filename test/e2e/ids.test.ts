@@ -47,6 +47,7 @@ beforeAll(async () => {
   for (const body of ['one', 'two', 'three']) await call('POST', messages, messagesPath(token, 1), { body });
   await call('PUT', '/applications', '/applications', { token, name: 'Ids!' });
   await call('PUT', application, `/applications/${token}`, { name: 'Ids?' });
+  await call('PUT', `${chats}/{chatNumber}`, `/applications/${token}/chats/1`, { title: 'Ids!' });
   await call('PUT', messages, messagesPath(token, 1), { messageNumber: 1, body: 'one, edited' });
   await call('PUT', `${chats}/{chatNumber}/read`, `/applications/${token}/chats/1/read`, {
     messageNumber: 1,

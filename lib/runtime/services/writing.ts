@@ -6,7 +6,7 @@ import { createRevoke } from '#lib/writing/revoke.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { createVerifyCounter } from '#lib/writing/verify-counter.ts';
 import { lazy } from '../lazy.ts';
-import { applications, messages, recoveryState } from './mysql.ts';
+import { applications, chats, messages, recoveryState } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
 import { unread } from './reading.ts';
 import { accepts, gate, generations, markers } from './redis.ts';
@@ -25,7 +25,7 @@ export const submit = /* @__PURE__ */ lazy(() =>
     publisher: publisher(),
     gate: gate(),
     numbers: recoveryState(),
-    findStored: createFindStored({ applications: applications(), messages: messages() }),
+    findStored: createFindStored({ applications: applications(), chats: chats(), messages: messages() }),
     askForRecovery: askForRecovery(),
     onUnpublished,
   }),

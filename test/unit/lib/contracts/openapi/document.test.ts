@@ -245,8 +245,8 @@ describe('the OpenAPI document', () => {
       },
     );
 
-    it('of the title of a chat', () => {
-      expect(at(fieldOf(routeOf('createChat'), 'title'), 'anyOf', '0')).toMatchObject({
+    it.each(['createChat', 'updateChat'])('of the title of a chat in %s', (name) => {
+      expect(at(fieldOf(routeOf(name), 'title'), 'anyOf', '0')).toMatchObject({
         minLength: 1,
         maxLength: limits.title,
         pattern: namePattern,
