@@ -10,8 +10,8 @@ type Guest = { user: User; issued: Issued[] };
 
 const CLIENTS_EACH = 10;
 /** The pause between the requests of one client, and between revocations. */
-const CLIENT_PAUSE_MS = 1_000;
-const REVOKE_PAUSE_MS = 1_500;
+const CLIENT_PAUSE_MS = 2_000;
+const REVOKE_PAUSE_MS = 2_000;
 /** Clients go on with tokens that have ended. */
 const KEPT_TOKENS = 3;
 

@@ -144,6 +144,18 @@ describe('every query finds its rows by an index', () => {
     'counters of applications recovered': () => stores.applications.highestChatNumbers(5_000, 1_000),
     'a chat': () => stores.chats.find(token, 7),
     'a list of chats': () => stores.chats.list(token, 9_001, 9_011),
+    'read markers of a list of chats': () =>
+      stores.readMarkers.find(
+        creatorId,
+        token,
+        Array.from({ length: 100 }, (_, i) => 9_001 + i),
+      ),
+    'deleted messages of a list of chats': () =>
+      stores.readMarkers.countDeleted(
+        Array.from({ length: 100 }, (_, i) => ({ chatId: i + 1, from: 3, to: 1_003 })),
+      ),
+    'read markers stored': () =>
+      stores.readMarkers.raise(chatsOf(500).map((chat) => ({ ...chat, userId: creatorId, number: 3 }))),
     'chats stored': () =>
       stores.chats.insert(
         Array.from({ length: 200 }, (_, i) => ({
