@@ -74,7 +74,16 @@ beforeAll(async () => {
     `INSERT INTO reservations (token, chat_number, number, command_id)
      SELECT 'app-1', a.n, b.d, a.n * 10 + b.d FROM numbers a JOIN digits b`,
   );
-  await database.select('ANALYZE TABLE users, applications, chats, messages, reservations', []);
+  await fill(
+    'INSERT INTO message_deletions (chat_id, number) SELECT chat_id, number FROM messages WHERE number % 2 = 0',
+  );
+  await fill(
+    'INSERT INTO read_markers (user_id, chat_id, number) SELECT u.n, c.id, 3 FROM chats c JOIN numbers u ON u.n < 4',
+  );
+  await database.select(
+    'ANALYZE TABLE users, applications, chats, messages, reservations, message_deletions, read_markers',
+    [],
+  );
 }, 120_000);
 afterAll(() => stores?.close());
 
