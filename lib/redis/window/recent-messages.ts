@@ -5,7 +5,7 @@ import type { updateMessageCommand } from '#lib/contracts/commands/update-messag
 import { notFound } from '#lib/domain/errors.ts';
 import { windowLimits } from '#lib/domain/limits.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
-import type { Position } from '#lib/domain/position.ts';
+import type { PageStart } from '#lib/domain/position.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
@@ -68,7 +68,7 @@ const toEdit = (json: string): Edit => {
 
 const padded = (messageNumber: number) => String(messageNumber).padStart(10, '0');
 
-export type PageQuery = { before?: Position | undefined; skip: number; count: number };
+export type PageQuery = PageStart & { skip: number; count: number };
 
 /**
  * The result of reading a page from Redis. 'whole': the complete page. 'part': the pending messages, to merge
@@ -113,11 +113,13 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
 
   return {
     /** @throws not-found if counters are trusted and the chat has none */
-    page: async (chat: ChatReference, { before, skip, count }: PageQuery): Promise<RecentPage> => {
+    page: async (chat: ChatReference, { before, after, skip, count }: PageQuery): Promise<RecentPage> => {
+      const place = after === 'start' ? undefined : (after ?? before);
       const values = {
         ...chatKeys(chat),
-        score: before?.createdAtMs ?? '',
-        mark: before === undefined ? '' : padded(before.messageNumber),
+        score: place?.createdAtMs ?? '',
+        mark: place === undefined ? '' : padded(place.messageNumber),
+        upwards: after === undefined ? '' : '1',
         skip,
         limit: count,
       };
