@@ -8,7 +8,7 @@ import { logClientError } from '#lib/runtime/logger.ts';
 import { letterNotes, recoveryState } from '#lib/runtime/services/mysql.ts';
 import { publisher } from '#lib/runtime/services/rabbitmq.ts';
 import { counters, gate, outbox } from '#lib/runtime/services/redis.ts';
-import { allowLongCalls, prepareServices } from '#lib/runtime/services/servers.ts';
+import { prepareForJob } from '#lib/runtime/services/servers.ts';
 import { maxDeferrals } from '#lib/runtime/services/settings.ts';
 import type { Consumer } from './consumer.ts';
 import { digestOf, type Malformed, messagesOf } from './read-batch.ts';
@@ -44,7 +44,6 @@ export const createConsumerHandlers =
     consumer: Consumer<z.output<Schema>, Uses, Row>,
     providers: Providers<Uses>,
   ) => {
-    allowLongCalls();
     const { queue, outbox: hasOutbox } = contract;
     const { gate, outbox, maxDeferrals } = services;
     const logOutage = logClientError(`A server of ${queue}`);
@@ -95,7 +94,7 @@ export const createConsumerHandlers =
 
     const handle = async (event: unknown): Promise<void> => {
       try {
-        await prepareServices();
+        await prepareForJob();
         await consume(event, provide<Uses>(providers));
       } catch (error) {
         // Lambda logs a thrown error without its cause, which has the server's message.

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import * as z from 'zod';
 import { parseJson } from '#lib/domain/json.ts';
 import { type Delivery, toDelivery } from './delivery.ts';
@@ -25,7 +25,7 @@ export type Barrier = z.output<typeof barrier>['barrier'];
 const MAX_REASON = 500;
 
 /** The SHA-1 of a message, by which Redis recognizes the command in its outbox. */
-export const digestOf = ({ content }: Delivery): string => createHash('sha1').update(content).digest('hex');
+export const digestOf = ({ content }: Delivery): string => hash('sha1', content);
 
 export const malformedBy = (delivery: Delivery, fault: string, content?: unknown): Malformed => ({
   delivery,
@@ -74,8 +74,9 @@ export const readMessages = <Schema extends z.ZodType<object>>(
     const { content } = parsed;
     const command = schema.safeParse(content);
     if (command.success) {
-      const digest = hasEpoch(command.data) ? { digest: digestOf(delivery) } : {};
-      items.push({ kind: 'command', received: { command: { ...command.data, ...digest }, delivery } });
+      const received: Received<z.output<Schema>> = { command: command.data, delivery };
+      if (hasEpoch(command.data)) received.command.digest = digestOf(delivery);
+      items.push({ kind: 'command', received });
       continue;
     }
     const mark = takesBarriers ? barrier.safeParse(content).data : undefined;

@@ -22,6 +22,8 @@ export const limits = {
   /** The most that another program's command may leave out above a counter. */
   numbersAhead: 1_000_000,
   pageSize: 100,
+  /** The highest answer for unread messages: this many or more. */
+  unread: 1_000,
   /** The deepest hit of a search by page number: page × limit. Cursors have no such limit. */
   searchDepth: 10_000,
   /** The most rows that `page=N` may skip. Cursors have no such limit. */

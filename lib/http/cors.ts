@@ -7,7 +7,7 @@ const preflight = (headers: Record<string, string>): HttpResult => ({
   statusCode: 204,
   headers: {
     ...headers,
-    'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT',
+    'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, DELETE',
     'Access-Control-Allow-Headers': 'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match',
     'Access-Control-Max-Age': '600',
   },

@@ -5,7 +5,7 @@ import type { Input, Output, RouteContract } from '#lib/contracts/http/route.ts'
 import { KnownError } from '#lib/domain/errors.ts';
 import { lazy, type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
-import { prepareServices } from '#lib/runtime/services/servers.ts';
+import { prepareForRequest } from '#lib/runtime/services/servers.ts';
 import { corsOrigins, trustedProxies } from '#lib/runtime/services/settings.ts';
 import { forwardedAddress } from './client-address.ts';
 import { cors } from './cors.ts';
@@ -126,7 +126,7 @@ export const createHandlers =
       .use(problem)
       .use(cors(corsOrigins))
       .use(more)
-      .before(prepareServices)
+      .before(prepareForRequest)
       .use(first)
       .use(readBody)
       .use(validate)

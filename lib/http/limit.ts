@@ -1,4 +1,5 @@
 import { rateLimitClassOf } from '#lib/contracts/http/rate-limit-class.ts';
+import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { clientNetwork } from '#lib/domain/client-network.ts';
 import { KnownError } from '#lib/domain/errors.ts';
 import type { Quota, RateLimit, RateLimitClass, RateLimiter } from '#lib/domain/rate-limit.ts';
@@ -46,10 +47,15 @@ export const countRequest = async (
   });
 };
 
-/** Counts each request of a route with a limit. */
-export const limit = (limiter: () => RateLimiter): HttpMiddleware => ({
+/** Counts each request of a route with a limit, or of those routes alone that have one of these kinds of authentication. */
+export const limit = (
+  limiter: () => RateLimiter,
+  ...kinds: RouteContract['authentication'][]
+): HttpMiddleware => ({
   before: async ({ event }) => {
-    const routeClass = rateLimitClassOf(event.contract);
+    const { contract } = event;
+    if (kinds.length > 0 && !kinds.includes(contract.authentication)) return;
+    const routeClass = rateLimitClassOf(contract);
     if (routeClass !== undefined) await countRequest(event, routeClass, limiter());
   },
   after: async ({ event, response }) => {

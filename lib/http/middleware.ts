@@ -15,6 +15,8 @@ export type HttpEvent = APIGatewayProxyEventV2 & {
   caller?: Caller;
   /** Set by `authenticate` on routes with authentication 'basic'. */
   credentials?: { user: string; password: string };
+  /** Set by `checkToken`: rejects if the access token has ended, or if nobody can tell. */
+  permission?: Promise<void>;
   /** Set by `limit`: the `RateLimit` headers. */
   quotaHeaders?: Promise<Record<string, string>>;
   /** Set by `readBody`: the JSON value. */

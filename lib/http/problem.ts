@@ -14,7 +14,7 @@ const challenges = { basic: 'Basic realm="chat", charset="UTF-8"', bearer: 'Bear
 
 /** RFC 6750, 3.1: only a request with a token hears that the token was the fault. */
 const challengeOf = ({ authentication }: RouteContract, { logCode, message }: KnownError): string =>
-  logCode === 'token-invalid' || logCode === 'token-expired'
+  logCode?.startsWith('token-') && logCode !== 'token-missing'
     ? `${challenges[authentication]}, error="invalid_token", error_description="${message}"`
     : challenges[authentication];
 
@@ -32,7 +32,9 @@ const logFrequent = createRefusalLog();
 
 /** Refusals that cost a client nothing, so that it can cause thousands a second. */
 const isFrequent = ({ contract, caller }: HttpEvent, code: string): boolean =>
-  code === 'rate-limited' || (contract.authentication === 'bearer' && caller === undefined);
+  code === 'rate-limited' ||
+  code === 'token-ended' ||
+  (contract.authentication === 'bearer' && caller === undefined);
 
 const logRefusal = (event: HttpEvent, code: string, addressHash: (() => AddressHash) | undefined): void => {
   const { contract, clientAddress: source, credentials, caller } = event;

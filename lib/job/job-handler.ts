@@ -4,7 +4,7 @@ import type { Job } from '#lib/domain/job.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
 import { logger } from '#lib/runtime/logger.ts';
-import { allowLongCalls, prepareServices } from '#lib/runtime/services/servers.ts';
+import { prepareForJob } from '#lib/runtime/services/servers.ts';
 
 export type JobContext<Options> = Job & { options: Options };
 
@@ -25,9 +25,8 @@ export const jobHandler = <Schema extends z.ZodType, Uses extends object, Report
   providers: Providers<Uses>,
   { logReport = true }: { logReport?: boolean } = {},
 ) => {
-  allowLongCalls();
   const handle = async (event: unknown, context: Context): Promise<Report> => {
-    await prepareServices();
+    await prepareForJob();
     const report = await work(
       {
         options: options.parse(event ?? {}),

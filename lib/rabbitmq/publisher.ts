@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { ConfirmChannel, Options } from 'amqplib';
+import { gather } from '#lib/concurrency/gather.ts';
 import { deadQueue, recoveryQueue, retryQueue } from '#lib/contracts/queues.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import type { Broker } from './connection.ts';
-import { declareTopology, destinations } from './topology.ts';
+import { declareTopology } from './topology.ts';
 
 /** A command as JSON, or the bytes of a message. `messageId`: its id, if it has one. */
 export type Publication = {
@@ -13,22 +14,29 @@ export type Publication = {
   headers?: Record<string, string | number>;
 };
 
-/** Ends with the confirm of its last publication, or with the first failure. */
-type Call = { left: number; resolve: () => void; reject: (error: unknown) => void };
+/** A publication, and the promise of its confirm. */
+type Waiting = {
+  publication: Publication;
+  messageId: string;
+  isDone: boolean;
+  confirmed: PromiseWithResolvers<void>;
+};
 
-/** A publication, and the call that waits for its confirm. */
-type Waiting = { publication: Publication; messageId: string; isDone: boolean; call: Call };
+const toWaiting = (publication: Publication): Waiting => ({
+  publication,
+  messageId: publication.messageId ?? randomUUID(),
+  isDone: false,
+  confirmed: Promise.withResolvers<void>(),
+});
 
 const confirm = (waiting: Waiting): void => {
-  if (waiting.isDone) return;
   waiting.isDone = true;
-  waiting.call.left -= 1;
-  if (waiting.call.left === 0) waiting.call.resolve();
+  waiting.confirmed.resolve();
 };
 
 const fail = (waiting: Waiting, error: unknown): void => {
   waiting.isDone = true;
-  waiting.call.reject(error);
+  waiting.confirmed.reject(error);
 };
 
 const optionsOf = ({ publication: { headers }, messageId }: Waiting): Options.Publish => ({
@@ -101,12 +109,8 @@ const publishAll = (channel: ConfirmChannel, batch: readonly Waiting[]): Promise
 const CHUNK = 1_000;
 
 export const createPublisher = (broker: Broker, queues: readonly string[]) => {
-  /** The publications since the last tick, by their time limit. */
-  const batches = new Map<number | undefined, Waiting[]>();
-
-  const flush = async (waitMs: number | undefined): Promise<void> => {
-    const batch = batches.get(waitMs) ?? [];
-    batches.delete(waitMs);
+  /** Never rejects: each publication ends by itself. */
+  const publishInChunks = async (batch: readonly Waiting[], waitMs: number | undefined): Promise<void> => {
     for (let from = 0; from < batch.length; from += CHUNK) {
       const chunk = batch.slice(from, from + CHUNK);
       try {
@@ -117,45 +121,39 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
     }
   };
 
-  /** Publications of one tick share a write, a timer and a check of the connection. */
-  const join = (waiting: readonly Waiting[], waitMs: number | undefined): void => {
-    const batch = batches.get(waitMs);
-    if (batch !== undefined) {
-      batch.push(...waiting);
-      return;
-    }
-    batches.set(waitMs, [...waiting]);
-    process.nextTick(() => void flush(waitMs));
-  };
+  /** Publications of one turn of the event loop share a write, a timer and a check of the connection. */
+  const publishOne = gather(
+    async (items: readonly { publication: Publication; waitMs: number | undefined }[]) => {
+      const batches = new Map<number | undefined, Waiting[]>();
+      const all = items.map(({ publication, waitMs }) => {
+        const waiting = toWaiting(publication);
+        const batch = batches.get(waitMs);
+        if (batch === undefined) batches.set(waitMs, [waiting]);
+        else batch.push(waiting);
+        return waiting;
+      });
+      for (const [waitMs, batch] of batches) void publishInChunks(batch, waitMs);
+      return all.map(({ confirmed }) => confirmed.promise);
+    },
+    { size: Number.POSITIVE_INFINITY },
+  );
 
-  const publish = (publications: readonly Publication[], waitMs?: number): Promise<void> =>
-    new Promise((resolve, reject) => {
-      if (publications.length === 0) return resolve();
-      const call: Call = { left: publications.length, resolve, reject };
-      const waiting = publications.map((publication) => ({
-        publication,
-        messageId: publication.messageId ?? randomUUID(),
-        isDone: false,
-        call,
-      }));
-      join(waiting, waitMs);
-    });
+  const publish = async (publications: readonly Publication[], waitMs?: number): Promise<void> => {
+    await Promise.all(publications.map((publication) => publishOne({ publication, waitMs })));
+  };
 
   return {
     /** @throws unavailable if the broker has not confirmed all of them in time; any of them may have arrived */
     publish,
-    /** Publishes an accepted command to all its destinations. @throws unavailable, as `publish` does */
-    publishCommand: async (
-      command: string,
+    /**
+     * Publishes an accepted command to the queue of its consumer, which is named after the command. A second consumer
+     * would have a queue of its own, published here beside the first. @throws unavailable, as `publish` does
+     */
+    publishCommand: (
+      queue: string,
       { id, content }: { id: string; content: string },
       waitMs: number,
-    ): Promise<void> => {
-      const targets = destinations[command] ?? [command];
-      return publish(
-        targets.map((queue) => ({ queue, content, messageId: id })),
-        waitMs,
-      );
-    },
+    ): Promise<void> => publishOne({ publication: { queue, content, messageId: id }, waitMs }),
     /** Asks the function `recoverCounters` to run now. @throws unavailable */
     askForRecovery: (waitMs: number): Promise<void> =>
       publish([{ queue: recoveryQueue, content: '{}' }], waitMs),

@@ -2,18 +2,6 @@ import type { Options } from 'amqplib';
 import { deadQueue, recoveryQueue, retryQueue } from '#lib/contracts/queues.ts';
 import type { Broker } from './connection.ts';
 
-/**
- * The queues of each accepted command. The first one belongs to its consumer. To add another consumer, add a queue here
- * and declare it. The publisher publishes to all queues and waits for all confirms.
- */
-export const destinations: Readonly<Record<string, readonly string[]>> = {
-  'create-application': ['create-application'],
-  'update-application': ['update-application'],
-  'create-chat': ['create-chat'],
-  'create-message': ['create-message'],
-  'update-message': ['update-message'],
-};
-
 /** A deferred command returns after this time. All have the same, because a queue expires messages only at its head. */
 export const RETRY_DELAY_MS = 1_000;
 

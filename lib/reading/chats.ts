@@ -4,27 +4,48 @@ import { limits } from '#lib/domain/limits.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Counters } from '#lib/redis/gate/counters.ts';
-import type { Directory } from '#lib/redis/window/directory.ts';
+import type { Directory, PendingChat } from '#lib/redis/window/directory.ts';
+import type { Unread } from './unread.ts';
 
-type Listed = { chatNumber: number; title?: string; messagesCount: number };
+type Listed = { chatNumber: number; title?: string; messagesCount: number; unreadCount: number };
 
-/** Reads accepted chats, stored or pending. Counts come from the counters. */
+/** A chat with the version of its title. */
+type Versioned = Listed & { version: number };
+type Titled = { title: string | undefined; version: number };
+
+/** The newer one of what Redis and MySQL have. */
+const newer = (pending: Titled | undefined, row: Titled | undefined): Titled | undefined =>
+  pending === undefined || (row !== undefined && row.version > pending.version) ? row : pending;
+
+/** A chat with the reader's marker as far as Redis knows it. */
+type Found = Parameters<Unread['count']>[0][number] & { title: string | undefined };
+type Stored = Awaited<ReturnType<Unread['stored']>>;
+
+const toListed = ({ chatNumber, title, messagesCount }: Found, unreadCount: number): Listed => ({
+  chatNumber,
+  ...(title ? { title } : {}),
+  messagesCount,
+  unreadCount,
+});
+
+/** Reads accepted chats, stored or pending. Counts come from the counters, and from the reader's markers. */
 export const createChatDirectory = ({
   directory,
   counters,
   chats,
   applications,
+  unread,
 }: {
   directory: Pick<Directory, 'pendingChats'>;
   counters: Pick<Counters, 'read'>;
   chats: Pick<Chats, 'find' | 'list'>;
   applications: Pick<Applications, 'find'>;
+  unread: Unread;
 }) => {
-  const listed = (chatNumber: number, title: string | undefined, messagesCount: number): Listed => ({
-    chatNumber,
-    ...(title ? { title } : {}),
-    messagesCount,
-  });
+  const listed = async (found: readonly Found[], stored: Stored | undefined): Promise<Listed[]> => {
+    const unreadCounts = await unread.count(found, stored);
+    return found.map((one, i) => toListed(one, unreadCounts[i] ?? 0));
+  };
   /** @returns undefined if only MySQL knows the count. @throws not-found */
   const count = async (
     what: string,
@@ -36,17 +57,31 @@ export const createChatDirectory = ({
   };
 
   return {
-    /** @throws not-found, unavailable */
-    get: async (token: string, chatNumber: number): Promise<Listed> => {
-      const [known, pending] = await Promise.all([
+    /** A chat as this user sees it. @throws not-found, unavailable */
+    get: async (userId: number, token: string, chatNumber: number): Promise<Versioned> => {
+      const [counted, pendingChats, [known]] = await Promise.all([
         count('chat', { token, chatNumber }),
         ifAvailable(directory.pendingChats(token, [chatNumber])),
+        unread.known(userId, token, [chatNumber]),
       ]);
-      const title = pending?.get(chatNumber);
-      if (known !== undefined && title !== undefined) return listed(chatNumber, title, known);
-      const row = await chats.find(token, chatNumber);
-      if (row === undefined && known === undefined) throw notKnownYet('chat');
-      return listed(chatNumber, row?.title, known ?? row?.messagesCount ?? 0);
+      const pending = pendingChats?.get(chatNumber);
+      const shown = async (
+        titled: Titled | undefined,
+        messagesCount: number,
+        stored: Stored | undefined,
+      ): Promise<Versioned> => {
+        const one = { chatNumber, known, title: titled?.title, messagesCount };
+        const [unreadCount = 0] = await unread.count([one], stored);
+        return { ...toListed(one, unreadCount), version: titled?.version ?? 0 };
+      };
+      if (counted !== undefined && pending?.isNewest)
+        return shown(pending, counted, await unread.storedSoon(userId, token, [chatNumber]));
+      const [row, stored] = await Promise.all([
+        chats.find(token, chatNumber),
+        unread.stored(userId, token, [chatNumber]),
+      ]);
+      if (row === undefined && counted === undefined) throw notKnownYet('chat');
+      return shown(newer(pending, row), counted ?? row?.messagesCount ?? 0, stored);
     },
 
     /**
@@ -61,8 +96,9 @@ export const createChatDirectory = ({
       return limits.number;
     },
 
-    /** By number. @throws not-found, unavailable */
+    /** Chats as this user sees them, by number. @throws not-found, unavailable */
     list: async (
+      userId: number,
       token: string,
       { skip, count: wanted }: { skip: number; count: number },
     ): Promise<Listed[]> => {
@@ -73,27 +109,37 @@ export const createChatDirectory = ({
         const rows = await chats.list(token, skip + 1, to);
         if (rows.length === 0 && (await applications.find(token)) === undefined)
           throw notKnownYet('application');
-        return rows.map((row) => listed(row.chatNumber, row.title, row.messagesCount));
+        const numbers = rows.map(({ chatNumber }) => chatNumber);
+        const markers = await unread.known(userId, token, numbers);
+        const found = rows.map((row, i) => ({ ...row, known: markers[i] }));
+        return listed(found, await unread.stored(userId, token, numbers));
       }
       const numbers = Array.from({ length: to - skip }, (_, i) => skip + 1 + i);
-      const [pending, counts] = (await ifAvailable(
-        Promise.all([
-          directory.pendingChats(token, numbers),
-          counters.read(numbers.map((chatNumber) => ({ token, chatNumber }))),
-        ]),
-      )) ?? [new Map<number, string>(), []];
-      const allPending = numbers.every((chatNumber) => pending.has(chatNumber));
-      const rows = allPending ? [] : await chats.list(token, skip + 1, to);
+      const [fromRedis, markers] = await Promise.all([
+        ifAvailable(
+          Promise.all([
+            directory.pendingChats(token, numbers),
+            counters.read(numbers.map((chatNumber) => ({ token, chatNumber }))),
+          ]),
+        ),
+        unread.known(userId, token, numbers),
+      ]);
+      const [pending, counts] = fromRedis ?? [new Map<number, PendingChat>(), []];
+      const [rows, stored] = numbers.every((chatNumber) => pending.get(chatNumber)?.isNewest)
+        ? [[], await unread.storedSoon(userId, token, numbers)]
+        : await Promise.all([chats.list(token, skip + 1, to), unread.stored(userId, token, numbers)]);
       const byNumber = new Map(rows.map((row) => [row.chatNumber, row]));
-      return numbers.map((chatNumber, i) => {
+      const found = numbers.map((chatNumber, i) => {
         const row = byNumber.get(chatNumber);
         const counted = counts[i];
-        return listed(
+        return {
           chatNumber,
-          pending.get(chatNumber) ?? row?.title,
-          typeof counted === 'number' ? counted : (row?.messagesCount ?? 0),
-        );
+          title: newer(pending.get(chatNumber), row)?.title,
+          messagesCount: typeof counted === 'number' ? counted : (row?.messagesCount ?? 0),
+          known: markers[i],
+        };
       });
+      return listed(found, stored);
     },
   };
 };

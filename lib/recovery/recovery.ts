@@ -5,11 +5,15 @@ import { limits } from '#lib/domain/limits.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
 import type { Gate } from '#lib/redis/gate/gate.ts';
 import type { OpeningAttempt } from '#lib/redis/gate/opening-attempt.ts';
+import type { Generations } from '#lib/redis/revocation/generations.ts';
 import { ALIVE_MS, type BarrierUses, passBarriers } from './barriers.ts';
+import { type RevocationUses, revokeAgain } from './revocations.ts';
 import { createVerification, type VerificationUses } from './verification.ts';
 
 type Uses = BarrierUses &
+  RevocationUses &
   VerificationUses & {
+    generations: Pick<Generations, 'raise'>;
     gate: Pick<Gate, 'attempt' | 'newestEpoch'>;
     recoveryState: Pick<
       RecoveryState,
@@ -57,7 +61,8 @@ const outlastOldPrimary = async (
  *    again, each time with a new epoch, until the deferred commands are stored as well.
  * 4. It compares the highest id that a consumer has handled with the last id in Redis. If Redis has lost nothing, the
  *    gate opens for all counters. Otherwise it opens for verified counters only; the first use of a counter verifies it.
- *    It stops at an id that is more than a day ahead, because every later id would have to be higher.
+ *    It stops at an id that is more than a day ahead, because every later id would have to be higher. Before it opens,
+ *    Redis hears again of all access tokens that have ended: from then on everybody believes its silence.
  * 5. It verifies all other counters in the background.
  *
  * May run at any time, twice at once, and again after a crash. An attempt opens nothing after a later one has
@@ -114,6 +119,7 @@ export const createRecovery = (uses: Uses) => {
       await findWitness();
       const epoch = await passAll(attempt, job);
       if (epoch === undefined || (await recoveryState.newestEpoch()) !== epoch) return 'closed';
+      await revokeAgain(attempt.raiseGenerations, uses);
       const result = await attempt.open(epoch, await findWitness());
       if (result === 'superseded') return 'closed';
       job.log('Writes are accepted again', { code: 'gate-opened', epoch, lost: result === 'lost' });
@@ -134,6 +140,7 @@ export const createRecovery = (uses: Uses) => {
   return async (job: Job): Promise<{ gate: 'open' | 'closed'; raised: number }> => {
     await adopt(await gate.newestEpoch(), job);
     const { isOpen } = await gate.status();
+    if (isOpen) await revokeAgain(uses.generations.raise, uses);
     const state = isOpen ? 'open' : await open(job);
     return { gate: state, raised: state === 'open' ? await verify(job) : 0 };
   };

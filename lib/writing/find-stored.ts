@@ -1,20 +1,27 @@
 import type { ItemReference } from '#lib/domain/reference.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 
 /** Reads who may edit a stored item, and its version. */
 export const createFindStored =
   ({
     applications,
+    chats,
     messages,
   }: {
     applications: Pick<Applications, 'find'>;
+    chats: Pick<Chats, 'find'>;
     messages: Pick<Messages, 'find'>;
   }) =>
   async (item: ItemReference): Promise<{ ownerId: number; version: number } | undefined> => {
     if (item.messageNumber !== undefined) {
       const [message] = await messages.find([item]);
       return message && { ownerId: message.senderId, version: message.version };
+    }
+    if (item.chatNumber !== undefined) {
+      const chat = await chats.find(item.token, item.chatNumber);
+      return chat && { ownerId: chat.creatorId, version: chat.version };
     }
     const application = await applications.find(item.token);
     return application && { ownerId: application.creatorId, version: application.version };

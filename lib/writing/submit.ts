@@ -6,12 +6,13 @@ import {
   neededItem,
 } from '#lib/contracts/commands/command.ts';
 import { notFound, unavailable } from '#lib/domain/errors.ts';
-import type { CounterReference, ItemReference } from '#lib/domain/reference.ts';
+import type { ItemReference } from '#lib/domain/reference.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { Idempotency, StoredItem } from '#lib/redis/commands/accept.ts';
 import type { Accepts } from '#lib/redis/commands/all.ts';
 import type { Gate } from '#lib/redis/gate/gate.ts';
+import { createVerifyCounter } from './verify-counter.ts';
 
 /**
  * The longest that a request waits for the broker's confirm. A command without a confirm is accepted as well:
@@ -21,10 +22,15 @@ const PUBLISH_WAIT_MS = 1_000;
 /** Tries of one write: Redis may lose a counter again while it is verified, and an item while it is looked up. */
 const TRIES = 5;
 
-const closed = () =>
+/** The refusal of every write while the gate is closed. */
+export const closed = () =>
   unavailable('The numbers are being recovered. Writes are accepted again soon.', undefined, 1);
 const lostMeanwhile = () =>
   unavailable('The numbers were lost during this write. It may or may not have been accepted.', undefined, 1);
+
+/** Whether the looked-up item is the one that the command edits, and not its application. */
+const isItemOf = ({ item }: CommandContract, { chatNumber }: ItemReference): boolean =>
+  item === 'application' || chatNumber !== undefined;
 
 type Uses = {
   accepts: Accepts;
@@ -32,7 +38,7 @@ type Uses = {
   gate: Pick<Gate, 'isOpenIn' | 'verify'>;
   numbers: Pick<RecoveryState, 'highestChatNumber' | 'highestMessageNumber'>;
   /** Reads the owner and the version of a stored item. */
-  findStored: (item: ItemReference) => Promise<Omit<StoredItem, 'lookedUpAt'> | undefined>;
+  findStored: (item: ItemReference) => Promise<{ ownerId: number; version: number } | undefined>;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
   onUnpublished: (queue: string, error: unknown) => void;
@@ -51,14 +57,7 @@ export const createSubmit = ({
   askForRecovery,
   onUnpublished,
 }: Uses) => {
-  /** Verifies the counter of a write against MySQL, before its first use after a loss of Redis. */
-  const verify = async (command: CommandContract, counter: CounterReference, lost: string): Promise<void> => {
-    const count =
-      counter.chatNumber === undefined
-        ? await numbers.highestChatNumber(counter.token)
-        : await numbers.highestMessageNumber(counter.token, counter.chatNumber);
-    if ((await gate.verify(counter, count, lost)) === 'missing') throw notFound(neededItem(command));
-  };
+  const verifyCounter = createVerifyCounter({ gate, numbers });
 
   const publish = async (queue: string, command: { id: string; content: string }): Promise<void> => {
     try {
@@ -97,12 +96,15 @@ export const createSubmit = ({
           askForRecovery();
           throw closed();
         case 'unverified':
-          await verify(command, outcome.counter, outcome.lost);
+          if (!(await verifyCounter(outcome.counter, outcome.lost))) throw notFound(neededItem(command));
           break;
         case 'unknown': {
-          const found = await findStored(outcome.item);
+          const { item, lookedUpAt } = outcome;
+          const found = await findStored(item);
           if (found === undefined) throw notFound(neededItem(command));
-          stored = { ...found, lookedUpAt: outcome.lookedUpAt };
+          stored = isItemOf(command, item)
+            ? { ...stored, ...found, lookedUpAt }
+            : { ...stored, applicationCreatorId: found.ownerId };
         }
       }
     }

@@ -115,6 +115,7 @@ it('names and titles come back with single spaces between words, and otherwise a
       chatNumber: 1,
       title: text,
       messagesCount: 0,
+      unreadCount: 0,
     });
   };
   await check();

@@ -217,7 +217,7 @@ describe('a page', () => {
       expect([reply.status, reply.text], route).toEqual([204, '']);
       expect(corsHeadersOf(reply), route).toEqual({
         ...readable,
-        'access-control-allow-methods': 'GET, HEAD, POST, PUT',
+        'access-control-allow-methods': 'GET, HEAD, POST, PUT, DELETE',
         'access-control-allow-headers':
           'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match',
         'access-control-max-age': '600',

@@ -47,7 +47,11 @@ beforeAll(async () => {
   for (const body of ['one', 'two', 'three']) await call('POST', messages, messagesPath(token, 1), { body });
   await call('PUT', '/applications', '/applications', { token, name: 'Ids!' });
   await call('PUT', application, `/applications/${token}`, { name: 'Ids?' });
+  await call('PUT', `${chats}/{chatNumber}`, `/applications/${token}/chats/1`, { title: 'Ids!' });
   await call('PUT', messages, messagesPath(token, 1), { messageNumber: 1, body: 'one, edited' });
+  await call('PUT', `${chats}/{chatNumber}/read`, `/applications/${token}/chats/1/read`, {
+    messageNumber: 1,
+  });
   await call('PUT', `${messages}/{messageNumber}`, `${messagesPath(token, 1)}/2`, { body: 'two, edited' });
 
   ids = await eventually(async () => {
@@ -81,9 +85,6 @@ beforeAll(async () => {
   await call('GET', '/search', `/search?application_token=${token}&chat_number=1&body=edited`);
   for (const path of ['/health', '/openapi.json', '/docs']) await call('GET', path, path);
 
-  // A redirect.
-  replies.set('GET /', await client.get('/'));
-
   // Errors have bodies and headers too.
   const stranger = new Client(inject('apiUrl'));
   for (const [what, reply] of [
@@ -94,6 +95,20 @@ beforeAll(async () => {
   ] as const) {
     replies.set(what, reply);
   }
+
+  // Both end the access token of the calls before.
+  const other: Account = { ...account, password: 'another horse' };
+  await call('PUT', '/users/me/password', '/users/me/password', { password: other.password }, basic(account));
+  const again = await new Client(inject('apiUrl')).post<{ accessToken: string }>(
+    '/users/token',
+    undefined,
+    basic(other),
+  );
+  client = new Client(inject('apiUrl'), again.body.accessToken);
+  await call('DELETE', '/users/me/tokens', '/users/me/tokens');
+
+  // A redirect.
+  replies.set('GET /', await client.get('/'));
 });
 
 /** The ways in which a number may be written. */

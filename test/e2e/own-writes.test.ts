@@ -31,12 +31,13 @@ describe('a client sees its accepted write in its next request', () => {
       chatsCount: 1,
     });
     expect((await client.get(`/applications/${token}/chats`)).body).toEqual([
-      { chatNumber: 1, title: 'The first', messagesCount: 1 },
+      { chatNumber: 1, title: 'The first', messagesCount: 1, unreadCount: 0 },
     ]);
     expect((await client.get(`/applications/${token}/chats/1`)).body).toEqual({
       chatNumber: 1,
       title: 'The first',
       messagesCount: 1,
+      unreadCount: 0,
     });
     expect((await client.get<unknown[]>('/applications')).body).toContainEqual({
       token,

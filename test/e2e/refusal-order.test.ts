@@ -1,10 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import * as z from 'zod';
+import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { routes } from '#lib/contracts/index.ts';
 import { limits } from '#lib/domain/limits.ts';
-import { Client, createApplication, createChat, createMessage, type Problem } from '../support/client.ts';
+import {
+  basic,
+  Client,
+  createApplication,
+  createChat,
+  createMessage,
+  type Problem,
+} from '../support/client.ts';
 import { createUser } from '../support/servers.ts';
 
 /* A request with several faults is refused for the first of them: 401, 400, 404 or 405, 403. */
@@ -13,9 +21,17 @@ const api = new Client(inject('apiUrl'));
 const unknownToken = 'no-such-application';
 let owner: Client;
 let stranger: Client;
+/** Holds a token that has ended. */
+let ended: Client;
 let token: string;
 beforeAll(async () => {
-  ({ client: owner } = await createUser('Ada'));
+  // A later token of a user who signed out: a route that forgets its generation would refuse it.
+  const ada = await createUser('Ada');
+  ended = ada.client;
+  expect((await ended.call('DELETE', '/users/me/tokens')).status).toBe(200);
+  const tokens = createAccessTokens([inject('functionEnvironment').JWT_SECRET ?? '']);
+  const { accessToken } = await tokens.issue({ id: ada.id, name: ada.name, generation: 1 });
+  owner = new Client(inject('apiUrl'), accessToken);
   ({ client: stranger } = await createUser('Eve'));
   token = await createApplication(owner);
   await createMessage(owner, token, await createChat(owner, token), 'hello');
@@ -65,7 +81,10 @@ const statusOf = async (by: Client, contract: RouteContract, faults: Faults): Pr
   return reply.status;
 };
 
-const withToken = Object.entries(routes).filter(([, { authentication }]) => authentication === 'bearer');
+/** Signing out ends the tokens of this test: it has a test of its own. */
+const withToken = Object.entries(routes).filter(
+  ([name, { authentication }]) => authentication === 'bearer' && name !== 'signOut',
+);
 const hasParent = (contract: RouteContract) =>
   ['path', 'query', 'body'].some((place) =>
     fieldsOf(contract.request[place as 'path']).some(
@@ -81,6 +100,11 @@ describe.each(withToken)('%s', (_name, contract) => {
       expect([faults, await statusOf(api, contract, faults)]).toEqual([faults, 401]);
     const bad = new Client(inject('apiUrl'), 'bad');
     expect(await statusOf(bad, contract, { badInput: true, unknownParent: true, wrongType: true })).toBe(401);
+  });
+
+  it('refuses an access token that has ended before anything else', async () => {
+    for (const faults of [{}, { badInput: true }, { unknownParent: true }, { wrongType: true }] as Faults[])
+      expect([faults, await statusOf(ended, contract, faults)]).toEqual([faults, 401]);
   });
 
   it('names bad input before it looks for anything', async () => {
@@ -125,6 +149,48 @@ describe.each(withToken)('%s', (_name, contract) => {
       [...Object.keys(bad), 'unknown', 'other'].sort(),
     );
   });
+});
+
+it('signs out only who calls, and only without bad input', async () => {
+  const { client } = await createUser('Leaving');
+  const out = '/users/me/tokens';
+  expect((await api.call('DELETE', `${out}?nope=1`)).status).toBe(401);
+  expect((await client.call('DELETE', `${out}?nope=1`)).status).toBe(400);
+  expect((await client.call('PATCH', out)).status).toBe(405);
+  expect((await client.call('DELETE', out)).status).toBe(200);
+  for (const [method, path] of [
+    ['DELETE', out],
+    ['DELETE', `${out}?nope=1`],
+    ['PATCH', out],
+    ['GET', `/applications/${unknownToken}`],
+    ['GET', `/applications/${unknownToken}?nope=1`],
+    ['GET', '/no/such/route'],
+  ] as const)
+    expect([path, (await client.call(method, path)).status]).toEqual([path, 401]);
+});
+
+it('asks for the password before it looks at the new one, and looks at that before it compares the old one', async () => {
+  const user = { name: 'N', email: `${randomUUID()}@example.org`, password: 'correct horse' };
+  expect((await api.post('/users', user)).status).toBe(200);
+  const path = '/users/me/password';
+  const right = basic(user);
+  const wrong = basic({ ...user, password: 'a wrong one' });
+  const good = { password: 'another horse' };
+  for (const [headers, body, status] of [
+    [{}, { password: 1 }, 401],
+    [wrong, undefined, 400],
+    [wrong, { password: 'short' }, 400],
+    [wrong, { password: 'password' }, 400],
+    [wrong, { password: user.email }, 400],
+    [wrong, { ...good, more: 1 }, 400],
+    [wrong, good, 401],
+    [right, good, 200],
+    [right, good, 401],
+    [basic({ ...user, ...good }), good, 200],
+  ] as const)
+    expect([body, (await api.put(path, body, headers)).status]).toEqual([body, status]);
+  const plain = { raw: '{}', headers: { ...right, 'content-type': 'text/plain' } };
+  expect((await api.call('PUT', path, plain)).status).toBe(415);
 });
 
 it('looks at the input of a sign-up before it looks for the account', async () => {

@@ -3,7 +3,7 @@ import { EncryptJWT, SignJWT, UnsecuredJWT } from 'jose';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import { deriveKey } from '#lib/auth/keys.ts';
-import { type Account, basic, Client, type Problem, signUp } from '../support/client.ts';
+import { type Account, basic, Client, type Problem, signIn, signUp } from '../support/client.ts';
 import { query } from '../support/servers.ts';
 
 const api = new Client(inject('apiUrl'));
@@ -220,6 +220,49 @@ describe('POST /users/token', () => {
       expect((await api.post('/users/token', undefined, other)).status).not.toBe(200);
     }
     expect((await api.post('/users/token', undefined, basic(account))).status).toBe(200);
+  });
+});
+
+describe('PUT /users/me/password', () => {
+  it('ends the old password and every access token issued before, and answers nothing', async () => {
+    const { client: first, account: mine } = await signUp(inject('apiUrl'), 'Ada');
+    const second = new Client(inject('apiUrl'), await signIn(inject('apiUrl'), mine));
+    const reply = await api.put('/users/me/password/', { password: 'another horse' }, basic(mine));
+    expect([reply.status, reply.body]).toEqual([200, {}]);
+    expect(reply.headers.get('ratelimit-policy')).toBe('"sign-in";q=100000;w=60');
+    for (const ended of [first, second]) {
+      const refused = await ended.get('/users/me');
+      expect(refused.status).toBe(401);
+      expect(refused.headers.get('www-authenticate')).toBe(
+        'Bearer realm="chat", error="invalid_token", error_description="The access token has ended. Sign in again."',
+      );
+    }
+    expect((await api.post('/users/token', undefined, basic(mine))).status).toBe(401);
+    const now = { ...mine, password: 'another horse' };
+    const third = new Client(inject('apiUrl'), await signIn(inject('apiUrl'), now));
+    expect((await third.get('/users/me')).status).toBe(200);
+  });
+
+  it('takes an access token for no password', async () => {
+    const reply = await client.put('/users/me/password', { password: 'another horse' });
+    expect(reply.status).toBe(401);
+    expect(reply.headers.get('www-authenticate')).toMatch(/^Basic realm=/);
+  });
+});
+
+describe('DELETE /users/me/tokens', () => {
+  it('ends every access token, the one of the request included, and no later one', async () => {
+    const { client: first, account: mine } = await signUp(inject('apiUrl'), 'Ada');
+    const second = new Client(inject('apiUrl'), await signIn(inject('apiUrl'), mine));
+    const reply = await first.call('DELETE', '/users/me/tokens/');
+    expect([reply.status, reply.body]).toEqual([200, {}]);
+    for (const ended of [first, second]) {
+      expect((await ended.get('/applications')).status).toBe(401);
+      expect((await ended.post('/applications', { name: 'n' })).status).toBe(401);
+      expect((await ended.call('DELETE', '/users/me/tokens')).status).toBe(401);
+    }
+    const third = new Client(inject('apiUrl'), await signIn(inject('apiUrl'), mine));
+    expect((await third.post('/applications', { name: 'n' })).status).toBe(200);
   });
 });
 

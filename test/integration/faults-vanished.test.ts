@@ -16,7 +16,7 @@ type Handler = (
   context: Context,
 ) => Promise<APIGatewayProxyStructuredResultV2>;
 type Call = {
-  method?: 'GET' | 'POST' | 'PUT';
+  method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   path?: () => Record<string, string>;
   query?: Record<string, string>;
   body?: () => object;
@@ -30,6 +30,10 @@ let network: Swallowing;
 let email: string;
 let accessToken = '';
 let token = '';
+/** Users and access tokens that end with their one use. */
+const spareUsers: string[] = [];
+const spareTokens: string[] = [];
+const basicOf = (user: string) => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 let chatNumber = '';
 
 const call = async (handler: Handler, { method = 'GET', path, query, body, authorization }: Call) => {
@@ -63,8 +67,20 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
     load: () => import(`${folder}/users/create-token.ts`),
     call: {
       method: 'POST',
-      authorization: () => `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`,
+      authorization: () => basicOf(email),
     },
+  },
+  changePassword: {
+    load: () => import(`${folder}/users/change-password.ts`),
+    call: {
+      method: 'PUT',
+      authorization: () => basicOf(spareUsers.pop() ?? ''),
+      body: () => ({ password: `another ${password}` }),
+    },
+  },
+  signOut: {
+    load: () => import(`${folder}/users/sign-out.ts`),
+    call: { method: 'DELETE', authorization: () => `Bearer ${spareTokens.pop()}` },
   },
   getUser: { load: () => import(`${folder}/users/get-user.ts`), call: {} },
   createApplication: {
@@ -87,10 +103,22 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
     load: () => import(`${folder}/chats/create-chat.ts`),
     call: { method: 'POST', path: () => ({ token }), body: () => ({ title: 'title' }) },
   },
+  updateChat: {
+    load: () => import(`${folder}/chats/update-chat.ts`),
+    call: { method: 'PUT', path: () => ({ token, chatNumber }), body: () => ({ title: 'renamed' }) },
+  },
   listChats: { load: () => import(`${folder}/chats/list-chats.ts`), call: { path: () => ({ token }) } },
   getChat: {
     load: () => import(`${folder}/chats/get-chat.ts`),
     call: { path: () => ({ token, chatNumber }) },
+  },
+  markChatRead: {
+    load: () => import(`${folder}/chats/mark-chat-read.ts`),
+    call: {
+      method: 'PUT',
+      path: () => ({ token, chatNumber }),
+      body: () => ({ messageNumber: 1 }),
+    },
   },
   createMessage: {
     load: () => import(`${folder}/messages/create-message.ts`),
@@ -160,6 +188,13 @@ beforeAll(async () => {
   });
   email = account.answer.email;
   accessToken = (await run('createToken')).answer.accessToken;
+  for (let i = 0; i < 6; i += 1) {
+    const user = (await run('signUp')).answer.email;
+    const handler = (await functions.createToken?.load())?.handler as Handler;
+    const answer = await call(handler, { method: 'POST', authorization: () => basicOf(user) });
+    spareTokens.push(answer.answer.accessToken);
+    spareUsers.push((await run('signUp')).answer.email);
+  }
   token = (await run('createApplication')).answer.token;
   chatNumber = String((await run('createChat')).answer.chatNumber);
   await run('createMessage');

@@ -7,10 +7,12 @@ import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
 import { createWithSenders } from '#lib/reading/senders.ts';
+import { createUnread } from '#lib/reading/unread.ts';
 import { createRedisClient } from '#lib/redis/connection/client.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { type RunningService, type Stack, silentReport, startServices } from '../../local/services/index.ts';
@@ -35,10 +37,11 @@ const date = '2026-01-01T00:00:00.000Z';
 const size = 40;
 
 const readers = (client = stores.client) => {
-  const { keys, messages, chats, applications, users } = stores;
+  const { keys, messages, chats, applications, users, readMarkers } = stores;
   const recentMessages = createRecentMessages({ client, keys });
   const directory = createDirectory({ client, keys });
   const counters = createCounters({ client, keys });
+  const unread = createUnread({ markers: createMarkers({ client, keys }), readMarkers });
   return {
     conversation: createConversation({
       recentMessages,
@@ -46,7 +49,7 @@ const readers = (client = stores.client) => {
       chats,
       withSenders: createWithSenders({ users }),
     }),
-    chatDirectory: createChatDirectory({ directory, counters, chats, applications }),
+    chatDirectory: createChatDirectory({ directory, counters, chats, applications, unread }),
     applicationDirectory: createApplicationDirectory({ directory, counters, applications }),
   };
 };
@@ -171,8 +174,8 @@ describe('reads without a query to MySQL', () => {
         conversation.page({ token, chatNumber: 999 }, { skip: 0, count: 1 }),
       ).rejects.toMatchObject(notFound);
       await expect(conversation.message(chat, 1)).rejects.toMatchObject(notFound);
-      await expect(chatDirectory.get(token, 999)).rejects.toMatchObject(notFound);
-      await expect(chatDirectory.list('nothing', { skip: 0, count: 1 })).rejects.toMatchObject(notFound);
+      await expect(chatDirectory.get(ana, token, 999)).rejects.toMatchObject(notFound);
+      await expect(chatDirectory.list(ana, 'nothing', { skip: 0, count: 1 })).rejects.toMatchObject(notFound);
       await expect(applicationDirectory.get('nothing')).rejects.toMatchObject(notFound);
     });
   });
@@ -251,7 +254,7 @@ describe('with MySQL killed', () => {
       await expect(
         conversation.page({ token, chatNumber: 999 }, { skip: 0, count: 1 }),
       ).rejects.toMatchObject(notFound);
-      await expect(chatDirectory.get(token, warm.chatNumber)).rejects.toMatchObject(unavailable);
+      await expect(chatDirectory.get(ana, token, warm.chatNumber)).rejects.toMatchObject(unavailable);
       expect(await applicationDirectory.get(token)).toMatchObject({ token, name: 'name' });
       const { result } = await stores.accept.message({
         ...warm,
@@ -292,7 +295,7 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
     lose();
     try {
       await pages();
-      expect(await chatDirectory.get(token, chat.chatNumber)).toMatchObject({ title: 'title' });
+      expect(await chatDirectory.get(ana, token, chat.chatNumber)).toMatchObject({ title: 'title' });
       expect((await applicationDirectory.list(ana, { skip: 0, count: 11 })).map(({ name }) => name)).toEqual([
         'name',
       ]);

@@ -208,7 +208,7 @@ const createRun = async () => {
     },
     gate,
     numbers: recoveryState,
-    findStored: createFindStored({ applications, messages }),
+    findStored: createFindStored({ applications, chats, messages }),
     askForRecovery: () => undefined,
     onUnpublished: (_queue, error) => {
       throw error;

@@ -8,9 +8,11 @@ import { createRedisClient } from '#lib/redis/connection/client.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { syncCounts } from '../../functions/scheduled/sync-counts.ts';
 import { acceptingOn } from '../support/accepting.ts';
 import { created } from '../support/commands.ts';
+import { depthsOf } from '../support/depths.ts';
 import { digestOf } from '../support/received.ts';
 import { openDirect, openGateOf } from '../support/stores.ts';
 
@@ -31,8 +33,10 @@ const newCell = async ({ open = true } = {}) => {
   const gate = createGate({ client, keys });
   if (open) await openGateOf(gate);
   return {
+    client,
     keys,
     counters,
+    markers: createMarkers({ client, keys }),
     gate,
     accept: acceptingOn({ client, keys }),
     outbox: createOutbox({ client, keys }),
@@ -89,7 +93,7 @@ describe('accepting', () => {
     expect(inOrder(messages.map(({ result }) => result))).toEqual(oneToN(300));
     const ids = messages.map(({ command }) => JSON.parse(command ?? '').commandId);
     expect(new Set(ids).size).toBe(300);
-    expect(await cell.outbox.depths(['create-chat', 'create-message'])).toMatchObject({
+    expect(await depthsOf(cell, ['create-chat', 'create-message'])).toMatchObject({
       'create-chat': 200,
       'create-message': 300,
     });
@@ -300,7 +304,7 @@ describe('a connection that dies before the answer, or leads to the wrong server
     }
     expect(proxy.cuts).toBe(5);
     expect((await cell.counters.read([{ token, chatNumber: 1 }]))[0]).toBe(5);
-    expect((await cell.outbox.depths(['create-message']))['create-message']).toBe(5);
+    expect((await depthsOf(cell, ['create-message']))['create-message']).toBe(5);
   });
 
   test('after a failover the next write finds the new primary', async () => {
@@ -492,6 +496,8 @@ describe('counts to sync', () => {
   };
   const uses = (cell: Cell, more: { onWritten?: () => Promise<void> } = {}) => ({
     counters: cell.counters,
+    markers: cell.markers,
+    readMarkers: { raise: async <Marker>(markers: readonly Marker[]) => [...markers] },
     now: () => Date.now() + 1_000,
     applications: { raiseChatsCounts: write },
     chats: {
@@ -566,7 +572,7 @@ test('settling messages of several chats in one call empties the outbox, and han
   });
   const of = (dead: boolean) => settled.flatMap(({ isDead, one }) => (isDead === dead ? [one] : []));
   await cell.settles['create-message']({ stored: of(false), dead: of(true) });
-  expect(await cell.outbox.depths(['create-message'])).toMatchObject({ 'create-message': 0 });
+  expect(await depthsOf(cell, ['create-message'])).toMatchObject({ 'create-message': 0 });
   const waiting = await cell.outbox.unindexed({ after: 0, olderThan: 9e15, count: 10 });
   expect(waiting.map(({ chatNumber, messageNumber }) => `${chatNumber}:${messageNumber}`)).toEqual([
     '1:1',
@@ -668,7 +674,7 @@ describe('a command with the id of a pending one', () => {
       await cell.settles['create-chat']({ stored: [of(createChat)], dead: [] });
       await cell.settles['create-message']({ stored: [of(createMessage)], dead: [] });
       await cell.settles['update-message']({ stored: [of(updateMessage)], dead: [] });
-      const { 'index-message': _index, ...depths } = await cell.outbox.depths(queues);
+      const { 'index-message': _index, ...depths } = await depthsOf(cell, queues);
       return Object.values(depths);
     };
     expect(await settle(false)).toEqual([1, 1, 1, 1, 1]);

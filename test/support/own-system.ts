@@ -10,6 +10,7 @@ import {
   startServices,
   type Urls,
 } from '../../local/services/index.ts';
+import { depthsOf } from './depths.ts';
 import { loadServices } from './load-services.ts';
 import { createConsumers } from './queue-consumers.ts';
 import { rabbitmqctl } from './rabbitmqctl.ts';
@@ -112,7 +113,11 @@ export const startSystem = async (
     );
     return rows.map((row) => row.number);
   };
-  const depths = () => services.outbox().depths(commands.slice(0, -1).map(({ queue }) => queue));
+  const depths = () =>
+    depthsOf(
+      { client: services.redisClient(), keys: services.keys() },
+      commands.slice(0, -1).map(({ queue }) => queue),
+    );
 
   return {
     stack,

@@ -9,6 +9,7 @@ import { type Database, openDatabase } from '#lib/mysql/connection/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
 import { createMigrations, type Migration } from '#lib/mysql/migrations.ts';
 import { createRecoveryState } from '#lib/mysql/progress.ts';
+import { createReadMarkers } from '#lib/mysql/read-markers.ts';
 import { createUsers } from '#lib/mysql/users.ts';
 import { createSettles } from '#lib/redis/commands/all.ts';
 import { createOutbox } from '#lib/redis/commands/outbox.ts';
@@ -17,6 +18,7 @@ import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate, type Gate } from '#lib/redis/gate/gate.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { acceptingOn } from './accepting.ts';
 
@@ -100,6 +102,8 @@ export const openStores = async (
     outbox: createOutbox({ client, keys }),
     settles: createSettles({ client, keys }),
     recentMessages: createRecentMessages({ client, keys }),
+    markers: createMarkers({ client, keys }),
+    readMarkers: createReadMarkers(seen),
     users: createUsers(seen, createHandle),
     applications: createApplications(seen),
     chats: createChats(seen),

@@ -29,6 +29,11 @@ const commands: Record<string, Sides> = {
     consumer: ['lib/mysql/chats.ts'],
     assigned: 'chatNumber',
   },
+  'update-chat': {
+    producer: 'functions/http/chats/update-chat.ts',
+    script: 'lib/redis/commands/update-chat.ts',
+    consumer: ['lib/mysql/chats.ts'],
+  },
   'create-message': {
     producer: 'functions/http/messages/create-message.ts',
     script: 'lib/redis/commands/create-message.ts',

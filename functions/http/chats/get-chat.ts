@@ -6,8 +6,8 @@ import { chatDirectory } from '#lib/runtime/services/reading.ts';
 type Uses = { chatDirectory: Pick<ChatDirectory, 'get'> };
 
 export const getChat = (
-  { input: { token, chatNumber } }: Request<typeof contract>,
+  { input: { token, chatNumber }, caller }: Request<typeof contract>,
   { chatDirectory }: Uses,
-) => chatDirectory.get(token, chatNumber);
+) => chatDirectory.get(caller.id, token, chatNumber);
 
 export const handler = httpHandler(contract, getChat, { chatDirectory });

@@ -7,10 +7,10 @@ type Uses = { chatDirectory: Pick<ChatDirectory, 'list'> };
 
 /** Chats are numbered without a gap: a page is a range of numbers, as cheap at the end as at the beginning. */
 export const listChats = async (
-  { input: { token, page, limit } }: Request<typeof contract>,
+  { input: { token, page, limit }, caller }: Request<typeof contract>,
   { chatDirectory }: Uses,
 ) => {
-  const found = await chatDirectory.list(token, { skip: (page - 1) * limit, count: limit + 1 });
+  const found = await chatDirectory.list(caller.id, token, { skip: (page - 1) * limit, count: limit + 1 });
   return { items: found.slice(0, limit), next: found.length > limit ? { page: page + 1 } : undefined };
 };
 

@@ -25,6 +25,7 @@ export const createApplication = route({
     .object({ token: z.string().meta({ examples: [examples.token] }) })
     .describe('The token of the new application'),
   creates: true,
+  submits: true,
   errors: ['bad-input', 'unavailable'],
 });
 
@@ -38,6 +39,7 @@ export const updateApplication = route({
   authentication: 'bearer',
   request: { path: z.strictObject({ token }), body: z.strictObject({ name }) },
   response: z.object({}).describe('Renamed'),
+  submits: true,
   errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
 

@@ -1,6 +1,16 @@
 import * as z from 'zod';
-import { examples, numberInPath, optional, paging, title, token } from '../fields.ts';
+import { limits } from '#lib/domain/limits.ts';
+import { examples, number, numberInPath, optional, paging, title, token } from '../fields.ts';
 import { route } from './route.ts';
+
+const unreadCount = z
+  .int()
+  .min(0)
+  .max(limits.unread)
+  .meta({
+    description: `Messages above the caller's read marker without deleted ones; ${limits.unread} means that many or more`,
+    examples: [1],
+  });
 
 const chat = z
   .object({
@@ -10,8 +20,12 @@ const chat = z
       .meta({ examples: [examples.title] })
       .optional(),
     messagesCount: z.int().meta({ examples: [1] }),
+    unreadCount,
   })
-  .meta({ id: 'Chat', description: 'A chat with its number of messages' });
+  .meta({
+    id: 'Chat',
+    description: 'A chat with its number of messages, and of those that the caller has not read',
+  });
 
 export const createChat = route({
   function: 'createChat',
@@ -29,7 +43,25 @@ export const createChat = route({
   },
   response: z.object({ chatNumber: z.int().meta({ examples: [1] }) }).describe('The number of the new chat'),
   creates: true,
+  submits: true,
   errors: ['bad-input', 'not-found', 'conflict', 'unavailable'],
+});
+
+export const updateChat = route({
+  function: 'updateChat',
+  method: 'PUT',
+  path: '/applications/{token}/chats/{chatNumber}',
+  tag: 'Chats',
+  summary: 'Change the title of a chat',
+  description:
+    'Only the creator of the chat or of its application may change it. Without `title`, the chat has none afterwards.',
+  authentication: 'bearer',
+  request: {
+    path: z.strictObject({ token, chatNumber: numberInPath }),
+    body: z.strictObject({ title: optional(title) }),
+  },
+  response: z.object({}).describe('Changed'),
+  errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
 
 export const listChats = route({
@@ -54,5 +86,24 @@ export const getChat = route({
   authentication: 'bearer',
   request: { path: z.strictObject({ token, chatNumber: numberInPath }) },
   response: chat,
+  errors: ['bad-input', 'not-found', 'unavailable'],
+});
+
+export const markChatRead = route({
+  function: 'markChatRead',
+  method: 'PUT',
+  path: '/applications/{token}/chats/{chatNumber}/read',
+  tag: 'Chats',
+  summary: 'Mark the messages of a chat as read',
+  description:
+    'Each user has one marker a chat, which only this user sees. It only rises: a lower number answers the present marker. Sending a message marks the chat as read up to it.',
+  authentication: 'bearer',
+  request: {
+    path: z.strictObject({ token, chatNumber: numberInPath }),
+    body: z.strictObject({ messageNumber: number }),
+  },
+  response: z
+    .object({ messageNumber: number, unreadCount })
+    .describe('The present marker, and the number of unread messages'),
   errors: ['bad-input', 'not-found', 'unavailable'],
 });

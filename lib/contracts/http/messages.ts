@@ -96,6 +96,7 @@ export const createMessage = route({
   request: { path: inChat, body: z.strictObject({ body, createdAt: optional(sentAt) }) },
   response: z.object({ messageNumber: shown.messageNumber }).describe('The number of the new message'),
   creates: true,
+  submits: true,
   errors: ['bad-input', 'not-found', 'conflict', 'unavailable'],
 });
 
@@ -109,6 +110,7 @@ export const updateMessage = route({
   authentication: 'bearer',
   request: { path: ofMessage, body: z.strictObject({ body }) },
   response: z.object({}).describe('Edited'),
+  submits: true,
   errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
 

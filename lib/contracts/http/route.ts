@@ -16,7 +16,7 @@ export type RouteContract<
 > = {
   /** Key of the function in serverless.yml. Two routes may lead to one function. */
   function: string;
-  method: 'GET' | 'POST' | 'PUT';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** The function also answers HEAD: the headers of GET without the body. */
   alsoHead?: true;
   path: string;
@@ -35,6 +35,8 @@ export type RouteContract<
   };
   /** The successful answer. Clients never get fields that are not declared here. */
   response: Response;
+  /** The function submits a command, and nothing else that must not happen with an access token that has ended. */
+  submits?: true;
   /** The response is a list; a `Link` header leads to its next page. */
   list?: true;
   /** The route accepts an `Idempotency-Key`. */

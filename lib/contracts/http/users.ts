@@ -52,6 +52,34 @@ export const createToken = route({
   errors: ['unauthenticated', 'too-many-requests', 'unavailable'],
 });
 
+export const changePassword = route({
+  function: 'changePassword',
+  method: 'PUT',
+  path: '/users/me/password',
+  tag: 'Users',
+  summary: 'Change the password; every access token issued before ends',
+  description:
+    'Requires `Authorization: Basic base64(email:old password)`, and counts as a sign-in. A refused body is 400 before anybody looks at the old password. After a 503 the new password may be in use: try it.',
+  authentication: 'basic',
+  request: { body: z.strictObject({ password }) },
+  response: z.object({}),
+  errors: ['unavailable'],
+});
+
+export const signOut = route({
+  function: 'signOut',
+  method: 'DELETE',
+  path: '/users/me/tokens',
+  tag: 'Users',
+  summary: 'Sign out everywhere',
+  description:
+    'Every access token of the user ends, also the one of this request. Passwords and later sign-ins are not affected.',
+  authentication: 'bearer',
+  request: {},
+  response: z.object({}),
+  errors: ['unavailable'],
+});
+
 export const getUser = route({
   function: 'getUser',
   method: 'GET',

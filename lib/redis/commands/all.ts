@@ -6,6 +6,7 @@ import { acceptMessage, settleMessages } from './create-message.ts';
 import { settleIndexed } from './index-message.ts';
 import type { Settle } from './settle.ts';
 import { acceptApplicationUpdate, settleApplicationUpdates } from './update-application.ts';
+import { acceptChatUpdate, settleChatUpdates } from './update-chat.ts';
 import { acceptMessageUpdate, settleMessageUpdates } from './update-message.ts';
 
 /** How Redis accepts each command. */
@@ -15,6 +16,7 @@ export const createAccepts = (cell: Cell): Accepts => ({
   'create-application': acceptApplication(cell),
   'update-application': acceptApplicationUpdate(cell),
   'create-chat': acceptChat(cell),
+  'update-chat': acceptChatUpdate(cell),
   'create-message': acceptMessage(cell),
   'update-message': acceptMessageUpdate(cell),
 });
@@ -28,6 +30,7 @@ export const createSettles = (cell: Cell): Settles => ({
   'create-application': settleApplications(cell),
   'update-application': settleApplicationUpdates(cell),
   'create-chat': settleChats(cell),
+  'update-chat': settleChatUpdates(cell),
   'create-message': settleMessages(cell),
   'update-message': settleMessageUpdates(cell),
   'index-message': settleIndexed(cell),

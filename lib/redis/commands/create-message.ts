@@ -1,4 +1,5 @@
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import { markers } from '../window/markers.lua.ts';
 import { window } from '../window/window.lua.ts';
 import { defineAccept } from './accept.ts';
 import { toIndex } from './index-message.ts';
@@ -6,10 +7,11 @@ import { defineSettle } from './settle.ts';
 
 /**
  * The message is visible at once: among the pending messages (`pendingOrder`, `pendingIds`), and in the chat's window if
- * it is above the window's floor. The first message of a chat begins its window.
+ * it is above the window's floor. The first message of a chat begins its window. Its sender has read the chat up to it:
+ * the newest number is above every marker, so the present one is not read.
  */
 export const acceptMessage = defineAccept(createMessageCommand, {
-  uses: [window],
+  uses: [window, markers],
   callerId: ({ senderId }) => senderId,
   counter: ({ token, chatNumber }) => ({ token, chatNumber }),
   write: ({ token, chatNumber, senderId, sender, senderName, body }, date) => ({
@@ -22,13 +24,19 @@ export const acceptMessage = defineAccept(createMessageCommand, {
     date,
   }),
   answer: Number,
+  shared: { dirtyMarkers: (keys) => keys.dirtyMarkers },
   keys: {
+    read: (keys, { senderId, token }) => keys.readMarkers(senderId, token),
     order: (keys, { token, chatNumber }) => keys.windowOrder(token, chatNumber),
     entries: (keys, { token, chatNumber }) => keys.windowEntries(token, chatNumber),
     pendingOrder: (keys, { token, chatNumber }) => keys.pendingOrder(token, chatNumber),
     pendingIds: (keys, { token, chatNumber }) => keys.pendingIds(token, chatNumber),
   },
-  args: { createdAtMs: (_given, atMs) => atMs },
+  args: {
+    createdAtMs: (_given, atMs) => atMs,
+    chat: ({ chatNumber }) => chatNumber,
+    sender: ({ senderId }) => senderId,
+  },
   apply: /* lua */ `
   local m = member(number)
   redis.call('ZADD', pendingOrder, createdAtMs, m)
@@ -43,6 +51,7 @@ export const acceptMessage = defineAccept(createMessageCommand, {
     addToWindow(order, entries, bytes, createdAtMs, number, command)
     if number == '1' then touchWindow(order, entries) end
   end
+  setMarker(read, chat, number, lost, dirtyMarkers, id, sender .. ':' .. parent)
 `,
 });
 

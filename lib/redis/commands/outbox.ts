@@ -83,17 +83,6 @@ export const createOutbox = ({ client, keys }: Cell) => {
       const ids = found.filter((id) => id !== undefined);
       return ids.length === 0 ? undefined : Math.min(...ids);
     },
-
-    /** The number of pending writes of each queue and of the index. */
-    depths: async (queues: readonly string[]): Promise<Record<string, number>> => {
-      const found = await guarded(client, ({ redis }) =>
-        Promise.all([
-          ...queues.map(async (queue) => [queue, await redis.xlen(keys.outbox(queue))] as const),
-          redis.zcard(keys.indexOutbox).then((count) => ['index-message', count] as const),
-        ]),
-      );
-      return Object.fromEntries(found);
-    },
   };
 };
 

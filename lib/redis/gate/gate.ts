@@ -1,3 +1,4 @@
+import { gather } from '#lib/concurrency/gather.ts';
 import { type CounterReference, counterReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
@@ -137,7 +138,13 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       runScript(raiseCounters, { state, verified, dirtyApplications, dirtyChats, lost, mark }, items),
     );
   };
-  let nextAnswer: Promise<string | undefined> | undefined;
+  const isOpenIn = gather(
+    async (epochs: readonly string[]) => {
+      const current = await readEpoch();
+      return epochs.map((epoch) => epoch === current);
+    },
+    { size: Number.POSITIVE_INFINITY },
+  );
 
   return {
     /** `verifying`: the epoch for which counters are being verified, and the progress. */
@@ -182,18 +189,10 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
     },
 
     /**
-     * Whether the gate is open in this epoch on the current primary. Callers of the same tick share one call,
+     * Whether the gate is open in this epoch on the current primary. Callers of one turn of the event loop share one call,
      * which is sent after the last of them.
      */
-    isOpenIn: (epoch: string): Promise<boolean> => {
-      nextAnswer ??= new Promise((resolve, reject) => {
-        process.nextTick(() => {
-          nextAnswer = undefined;
-          readEpoch().then(resolve, reject);
-        });
-      });
-      return nextAnswer.then((current) => current === epoch);
-    },
+    isOpenIn,
 
     /** @returns true for one caller per interval, which starts a recovery */
     isFirstToAsk: async (): Promise<boolean> =>

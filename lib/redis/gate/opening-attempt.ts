@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Connection } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
+import { type Generation, raiseOn } from '../revocation/generations.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
 import { numbers } from './gate.lua.ts';
@@ -67,9 +68,10 @@ return isBehind and 'lost' or 'open'
 /** One attempt on one socket. It opens the gate for the server run with which it began. */
 export const createAttempt = (
   connection: Connection,
-  { state, verified }: Pick<Keys, 'state' | 'verified'>,
+  keys: Pick<Keys, 'state' | 'verified' | 'generation'>,
 ) => {
   const { server } = connection;
+  const { state, verified } = keys;
   const on = <Result>(work: (connection: Connection) => Promise<Result>) =>
     guarded({ connection: async () => connection }, work, { tries: 1 });
   const id = randomUUID();
@@ -81,6 +83,10 @@ export const createAttempt = (
     /** Gives a sign of life. @returns whether this attempt may still open the gate */
     isCurrent: async (): Promise<boolean> =>
       (await on(runScript(touchAttempt, { state, attempt: id }))) === 'current',
+    /** Ends the tokens of earlier generations on this server. */
+    raiseGenerations: async (users: readonly Generation[]): Promise<void> => {
+      await on(raiseOn({ keys }, users));
+    },
     /** Gives up, so that the next attempt need not wait. */
     end: async (): Promise<void> => {
       await on(runScript(endAttempt, { state, attempt: id }));

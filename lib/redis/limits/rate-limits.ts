@@ -1,4 +1,5 @@
 import { createBoundedMap } from '#lib/concurrency/bounded-map.ts';
+import { gather } from '#lib/concurrency/gather.ts';
 import {
   type Quota,
   type RateLimit,
@@ -18,8 +19,6 @@ const REMEMBERED_SUBJECTS = 10_000;
 
 /** The count in Redis: requests in the window so far, and the remaining time of the window. */
 type Count = { consumed: number; msBeforeNext: number };
-/** Requests of one subject that share one command. */
-type Batch = { size: number; count: Promise<Count | undefined> };
 type Known = { remaining: number; readAtMs: number; resetAtMs: number };
 
 /** Counts requests in a window that begins with the first of them. A key that never expires would refuse for good. */
@@ -42,6 +41,8 @@ const within = <Result>(timeoutMs: number, work: Promise<Result>): Promise<Resul
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 
+/** A request that is to be counted. */
+type Taken = { limiter: Limiter; name: string; subject: string };
 type Limiter = {
   limit: NonNullable<RateLimit>;
   /** More requests left than this are far from the limit. */
@@ -110,12 +111,11 @@ export const createRateLimits = ({
     if (limit) limiters.set(routeClass, createLimiter(limit, client, keys.rateLimit(routeClass)));
   }
   const memory = createMemory();
-  const open = new Map<string, Batch>();
 
   /** Never rejects. */
-  const countBatch = async (limiter: Limiter, name: string, subject: string, batch: Batch) => {
+  const countBatch = async ({ limiter, name, subject }: Taken, size: number): Promise<Count | undefined> => {
     try {
-      const count = await within(timeoutMs, limiter.count(subject, batch.size));
+      const count = await within(timeoutMs, limiter.count(subject, size));
       if (count === undefined) throw new Error(`No answer within ${timeoutMs} ms`);
       memory.read(name, limiter.limit.count - count.consumed, count.msBeforeNext);
       return count;
@@ -125,16 +125,27 @@ export const createRateLimits = ({
     }
   };
 
-  const openBatch = (limiter: Limiter, name: string, subject: string): Batch => {
-    const { promise, resolve } = Promise.withResolvers<Count | undefined>();
-    const batch: Batch = { size: 0, count: promise };
-    open.set(name, batch);
-    setImmediate(() => {
-      open.delete(name);
-      resolve(countBatch(limiter, name, subject, batch));
-    });
-    return batch;
-  };
+  /** Counts the requests of each subject with one command. Each gets its own position. */
+  const takeOne = gather(
+    async (taken: readonly Taken[]): Promise<readonly Promise<Quota | undefined>[]> => {
+      const sizes = new Map<string, number>();
+      const positions = taken.map(({ name }) => {
+        const position = (sizes.get(name) ?? 0) + 1;
+        sizes.set(name, position);
+        return position;
+      });
+      const counts = new Map<string, Promise<Count | undefined>>();
+      return taken.map(async (one, index) => {
+        const { name, limiter } = one;
+        const size = sizes.get(name) ?? 1;
+        const counting = counts.get(name) ?? countBatch(one, size);
+        counts.set(name, counting);
+        const count = await counting;
+        return count && quotaOf(count, count.consumed - size + (positions[index] ?? size), limiter.limit);
+      });
+    },
+    { size: Number.POSITIVE_INFINITY },
+  );
 
   return {
     limitOf: (routeClass) => limits[routeClass],
@@ -142,12 +153,7 @@ export const createRateLimits = ({
       const limiter = limiters.get(routeClass);
       if (limiter === undefined) return undefined;
       const name = `${routeClass} ${subject}`;
-      const batch = open.get(name) ?? openBatch(limiter, name, subject);
-      batch.size += 1;
-      const behind = batch.size;
-      const quota = batch.count.then(
-        (count) => count && quotaOf(count, count.consumed - batch.size + behind, limiter.limit),
-      );
+      const quota = takeOne({ limiter, name, subject });
       return { isFar: memory.isFar(name, limiter.far), quota };
     },
   };

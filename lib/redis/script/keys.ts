@@ -5,6 +5,24 @@ import {
   itemReference,
 } from '#lib/domain/reference.ts';
 
+/** The keys of a chat's messages. */
+const keysOfChat = (prefix: string) => {
+  const ofChat =
+    (word: string) =>
+    (token: string, chatNumber: number): string =>
+      `${prefix}${word}::${token}:${chatNumber}`;
+  return {
+    /** The newest-messages window (sorted set in answer order; hash of its entries and its state). */
+    windowOrder: ofChat('order'),
+    windowEntries: ofChat('entries'),
+    /** Pending messages: sorted set in answer order; hash messageNumber → command id. */
+    pendingOrder: ofChat('pending'),
+    pendingIds: ofChat('creates'),
+    /** hash messageNumber → id of the newest pending edit. */
+    pendingEdits: ofChat('edits'),
+  };
+};
+
 /**
  * The names of all keys. The contract defines `<token>` and `<token>:<chatNumber>`. Every other key has a
  * word of its own followed by `::`, which these two cannot contain, so no two names are equal.
@@ -12,10 +30,6 @@ import {
  */
 export const createKeys = (prefix = '') => {
   const own = (word: string, ...parts: (string | number)[]): string => `${prefix}${word}::${parts.join(':')}`;
-  const ofChat =
-    (word: string) =>
-    (token: string, chatNumber: number): string =>
-      `${prefix}${word}::${token}:${chatNumber}`;
   return {
     prefix,
     applicationCounter: (token: string): string => `${prefix}${token}`,
@@ -34,6 +48,8 @@ export const createKeys = (prefix = '') => {
     /** sorted sets by time: counters that changed since the last sync. */
     dirtyApplications: own('dirty', 'applications'),
     dirtyChats: own('dirty', 'chats'),
+    /** sorted set by time: read markers that changed since the last sync, as `<user>:<token>:<chatNumber>`. */
+    dirtyMarkers: own('dirty', 'markers'),
 
     /** stream: accepted commands that MySQL does not have yet. */
     outbox: (queue: string): string => own('outbox', queue),
@@ -60,16 +76,11 @@ export const createKeys = (prefix = '') => {
     pendingApplications: (userId: number): string => own('user-applications', userId),
     /** hash: name, creator; kept while commands are pending, and an hour longer. */
     application: (token: string): string => own('application', token),
-    /** hash chatNumber → title: chats that MySQL does not have yet. */
+    /** hash chatNumber → version, creator and title of chats with a creation or an edit that MySQL does not have yet. */
     pendingChats: (token: string): string => own('chats', token),
-    /** The newest-messages window (sorted set in answer order; hash of its entries and its state). */
-    windowOrder: ofChat('order'),
-    windowEntries: ofChat('entries'),
-    /** Pending messages: sorted set in answer order; hash messageNumber → command id. */
-    pendingOrder: ofChat('pending'),
-    pendingIds: ofChat('creates'),
-    /** hash messageNumber → id of the newest pending edit. */
-    pendingEdits: ofChat('edits'),
+    /** hash with expiry: chatNumber → the highest message number that the user has read; see markers.lua.ts. */
+    readMarkers: (userId: number, token: string): string => own('read', userId, token),
+    ...keysOfChat(prefix),
   };
 };
 

@@ -5,6 +5,7 @@ import { createLetterNotes } from '#lib/mysql/letter-notes.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
 import { createMigrations } from '#lib/mysql/migrations.ts';
 import { createRecoveryState } from '#lib/mysql/progress.ts';
+import { createReadMarkers } from '#lib/mysql/read-markers.ts';
 import { createUsers } from '#lib/mysql/users.ts';
 import { lazy } from '../lazy.ts';
 import { database } from './servers.ts';
@@ -14,5 +15,6 @@ export const users = /* @__PURE__ */ lazy(() => createUsers(database(), createHa
 export const applications = /* @__PURE__ */ lazy(() => createApplications(database()));
 export const chats = /* @__PURE__ */ lazy(() => createChats(database()));
 export const messages = /* @__PURE__ */ lazy(() => createMessages(database()));
+export const readMarkers = /* @__PURE__ */ lazy(() => createReadMarkers(database()));
 export const letterNotes = /* @__PURE__ */ lazy(() => createLetterNotes(database()));
 export const recoveryState = /* @__PURE__ */ lazy(() => createRecoveryState(database()));

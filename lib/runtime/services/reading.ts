@@ -2,13 +2,16 @@ import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
 import { createCursors } from '#lib/reading/cursors.ts';
+import { createPasswordCheck } from '#lib/reading/password-check.ts';
 import { createSearch } from '#lib/reading/search.ts';
 import { createWithSenders } from '#lib/reading/senders.ts';
+import { createTokenCheck } from '#lib/reading/token-check.ts';
+import { createUnread } from '#lib/reading/unread.ts';
 import { lazy } from '../lazy.ts';
-import { keysOf } from './auth.ts';
-import { applications, chats, messages, users } from './mysql.ts';
+import { keysOf, passwords } from './auth.ts';
+import { applications, chats, messages, readMarkers, users } from './mysql.ts';
 import { messageIndex } from './opensearch.ts';
-import { counters, directory, recentMessages } from './redis.ts';
+import { counters, directory, generations, markers, recentMessages, signInAttempts } from './redis.ts';
 
 export const applicationDirectory = /* @__PURE__ */ lazy(() =>
   createApplicationDirectory({
@@ -17,12 +20,16 @@ export const applicationDirectory = /* @__PURE__ */ lazy(() =>
     applications: applications(),
   }),
 );
+export const unread = /* @__PURE__ */ lazy(() =>
+  createUnread({ markers: markers(), readMarkers: readMarkers() }),
+);
 export const chatDirectory = /* @__PURE__ */ lazy(() =>
   createChatDirectory({
     directory: directory(),
     counters: counters(),
     chats: chats(),
     applications: applications(),
+    unread: unread(),
   }),
 );
 export const conversation = /* @__PURE__ */ lazy(() =>
@@ -37,3 +44,9 @@ export const search = /* @__PURE__ */ lazy(() =>
   createSearch({ messageIndex: messageIndex(), messages: messages() }),
 );
 export const cursors = /* @__PURE__ */ lazy(() => createCursors(keysOf('cursor')));
+export const tokenCheck = /* @__PURE__ */ lazy(() =>
+  createTokenCheck({ generations: generations(), users: users() }),
+);
+export const passwordCheck = /* @__PURE__ */ lazy(() =>
+  createPasswordCheck({ users: users(), passwords: passwords(), signInAttempts: signInAttempts() }),
+);

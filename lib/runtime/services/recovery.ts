@@ -1,10 +1,11 @@
 import { acceptedQueues } from '#lib/contracts/commands/all.ts';
 import { createFirstGate } from '#lib/recovery/first-gate.ts';
 import { createRecovery } from '#lib/recovery/recovery.ts';
+import { revocationSeconds } from '#lib/redis/revocation/generations.ts';
 import { lazy } from '../lazy.ts';
-import { applications, chats, recoveryState } from './mysql.ts';
+import { applications, chats, recoveryState, users } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
-import { gate } from './redis.ts';
+import { gate, generations } from './redis.ts';
 
 export const firstGate = /* @__PURE__ */ lazy(() =>
   createFirstGate({ gate: gate(), recoveryState: recoveryState() }),
@@ -12,6 +13,9 @@ export const firstGate = /* @__PURE__ */ lazy(() =>
 export const recovery = /* @__PURE__ */ lazy(() =>
   createRecovery({
     gate: gate(),
+    generations: generations(),
+    users: users(),
+    revocationSeconds,
     recoveryState: recoveryState(),
     publisher: publisher(),
     applications: applications(),

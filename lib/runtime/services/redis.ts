@@ -4,7 +4,9 @@ import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { lazy } from '../lazy.ts';
 import { addressHash } from './auth.ts';
@@ -33,7 +35,11 @@ export const settles = /* @__PURE__ */ lazy(() => createSettles({ client: redisC
 export const counters = /* @__PURE__ */ lazy(() => createCounters({ client: redisClient(), keys: keys() }));
 export const gate = /* @__PURE__ */ lazy(() => createGate({ client: redisClient(), keys: keys() }));
 export const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));
+export const markers = /* @__PURE__ */ lazy(() => createMarkers({ client: redisClient(), keys: keys() }));
 export const recentMessages = /* @__PURE__ */ lazy(() =>
   createRecentMessages({ client: redisClient(), keys: keys() }),
 );
 export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ client: redisClient(), keys: keys() }));
+export const generations = /* @__PURE__ */ lazy(() =>
+  createGenerations({ client: redisClient(), keys: keys() }),
+);

@@ -15,26 +15,30 @@ import { logClientError } from '../logger.ts';
  * function, because the bundler drops unused pure calls.
  */
 
-/**
- * Time limits of one call to a server. A call within a request must fail well within the function's time-out.
- */
-let timeouts = { redisMs: 2_000, mysqlMs: 4_000, brokerMs: 2_000 };
-/** For functions without a waiting client. Call it before any service is created. */
-export const allowLongCalls = () => {
-  timeouts = { redisMs: 10_000, mysqlMs: 30_000, brokerMs: 15_000 };
-};
+/** Time limits of one call to a server. A call within a request must fail well within the function's time-out. */
+const requestTimeouts = { redisMs: 2_000, mysqlMs: 4_000, brokerMs: 2_000 };
+/** For functions without a waiting client. */
+const jobTimeouts = { redisMs: 10_000, mysqlMs: 30_000, brokerMs: 15_000 };
+let timeouts = requestTimeouts;
 /**
  * Runs before each call of a function and reads its secrets: on first use, after some minutes, and after a
  * server refused one. A changed secret renews the services.
  *
  * @throws 'unavailable' when they cannot be read
  */
-export const prepareServices = async (): Promise<void> => {
+const prepareServices = async (): Promise<void> => {
   try {
     if (await secrets.refresh()) renewServices();
   } catch (error) {
     throw unavailable('The configuration cannot be read.', error);
   }
+};
+/** Before each call of a function whose client waits for the answer. @throws as above */
+export const prepareForRequest = prepareServices;
+/** Before each call of a function without a waiting client: its calls to servers may take longer. @throws as above */
+export const prepareForJob = async (): Promise<void> => {
+  timeouts = jobTimeouts;
+  await prepareServices();
 };
 /**
  * The error handler of every client. Logs the error, and has the secrets read again if a server refused one.

@@ -1,26 +1,42 @@
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createIndexing } from '#lib/writing/hand-on.ts';
+import { createMarkRead } from '#lib/writing/mark-read.ts';
 import { createRecoveryRequest } from '#lib/writing/request-recovery.ts';
+import { createRevoke } from '#lib/writing/revoke.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
+import { createVerifyCounter } from '#lib/writing/verify-counter.ts';
 import { lazy } from '../lazy.ts';
-import { applications, messages, recoveryState } from './mysql.ts';
+import { applications, chats, messages, recoveryState } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
-import { accepts, gate } from './redis.ts';
+import { unread } from './reading.ts';
+import { accepts, gate, generations, markers } from './redis.ts';
 import { noteClientError } from './servers.ts';
 
-export const submit = /* @__PURE__ */ lazy(() => {
-  const onUnpublished = (queue: string, error: unknown) =>
-    noteClientError('RabbitMQ publish')(
-      error instanceof Error ? error : new Error(`${queue}: ${String(error)}`),
-    );
-  return createSubmit({
+const onUnpublished = (queue: string, error: unknown) =>
+  noteClientError('RabbitMQ publish')(
+    error instanceof Error ? error : new Error(`${queue}: ${String(error)}`),
+  );
+const askForRecovery = /* @__PURE__ */ lazy(() =>
+  createRecoveryRequest({ gate: gate(), publisher: publisher(), onUnpublished }),
+);
+export const submit = /* @__PURE__ */ lazy(() =>
+  createSubmit({
     accepts: accepts(),
     publisher: publisher(),
     gate: gate(),
     numbers: recoveryState(),
-    findStored: createFindStored({ applications: applications(), messages: messages() }),
-    askForRecovery: createRecoveryRequest({ gate: gate(), publisher: publisher(), onUnpublished }),
+    findStored: createFindStored({ applications: applications(), chats: chats(), messages: messages() }),
+    askForRecovery: askForRecovery(),
     onUnpublished,
-  });
-});
+  }),
+);
+export const markRead = /* @__PURE__ */ lazy(() =>
+  createMarkRead({
+    markers: markers(),
+    unread: unread(),
+    verifyCounter: createVerifyCounter({ gate: gate(), numbers: recoveryState() }),
+    askForRecovery: askForRecovery(),
+  }),
+);
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));
+export const revoke = /* @__PURE__ */ lazy(() => createRevoke({ generations: generations() }));

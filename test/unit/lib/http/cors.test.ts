@@ -47,7 +47,7 @@ it('answers the preflight request of a browser', () => {
   expect(answer?.statusCode).toBe(204);
   expect(answer?.headers).toMatchObject({
     'Access-Control-Allow-Origin': page,
-    'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT',
+    'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, DELETE',
     'Access-Control-Allow-Headers': 'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match',
   });
   expect(answer?.headers).not.toHaveProperty('Access-Control-Allow-Credentials');

@@ -62,7 +62,7 @@ describe('a request is counted', () => {
     const expected =
       route === 'POST /users'
         ? ['sign-up of 2001:db8:0:0::/64']
-        : route === 'POST /users/token'
+        : contract.authentication === 'basic'
           ? ['sign-in of 2001:db8:0:0::/64']
           : contract.authentication === 'none'
             ? []

@@ -18,6 +18,9 @@ type Given = {
   clock?: number;
   /** Whether commands are deferred or dead, after each barrier. */
   reservations?: boolean[];
+  /** Users whose tokens ended lately. */
+  raised?: number;
+  isOpen?: boolean;
 };
 
 const queues = ['create-chat', 'create-message'];
@@ -33,6 +36,8 @@ const givenRecovery = ({
   clock = highestId,
   reservations = [],
   handled = [],
+  raised = 0,
+  isOpen = false,
 }: Given = {}) => {
   const steps: string[] = [];
   const logged: { code: string }[] = [];
@@ -48,6 +53,9 @@ const givenRecovery = ({
     },
     readFailover: async () => failover,
     isBehind: async (witness: number) => clock < witness,
+    raiseGenerations: async (users: readonly { id: number }[]) => {
+      steps.push(`end tokens of ${users.map(({ id }) => id).join()}`);
+    },
     open: async (epoch: number, witness: number) => {
       steps.push(`open ${epoch} with witness ${witness}`);
       return 'open' as const;
@@ -58,7 +66,7 @@ const givenRecovery = ({
   };
   const recovery = createRecovery({
     gate: {
-      status: async () => ({ isOpen: false, verifying: undefined }),
+      status: async () => ({ isOpen, verifying: undefined }),
       newestEpoch: async () => epochInRedis,
       attempt: async () => attempt,
       raise: async () => 0,
@@ -90,6 +98,20 @@ const givenRecovery = ({
         return [];
       },
     },
+    generations: {
+      raise: async (users) => {
+        steps.push(`end tokens of ${users.map(({ id }) => id).join()} again`);
+        return 'open';
+      },
+    },
+    users: {
+      findRaised: async (_seconds, count, last) =>
+        Array.from({ length: raised }, (_, i) => ({ id: i + 1, generation: 1, raisedAtMs: 0 })).slice(
+          last?.id ?? 0,
+          (last?.id ?? 0) + count,
+        ),
+    },
+    revocationSeconds: 4_200,
     applications: { highestChatNumbers: async () => [] },
     chats: { highestMessageNumbers: async () => [] },
     queues,
@@ -110,6 +132,21 @@ describe('recovery', () => {
     await run();
     expect(steps.indexOf('sign of life')).toBe(0);
     expect(steps.lastIndexOf('sign of life')).toBeLessThan(steps.indexOf('barriers'));
+  });
+
+  it('ends tokens in Redis behind the barriers and before the gate opens', async () => {
+    const { steps, run } = givenRecovery({ raised: 2 });
+    await run();
+    expect(steps).toEqual(['barriers', 'end tokens of 1,2', 'open 7 with witness 0', 'end']);
+  });
+
+  it('ends tokens again while the gate is open, a thousand users at a time', async () => {
+    const { steps, run } = givenRecovery({ isOpen: true, raised: 2_000 });
+    expect(await run()).toEqual({ gate: 'open', raised: 0 });
+    expect(steps.map((step) => step.replace(/(\d+),.*,(\d+)/, '$1 to $2'))).toEqual([
+      'end tokens of 1 to 1000 again',
+      'end tokens of 1001 to 2000 again',
+    ]);
   });
 
   it('declares the queues of a broker that has lost them', async () => {

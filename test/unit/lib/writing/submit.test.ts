@@ -48,6 +48,7 @@ const givenSubmit = ({
     'create-application': accept,
     'update-application': accept,
     'create-chat': accept,
+    'update-chat': accept,
     'create-message': accept,
     'update-message': accept,
   };

@@ -3,18 +3,24 @@ import { notFound } from '#lib/domain/errors.ts';
 import { getChat } from '../../../../../functions/http/chats/get-chat.ts';
 import { functionRequest } from '../../../../support/function-request.ts';
 
-/** A directory that knows chat 2 of one application. */
+/** A directory that knows chat 2 of one application, and that Ada has read three of its messages. */
 const chatDirectory = {
-  get: async (token: string, chatNumber: number) => {
+  get: async (userId: number, token: string, chatNumber: number) => {
     if (token !== 'token' || chatNumber !== 2) throw notFound('chat');
-    return { chatNumber, title: 'Billing', messagesCount: 5 };
+    return { chatNumber, title: 'Billing', messagesCount: 5, unreadCount: userId === 7 ? 2 : 5, version: 17 };
   },
 };
 const get = (token: string, chatNumber: number) =>
   getChat(functionRequest({ token, chatNumber }), { chatDirectory });
 
-it('answers the chat of this number in this application', async () => {
-  expect(await get('token', 2)).toEqual({ chatNumber: 2, title: 'Billing', messagesCount: 5 });
+it('answers the chat of this number in this application, with the version of its title', async () => {
+  expect(await get('token', 2)).toEqual({
+    chatNumber: 2,
+    title: 'Billing',
+    messagesCount: 5,
+    version: 17,
+    unreadCount: 2,
+  });
 });
 
 it.each([

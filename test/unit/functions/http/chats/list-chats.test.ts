@@ -4,8 +4,10 @@ import { functionRequest } from '../../../../support/function-request.ts';
 
 /** An application of five chats. */
 const chatDirectory = {
-  list: async (_token: string, { skip, count }: { skip: number; count: number }) =>
-    [1, 2, 3, 4, 5].slice(skip, skip + count).map((chatNumber) => ({ chatNumber, messagesCount: 0 })),
+  list: async (_userId: number, _token: string, { skip, count }: { skip: number; count: number }) =>
+    [1, 2, 3, 4, 5]
+      .slice(skip, skip + count)
+      .map((chatNumber) => ({ chatNumber, messagesCount: 0, unreadCount: 0 })),
 };
 const list = async (page: number, limit: number) => {
   const { items, next } = await listChats(functionRequest({ token: 'token', page, limit }), {

@@ -4,6 +4,7 @@ import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { indexMessageCommand } from '#lib/contracts/commands/index-message.ts';
 import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
+import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 
 const date = '2026-01-01T00:00:00.000Z';
@@ -15,6 +16,7 @@ const valid = {
   'create-application': [createApplicationCommand, { token, name: 'n', creatorId: 1, date }],
   'update-application': [updateApplicationCommand, { token, name: 'n', date }],
   'create-chat': [createChatCommand, { token, chatNumber: 1, creatorId: 1, date }],
+  'update-chat': [updateChatCommand, { token, chatNumber: 1, title: 't', date }],
   'create-message': [
     createMessageCommand,
     { token, chatNumber: 1, messageNumber: 1, senderId: 1, body: 'b', date },

@@ -9,9 +9,11 @@ import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { created, edited } from '../../../../support/commands.ts';
 import { scriptsOnly } from '../../../../support/scripts-only.ts';
@@ -29,7 +31,9 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
   const gate = createGate(cell);
   const attempt = await gate.attempt();
   const counters = createCounters(cell);
+  const generations = createGenerations(cell);
   const recent = createRecentMessages(cell);
+  const markers = createMarkers(cell);
   const signingIn = scriptsOnly({ reply: ['begun'] });
   const signIn = createSignInAttempts({ client: signingIn.client, keys: cell.keys, hash: String });
   const address = { email: parseEmailAddress('a@example.org') ?? expect.unreachable(), source: '::1' };
@@ -50,11 +54,13 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     accepts['create-application']({ token: 'app', name: 'n', creatorId }),
     accepts['update-application']({ token: 'app', name: 'n', callerId: creatorId }),
     accepts['create-chat']({ token: 'app', creatorId }),
+    accepts['update-chat']({ ...chat, callerId: creatorId }),
     accepts['create-message']({ ...chat, senderId: 7, senderName: 'n', body: 'b', createdAtMs: 1 }),
     accepts['update-message']({ ...message, body: 'b', callerId: creatorId }),
     settles['create-application'](one({ ...created(1), token: 'app', creatorId })),
     settles['update-application'](one({ ...edited(1), token: 'app' })),
     settles['create-chat'](one({ ...created(1), ...chat, creatorId })),
+    settles['update-chat'](one({ ...edited(1), ...chat })),
     settles['create-message'](one({ ...created(1), ...message })),
     settles['update-message'](one({ ...edited(1), ...message })),
     settles['index-message'](one({ ...message, version: 1 })),
@@ -68,9 +74,15 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     attempt.isCurrent(),
     attempt.open(1, 1),
     attempt.end(),
+    generations.read(7),
+    generations.raise([{ id: 7, generation: 1 }]),
     counters.read([chat]),
     counters.clean('chats', [{ ...chat, count: 1 }]),
     createDirectory(cell).application('app'),
+    createDirectory(cell).pendingChats('app', [1]),
+    markers.read(7, 'app', [1]),
+    markers.raise({ id: 7, generation: 0 }, chat, 1, undefined),
+    markers.clean([{ ...chat, userId: 7, number: 1 }]),
     recent.page(chat, { skip: 0, count: 1 }),
     recent.message(chat, 1),
     recent.beginWindow(chat, 'b'),

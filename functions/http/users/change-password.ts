@@ -1,0 +1,44 @@
+import type { Passwords } from '#lib/auth/passwords.ts';
+import { changePassword as contract } from '#lib/contracts/http/users.ts';
+import { badInput } from '#lib/domain/errors.ts';
+import { findPasswordFault } from '#lib/domain/password-policy.ts';
+import { httpHandler, type Request } from '#lib/http/http-handler.ts';
+import type { Users } from '#lib/mysql/users.ts';
+import { type PasswordCheck, wrongPassword } from '#lib/reading/password-check.ts';
+import { passwords } from '#lib/runtime/services/auth.ts';
+import { users } from '#lib/runtime/services/mysql.ts';
+import { passwordCheck } from '#lib/runtime/services/reading.ts';
+import { revoke } from '#lib/runtime/services/writing.ts';
+import type { Revoke } from '#lib/writing/revoke.ts';
+
+type Uses = {
+  passwordCheck: PasswordCheck;
+  passwords: Pick<Passwords, 'hash'>;
+  users: Pick<Users, 'changePassword'>;
+  revoke: Revoke;
+};
+
+/** @throws badInput for a password that is guessed first */
+const checkNew = (password: string, user: { name: string; email: string }): void => {
+  const fault = findPasswordFault(password, user);
+  if (fault !== undefined) throw badInput([{ path: 'password', message: fault }]);
+};
+
+/** Ends all access tokens as well. MySQL has the new password before Redis hears of their end. */
+export const changePassword = async (
+  request: Pick<Request<typeof contract>, 'input' | 'credentials' | 'clientAddress'>,
+  { passwordCheck, passwords, users, revoke }: Uses,
+) => {
+  const { password } = request.input;
+  // A refusal that names the user's name would reveal it, so that comes after the old password.
+  checkNew(password, { name: '', email: request.credentials.user });
+  const user = await passwordCheck(request);
+  checkNew(password, user);
+  const generation = await users.changePassword(user, await passwords.hash(password));
+  // Somebody else has changed the password since it was read.
+  if (generation === undefined) throw wrongPassword();
+  await revoke({ id: user.id, generation });
+  return {};
+};
+
+export const handler = httpHandler(contract, changePassword, { passwordCheck, passwords, users, revoke });

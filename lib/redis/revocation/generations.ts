@@ -1,0 +1,104 @@
+import { gather } from '#lib/concurrency/gather.ts';
+import { limits } from '#lib/domain/limits.ts';
+import type { Connection, RedisClient } from '../connection/client.ts';
+import { guarded } from '../connection/guard.ts';
+import { gate } from '../gate/gate.lua.ts';
+import type { Keys } from '../script/keys.ts';
+import { defineScript, expecting, runScript } from '../script/script.ts';
+
+/** The present generation of a user's access tokens. */
+export type Generation = { id: number; generation: number };
+
+/**
+ * A user's generation in Redis. Without a `present` one no token of the user has ended, provided that the answer
+ * `isCertain`: while the gate is closed, Redis may have lost the generation.
+ */
+export type KnownGeneration = { present: number | undefined; isCertain: boolean };
+
+/** Checks that share one call. */
+const TOGETHER = 200;
+/** The oldest token that may still be valid, with room for a slow sign-in and for the clocks of two machines. */
+export const revocationSeconds = limits.accessTokenSeconds + (2 * limits.skewMs) / 1000;
+
+/**
+ * Raises generations, so that two revocations may cross. Returns whether the gate is open: until then another server may
+ * still be the primary for somebody, and this call may be lost.
+ */
+const raiseGenerations = defineScript(
+  {
+    uses: [gate],
+    keys: ['state'],
+    args: ['server', 'seconds'],
+    each: { keys: ['generations'], args: ['present'] },
+  },
+  {
+    each: /* lua */ `
+  if tonumber(redis.call('GET', generations) or '-1') >= tonumber(present) then return end
+  redis.call('SET', generations, present, 'EX', seconds)
+`,
+    after: /* lua */ `
+return readState(state, server) and 'open' or 'closed'
+`,
+  },
+  expecting<'open' | 'closed'>,
+);
+
+/** Reads generations, and whether the gate is open, in one script: otherwise a loss could fall between the two. */
+const readGenerations = defineScript(
+  { uses: [gate], keys: ['state'], args: ['server'], each: { keys: ['generations'] } },
+  {
+    each: /* lua */ `
+  return redis.call('GET', generations)
+`,
+    after: /* lua */ `
+return { readState(state, server) and '1' or '', results }
+`,
+  },
+  expecting<[isOpen: '1' | '', present: (string | null)[]]>,
+);
+
+/** Raises generations on one connection. */
+export const raiseOn =
+  ({ keys }: { keys: Pick<Keys, 'state' | 'generation'> }, users: readonly Generation[]) =>
+  (connection: Connection): Promise<'open' | 'closed'> =>
+    runScript(
+      raiseGenerations,
+      { state: keys.state, seconds: revocationSeconds },
+      users.map(({ id, generation }) => ({ generations: keys.generation(id), present: generation })),
+    )(connection);
+
+/** The generations of access tokens in Redis, each for as long as a token of an earlier one could live. */
+export const createGenerations = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
+  const read = gather(
+    async (ids: readonly number[]): Promise<KnownGeneration[]> => {
+      const [isOpen, found] = await guarded(
+        client,
+        runScript(
+          readGenerations,
+          { state: keys.state },
+          ids.map((id) => ({ generations: keys.generation(id) })),
+        ),
+      );
+      const isCertain = isOpen === '1';
+      return found.map((present) => ({
+        present: present === null ? undefined : Number(present),
+        isCertain,
+      }));
+    },
+    { size: TOGETHER },
+  );
+
+  return {
+    /** Requests of one turn of the event loop share a call. @throws unavailable */
+    read,
+
+    /**
+     * Ends the tokens of earlier generations. A generation never sinks.
+     * @returns 'closed' if this may be lost, because the gate is closed. @throws unavailable
+     */
+    raise: (users: readonly Generation[]): Promise<'open' | 'closed'> =>
+      guarded(client, raiseOn({ keys }, users)),
+  };
+};
+
+export type Generations = ReturnType<typeof createGenerations>;

@@ -1,0 +1,23 @@
+import { unavailable } from '#lib/domain/errors.ts';
+import type { Generation, Generations } from '#lib/redis/revocation/generations.ts';
+
+/** A recovery opens the gate within this time. */
+const RETRY_AFTER_SECONDS = 1;
+
+/**
+ * Returns a function that ends the access tokens of earlier generations, once MySQL has the present one. After an error the
+ * tokens may have ended: MySQL knows it, and the next opening of the gate, or the next minute, tells Redis.
+ */
+export const createRevoke =
+  ({ generations }: { generations: Pick<Generations, 'raise'> }) =>
+  /** @throws unavailable if a token of an earlier generation may still be accepted somewhere */
+  async (user: Generation): Promise<void> => {
+    if ((await generations.raise([user])) === 'open') return;
+    throw unavailable(
+      'The numbers are being recovered, so the end of the access tokens may not be known everywhere yet. Try again.',
+      undefined,
+      RETRY_AFTER_SECONDS,
+    );
+  };
+
+export type Revoke = ReturnType<typeof createRevoke>;
