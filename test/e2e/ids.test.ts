@@ -69,6 +69,7 @@ beforeAll(async () => {
     expect(found.body).toHaveLength(2);
   });
 
+  await call('DELETE', `${messages}/{messageNumber}`, `${messagesPath(token, 1)}/3`);
   await call('GET', '/applications', '/applications?limit=1');
   await call('GET', application, `/applications/${token}`);
   await call('GET', chats, `/applications/${token}/chats`);

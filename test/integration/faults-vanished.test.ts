@@ -132,6 +132,10 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
       body: () => ({ body: 'edited' }),
     },
   },
+  deleteMessage: {
+    load: () => import(`${folder}/messages/delete-message.ts`),
+    call: { method: 'DELETE', path: () => ({ token, chatNumber, messageNumber: '2' }) },
+  },
   listMessages: {
     load: () => import(`${folder}/messages/list-messages.ts`),
     call: { path: () => ({ token, chatNumber }) },

@@ -56,6 +56,7 @@ beforeAll(async () => {
       await afterLookUp();
       return found;
     },
+    eraseAtOnce: async () => undefined,
     askForRecovery: () => undefined,
     onUnpublished: (_queue, error) => {
       throw error;

@@ -47,6 +47,14 @@ const message = z
         examples: [examples.editedAt],
       })
       .optional(),
+    deletedAt: z
+      .string()
+      .meta({
+        format: 'date-time',
+        description: 'In UTC; present only if the message was deleted. Its `body` is empty then',
+        examples: [examples.deletedAt],
+      })
+      .optional(),
   })
   .meta({ id: 'Message', description: 'A message' });
 
@@ -106,10 +114,25 @@ export const updateMessage = route({
   path: '/applications/{token}/chats/{chatNumber}/messages/{messageNumber}',
   tag: 'Messages',
   summary: 'Edit one of your own messages',
-  description: 'Only the sender of the message may edit it.',
+  description: 'Only the sender of the message may edit it. A deleted message cannot be edited (409).',
   authentication: 'bearer',
   request: { path: ofMessage, body: z.strictObject({ body }) },
   response: z.object({}).describe('Edited'),
+  submits: true,
+  errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'conflict', 'unavailable'],
+});
+
+export const deleteMessage = route({
+  function: 'deleteMessage',
+  method: 'DELETE',
+  path: '/applications/{token}/chats/{chatNumber}/messages/{messageNumber}',
+  tag: 'Messages',
+  summary: 'Delete a message',
+  description:
+    'The sender of the message and the creator of the application may delete it. From the answer on no answer shows its text. The message keeps its number and its place, with an empty `body` and `deletedAt`, and search does not find it. A repetition answers the same. A deletion cannot be undone.',
+  authentication: 'bearer',
+  request: { path: ofMessage },
+  response: z.object({}).describe('Deleted, also if it was deleted before'),
   submits: true,
   errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
@@ -126,24 +149,39 @@ const before = z
   .min(1)
   .max(200)
   .optional()
-  .describe('A cursor from the `Link` header of the page before. Not together with `page`');
+  .describe(
+    'A cursor from a `Link` header: older messages, newest first. Not together with `page` or `after`',
+  );
+
+const afterPlace = z
+  .string()
+  .min(1)
+  .max(200)
+  .optional()
+  .describe(
+    'A cursor from a `Link` header: newer messages, oldest first; `start` begins at the oldest message. Not together with `page` or `before`',
+  );
 
 export const listMessages = route({
   function: 'listMessages',
   method: 'GET',
   path: '/applications/{token}/chats/{chatNumber}/messages',
   tag: 'Messages',
-  summary: 'The messages of a chat, newest first',
+  summary: 'The messages of a chat, newest first or oldest first',
   description:
-    'Messages are ordered by `createdAt`, newest first, then by number, highest first. To get the next page, follow the `Link` header. Its cursor, `before`, is equally fast at any depth and does not shift when messages arrive. `page` selects a page by number instead. A page ends at `limit` messages or at 4 MB of JSON.',
+    'Messages are ordered by `createdAt`, newest first, then by number, highest first. To get the next page, follow the `Link` header. Its cursor, `before`, is equally fast at any depth and does not shift when messages arrive. `after` reads the other way, oldest first, and `after=start` begins at the oldest message. `rel="prev"` leads back. `page` selects a page by number instead. A page ends at `limit` messages or at 4 MB of JSON.',
   authentication: 'bearer',
   request: {
     path: inChat,
     query: withBoundedDepth(
       withRule(
-        z.strictObject({ ...paging, page: pageOrBefore, before }),
-        ({ page, before }) => page === undefined || before === undefined,
-        { path: ['before'], error: 'Must not be given together with page' },
+        withRule(
+          z.strictObject({ ...paging, page: pageOrBefore, before, after: afterPlace }),
+          ({ page, before }) => page === undefined || before === undefined,
+          { path: ['before'], error: 'Must not be given together with page' },
+        ),
+        ({ page, before, after }) => after === undefined || (page === undefined && before === undefined),
+        { path: ['after'], error: 'Must not be given together with page or before' },
       ),
     ),
   },

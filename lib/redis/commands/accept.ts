@@ -37,6 +37,7 @@ export type Idempotency = { key: string; fingerprint: string } | undefined;
 export type StoredItem = {
   ownerId?: number;
   version?: number;
+  isDeleted?: boolean;
   lookedUpAt?: string;
   applicationCreatorId?: number;
 };
@@ -62,7 +63,17 @@ type Reply =
   | ['accepted' | 'repeated', answer: string, id: string, epoch: string, content: string]
   | ['unverified', lost: string]
   | ['unknown', lookedUpAt: string]
-  | ['creator-unknown' | 'closed' | 'ended' | 'missing' | 'forbidden' | 'changed' | 'reused' | 'full'];
+  | [
+      | 'creator-unknown'
+      | 'closed'
+      | 'ended'
+      | 'missing'
+      | 'forbidden'
+      | 'changed'
+      | 'deleted'
+      | 'reused'
+      | 'full',
+    ];
 
 type Value = string | number;
 
@@ -70,9 +81,14 @@ type Value = string | number;
 type Edits<Contract extends CommandContract> = {
   item: (given: Given<Contract>) => ItemReference;
   expected: (given: Given<Contract>) => readonly number[] | undefined;
+  /** Whether the command is a deletion. */
+  deletes?: (given: Given<Contract>) => boolean;
   /** Whether the creator of the application may give it as well. */
   admitsCreator?: (given: Given<Contract>) => boolean;
-  /** Lua that sets `owner` and `version` of the item, as far as Redis knows them. */
+  /**
+   * Lua that sets `owner`, `version` and `isDeleted` of the item, as far as Redis knows them. `deletedBy` is the id of a
+   * deletion that is not stored yet.
+   */
   find: string;
 };
 
@@ -179,10 +195,11 @@ end
 
 /**
  * An edit of an existing item: only its owner may, for some commands the application's creator as well, and only while its
- * version is one of the expected ones.
+ * version is one of the expected ones. A deleted item refuses edits. Another deletion of it is a repetition, and is
+ * published again while the first one is pending.
  */
 const editLua = (find: string) => /* lua */ `
-  local owner, version
+  local owner, version, isDeleted, deletedBy
 ${find}
   -- After a rollback of Redis, MySQL may have a newer version.
   if not version or (behind and tonumber(version) <= tonumber(behind)) then
@@ -198,6 +215,10 @@ ${find}
     if creator ~= caller then return { 'forbidden' } end
   end
   if expected ~= '' and not string.find(expected, ' ' .. version .. ' ', 1, true) then return { 'changed' } end
+  if isDeleted or storedDeleted ~= '' then
+    if deletes == '' then return { 'deleted' } end
+    return { 'repeated', parent, deletedBy or '0', epoch, deletedBy and fromOutbox(outbox, deletedBy) or '' }
+  end
 `;
 
 /**
@@ -278,6 +299,8 @@ const refusal = (
       );
     case 'changed':
       return preconditionFailed(`The ${item} has another version.`);
+    case 'deleted':
+      return conflict(`The ${item} was deleted.`);
     case 'reused':
       return unprocessable('This Idempotency-Key was used for another request.');
     case 'full':
@@ -324,9 +347,11 @@ const expectedText = (versions: readonly number[] | undefined): string =>
 const noEdit = {
   caller: '',
   expected: '',
+  deletes: '',
   admitsCreator: '',
   storedOwner: '',
   storedVersion: '',
+  storedDeleted: '',
   storedCreator: '',
   lookedUpAt: '',
 } satisfies Record<string, Value>;
@@ -374,15 +399,17 @@ const scriptOf = <Contract extends CommandContract>(
 type Item = Record<string, Value>;
 
 const editArgs = <Contract extends CommandContract>(
-  { expected, admitsCreator }: Edits<Contract>,
+  { expected, deletes, admitsCreator }: Edits<Contract>,
   given: Given<Contract>,
   stored: StoredItem = {},
 ): typeof noEdit => ({
   ...noEdit,
   expected: expectedText(expected(given)),
+  deletes: flag(deletes?.(given)),
   admitsCreator: flag(admitsCreator?.(given)),
   storedOwner: textOf(stored.ownerId),
   storedVersion: textOf(stored.version),
+  storedDeleted: flag(stored.isDeleted),
   storedCreator: textOf(stored.applicationCreatorId),
   lookedUpAt: stored.lookedUpAt ?? '',
 });

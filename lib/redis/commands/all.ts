@@ -1,4 +1,5 @@
 import type { AcceptedQueue, CommandOf } from '#lib/contracts/commands/all.ts';
+import type { Message } from '#lib/domain/message.ts';
 import type { Accept, Cell } from './accept.ts';
 import { acceptApplication, settleApplications } from './create-application.ts';
 import { acceptChat, settleChats } from './create-chat.ts';
@@ -22,7 +23,8 @@ export const createAccepts = (cell: Cell): Accepts => ({
 });
 
 /** How Redis settles each command. Each may run again for the same commands. */
-export type Settles = { [Queue in AcceptedQueue]: Settle<CommandOf[Queue]> } & {
+export type Settles = { [Queue in Exclude<AcceptedQueue, 'update-message'>]: Settle<CommandOf[Queue]> } & {
+  'update-message': Settle<CommandOf['update-message'], Message>;
   'index-message': ReturnType<typeof settleIndexed>;
 };
 

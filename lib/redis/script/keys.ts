@@ -58,6 +58,9 @@ export const createKeys = (prefix = '') => {
 
     /** string with expiry: the present generation of a user's access tokens, if it rose within the lifetime of a token. */
     generation: (userId: number): string => own('generation', userId),
+    /** sorted set: deleted messages whose text the index may still have, until a time in microseconds; see deleted-messages.ts. */
+    deletions: own('deleted', 'messages'),
+
     /** string with expiry: an edit reads the item's version from MySQL; see accept.ts. */
     lookedUp: (item: ItemReference): string => own('looked-up', itemReference(item)),
     /** string with expiry: fingerprint, answer and command id of the first request with an Idempotency-Key. */

@@ -1,3 +1,4 @@
+import { createEraseAtOnce } from '#lib/writing/erase-at-once.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createIndexing } from '#lib/writing/hand-on.ts';
 import { createMarkRead } from '#lib/writing/mark-read.ts';
@@ -26,6 +27,7 @@ export const submit = /* @__PURE__ */ lazy(() =>
     gate: gate(),
     numbers: recoveryState(),
     findStored: createFindStored({ applications: applications(), chats: chats(), messages: messages() }),
+    eraseAtOnce: createEraseAtOnce({ messages: messages(), onFailure: noteClientError('MySQL') }),
     askForRecovery: askForRecovery(),
     onUnpublished,
   }),

@@ -74,6 +74,23 @@ describe('create-message', () => {
   });
 });
 
+describe('update-message', () => {
+  const [{ schema }, command] = valid['update-message'];
+  const takes = (more: object) => schema.safeParse({ ...command, ...more }).success;
+
+  it('takes a deletion with an empty body, and no empty body otherwise', () => {
+    expect(takes({ body: '', deleted: true })).toBe(true);
+    expect(takes({ body: 'b', deleted: null })).toBe(true);
+    const malformed = [
+      { body: '' },
+      { body: '', deleted: null },
+      { deleted: true },
+      { body: '', deleted: false },
+    ];
+    expect(malformed.some(takes)).toBe(false);
+  });
+});
+
 describe('index-message', () => {
   const message = { token, chatNumber: 1, messageNumber: 1, senderName: 'Ada', body: 'b', createdAt: date };
   const takes = (version: unknown) => indexMessageCommand.schema.safeParse({ ...message, version }).success;
@@ -82,5 +99,12 @@ describe('index-message', () => {
     expect([1, microsAhead(0), microsAhead(DAY_MS)].every(takes)).toBe(true);
     const refused = [microsAhead(DAY_MS + 3_600_000), Number.MAX_SAFE_INTEGER, 0, -1, 1.5, '1', null];
     expect(refused.some(takes)).toBe(false);
+  });
+
+  it('takes a deleted message without its text, and no other without one', () => {
+    const { schema } = indexMessageCommand;
+    const takesAlso = (more: object) => schema.safeParse({ ...message, version: 1, ...more }).success;
+    expect(takesAlso({ body: '', deleted: true })).toBe(true);
+    expect([{ body: '' }, { deleted: true }].some(takesAlso)).toBe(false);
   });
 });
