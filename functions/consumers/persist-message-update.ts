@@ -4,18 +4,20 @@ import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts'
 import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages, SettledMessage } from '#lib/mysql/messages.ts';
 import type { Settles } from '#lib/redis/commands/all.ts';
+import type { RecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { messages } from '#lib/runtime/services/mysql.ts';
-import { settles } from '#lib/runtime/services/redis.ts';
+import { recentMessages, settles } from '#lib/runtime/services/redis.ts';
 import { indexing } from '#lib/runtime/services/writing.ts';
 import type { Indexing } from '#lib/writing/hand-on.ts';
 
 type Uses = {
-  messages: Pick<Messages, 'update'>;
+  messages: Pick<Messages, 'update' | 'states'>;
+  recentMessages: Pick<RecentMessages, 'pendingAmong'>;
   settles: Pick<Settles, 'update-message'>;
   indexing: Indexing;
 };
 
-/** Stores new texts of messages and hands them on to the index. */
+/** Stores new texts of messages and deletions, and hands them on to the index. */
 export const persistMessageUpdate: Consumer<Read<typeof updateMessageCommand>, Uses, SettledMessage> = {
   store: ({ messages }, commands) => messages.update(commands),
   settle: async ({ settles, indexing }, outcome) => {
@@ -24,10 +26,24 @@ export const persistMessageUpdate: Consumer<Read<typeof updateMessageCommand>, U
     const rows = new Map(outcome.stored.map((message) => [messageReference(message), message]));
     await indexing.handOn([...rows.values()]);
   },
+  // A deletion that was given up would let its message appear. Redis is asked before MySQL: a message that is no longer
+  // pending is stored.
+  waitsOn: async ({ messages, recentMessages }, commands) => {
+    const deletions = commands.filter(({ deleted }) => deleted);
+    const pending = await recentMessages.pendingAmong(deletions);
+    const stored = await messages.states(deletions);
+    return new Set(
+      deletions.filter((command) => {
+        const reference = messageReference(command);
+        return pending.has(reference) || stored.has(reference);
+      }),
+    );
+  },
 };
 
 export const handler = consumerHandler(updateMessageCommand, persistMessageUpdate, {
   messages,
+  recentMessages,
   settles,
   indexing,
 });

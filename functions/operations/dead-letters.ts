@@ -9,9 +9,12 @@ import type { Gate } from '#lib/redis/gate/gate.ts';
 import { recoveryState } from '#lib/runtime/services/mysql.ts';
 import { deadLetters } from '#lib/runtime/services/rabbitmq.ts';
 import { gate } from '#lib/runtime/services/redis.ts';
+import { lettersOfDeleted } from '#lib/runtime/services/upkeep.ts';
+import type { LettersOfDeleted } from '#lib/upkeep/letters.ts';
 
 type Uses = {
   deadLetters: DeadLetters;
+  lettersOfDeleted: () => LettersOfDeleted;
   gate: Pick<Gate, 'status'>;
   recoveryState: () => Pick<RecoveryState, 'release'>;
 };
@@ -78,11 +81,14 @@ const summaryOf = ({ content, ...letter }: DeadLetter) => ({
   ...place.safeParse(shownContent(content)).data,
 });
 
-const shown = (letters: readonly DeadLetter[]) => {
+/** Letters with their commands. Of a deleted message only its place is shown. */
+const shown = (letters: readonly DeadLetter[], deleted: ReadonlySet<DeadLetter>) => {
   let bytes = 0;
-  return letters.flatMap(({ content, ...letter }) => {
+  return letters.flatMap((letter): object[] => {
+    if (deleted.has(letter)) return [{ ...summaryOf(letter), deleted: true }];
+    const { content, ...facts } = letter;
     bytes += Math.min(content.byteLength, SHOWN_BYTES_OF_ONE);
-    return bytes > SHOWN_BYTES ? [] : [{ ...letter, command: shownContent(content) }];
+    return bytes > SHOWN_BYTES ? [] : [{ ...facts, command: shownContent(content) }];
   });
 };
 
@@ -113,7 +119,7 @@ const byReason = (letters: readonly DeadLetter[]): Record<string, number> => {
  */
 export const handleDeadLetters = async (
   { options: { action, queue, ids, limit } }: Pick<JobContext<z.output<typeof schema>>, 'options'>,
-  { deadLetters, gate, recoveryState }: Uses,
+  { deadLetters, lettersOfDeleted, gate, recoveryState }: Uses,
 ): Promise<Record<string, object>> => {
   if ((await ifAvailable(gate.status()))?.isOpen === false) {
     throw unavailable('The numbers are being recovered. Try again in a minute.');
@@ -135,7 +141,7 @@ export const handleDeadLetters = async (
     report[name] =
       action === 'list'
         ? { held, reasons: byReason(letters), letters: letters.slice(0, LISTED).map(summaryOf) }
-        : { held, letters: shown(letters) };
+        : { held, letters: shown(letters, await lettersOfDeleted()(name, letters)) };
   }
   return report;
 };
@@ -143,6 +149,11 @@ export const handleDeadLetters = async (
 export const handler = jobHandler(
   schema,
   handleDeadLetters,
-  { deadLetters, gate, recoveryState: () => recoveryState },
+  {
+    deadLetters,
+    lettersOfDeleted: () => lettersOfDeleted,
+    gate,
+    recoveryState: () => recoveryState,
+  },
   { logReport: false },
 );

@@ -15,7 +15,7 @@ import { digestOf, type Malformed, messagesOf } from './read-batch.ts';
 import { createRecord } from './record.ts';
 import type { ConsumerServices } from './services.ts';
 import { createDeadLetter } from './steps/dead-letter.ts';
-import { createDefer, splitDeferred } from './steps/defer.ts';
+import { createDefer, createKeepWaiting, givenUp, splitDeferred } from './steps/defer.ts';
 import { createPassBarriers } from './steps/pass-barriers.ts';
 import { createRead } from './steps/read.ts';
 import { createSettle } from './steps/settle.ts';
@@ -53,6 +53,7 @@ export const createConsumerHandlers =
     const settle = createSettle<z.output<Schema>, Uses, Row>(queue, consumer);
     const deadLetter = createDeadLetter(queue, services);
     const defer = createDefer(queue, services);
+    const keepWaiting = createKeepWaiting<z.output<Schema>, Uses, Row>(consumer);
     const passBarriers = createPassBarriers(queue, services);
 
     const consume = async (event: unknown, uses: Uses): Promise<void> => {
@@ -70,17 +71,18 @@ export const createConsumerHandlers =
           if (hasForeign && hasOutbox) await gate().raiseClock(Date.now() * 1000);
         },
       );
-      const { later, never } = splitDeferred(
-        parts.flatMap(({ deferred }) => deferred),
+      const deferred = splitDeferred(
+        parts.flatMap((part) => part.deferred),
         maxDeferrals(),
       );
-      const dead = [...parts.flatMap((part) => part.dead), ...never];
+      const { waiting, never } = await keepWaiting(uses, deferred.never);
+      const dead = [...parts.flatMap((part) => part.dead), ...never.map(givenUp)];
       const malformed = parts.flatMap((part) => part.malformed);
       await record(malformed.map(({ content }) => content));
       await deadLetter([...dead, ...malformed]);
       await settle(uses, { dead: dead.map(({ command }) => command) });
       await forget(malformed);
-      await defer(later);
+      await defer([...deferred.later, ...waiting]);
       await passBarriers(parts.flatMap(({ barriers }) => barriers));
     };
 

@@ -16,6 +16,11 @@ export type Consumer<Command, Uses, Stored = Command> = {
    * @throws unavailable
    */
   settle: (uses: Uses, outcome: { stored: readonly Stored[]; dead: readonly Command[] }) => Promise<void>;
+  /**
+   * Finds deferred commands whose item is still on its way. They wait without a limit: as dead letters they would leave the
+   * item as it was. @throws unavailable
+   */
+  waitsOn?: <Of extends Command>(uses: Uses, commands: readonly Of[]) => Promise<ReadonlySet<Of>>;
   /** A larger batch is stored in parts of this size, and a part is settled while the next is stored. */
   partSize?: number;
 };

@@ -49,6 +49,7 @@ export const examples = {
   body: 'Hello, and welcome 👋',
   createdAt: '2026-03-01T09:30:00.000Z',
   editedAt: '2026-03-01T09:31:12.480Z',
+  deletedAt: '2026-03-01T09:45:03.120Z',
 } as const;
 
 const MAX_DIGITS = 15;

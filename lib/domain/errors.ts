@@ -66,6 +66,10 @@ export const unauthenticated = (detail: string, logCode?: string) =>
 /** The user signed out everywhere, or has another password, since this access token was issued. */
 export const tokenEnded = () => unauthenticated('The access token has ended. Sign in again.', 'token-ended');
 
+/** Basic authentication with an unknown address or a wrong password. */
+export const wrongPassword = () =>
+  unauthenticated('The e-mail address or the password is wrong.', 'sign-in-refused');
+
 /** The request contradicts the present state, and a repetition would as well. */
 export const conflict = (detail: string, cause?: unknown) => new KnownError('conflict', detail, { cause });
 

@@ -13,6 +13,8 @@ export type Message = {
   body: string;
   createdAtMs: number;
   editedAtMs?: number;
+  /** Present for a deleted message, whose body is empty. */
+  deletedAtMs?: number;
   /** Time of the last write in microseconds since 1970; increases with every write. */
   version: number;
 };
@@ -29,23 +31,44 @@ export type IndexableMessage = {
   /** ISO 8601, milliseconds, UTC. */
   createdAt: string;
   editedAt?: string;
+  /** The body is empty. The index keeps such a document, because a missing one could be written again by an older version. */
+  deleted?: true | null | undefined;
   version: number;
 };
 
-/** An accepted edit that the stored row may not show yet. */
-export type Edit = { messageNumber: number; body: string; editedAtMs: number; version: number };
+/** An accepted edit or deletion that the stored row may not show yet. The time of a deletion is in `editedAtMs`, too. */
+export type Edit = {
+  messageNumber: number;
+  body: string;
+  editedAtMs: number;
+  deleted?: true;
+  version: number;
+};
 
-export const applyEdit = (message: Message, edit: Edit | undefined): Message =>
-  edit !== undefined && edit.version > message.version
+export const isDeleted = ({ deletedAtMs }: Pick<Message, 'deletedAtMs'>): boolean =>
+  deletedAtMs !== undefined;
+
+/** A deletion is the last edit: it applies whatever the versions are, and no later edit changes the message. */
+export const applyEdit = (message: Message, edit: Edit | undefined): Message => {
+  if (edit === undefined || isDeleted(message)) return message;
+  if (edit.deleted) {
+    const version = Math.max(message.version + 1, edit.version);
+    return { ...message, body: '', deletedAtMs: edit.editedAtMs, version };
+  }
+  return edit.version > message.version
     ? { ...message, body: edit.body, editedAtMs: edit.editedAtMs, version: edit.version }
     : message;
+};
 
-/** Merges messages by number; the newer version wins. */
+const isNewer = (one: Message, other: Message): boolean =>
+  isDeleted(one) === isDeleted(other) ? one.version > other.version : isDeleted(one);
+
+/** Merges messages by number; a deleted one wins, then the newer version. */
 export const mergeByNumber = (...lists: readonly Message[][]): Message[] => {
   const byNumber = new Map<number, Message>();
   for (const message of lists.flat()) {
     const known = byNumber.get(message.messageNumber);
-    if (known === undefined || known.version < message.version) byNumber.set(message.messageNumber, message);
+    if (known === undefined || isNewer(message, known)) byNumber.set(message.messageNumber, message);
   }
   return [...byNumber.values()];
 };
@@ -66,6 +89,7 @@ export const toIndexable = (message: Message): IndexableMessage => ({
   body: message.body,
   createdAt: new Date(message.createdAtMs).toISOString(),
   ...(message.editedAtMs === undefined ? {} : { editedAt: new Date(message.editedAtMs).toISOString() }),
+  ...(isDeleted(message) ? { deleted: true } : {}),
   version: message.version,
 });
 
@@ -83,4 +107,5 @@ export const toResponse = (message: Message) => ({
   body: message.body,
   createdAt: new Date(message.createdAtMs).toISOString(),
   ...(message.editedAtMs === undefined ? {} : { editedAt: new Date(message.editedAtMs).toISOString() }),
+  ...(message.deletedAtMs === undefined ? {} : { deletedAt: new Date(message.deletedAtMs).toISOString() }),
 });

@@ -5,9 +5,10 @@ export type MessageReference = ChatReference & { messageNumber: number };
 
 /** The item of a counter: an application, which counts chats, or a chat, which counts messages. */
 export type CounterReference = { token: string; chatNumber?: number | undefined };
-/** What an edit changes: an application or a message. A chat does not fit, so nobody takes it for its application. */
+/** What an edit changes: an application, a chat or a message. */
 export type ItemReference =
   | { token: string; chatNumber?: undefined; messageNumber?: undefined }
+  | (ChatReference & { messageNumber?: undefined })
   | MessageReference;
 
 /** A chat's reference as text. No token contains a colon, so two chats never share one. */
@@ -34,7 +35,7 @@ export const parseCounterReference = (text: string): { token: string; chatNumber
 };
 
 export const itemReference = (item: ItemReference): string =>
-  item.messageNumber === undefined ? item.token : messageReference(item);
+  item.messageNumber === undefined ? counterReference(item) : messageReference(item);
 
 /** The parts of {@link messageReference}. */
 export const parseMessageReference = (text: string): MessageReference => {

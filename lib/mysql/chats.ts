@@ -1,13 +1,33 @@
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
-import { type Database, placeholders, toDateTime, toMs, type Value } from './connection/database.ts';
+import {
+  type Database,
+  literals,
+  placeholders,
+  type Row,
+  toDateTime,
+  toMs,
+  type Value,
+} from './connection/database.ts';
 import { storeCreations } from './creations.ts';
+import { recordHandled } from './progress.ts';
 
 type Creation = Read<typeof createChatCommand>;
+type Edit = Read<typeof updateChatCommand>;
 
-export type ChatRow = { chatNumber: number; title: string | undefined; messagesCount: number };
+export type ChatRow = {
+  chatNumber: number;
+  title: string | undefined;
+  messagesCount: number;
+  creatorId: number;
+  version: number;
+};
+
+/** The version of a row. A row from before the column has that of its creation. */
+const VERSION = 'IF(version = 0, command_id, version) AS version';
 
 /**
  * `(token = ? AND number IN (…)) OR …`: both MySQL and MariaDB read it as a range of the index (token, number). Only one
@@ -53,6 +73,7 @@ type Created = ChatReference & {
   title: string | null;
   createdAtMs: number;
   commandId: number;
+  version: number;
 };
 
 const creations = {
@@ -66,22 +87,43 @@ const creations = {
     'updated_at',
     'creator_id',
     'command_id',
+    'version',
   ],
-  toValues: ({ applicationId, token, chatNumber, title, createdAtMs, creatorId, commandId }: Created) => {
-    const at = toDateTime(createdAtMs);
-    return [applicationId, token, chatNumber, title, at, at, creatorId, commandId];
+  toValues: (row: Created) => {
+    const at = toDateTime(row.createdAtMs);
+    return [
+      row.applicationId,
+      row.token,
+      row.chatNumber,
+      row.title,
+      at,
+      at,
+      row.creatorId,
+      row.commandId,
+      row.version,
+    ];
   },
   toRow: (
-    { token, chatNumber, creatorId, title = null, createdAtMs, commandId }: Creation,
+    { token, chatNumber, creatorId, title = null, createdAtMs, commandId, version }: Creation,
     { parentId }: { parentId: number },
-  ): Created => ({ applicationId: parentId, token, chatNumber, creatorId, title, createdAtMs, commandId }),
+  ): Created => ({
+    applicationId: parentId,
+    token,
+    chatNumber,
+    creatorId,
+    title,
+    createdAtMs,
+    commandId,
+    version,
+  }),
   ownerId: ({ creatorId }: Creation) => creatorId,
   owner: 'creator' as const,
   reference: chatReference,
   findRows: async (database: Database, commands: readonly Creation[]) => {
     const { sql, values } = whereChats(commands);
     const rows = await database.select(
-      `SELECT application_id, token, number, title, created_at, creator_id, command_id FROM chats WHERE ${sql}`,
+      `SELECT application_id, token, number, title, created_at, creator_id, command_id, ${VERSION}
+       FROM chats WHERE ${sql}`,
       values,
     );
     const created = rows.map(
@@ -93,6 +135,7 @@ const creations = {
         title: row.title,
         createdAtMs: toMs(row.created_at),
         commandId: row.command_id,
+        version: row.version,
       }),
     );
     return new Map(created.map((row) => [chatReference(row), row]));
@@ -100,12 +143,28 @@ const creations = {
   isOf: (command: Creation, row: Created) =>
     row.commandId === command.commandId &&
     row.creatorId === command.creatorId &&
-    row.title === (command.title ?? null),
+    (row.version !== row.commandId || row.title === (command.title ?? null)),
   parent: {
     reference: ({ token }: Creation) => token,
     findIds: (database: Database, commands: readonly Creation[]) =>
       findApplicationIds(database, [...new Set(commands.map(({ token }) => token))]),
   },
+};
+
+/** Writes titles that are newer than their rows. It cannot insert, so it never brings an erased row back. */
+const rename = async (database: Database, edits: readonly (Edit & { id: number })[]): Promise<void> => {
+  if (edits.length === 0) return;
+  await database.write(
+    `UPDATE chats c JOIN ${literals(['id', 'title', 'at', 'version'], edits.length)} e ON e.id = c.id
+     SET c.title = e.title, c.updated_at = e.at, c.version = e.version
+     WHERE e.version > c.version AND e.version > c.command_id`,
+    edits.flatMap(({ id, title = null, editedAtMs, version }) => [
+      id,
+      title,
+      toDateTime(editedAtMs),
+      version,
+    ]),
+  );
 };
 
 export const createChats = (database: Database) => ({
@@ -115,9 +174,32 @@ export const createChats = (database: Database) => ({
     return { ...others, stored: stored.map(({ command }) => command) };
   },
 
+  /** Applies the newest edit of each chat. An edit whose chat is not stored yet is deferred. */
+  update: async <Command extends Edit>(batch: readonly Command[]): Promise<Outcome<Command>> => {
+    const ids = await findChatIds(database, batch);
+    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
+    const newest = new Map<string, Command & { id: number }>();
+    for (const command of batch) {
+      const reference = chatReference(command);
+      const id = ids.get(reference);
+      if (id === undefined) {
+        outcome.deferred.push({ command, reason: 'its chat is not stored yet' });
+        continue;
+      }
+      outcome.stored.push(command);
+      const other = newest.get(reference);
+      if (other === undefined || other.version < command.version) newest.set(reference, { ...command, id });
+    }
+    await database.transaction(async (transaction) => {
+      await rename(transaction, [...newest.values()]);
+      await recordHandled(transaction, updateChatCommand, batch, outcome);
+    });
+    return outcome;
+  },
+
   find: async (token: string, chatNumber: number): Promise<ChatRow | undefined> => {
     const [row] = await database.select(
-      'SELECT number, title, messages_count FROM chats WHERE token = ? AND number = ?',
+      `SELECT number, title, messages_count, creator_id, ${VERSION} FROM chats WHERE token = ? AND number = ?`,
       [token, chatNumber],
     );
     return row && toChat(row);
@@ -126,7 +208,8 @@ export const createChats = (database: Database) => ({
   /** Chats numbered `from` to `to`. */
   list: async (token: string, from: number, to: number): Promise<ChatRow[]> => {
     const rows = await database.select(
-      'SELECT number, title, messages_count FROM chats WHERE token = ? AND number BETWEEN ? AND ? ORDER BY number',
+      `SELECT number, title, messages_count, creator_id, ${VERSION} FROM chats
+       WHERE token = ? AND number BETWEEN ? AND ? ORDER BY number`,
       [token, from, to],
     );
     return rows.map(toChat);
@@ -175,15 +258,12 @@ export const createChats = (database: Database) => ({
   },
 });
 
-const toChat = (row: {
-  [column: string]: unknown;
-  number?: number;
-  title?: string | null;
-  messages_count?: number;
-}): ChatRow => ({
-  chatNumber: row.number ?? 0,
+const toChat = (row: Row): ChatRow => ({
+  chatNumber: row.number,
   title: row.title ?? undefined,
-  messagesCount: row.messages_count ?? 0,
+  messagesCount: row.messages_count,
+  creatorId: row.creator_id,
+  version: row.version,
 });
 
 export type Chats = ReturnType<typeof createChats>;

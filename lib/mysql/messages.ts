@@ -2,7 +2,7 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import type { Message } from '#lib/domain/message.ts';
+import { isDeleted, type Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { findChatIds } from './chats.ts';
@@ -13,6 +13,7 @@ import {
   type Row,
   toDateTime,
   toMs,
+  tuples,
   type Value,
 } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
@@ -24,7 +25,7 @@ type Edit = Read<typeof updateMessageCommand>;
 
 /** Only a row from before the column `sender` reads its creator. */
 const columns =
-  'id, chat_id, token, chat_number, number, body, created_at, edited_at, creator_id, COALESCE(sender, (SELECT handle FROM users WHERE users.id = creator_id)) AS sender, sender_name, command_id, version';
+  'id, chat_id, token, chat_number, number, body, created_at, edited_at, deleted_at, creator_id, COALESCE(sender, (SELECT handle FROM users WHERE users.id = creator_id)) AS sender, sender_name, command_id, version';
 
 /** A row, and the command that created it. */
 type StoredMessage = Message & { id: number; chatId: number; commandId: number; digest?: string | undefined };
@@ -44,6 +45,7 @@ const toStored = (row: Row): StoredMessage => ({
   body: row.body,
   createdAtMs: toMs(row.created_at),
   ...(row.edited_at === null ? {} : { editedAtMs: toMs(row.edited_at) }),
+  ...(row.deleted_at === null ? {} : { deletedAtMs: toMs(row.deleted_at) }),
   commandId: row.command_id,
   version: row.version,
 });
@@ -151,25 +153,69 @@ const updateRows = async (
   await database.write(
     `UPDATE messages m JOIN ${literals(['id', 'body', 'at', 'version'], edits.length)} e ON e.id = m.id
      SET m.body = e.body, m.edited_at = e.at, m.updated_at = e.at, m.version = e.version
-     WHERE e.version > m.version`,
+     WHERE e.version > m.version AND m.deleted_at IS NULL`,
     edits.flatMap(({ id, body, editedAtMs, version }) => [id, body, toDateTime(editedAtMs), version]),
   );
 };
 
-/** The newest edit of each stored message. */
-const newestOf = (
+/** Blanks rows, each once. The version rises above the row's: an older deletion may meet a newer edit. */
+const blankRows = async (
+  database: Database,
+  deletions: readonly (Pick<Edit, 'editedAtMs' | 'version'> & { id: number })[],
+): Promise<void> => {
+  if (deletions.length === 0) return;
+  await database.write(
+    `UPDATE messages m JOIN ${literals(['id', 'at', 'version'], deletions.length)} d ON d.id = m.id
+     SET m.body = '', m.deleted_at = d.at, m.updated_at = d.at, m.version = GREATEST(m.version + 1, d.version)
+     WHERE m.deleted_at IS NULL`,
+    deletions.flatMap(({ id, editedAtMs, version }) => [id, toDateTime(editedAtMs), version]),
+  );
+};
+
+/** Notes deleted messages by chat and number. */
+const noteDeletions = async (database: Database, rows: readonly StoredMessage[]): Promise<void> => {
+  if (rows.length === 0) return;
+  await database.write(
+    `INSERT INTO message_deletions (chat_id, number) VALUES ${tuples(rows.length, 2)}
+     ON DUPLICATE KEY UPDATE number = VALUES(number)`,
+    rows.flatMap(({ chatId, messageNumber }) => [chatId, messageNumber]),
+  );
+};
+
+/** One edit of each stored message: the one that comes before all others. */
+const foremostOf = (
   edits: readonly Edit[],
   stored: ReadonlyMap<string, StoredMessage>,
+  comesBefore: (edit: Edit, other: Edit) => boolean,
 ): (Edit & { id: number })[] => {
-  const newest = new Map<string, Edit & { id: number }>();
+  const foremost = new Map<string, Edit & { id: number }>();
   for (const edit of edits) {
     const reference = messageReference(edit);
     const row = stored.get(reference);
-    const other = newest.get(reference);
-    if (row !== undefined && (other === undefined || other.version < edit.version))
-      newest.set(reference, { ...edit, id: row.id });
+    const other = foremost.get(reference);
+    if (row !== undefined && (other === undefined || comesBefore(edit, other)))
+      foremost.set(reference, { ...edit, id: row.id });
   }
-  return [...newest.values()];
+  return [...foremost.values()];
+};
+
+/** Applies the newest text and then the first deletion of each stored message. */
+const applyEdits = async (
+  database: Database,
+  batch: readonly Edit[],
+  stored: ReadonlyMap<string, StoredMessage>,
+): Promise<void> => {
+  const { texts = [], deletions = [] } = Object.groupBy(batch, ({ deleted }) =>
+    deleted ? 'deletions' : 'texts',
+  );
+  await updateRows(
+    database,
+    foremostOf(texts, stored, (edit, other) => edit.version > other.version),
+  );
+  await blankRows(
+    database,
+    foremostOf(deletions, stored, (edit, other) => edit.version < other.version),
+  );
 };
 
 export const createMessages = (database: Database) => ({
@@ -185,7 +231,7 @@ export const createMessages = (database: Database) => ({
   },
 
   /**
-   * Applies the newest edit of each message. An edit whose message is not stored yet is deferred.
+   * Applies the newest edit of each message, and deletions. An edit whose message is not stored yet is deferred.
    * @returns `stored` contains one message for each edit, as its row is now
    */
   update: async <Command extends Edit>(
@@ -193,11 +239,17 @@ export const createMessages = (database: Database) => ({
   ): Promise<Outcome<Command, SettledMessage>> =>
     database.transaction(async (transaction) => {
       const before = await findStored(transaction, batch);
-      await updateRows(transaction, newestOf(batch, before));
+      await applyEdits(transaction, batch, before);
       // Another writer may have changed the rows before this write, so they are read again.
       const after = await findLocked(
         transaction,
         [...before.values()].map(({ id }) => id),
+      );
+      // A handler may have blanked the row before, so rows are noted by their commands.
+      const deleted = new Set(batch.filter(({ deleted }) => deleted).map(messageReference));
+      await noteDeletions(
+        transaction,
+        [...after].flatMap(([reference, row]) => (deleted.has(reference) ? [row] : [])),
       );
       const outcome: Outcome<Command, SettledMessage> = { stored: [], deferred: [], dead: [] };
       for (const command of batch) {
@@ -252,6 +304,41 @@ export const createMessages = (database: Database) => ({
 
   find: async (refs: readonly MessageReference[]): Promise<Message[]> =>
     [...(await findStored(database, refs)).values()].map(toMessage),
+
+  /** Whether stored messages are deleted, and the commands that created them, by {@link messageReference}. */
+  states: async (
+    refs: readonly MessageReference[],
+  ): Promise<Map<string, { isDeleted: boolean; commandId: number }>> => {
+    const rows = await findStored(database, refs);
+    return new Map(
+      [...rows].map(([reference, row]) => [
+        reference,
+        { isDeleted: isDeleted(row), commandId: row.commandId },
+      ]),
+    );
+  },
+
+  /**
+   * Blanks a stored message at once, before its deletion is consumed. A row that a later command has created stays: after
+   * a loss of Redis, its number may have been given again.
+   */
+  blank: async (
+    message: MessageReference,
+    { deletedAtMs, commandId }: { deletedAtMs: number; commandId: number },
+  ): Promise<void> => {
+    // By its primary key. By its number, the update would also lock the place of the next message.
+    const [row] = await database.select(
+      'SELECT id FROM messages WHERE token = ? AND chat_number = ? AND number = ?',
+      [message.token, message.chatNumber, message.messageNumber],
+    );
+    if (row === undefined) return;
+    const at = toDateTime(deletedAtMs);
+    await database.write(
+      `UPDATE messages SET body = '', deleted_at = ?, updated_at = ?, version = GREATEST(version + 1, ?)
+       WHERE id = ? AND deleted_at IS NULL AND command_id < ?`,
+      [at, at, commandId, row.id, commandId],
+    );
+  },
 
   /** All messages after the row `afterId`, in the order of storing, for a rebuild of the index. */
   scan: async (

@@ -4,10 +4,18 @@ import { limits } from '#lib/domain/limits.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Counters } from '#lib/redis/gate/counters.ts';
-import type { Directory } from '#lib/redis/window/directory.ts';
+import type { Directory, PendingChat } from '#lib/redis/window/directory.ts';
 import type { Unread } from './unread.ts';
 
 type Listed = { chatNumber: number; title?: string; messagesCount: number; unreadCount: number };
+
+/** A chat with the version of its title. */
+type Versioned = Listed & { version: number };
+type Titled = { title: string | undefined; version: number };
+
+/** The newer one of what Redis and MySQL have. */
+const newer = (pending: Titled | undefined, row: Titled | undefined): Titled | undefined =>
+  pending === undefined || (row !== undefined && row.version > pending.version) ? row : pending;
 
 /** A chat with the reader's marker as far as Redis knows it. */
 type Found = Parameters<Unread['count']>[0][number] & { title: string | undefined };
@@ -50,28 +58,30 @@ export const createChatDirectory = ({
 
   return {
     /** A chat as this user sees it. @throws not-found, unavailable */
-    get: async (userId: number, token: string, chatNumber: number): Promise<Listed> => {
-      const [counted, pending, [known]] = await Promise.all([
+    get: async (userId: number, token: string, chatNumber: number): Promise<Versioned> => {
+      const [counted, pendingChats, [known]] = await Promise.all([
         count('chat', { token, chatNumber }),
         ifAvailable(directory.pendingChats(token, [chatNumber])),
         unread.known(userId, token, [chatNumber]),
       ]);
-      const shown = async (found: Omit<Found, 'chatNumber' | 'known'>, stored: Stored | undefined) => {
-        const one = { chatNumber, known, ...found };
+      const pending = pendingChats?.get(chatNumber);
+      const shown = async (
+        titled: Titled | undefined,
+        messagesCount: number,
+        stored: Stored | undefined,
+      ): Promise<Versioned> => {
+        const one = { chatNumber, known, title: titled?.title, messagesCount };
         const [unreadCount = 0] = await unread.count([one], stored);
-        return toListed(one, unreadCount);
+        return { ...toListed(one, unreadCount), version: titled?.version ?? 0 };
       };
-      const title = pending?.get(chatNumber);
-      if (counted !== undefined && title !== undefined) {
-        const stored = await unread.storedSoon(userId, token, [chatNumber]);
-        return shown({ title, messagesCount: counted }, stored);
-      }
+      if (counted !== undefined && pending?.isNewest)
+        return shown(pending, counted, await unread.storedSoon(userId, token, [chatNumber]));
       const [row, stored] = await Promise.all([
         chats.find(token, chatNumber),
         unread.stored(userId, token, [chatNumber]),
       ]);
       if (row === undefined && counted === undefined) throw notKnownYet('chat');
-      return shown({ title: row?.title, messagesCount: counted ?? row?.messagesCount ?? 0 }, stored);
+      return shown(newer(pending, row), counted ?? row?.messagesCount ?? 0, stored);
     },
 
     /**
@@ -114,8 +124,8 @@ export const createChatDirectory = ({
         ),
         unread.known(userId, token, numbers),
       ]);
-      const [pending, counts] = fromRedis ?? [new Map<number, string>(), []];
-      const [rows, stored] = numbers.every((chatNumber) => pending.has(chatNumber))
+      const [pending, counts] = fromRedis ?? [new Map<number, PendingChat>(), []];
+      const [rows, stored] = numbers.every((chatNumber) => pending.get(chatNumber)?.isNewest)
         ? [[], await unread.storedSoon(userId, token, numbers)]
         : await Promise.all([chats.list(token, skip + 1, to), unread.stored(userId, token, numbers)]);
       const byNumber = new Map(rows.map((row) => [row.chatNumber, row]));
@@ -124,7 +134,7 @@ export const createChatDirectory = ({
         const counted = counts[i];
         return {
           chatNumber,
-          title: pending.get(chatNumber) ?? row?.title,
+          title: newer(pending.get(chatNumber), row)?.title,
           messagesCount: typeof counted === 'number' ? counted : (row?.messagesCount ?? 0),
           known: markers[i],
         };

@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { ifAvailable } from '#lib/concurrency/if-available.ts';
 import { notFound, notKnownYet, unavailable } from '#lib/domain/errors.ts';
 import { windowLimits } from '#lib/domain/limits.ts';
-import { applyEdit, type Edit, type Message, mergeByNumber, positionOf } from '#lib/domain/message.ts';
+import {
+  applyEdit,
+  type Edit,
+  isDeleted,
+  type Message,
+  mergeByNumber,
+  positionOf,
+} from '#lib/domain/message.ts';
 import { comparePositions, type Position } from '#lib/domain/position.ts';
 import type { ChatReference } from '#lib/domain/reference.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
@@ -36,9 +43,9 @@ export const createConversation = ({
     return true;
   };
 
-  /** Applies pending edits to rows that do not have them yet. */
+  /** Applies pending edits to rows that may not have them yet. A deletion counts also if its row has a newer version. */
   const withEdits = async (page: Message[], edits: ReadonlyMap<number, number>): Promise<Message[]> => {
-    const stale = page.filter(({ messageNumber, version }) => (edits.get(messageNumber) ?? 0) > version);
+    const stale = page.filter((message) => edits.has(message.messageNumber) && !isDeleted(message));
     if (stale.length === 0) return page;
     const pending = await recentMessages.edits(
       stale.map(({ messageNumber }) => edits.get(messageNumber) ?? 0),

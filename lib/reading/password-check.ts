@@ -1,12 +1,9 @@
 import type { Passwords } from '#lib/auth/passwords.ts';
 import { clientNetwork } from '#lib/domain/client-network.ts';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
-import { unauthenticated } from '#lib/domain/errors.ts';
+import { wrongPassword } from '#lib/domain/errors.ts';
 import type { User, Users } from '#lib/mysql/users.ts';
 import type { SignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
-
-export const wrongPassword = () =>
-  unauthenticated('The e-mail address or the password is wrong.', 'sign-in-refused');
 
 /**
  * Returns a function that finds the user of Basic credentials. All routes with a password share its counters of failures.

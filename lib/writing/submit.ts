@@ -1,5 +1,10 @@
 import type { AcceptedQueue, CommandOf } from '#lib/contracts/commands/all.ts';
-import { type Answer, type Given, neededItem } from '#lib/contracts/commands/command.ts';
+import {
+  type Answer,
+  type CommandContract,
+  type Given,
+  neededItem,
+} from '#lib/contracts/commands/command.ts';
 import { notFound, unavailable } from '#lib/domain/errors.ts';
 import type { ItemReference } from '#lib/domain/reference.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
@@ -7,6 +12,7 @@ import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import type { Idempotency, StoredItem } from '#lib/redis/commands/accept.ts';
 import type { Accepts } from '#lib/redis/commands/all.ts';
 import type { Gate } from '#lib/redis/gate/gate.ts';
+import type { EraseAtOnce } from './erase-at-once.ts';
 import { createVerifyCounter } from './verify-counter.ts';
 
 /**
@@ -23,21 +29,33 @@ export const closed = () =>
 const lostMeanwhile = () =>
   unavailable('The numbers were lost during this write. It may or may not have been accepted.', undefined, 1);
 
+/** Reads who owns a stored item, its version, and whether it is deleted. */
+type FindStored = (
+  item: ItemReference,
+) => Promise<{ ownerId: number; version: number; isDeleted?: boolean } | undefined>;
+
+const deletes = (given: object): boolean => 'deleted' in given && given.deleted === true;
+
+/** Whether the looked-up item is the one that the command edits, and not its application. */
+const isItemOf = ({ item }: CommandContract, { chatNumber }: ItemReference): boolean =>
+  item === 'application' || chatNumber !== undefined;
+
 type Uses = {
   accepts: Accepts;
   publisher: Pick<Publisher, 'publishCommand'>;
   gate: Pick<Gate, 'isOpenIn' | 'verify'>;
   numbers: Pick<RecoveryState, 'highestChatNumber' | 'highestMessageNumber'>;
-  /** Reads the owner and the version of a stored item. */
-  findStored: (item: ItemReference) => Promise<Omit<StoredItem, 'lookedUpAt'> | undefined>;
+  findStored: FindStored;
+  /** Applies an accepted deletion to MySQL, as far as it can. Never throws. */
+  eraseAtOnce: EraseAtOnce;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
   onUnpublished: (queue: string, error: unknown) => void;
 };
 
 /**
- * Returns the one way of a write: Redis accepts the command, the broker gets it, and the gate is checked again. MySQL is
- * asked for a counter after a loss of Redis, and for an item that Redis has forgotten.
+ * Returns the one way of a write: Redis accepts the command, the broker gets it, and the gate is checked again. A deletion
+ * is also written to MySQL, if that answers within a second. MySQL is asked for a counter after a loss of Redis, and for an item that Redis has forgotten.
  */
 export const createSubmit = ({
   accepts,
@@ -45,6 +63,7 @@ export const createSubmit = ({
   gate,
   numbers,
   findStored,
+  eraseAtOnce,
   askForRecovery,
   onUnpublished,
 }: Uses) => {
@@ -82,6 +101,8 @@ export const createSubmit = ({
         case 'accepted':
           if (outcome.command !== undefined) await publish(command.queue, outcome.command);
           await confirm(outcome.epoch);
+          if (outcome.command !== undefined && deletes(given))
+            await eraseAtOnce(command.queue, outcome.command.content);
           return outcome.answer;
         case 'closed':
           askForRecovery();
@@ -90,9 +111,12 @@ export const createSubmit = ({
           if (!(await verifyCounter(outcome.counter, outcome.lost))) throw notFound(neededItem(command));
           break;
         case 'unknown': {
-          const found = await findStored(outcome.item);
+          const { item, lookedUpAt } = outcome;
+          const found = await findStored(item);
           if (found === undefined) throw notFound(neededItem(command));
-          stored = { ...found, lookedUpAt: outcome.lookedUpAt };
+          stored = isItemOf(command, item)
+            ? { ...stored, ...found, lookedUpAt }
+            : { ...stored, applicationCreatorId: found.ownerId };
         }
       }
     }

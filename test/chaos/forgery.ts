@@ -28,6 +28,7 @@ const commandsOf = (token: string): Record<string, object> => {
     'create-application': { token: randomUUID(), name: 'forged', creatorId: nobody, date },
     'update-application': { token, name: 'forged', date },
     'create-chat': { token, chatNumber: LAST_NUMBER, title: 'forged', creatorId: nobody, date },
+    'update-chat': { token, chatNumber: 1, title: 'forged', date },
     'create-message': { ...place(token), messageNumber: LAST_NUMBER, senderId: nobody, body: 'forged', date },
     'update-message': { ...place(token), body: 'forged', date },
   };

@@ -8,7 +8,7 @@ import {
   nextPath,
   readAll,
 } from '../support/client.ts';
-import { createUser } from '../support/servers.ts';
+import { createUser, eventually, query, withRedis } from '../support/servers.ts';
 
 type Chat = { chatNumber: number; title?: string; messagesCount: number; unreadCount: number };
 
@@ -51,6 +51,86 @@ describe('POST /applications/{token}/chats', () => {
     expect((await create(client, another)).status).toBe(422);
     expect((await client.get(`/applications/${another}`)).body).toMatchObject({ chatsCount: 1 });
     expect((await client.get(`/applications/${token}`)).body).toMatchObject({ chatsCount: 2 });
+  });
+});
+
+describe('PUT /applications/{token}/chats/{chatNumber}', () => {
+  it('gives the chat another title, or none, at once and for good', async () => {
+    const token = await createApplication(client);
+    const path = `/applications/${token}/chats/1`;
+    await createChat(client, token, 'General');
+    await createMessage(client, token, 1, 'one');
+    const shown = async () => [
+      (await client.get(path)).body,
+      (await client.get(`/applications/${token}/chats`)).body,
+    ];
+    const stored = async () =>
+      eventually(async () => {
+        const [row] = await query<{ title: string | null; updated: number }>(
+          'SELECT title, updated_at > created_at AS updated FROM chats WHERE token = ? AND version > command_id',
+          [token],
+        );
+        await withRedis(async (redis, key) => expect(await redis.exists(key(`chats::${token}`))).toBe(0));
+        return row ?? expect.unreachable();
+      });
+    const renamed = { chatNumber: 1, title: 'Billing and more', messagesCount: 1, unreadCount: 0 };
+    expect(await client.put(path, { title: '  Billing   and more ' })).toMatchObject({
+      status: 200,
+      body: {},
+    });
+    expect(await shown()).toEqual([renamed, [renamed]]);
+    expect(await stored()).toEqual({ title: 'Billing and more', updated: 1 });
+    expect(await shown()).toEqual([renamed, [renamed]]);
+
+    const untitled = { chatNumber: 1, messagesCount: 1, unreadCount: 0 };
+    for (const body of [{}, { title: 'again' }, { title: null }]) {
+      expect((await client.put(`${path}/`, body)).status).toBe(200);
+    }
+    expect(await shown()).toEqual([untitled, [untitled]]);
+    await eventually(async () => expect((await stored()).title).toBeNull());
+    expect(await shown()).toEqual([untitled, [untitled]]);
+  });
+
+  it('is for the creators of the chat and of its application, and 404 before 403', async () => {
+    const { client: third } = await createUser('Eve');
+    const token = await createApplication(client);
+    await createChat(other, token);
+    const path = `/applications/${token}/chats/1`;
+    const titled = async (by: Client, title: string) => (await by.put(path, { title })).status;
+    expect(await titled(other, 'by its creator')).toBe(200);
+    expect(await titled(client, 'by that of the application')).toBe(200);
+    expect(await titled(third, 'by a stranger')).toBe(403);
+    expect((await third.put(`/applications/${token}/chats/2`, { title: 'none' })).status).toBe(404);
+    expect((await third.put('/applications/none/chats/1', { title: 'none' })).status).toBe(404);
+    expect((await client.get<Chat>(path)).body.title).toBe('by that of the application');
+  });
+
+  it.each([
+    { title: '' },
+    { title: ' ' },
+    { title: 'a\nb' },
+    { title: 'x'.repeat(201) },
+    { title: 1 },
+    { name: 'x' },
+  ])('refuses %j', async (body) => {
+    const token = await createApplication(client);
+    await createChat(client, token, 'kept');
+    const path = `/applications/${token}/chats/1`;
+    expect((await client.put(path, body)).status).toBe(400);
+    expect((await client.get<Chat>(path)).body.title).toBe('kept');
+  });
+
+  it('gives the ETag another version, which a message does not', async () => {
+    const token = await createApplication(client);
+    await createChat(client, token, 'a');
+    const path = `/applications/${token}/chats/1`;
+    const version = async () => ((await client.get(path)).headers.get('etag') ?? '').split('-')[0];
+    const before = await version();
+    expect(before).toMatch(/^"[1-9]\d{15}$/);
+    await createMessage(client, token, 1, 'one');
+    expect(await version()).toBe(before);
+    await client.put(path, { title: 'b' });
+    expect(await version()).not.toBe(before);
   });
 });
 

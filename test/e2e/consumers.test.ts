@@ -82,11 +82,15 @@ describe('commands of another program, with the fields of the contract alone', (
     await publish('create-chat', { ...newChat(), title: 'Elsewhere' });
     await publish('create-message', newMessage(1, 'a bare command'));
     await publish('update-application', { token, name: 'Renamed elsewhere', date: at(5) });
+    await publish('update-chat', { token, chatNumber: 1, title: 'Renamed elsewhere', date: at(7) });
     await publish('update-message', edit(1, 'a bare edit', 6));
     await eventually(async () => {
       expect(await bodies()).toEqual(['a bare edit']);
       expect(await query('SELECT name FROM applications WHERE token = ?', [token])).toEqual([
         { name: 'Renamed elsewhere' },
+      ]);
+      expect(await query('SELECT title FROM chats WHERE token = ?', [token])).toEqual([
+        { title: 'Renamed elsewhere' },
       ]);
     });
     await countersAre(1, 1);
@@ -96,7 +100,7 @@ describe('commands of another program, with the fields of the contract alone', (
       chatsCount: 1,
     });
     expect((await user.client.get(`/applications/${token}/chats`)).body).toEqual([
-      { chatNumber: 1, title: 'Elsewhere', messagesCount: 1, unreadCount: 1 },
+      { chatNumber: 1, title: 'Renamed elsewhere', messagesCount: 1, unreadCount: 1 },
     ]);
     expect((await user.client.get(messagesPath(token, 1))).body).toEqual([
       {
@@ -297,14 +301,18 @@ describe('a command that can never succeed', () => {
     await discard('update-message');
   });
 
-  it.each(['create-application', 'update-application', 'create-chat', 'update-message', 'index-message'])(
-    'becomes a dead letter in every queue: %s',
-    async (queue) => {
-      await publish(queue, { token, nonsense: randomUUID() });
-      await eventually(async () => expect((await letters(queue))[0]?.reason).toMatch(/malformed/));
-      await discard(queue);
-    },
-  );
+  it.each([
+    'create-application',
+    'update-application',
+    'create-chat',
+    'update-chat',
+    'update-message',
+    'index-message',
+  ])('becomes a dead letter in every queue: %s', async (queue) => {
+    await publish(queue, { token, nonsense: randomUUID() });
+    await eventually(async () => expect((await letters(queue))[0]?.reason).toMatch(/malformed/));
+    await discard(queue);
+  });
 });
 
 it('a barrier of an epoch passes through every queue, and later commands are stored', async () => {
@@ -312,6 +320,7 @@ it('a barrier of an epoch passes through every queue, and later commands are sto
     'create-application',
     'update-application',
     'create-chat',
+    'update-chat',
     'create-message',
     'update-message',
   ]) {

@@ -47,6 +47,7 @@ beforeAll(async () => {
   for (const body of ['one', 'two', 'three']) await call('POST', messages, messagesPath(token, 1), { body });
   await call('PUT', '/applications', '/applications', { token, name: 'Ids!' });
   await call('PUT', application, `/applications/${token}`, { name: 'Ids?' });
+  await call('PUT', `${chats}/{chatNumber}`, `/applications/${token}/chats/1`, { title: 'Ids!' });
   await call('PUT', messages, messagesPath(token, 1), { messageNumber: 1, body: 'one, edited' });
   await call('PUT', `${chats}/{chatNumber}/read`, `/applications/${token}/chats/1/read`, {
     messageNumber: 1,
@@ -68,6 +69,7 @@ beforeAll(async () => {
     expect(found.body).toHaveLength(2);
   });
 
+  await call('DELETE', `${messages}/{messageNumber}`, `${messagesPath(token, 1)}/3`);
   await call('GET', '/applications', '/applications?limit=1');
   await call('GET', application, `/applications/${token}`);
   await call('GET', chats, `/applications/${token}/chats`);

@@ -76,6 +76,7 @@ const bodies: Record<string, object> = {
   createToken: { accessToken: expect.any(String), tokenType: 'Bearer', expiresIn: 3600 },
   createApplication: { token: expect.any(String) },
   updateApplication: {},
+  updateChat: {},
   createChat: { chatNumber: expect.any(Number) },
   createMessage: { messageNumber: expect.any(Number) },
   getHealth: { status: 'ok' },

@@ -24,6 +24,7 @@ const queues = [
   'create-application',
   'update-application',
   'create-chat',
+  'update-chat',
   'create-message',
   'update-message',
 ];
@@ -93,6 +94,8 @@ const commandOf = (queue: string): Record<string, unknown> => {
       return { token, name: 'forged', date };
     case 'create-chat':
       return { token, chatNumber: 99, creatorId, title: 'forged', date };
+    case 'update-chat':
+      return { token, chatNumber, title: 'forged', date };
     case 'create-message':
       return { ...place, messageNumber: 99, senderId: creatorId, body: 'forged', date };
     default:

@@ -126,6 +126,7 @@ const whole = (count: number) =>
           'create-application',
           'update-application',
           'create-chat',
+          'update-chat',
           'create-message',
           'update-message',
           'index-message',

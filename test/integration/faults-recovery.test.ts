@@ -550,6 +550,7 @@ test('an edit in its queue is shown as soon as writes are accepted again', { tim
     'create-application',
     'update-application',
     'create-chat',
+    'update-chat',
     'create-message',
   );
   await refused();

@@ -103,6 +103,10 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
     load: () => import(`${folder}/chats/create-chat.ts`),
     call: { method: 'POST', path: () => ({ token }), body: () => ({ title: 'title' }) },
   },
+  updateChat: {
+    load: () => import(`${folder}/chats/update-chat.ts`),
+    call: { method: 'PUT', path: () => ({ token, chatNumber }), body: () => ({ title: 'renamed' }) },
+  },
   listChats: { load: () => import(`${folder}/chats/list-chats.ts`), call: { path: () => ({ token }) } },
   getChat: {
     load: () => import(`${folder}/chats/get-chat.ts`),
@@ -127,6 +131,10 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
       path: () => ({ token, chatNumber, messageNumber: '1' }),
       body: () => ({ body: 'edited' }),
     },
+  },
+  deleteMessage: {
+    load: () => import(`${folder}/messages/delete-message.ts`),
+    call: { method: 'DELETE', path: () => ({ token, chatNumber, messageNumber: '2' }) },
   },
   listMessages: {
     load: () => import(`${folder}/messages/list-messages.ts`),

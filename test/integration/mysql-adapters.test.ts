@@ -175,6 +175,61 @@ describe('messages in batches', () => {
   });
 });
 
+describe('titles of chats in batches', () => {
+  const title = (chat: { token: string; chatNumber: number }, commandId: number, text?: string) => ({
+    ...chat,
+    title: text,
+    ...edited(commandId),
+  });
+  const read = async ({ token, chatNumber }: { token: string; chatNumber: number }) => {
+    const row = await stores.chats.find(token, chatNumber);
+    return row && [row.title, row.version];
+  };
+
+  test('the newest one is kept, in any order of arrival; one of a missing chat is deferred', async () => {
+    const [one, other] = [await newChat(), await newChat()];
+    await stores.chats.update([title(one, 1_025, 'newest'), title(one, 1_024, 'older')]);
+    const missing = { token, chatNumber: 4_000_000 };
+    const late = await stores.chats.update([
+      title(one, 1_023, 'late'),
+      title(other, 1_030, 'first'),
+      title(other, 1_031),
+      title(missing, 1_040, 'none'),
+    ]);
+    expect(late.stored.map(({ commandId }) => commandId)).toEqual([1_023, 1_030, 1_031]);
+    expect(late.deferred.map(({ command }) => command.commandId)).toEqual([1_040]);
+    expect(await read(one)).toEqual(['newest', 1_025]);
+    expect(await read(other)).toEqual([undefined, 1_031]);
+    expect(await read(missing)).toBeUndefined();
+  });
+
+  test('a creation that comes again belongs to its chat, also after an edit', async () => {
+    const chat = { token, chatNumber: 5_000, creatorId: ana, title: 'first', ...created(5_000) };
+    await stores.chats.insert([chat]);
+    await stores.chats.update([title(chat, 5_001, 'second')]);
+    expect(await stores.chats.insert([chat])).toMatchObject({ stored: [{ title: 'first' }], dead: [] });
+    const { dead } = await stores.chats.insert([{ ...chat, ...created(5_002) }]);
+    expect(dead.map(({ reason }) => reason)).toEqual(['the number belongs to another command']);
+    expect(await read(chat)).toEqual(['second', 5_001]);
+  });
+
+  test('a row from before the versions has that of its creation, and takes no older edit', async () => {
+    const chat = { token, chatNumber: 6_000, creatorId: ana, title: 'first', ...created(6_000) };
+    await stores.chats.insert([chat]);
+    await stores.database.write('UPDATE chats SET version = 0 WHERE token = ? AND number = ?', [
+      token,
+      6_000,
+    ]);
+    expect(await read(chat)).toEqual(['first', 6_000]);
+    const { dead } = await stores.chats.insert([{ ...chat, title: 'another' }]);
+    expect(dead).toHaveLength(1);
+    await stores.chats.update([title(chat, 5_999, 'older')]);
+    expect(await read(chat)).toEqual(['first', 6_000]);
+    await stores.chats.update([title(chat, 6_001, 'newer')]);
+    expect(await read(chat)).toEqual(['newer', 6_001]);
+  });
+});
+
 describe('applications and chats in batches', () => {
   test('insert once, defer the orphan, dead-letter the collision', async () => {
     const application = { name: 'a', creatorId: ana };

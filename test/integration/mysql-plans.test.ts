@@ -153,6 +153,10 @@ describe('every query finds its rows by an index', () => {
           ...created(i + 1, TIE_MS),
         })),
       ),
+    'chats renamed': () =>
+      stores.chats.update(
+        chatsOf(200).map((chat) => ({ ...chat, title: 'b', ...edited(40_000 + chat.chatNumber, TIE_MS) })),
+      ),
     'counts of chats raised': () =>
       stores.chats.raiseMessagesCounts(chatsOf(500).map((chat) => ({ ...chat, count: 8 }))),
     'counters of chats recovered': () => stores.chats.highestMessageNumbers(5_000, 1_000),

@@ -11,10 +11,12 @@ import type { Position } from '#lib/domain/position.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
 import { createWithSenders } from '#lib/reading/senders.ts';
 import { createAccepts } from '#lib/redis/commands/all.ts';
+import { createEraseAtOnce } from '#lib/writing/erase-at-once.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { persistMessageUpdate } from '../../functions/consumers/persist-message-update.ts';
+import { deleteMessage } from '../../functions/http/messages/delete-message.ts';
 import { updateMessage } from '../../functions/http/messages/update-message.ts';
 import { created } from '../support/commands.ts';
 import { received } from '../support/received.ts';
@@ -42,7 +44,9 @@ type Step =
   | { do: 'new epoch' }
   | { do: 'close gate' }
   | { do: 'foreign create'; by: number; atMs: number }
-  | { do: 'foreign edit'; which: number };
+  /** `atOnce`: MySQL takes the deletion before the answer. */
+  | { do: 'delete'; which: number; by: number; atOnce: boolean }
+  | { do: 'foreign edit' | 'foreign delete'; which: number };
 
 const by = fc.integer({ min: 0, max: NAMES.length - 1 });
 const which = fc.nat(30);
@@ -62,6 +66,8 @@ const write: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: only('persist edits'), order, again: rarely, crash: rarely }) },
   { weight: 1, arbitrary: fc.record({ do: only('foreign create'), by, atMs }) },
   { weight: 2, arbitrary: fc.record({ do: only('foreign edit'), which }) },
+  { weight: 2, arbitrary: fc.record({ do: only('delete'), which, by, atOnce: often }) },
+  { weight: 1, arbitrary: fc.record({ do: only('foreign delete'), which }) },
 );
 const happening: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -102,6 +108,8 @@ const create: Step = { do: 'create', by: 0, atMs: BASE_MS, big: false, times: 3 
 const persisted: Step = { do: 'persist creates', order: [0, 1, 2], again: false, crash: false };
 const unsettled: Step = { ...persisted, crash: true };
 const edit: Step = { do: 'edit', which: 0, stranger: false, big: false };
+const deleted: Step = { do: 'delete', which: 0, by: 0, atOnce: false };
+const foreignEdit: Step = { do: 'foreign edit', which: 0 };
 const editPersisted: Step = { do: 'persist edits', order: [0], again: false, crash: false };
 const lost: Step = { do: 'lose window' };
 const begin: Step = { do: 'begin rebuild' };
@@ -137,6 +145,94 @@ const scenarios: Record<string, Step[]> = {
     edit,
     editPersisted,
     finish,
+  ],
+  'a message is deleted during a rebuild': [
+    create,
+    persisted,
+    lost,
+    begin,
+    deleted,
+    rows,
+    finish,
+    editPersisted,
+    edit,
+    lost,
+  ],
+  'the deletion is stored and settled during a rebuild': [
+    create,
+    persisted,
+    lost,
+    begin,
+    rows,
+    deleted,
+    editPersisted,
+    finish,
+    edit,
+  ],
+  'a pending message is edited, deleted and edited again': [
+    create,
+    edit,
+    deleted,
+    edit,
+    persisted,
+    editPersisted,
+    edit,
+  ],
+  'the deletion is stored before an earlier edit': [
+    create,
+    persisted,
+    edit,
+    deleted,
+    { ...editPersisted, order: [1] },
+    editPersisted,
+    lost,
+  ],
+  'the deletion is settled before its message is': [
+    create,
+    unsettled,
+    deleted,
+    editPersisted,
+    edit,
+    lost,
+    edit,
+  ],
+  'another program edits what is being deleted': [
+    create,
+    persisted,
+    deleted,
+    foreignEdit,
+    lost,
+    editPersisted,
+    lost,
+  ],
+  'another program deletes what is being edited': [
+    create,
+    persisted,
+    edit,
+    { do: 'foreign delete', which: 0 },
+    edit,
+    editPersisted,
+    lost,
+    edit,
+  ],
+  'MySQL takes the deletion at once, and an edit comes late': [
+    create,
+    persisted,
+    edit,
+    { ...deleted, atOnce: true },
+    lost,
+    editPersisted,
+    edit,
+    editPersisted,
+  ],
+  'Redis loses data between the deletion and its storing': [
+    create,
+    persisted,
+    deleted,
+    { do: 'new epoch' },
+    edit,
+    editPersisted,
+    edit,
   ],
   'messages are stored and not settled, and pages skip rows': [create, create, unsettled, lost],
   'more is accepted during a rebuild than a window holds': [
@@ -175,14 +271,18 @@ const newChat = async (): Promise<number> => {
   return result;
 };
 
-type Shown = Pick<Message, 'messageNumber' | 'sender' | 'senderName' | 'body' | 'createdAtMs' | 'editedAtMs'>;
-const shown = ({ messageNumber, sender, senderName, body, createdAtMs, editedAtMs }: Shown) => ({
+type Shown = Pick<
+  Message,
+  'messageNumber' | 'sender' | 'senderName' | 'body' | 'createdAtMs' | 'editedAtMs' | 'deletedAtMs'
+>;
+/** Of two deletions, or of an edit and a deletion, the one that is stored first sets the times. */
+const shown = ({ messageNumber, sender, senderName, body, createdAtMs, editedAtMs, deletedAtMs }: Shown) => ({
   messageNumber,
   sender,
   senderName,
   body: `${body.slice(0, 20)}… ${body.length}`,
   createdAtMs,
-  editedAtMs,
+  ...(deletedAtMs === undefined ? { editedAtMs } : { isDeleted: true }),
 });
 
 /** One chat as clients know it, and the events that may happen to it. */
@@ -198,6 +298,13 @@ const createRun = async () => {
     words += 1;
     return `${words}:`.padEnd(big ? BIG : 5, '界');
   };
+  const eraseAtOnce = createEraseAtOnce({
+    messages,
+    onFailure: (error) => {
+      throw error;
+    },
+  });
+  let isMysqlFast = false;
   const submit = createSubmit({
     accepts: createAccepts({ client, keys }),
     publisher: {
@@ -208,7 +315,10 @@ const createRun = async () => {
     },
     gate,
     numbers: recoveryState,
-    findStored: createFindStored({ applications, messages }),
+    findStored: createFindStored({ applications, chats, messages }),
+    eraseAtOnce: async (queue, content) => {
+      if (isMysqlFast) await eraseAtOnce(queue, content);
+    },
     askForRecovery: () => undefined,
     onUnpublished: (_queue, error) => {
       throw error;
@@ -228,7 +338,10 @@ const createRun = async () => {
   const numberOf = (which: number) => 1 + (which % (truth.size + 1));
   const applyToTruth = (edit: UpdateMessage) => {
     const message = truth.get(edit.messageNumber);
-    if (message !== undefined && message.version < edit.commandId) {
+    if (message === undefined || message.deletedAtMs !== undefined) return;
+    if (edit.deleted) {
+      truth.set(edit.messageNumber, { ...message, body: '', deletedAtMs: edit.editedAtMs });
+    } else if (message.version < edit.commandId) {
       truth.set(edit.messageNumber, {
         ...message,
         body: edit.body,
@@ -303,6 +416,26 @@ const createRun = async () => {
     }
   };
 
+  /** What a function of an edit gets from its wrapper. */
+  const requestOf = <Input>(input: Input, id: number) => ({
+    input,
+    caller: { id, name: '', generation: 0 },
+    credentials: { user: '', password: '' },
+    idempotency: undefined,
+    expected: undefined,
+    clientAddress: '127.0.0.1',
+  });
+  /** Edits or deletes a message by an HTTP function, and expects this answer while the gate is open. */
+  const change = async (call: () => Promise<unknown>, expected: string) => {
+    const before = edits.length;
+    const answer = await call().then(
+      () => 'done',
+      (error: unknown) => (isKnownError(error) ? error.code : Promise.reject(error)),
+    );
+    expect(answer).toBe(open ? expected : 'unavailable');
+    for (const edit of edits.slice(before)) applyToTruth(edit);
+  };
+
   const act = async (step: Step): Promise<void> => {
     switch (step.do) {
       case 'create': {
@@ -313,30 +446,25 @@ const createRun = async () => {
         const messageNumber = numberOf(step.which);
         const message = truth.get(messageNumber);
         const id = users.find((user) => (user === message?.senderId) !== step.stranger) ?? 0;
-        const before = edits.length;
-        const answer = await updateMessage(
-          {
-            input: { ...chat, messageNumber, body: body(step.big) },
-            caller: { id, name: '', generation: 0 },
-            credentials: { user: '', password: '' },
-            idempotency: undefined,
-            expected: undefined,
-            clientAddress: '127.0.0.1',
-          },
-          { submit },
-        ).then(
-          () => 'done',
-          (error: unknown) => (isKnownError(error) ? error.code : Promise.reject(error)),
-        );
-        const expected = message === undefined ? 'not-found' : message.senderId === id ? 'done' : 'forbidden';
-        expect(answer).toBe(open ? expected : 'unavailable');
-        for (const edit of edits.slice(before)) applyToTruth(edit);
-        return;
+        const answer = message?.deletedAtMs === undefined ? 'done' : 'conflict';
+        const expected = message === undefined ? 'not-found' : message.senderId === id ? answer : 'forbidden';
+        const input = { ...chat, messageNumber, body: body(step.big) };
+        return change(() => updateMessage(requestOf(input, id), { submit }), expected);
+      }
+      case 'delete': {
+        const messageNumber = numberOf(step.which);
+        const message = truth.get(messageNumber);
+        const id = users[step.by] ?? 0;
+        isMysqlFast = step.atOnce;
+        // The first user has created the application.
+        const isAllowed = step.by === 0 || message?.senderId === id;
+        const expected = message === undefined ? 'not-found' : isAllowed ? 'done' : 'forbidden';
+        return change(() => deleteMessage(requestOf({ ...chat, messageNumber }, id), { submit }), expected);
       }
       case 'persist creates':
         return deliver(creates, step, persistMessage, { messages, settles, indexing });
       case 'persist edits':
-        return deliver(edits, step, persistMessageUpdate, { messages, settles, indexing });
+        return deliver(edits, step, persistMessageUpdate, { messages, recentMessages, settles, indexing });
       case 'read': {
         const skip = (step.page - 1) * step.limit;
         const page = await conversation.page(chat, { skip, count: step.limit });
@@ -387,16 +515,18 @@ const createRun = async () => {
           indexing,
         });
       }
-      case 'foreign edit': {
+      case 'foreign edit':
+      case 'foreign delete': {
         const command = updateMessageCommand.schema.parse({
           ...chat,
           messageNumber: numberOf(step.which),
-          body: body(false),
+          ...(step.do === 'foreign edit' ? { body: body(false) } : { body: '', deleted: true }),
           date: new Date().toISOString(),
         });
         if ((await messages.find([command])).length === 0) return;
         await deliver([command], { order: [0], again: true, crash: false }, persistMessageUpdate, {
           messages,
+          recentMessages,
           settles,
           indexing,
         });

@@ -673,7 +673,8 @@ describe('a command with the id of a pending one', () => {
       await cell.settles['update-application']({ stored: [of(update)], dead: [] });
       await cell.settles['create-chat']({ stored: [of(createChat)], dead: [] });
       await cell.settles['create-message']({ stored: [of(createMessage)], dead: [] });
-      await cell.settles['update-message']({ stored: [of(updateMessage)], dead: [] });
+      const row = { ...of(updateMessage), senderId: ana, senderName: 'ana', body: 'e' };
+      await cell.settles['update-message']({ stored: [row], dead: [] });
       const { 'index-message': _index, ...depths } = await depthsOf(cell, queues);
       return Object.values(depths);
     };

@@ -3,14 +3,17 @@ import { createApplicationCommand } from '#lib/contracts/commands/create-applica
 import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
+import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import type { MessageReference } from '#lib/domain/reference.ts';
 import { createToken } from '#lib/domain/token.ts';
 import { createApplicationDirectory } from '#lib/reading/applications.ts';
+import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
 import { createWithSenders } from '#lib/reading/senders.ts';
+import { createUnread } from '#lib/reading/unread.ts';
 import { createAccepts } from '#lib/redis/commands/all.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
@@ -25,6 +28,7 @@ import { openGateOf, openStores, type Stores } from '../support/stores.ts';
 let stores: Stores;
 let ana: number;
 let bo: number;
+let cleo: number;
 /** The published commands, by queue. */
 let published: Map<string, string[]>;
 /** Runs between the look-up of an item in MySQL and the next try. */
@@ -33,11 +37,11 @@ let submit: ReturnType<typeof createSubmit>;
 
 beforeAll(async () => {
   stores = await openStores(inject('urls'), 'conditional', { keyPrefix: inject('names').keyPrefix });
-  [ana = 0, bo = 0] = await stores.addUsers('ana', 'bo');
+  [ana = 0, bo = 0, cleo = 0] = await stores.addUsers('ana', 'bo', 'cleo');
   published = new Map();
   afterLookUp = async () => undefined;
-  const { client, keys, gate, recoveryState, applications, messages } = stores;
-  const findStored = createFindStored({ applications, messages });
+  const { client, keys, gate, recoveryState, applications, chats, messages } = stores;
+  const findStored = createFindStored({ applications, chats, messages });
   submit = createSubmit({
     accepts: createAccepts({ client, keys }),
     publisher: {
@@ -52,6 +56,7 @@ beforeAll(async () => {
       await afterLookUp();
       return found;
     },
+    eraseAtOnce: async () => undefined,
     askForRecovery: () => undefined,
     onUnpublished: (_queue, error) => {
       throw error;
@@ -83,6 +88,8 @@ const persist = async () => {
   if (sent.length > 0) await settles['create-message'](stored(await messages.insert(sent)));
   const renamed = take('update-application').map((content) => received(updateApplicationCommand, content));
   if (renamed.length > 0) await settles['update-application'](stored(await applications.update(renamed)));
+  const titled = take('update-chat').map((content) => received(updateChatCommand, content));
+  if (titled.length > 0) await settles['update-chat'](stored(await chats.update(titled)));
   const edits = take('update-message').map((content) => received(updateMessageCommand, content));
   if (edits.length > 0) await settles['update-message'](stored(await messages.update(edits)));
 };
@@ -122,6 +129,27 @@ const newMessage = async (): Promise<Editable> => {
     },
     forget: () => redis.del(keys.windowOrder(token, chatNumber), keys.windowEntries(token, chatNumber)),
     lookedUp: keys.lookedUp(reference),
+  };
+};
+
+const newChat = async (creatorId = ana): Promise<Editable & { token: string; chatNumber: number }> => {
+  const token = await submit(createApplicationCommand, { token: createToken(), name: 'a', creatorId: ana });
+  const chatNumber = await submit(createChatCommand, { token, creatorId, title: 'first' });
+  const { keys, redis, directory, counters, applications, chats, markers, readMarkers } = stores;
+  const unread = createUnread({ markers, readMarkers });
+  const chatDirectory = createChatDirectory({ directory, counters, chats, applications, unread });
+  return {
+    token,
+    chatNumber,
+    edit: (title, expected, callerId = ana) =>
+      outcome(submit(updateChatCommand, { token, chatNumber, title, callerId, expected })),
+    read: async () => {
+      const { version, title = '' } = await chatDirectory.get(creatorId, token, chatNumber);
+      return { version, text: title };
+    },
+    // Redis keeps no stored chat, and the creator of the application for an hour.
+    forget: () => redis.del(keys.application(token)),
+    lookedUp: keys.lookedUp({ token, chatNumber }),
   };
 };
 
@@ -175,6 +203,7 @@ const places: [string, (item: Editable) => Promise<unknown>][] = [
 
 describe.each([
   ['message', newMessage],
+  ['chat', () => newChat()],
   ['application', newApplication],
 ])('an edit of a %s with If-Match', (_what, newItem) => {
   describe.each(places)('that is %s', (_place, bring) => {
@@ -290,6 +319,7 @@ describe.each([
     const contents = [
       ...(published.get('update-message') ?? []),
       ...(published.get('update-application') ?? []),
+      ...(published.get('update-chat') ?? []),
     ];
     await redis.hdel(keys.state, `run:${(await client.connection()).server}`);
     await openGateOf(gate, Number((await redis.hget(keys.state, 'clock')) ?? 0) + 1);
@@ -309,6 +339,47 @@ test('a missing item is not found before its version matters', async () => {
   const missing = { token, chatNumber: 1, messageNumber: 1, callerId: ana, expected: [] };
   expect(await outcome(submit(updateMessageCommand, { ...missing, body: 'b' }))).toBe('not-found');
   expect(
+    await outcome(submit(updateChatCommand, { token, chatNumber: 1, callerId: ana, expected: [] })),
+  ).toBe('not-found');
+  expect(
     await outcome(submit(updateApplicationCommand, { token, name: 'n', callerId: ana, expected: [] })),
   ).toBe('not-found');
+});
+
+describe.each(places)('a chat that is %s', (_place, bring) => {
+  test('is edited by its creator and by the creator of its application, and by nobody else', async () => {
+    const chat = await newChat(bo);
+    await bring(chat);
+    expect(await chat.edit('by bo', undefined, bo)).toBe('done');
+    expect(await chat.edit('by ana', undefined, ana)).toBe('done');
+    expect(await chat.edit('by bo again', [(await chat.read()).version], bo)).toBe('done');
+    await persist();
+    await chat.forget();
+    expect(await chat.edit('by cleo', undefined, cleo)).toBe('forbidden');
+    expect((await chat.read()).text).toBe('by bo again');
+  });
+});
+
+test('an edit of a chat without a title removes it', async () => {
+  const { token, chatNumber, read } = await newChat();
+  await submit(updateChatCommand, { token, chatNumber, callerId: ana });
+  expect((await read()).text).toBe('');
+  await persist();
+  expect((await read()).text).toBe('');
+});
+
+test('a chat that Redis brings back as pending is shown with the newer title of MySQL', async () => {
+  const { token, chatNumber, read } = await newChat();
+  const { redis, keys, gate, client } = stores;
+  const pending = await redis.hgetall(keys.pendingChats(token));
+  await submit(updateChatCommand, { token, chatNumber, title: 'newer', callerId: ana });
+  await persist();
+  await redis.hset(keys.pendingChats(token), pending);
+  await redis.hdel(keys.state, `run:${(await client.connection()).server}`);
+  await openGateOf(gate, Number((await redis.hget(keys.state, 'clock')) ?? 0) + 1);
+  const { recoveryState } = stores;
+  const lost = (await gate.status()).verifying?.lost ?? '';
+  await gate.verify({ token }, await recoveryState.highestChatNumber(token), lost);
+  await gate.verify({ token, chatNumber }, 0, lost);
+  expect((await read()).text).toBe('newer');
 });

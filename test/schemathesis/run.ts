@@ -55,7 +55,7 @@ const exclusions: { check: string; reason: string; operations: string[] }[] = [
     operations: [
       'GET /applications/{token}/chats/{chatNumber}',
       ...['GET', 'POST', 'PUT'].map((method) => `${method} ${messages}`),
-      ...['GET', 'PUT'].map((method) => `${method} ${messages}/{messageNumber}`),
+      ...['GET', 'PUT', 'DELETE'].map((method) => `${method} ${messages}/{messageNumber}`),
       `GET ${messages}/search`,
       'GET /search',
     ],

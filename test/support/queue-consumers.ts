@@ -11,6 +11,7 @@ const consumerFiles = {
   'create-application': () => import('../../functions/consumers/persist-application.ts'),
   'update-application': () => import('../../functions/consumers/persist-application-update.ts'),
   'create-chat': () => import('../../functions/consumers/persist-chat.ts'),
+  'update-chat': () => import('../../functions/consumers/persist-chat-update.ts'),
   'create-message': () => import('../../functions/consumers/persist-message.ts'),
   'update-message': () => import('../../functions/consumers/persist-message-update.ts'),
   'index-message': () => import('../../functions/consumers/index-message.ts'),

@@ -30,6 +30,15 @@ export const createWrites = (submit: () => Submit, userId: number) => {
       submit()(updateApplicationCommand, { token, name, callerId: userId }),
     edit: (token: string, chatNumber: number, messageNumber: number, body: string) =>
       submit()(updateMessageCommand, { token, chatNumber, messageNumber, body, callerId: userId }),
+    remove: (token: string, chatNumber: number, messageNumber: number) =>
+      submit()(updateMessageCommand, {
+        token,
+        chatNumber,
+        messageNumber,
+        body: '',
+        deleted: true,
+        callerId: userId,
+      }),
     messages: async (token: string, chatNumber: number, count: number): Promise<number[]> => {
       const numbers: number[] = [];
       for (let left = count; left > 0; left -= AT_ONCE) {

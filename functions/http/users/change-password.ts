@@ -1,10 +1,10 @@
 import type { Passwords } from '#lib/auth/passwords.ts';
 import { changePassword as contract } from '#lib/contracts/http/users.ts';
-import { badInput } from '#lib/domain/errors.ts';
+import { badInput, wrongPassword } from '#lib/domain/errors.ts';
 import { findPasswordFault } from '#lib/domain/password-policy.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { Users } from '#lib/mysql/users.ts';
-import { type PasswordCheck, wrongPassword } from '#lib/reading/password-check.ts';
+import type { PasswordCheck } from '#lib/reading/password-check.ts';
 import { passwords } from '#lib/runtime/services/auth.ts';
 import { users } from '#lib/runtime/services/mysql.ts';
 import { passwordCheck } from '#lib/runtime/services/reading.ts';

@@ -4,6 +4,7 @@ import { createChatCommand } from './create-chat.ts';
 import { createMessageCommand } from './create-message.ts';
 import { indexMessageCommand } from './index-message.ts';
 import { updateApplicationCommand } from './update-application.ts';
+import { updateChatCommand } from './update-chat.ts';
 import { updateMessageCommand } from './update-message.ts';
 
 /** Every command, in the order in which one may depend on another. */
@@ -11,6 +12,7 @@ export const commands = [
   createApplicationCommand,
   updateApplicationCommand,
   createChatCommand,
+  updateChatCommand,
   createMessageCommand,
   updateMessageCommand,
   indexMessageCommand,

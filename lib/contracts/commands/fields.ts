@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
-import { instantMs, name, token } from '../fields.ts';
+import { body, instantMs, name, token } from '../fields.ts';
 
 /** The id of a user. */
 export const id = z.int().min(1);
@@ -18,6 +18,14 @@ export const senderName = z
   .min(1)
   .max(limits.name)
   .refine((text) => text.isWellFormed(), { error: 'Must be well-formed Unicode (no lone surrogate)' });
+
+/** The text of a message; empty for a deleted one. */
+export const bodyOrNone = z.union([body, z.literal('')]);
+/** Present for a deleted message. */
+export const deleted = z.literal(true).nullish();
+type Emptied = { body: string; deleted?: true | null | undefined };
+export const isEmptyIfDeleted = ({ body, deleted }: Emptied) => (body === '') === (deleted === true);
+export const notEmptied = { path: ['body'], error: 'Must be empty beside `deleted`, and only there' };
 
 /** The latest accepted time: a day from now, and the skew of two clocks. */
 const latestMs = () => Date.now() + limits.futureMs + limits.skewMs;

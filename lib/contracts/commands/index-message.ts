@@ -1,7 +1,16 @@
 import * as z from 'zod';
-import { body, handle, token } from '../fields.ts';
+import { handle, token } from '../fields.ts';
 import { command } from './command.ts';
-import { date, micros, number, senderName } from './fields.ts';
+import {
+  bodyOrNone,
+  date,
+  deleted,
+  isEmptyIfDeleted,
+  micros,
+  notEmptied,
+  number,
+  senderName,
+} from './fields.ts';
 
 /** The format of the index: UTC with milliseconds. */
 const indexedInstant = date.transform((ms) => new Date(ms).toISOString());
@@ -13,15 +22,18 @@ export const indexMessageCommand = command({
   item: 'message',
   parent: 'chat',
   outbox: false,
-  schema: z.object({
-    token,
-    chatNumber: number,
-    messageNumber: number,
-    sender: handle.nullish(),
-    senderName,
-    body,
-    createdAt: indexedInstant,
-    editedAt: indexedInstant.nullish(),
-    version: micros,
-  }),
+  schema: z
+    .object({
+      token,
+      chatNumber: number,
+      messageNumber: number,
+      sender: handle.nullish(),
+      senderName,
+      body: bodyOrNone,
+      createdAt: indexedInstant,
+      editedAt: indexedInstant.nullish(),
+      deleted,
+      version: micros,
+    })
+    .refine(isEmptyIfDeleted, notEmptied),
 });

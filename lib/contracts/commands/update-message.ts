@@ -1,8 +1,19 @@
 import * as z from 'zod';
-import { body, token } from '../fields.ts';
+import { token } from '../fields.ts';
 import { command } from './command.ts';
-import { hasIdOfEpoch, noId, number, origin, toEdit } from './fields.ts';
+import {
+  bodyOrNone,
+  deleted,
+  hasIdOfEpoch,
+  isEmptyIfDeleted,
+  noId,
+  notEmptied,
+  number,
+  origin,
+  toEdit,
+} from './fields.ts';
 
+/** A new text of a message, or its deletion. */
 export const updateMessageCommand = command({
   queue: 'update-message',
   function: 'persistMessageUpdate',
@@ -10,7 +21,8 @@ export const updateMessageCommand = command({
   parent: 'chat',
   outbox: true,
   schema: z
-    .object({ token, chatNumber: number, messageNumber: number, body, ...origin })
+    .object({ token, chatNumber: number, messageNumber: number, body: bodyOrNone, deleted, ...origin })
+    .refine(isEmptyIfDeleted, notEmptied)
     .refine(hasIdOfEpoch, noId)
     .transform(toEdit),
 });

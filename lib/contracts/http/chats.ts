@@ -47,6 +47,23 @@ export const createChat = route({
   errors: ['bad-input', 'not-found', 'conflict', 'unavailable'],
 });
 
+export const updateChat = route({
+  function: 'updateChat',
+  method: 'PUT',
+  path: '/applications/{token}/chats/{chatNumber}',
+  tag: 'Chats',
+  summary: 'Change the title of a chat',
+  description:
+    'Only the creator of the chat or of its application may change it. Without `title`, the chat has none afterwards.',
+  authentication: 'bearer',
+  request: {
+    path: z.strictObject({ token, chatNumber: numberInPath }),
+    body: z.strictObject({ title: optional(title) }),
+  },
+  response: z.object({}).describe('Changed'),
+  errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
+});
+
 export const listChats = route({
   function: 'listChats',
   method: 'GET',

@@ -47,6 +47,14 @@ const message = z
         examples: [examples.editedAt],
       })
       .optional(),
+    deletedAt: z
+      .string()
+      .meta({
+        format: 'date-time',
+        description: 'In UTC; present only if the message was deleted. Its `body` is empty then',
+        examples: [examples.deletedAt],
+      })
+      .optional(),
   })
   .meta({ id: 'Message', description: 'A message' });
 
@@ -106,10 +114,25 @@ export const updateMessage = route({
   path: '/applications/{token}/chats/{chatNumber}/messages/{messageNumber}',
   tag: 'Messages',
   summary: 'Edit one of your own messages',
-  description: 'Only the sender of the message may edit it.',
+  description: 'Only the sender of the message may edit it. A deleted message cannot be edited (409).',
   authentication: 'bearer',
   request: { path: ofMessage, body: z.strictObject({ body }) },
   response: z.object({}).describe('Edited'),
+  submits: true,
+  errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'conflict', 'unavailable'],
+});
+
+export const deleteMessage = route({
+  function: 'deleteMessage',
+  method: 'DELETE',
+  path: '/applications/{token}/chats/{chatNumber}/messages/{messageNumber}',
+  tag: 'Messages',
+  summary: 'Delete a message',
+  description:
+    'The sender of the message and the creator of the application may delete it. From the answer on no answer shows its text. The message keeps its number and its place, with an empty `body` and `deletedAt`, and search does not find it. A repetition answers the same. A deletion cannot be undone.',
+  authentication: 'bearer',
+  request: { path: ofMessage },
+  response: z.object({}).describe('Deleted, also if it was deleted before'),
   submits: true,
   errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });

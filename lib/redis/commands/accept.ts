@@ -31,15 +31,22 @@ export type Cell = { client: RedisClient; keys: Keys };
 export type Idempotency = { key: string; fingerprint: string } | undefined;
 
 /**
- * An item as MySQL has it, for an edit of an item that Redis has forgotten. `lookedUpAt`: from the outcome 'unknown';
- * later edits count instead of `version`.
+ * What MySQL knows, for an edit of an item that Redis has forgotten. `lookedUpAt`: from the outcome 'unknown'; later edits
+ * count instead of `version`. `applicationCreatorId`: for a command that this user may give as well.
  */
-export type StoredItem = { ownerId: number; version: number; lookedUpAt: string };
+export type StoredItem = {
+  ownerId?: number;
+  version?: number;
+  isDeleted?: boolean;
+  lookedUpAt?: string;
+  applicationCreatorId?: number;
+};
 
 /**
  * The result of accepting a write. 'accepted': `command` is to be published; a repeated request has none once MySQL has
  * stored it. `epoch`: the gate must still be open in this epoch when the request is answered. 'unverified': the counter
- * must be verified against MySQL first, for the epoch `lost`. 'unknown': only MySQL knows the item.
+ * must be verified against MySQL first, for the epoch `lost`. 'unknown': only MySQL knows the item, which is the
+ * application if its creator may give the command.
  */
 export type Outcome<Answered> =
   | {
@@ -56,9 +63,34 @@ type Reply =
   | ['accepted' | 'repeated', answer: string, id: string, epoch: string, content: string]
   | ['unverified', lost: string]
   | ['unknown', lookedUpAt: string]
-  | ['closed' | 'ended' | 'missing' | 'forbidden' | 'changed' | 'reused' | 'full'];
+  | [
+      | 'creator-unknown'
+      | 'closed'
+      | 'ended'
+      | 'missing'
+      | 'forbidden'
+      | 'changed'
+      | 'deleted'
+      | 'reused'
+      | 'full',
+    ];
 
 type Value = string | number;
+
+/** What an edit needs of its command. */
+type Edits<Contract extends CommandContract> = {
+  item: (given: Given<Contract>) => ItemReference;
+  expected: (given: Given<Contract>) => readonly number[] | undefined;
+  /** Whether the command is a deletion. */
+  deletes?: (given: Given<Contract>) => boolean;
+  /** Whether the creator of the application may give it as well. */
+  admitsCreator?: (given: Given<Contract>) => boolean;
+  /**
+   * Lua that sets `owner`, `version` and `isDeleted` of the item, as far as Redis knows them. `deletedBy` is the id of a
+   * deletion that is not stored yet.
+   */
+  find: string;
+};
 
 type Definition<Contract extends CommandContract> = {
   uses?: readonly LuaModule[];
@@ -66,12 +98,8 @@ type Definition<Contract extends CommandContract> = {
   callerId: (given: Given<Contract>) => number;
   /** The counter that numbers the item and must exist. A created application has its own. */
   counter: (given: Given<Contract>) => CounterReference;
-  /** Present for edits. `find`: Lua that sets `owner` and `version` of the item, as far as Redis knows them. */
-  edits?: {
-    item: (given: Given<Contract>) => ItemReference;
-    expected: (given: Given<Contract>) => readonly number[] | undefined;
-    find: string;
-  };
+  /** Present for edits. */
+  edits?: Edits<Contract>;
   /** The command's JSON. @param date the time of the item or of the edit */
   write: (given: Given<Contract>, date: string) => Unnumbered<Contract>;
   answer: (answer: string) => Answer<Contract>;
@@ -165,9 +193,13 @@ end
 `,
 };
 
-/** An edit of an existing item: only its owner may, and only while its version is one of the expected ones. */
+/**
+ * An edit of an existing item: only its owner may, for some commands the application's creator as well, and only while its
+ * version is one of the expected ones. A deleted item refuses edits. Another deletion of it is a repetition, and is
+ * published again while the first one is pending.
+ */
 const editLua = (find: string) => /* lua */ `
-  local owner, version
+  local owner, version, isDeleted, deletedBy
 ${find}
   -- After a rollback of Redis, MySQL may have a newer version.
   if not version or (behind and tonumber(version) <= tonumber(behind)) then
@@ -175,8 +207,18 @@ ${find}
   end
   owner = owner or storedOwner
   if owner == '' or (expected ~= '' and not version) then return unknown(lookedUp, looked, expected) end
-  if owner ~= caller then return { 'forbidden' } end
+  if owner ~= caller then
+    if admitsCreator == '' then return { 'forbidden' } end
+    -- The creator never changes, so a name from before a loss tells it as well.
+    local creator = redis.call('HGET', applicationOf, 'creator') or storedCreator
+    if creator == '' then return { 'creator-unknown' } end
+    if creator ~= caller then return { 'forbidden' } end
+  end
   if expected ~= '' and not string.find(expected, ' ' .. version .. ' ', 1, true) then return { 'changed' } end
+  if isDeleted or storedDeleted ~= '' then
+    if deletes == '' then return { 'deleted' } end
+    return { 'repeated', parent, deletedBy or '0', epoch, deletedBy and fromOutbox(outbox, deletedBy) or '' }
+  end
 `;
 
 /**
@@ -243,7 +285,7 @@ const repeatable = (keys: Keys, callerId: number, given: Idempotency) => ({
 /** @throws unauthenticated, not-found, forbidden, precondition-failed, unprocessable, conflict (no number is left) */
 const refusal = (
   command: CommandContract,
-  reply: Exclude<Reply[0], 'accepted' | 'repeated' | 'unverified' | 'unknown' | 'closed'>,
+  reply: Exclude<Reply[0], 'accepted' | 'repeated' | 'unverified' | 'unknown' | 'creator-unknown' | 'closed'>,
 ): Error => {
   const { item, parent = item } = command;
   switch (reply) {
@@ -252,9 +294,13 @@ const refusal = (
     case 'missing':
       return notFound(neededItem(command));
     case 'forbidden':
-      return forbidden(`Only the creator of the ${item} may change it.`);
+      return forbidden(
+        `Only the creator of the ${item}${item === 'chat' ? ' or of its application' : ''} may change it.`,
+      );
     case 'changed':
       return preconditionFailed(`The ${item} has another version.`);
+    case 'deleted':
+      return conflict(`The ${item} was deleted.`);
     case 'reused':
       return unprocessable('This Idempotency-Key was used for another request.');
     case 'full':
@@ -280,6 +326,8 @@ const outcomeOf = <Contract extends CommandContract>(
     case 'unknown':
       if (edits === undefined) throw new Error(`${command.queue} edits no item`);
       return { kind: 'unknown', item: edits.item(given), lookedUpAt: reply[1] };
+    case 'creator-unknown':
+      return { kind: 'unknown', item: { token: counter(given).token }, lookedUpAt: '' };
     case 'closed':
       return { kind: 'closed' };
     default:
@@ -294,6 +342,21 @@ const timeOf = (given: object): number =>
 /** Versions between spaces, for the script. Empty if the version does not matter. */
 const expectedText = (versions: readonly number[] | undefined): string =>
   versions === undefined ? '' : ` ${versions.join(' ')} `;
+
+/** The arguments of an edit. */
+const noEdit = {
+  caller: '',
+  expected: '',
+  deletes: '',
+  admitsCreator: '',
+  storedOwner: '',
+  storedVersion: '',
+  storedDeleted: '',
+  storedCreator: '',
+  lookedUpAt: '',
+} satisfies Record<string, Value>;
+const textOf = (number: number | undefined): string => (number === undefined ? '' : String(number));
+const flag = (isSet: boolean | undefined): string => (isSet ? '1' : '');
 
 /** The script that accepts a list of commands, and returns a reply for each. */
 const scriptOf = <Contract extends CommandContract>(
@@ -311,7 +374,7 @@ const scriptOf = <Contract extends CommandContract>(
           'counter',
           'idempotency',
           'generations',
-          ...(isEdit ? ['lookedUp'] : []),
+          ...(isEdit ? ['lookedUp', 'applicationOf'] : []),
           ...Object.keys(keys),
         ],
         args: [
@@ -320,7 +383,7 @@ const scriptOf = <Contract extends CommandContract>(
           'fingerprint',
           'seconds',
           'generation',
-          ...(isEdit ? ['caller', 'expected', 'storedOwner', 'storedVersion', 'lookedUpAt'] : []),
+          ...(isEdit ? Object.keys(noEdit) : []),
           ...Object.keys(args),
         ],
       },
@@ -334,6 +397,22 @@ const scriptOf = <Contract extends CommandContract>(
 };
 
 type Item = Record<string, Value>;
+
+const editArgs = <Contract extends CommandContract>(
+  { expected, deletes, admitsCreator }: Edits<Contract>,
+  given: Given<Contract>,
+  stored: StoredItem = {},
+): typeof noEdit => ({
+  ...noEdit,
+  expected: expectedText(expected(given)),
+  deletes: flag(deletes?.(given)),
+  admitsCreator: flag(admitsCreator?.(given)),
+  storedOwner: textOf(stored.ownerId),
+  storedVersion: textOf(stored.version),
+  storedDeleted: flag(stored.isDeleted),
+  storedCreator: textOf(stored.applicationCreatorId),
+  lookedUpAt: stored.lookedUpAt ?? '',
+});
 
 /** Returns a function that names the values of one command for its script. */
 const itemMaker = <Contract extends CommandContract>(
@@ -360,11 +439,9 @@ const itemMaker = <Contract extends CommandContract>(
     return {
       ...item,
       lookedUp: keys.lookedUp(edits.item(given)),
+      applicationOf: keys.application(counted.token),
+      ...editArgs(edits, given, stored),
       caller: userId,
-      expected: expectedText(edits.expected(given)),
-      storedOwner: stored?.ownerId ?? '',
-      storedVersion: stored?.version ?? '',
-      lookedUpAt: stored?.lookedUpAt ?? '',
     };
   };
 };

@@ -1,4 +1,5 @@
 import type { AcceptedQueue, CommandOf } from '#lib/contracts/commands/all.ts';
+import type { Message } from '#lib/domain/message.ts';
 import type { Accept, Cell } from './accept.ts';
 import { acceptApplication, settleApplications } from './create-application.ts';
 import { acceptChat, settleChats } from './create-chat.ts';
@@ -6,6 +7,7 @@ import { acceptMessage, settleMessages } from './create-message.ts';
 import { settleIndexed } from './index-message.ts';
 import type { Settle } from './settle.ts';
 import { acceptApplicationUpdate, settleApplicationUpdates } from './update-application.ts';
+import { acceptChatUpdate, settleChatUpdates } from './update-chat.ts';
 import { acceptMessageUpdate, settleMessageUpdates } from './update-message.ts';
 
 /** How Redis accepts each command. */
@@ -15,12 +17,14 @@ export const createAccepts = (cell: Cell): Accepts => ({
   'create-application': acceptApplication(cell),
   'update-application': acceptApplicationUpdate(cell),
   'create-chat': acceptChat(cell),
+  'update-chat': acceptChatUpdate(cell),
   'create-message': acceptMessage(cell),
   'update-message': acceptMessageUpdate(cell),
 });
 
 /** How Redis settles each command. Each may run again for the same commands. */
-export type Settles = { [Queue in AcceptedQueue]: Settle<CommandOf[Queue]> } & {
+export type Settles = { [Queue in Exclude<AcceptedQueue, 'update-message'>]: Settle<CommandOf[Queue]> } & {
+  'update-message': Settle<CommandOf['update-message'], Message>;
   'index-message': ReturnType<typeof settleIndexed>;
 };
 
@@ -28,6 +32,7 @@ export const createSettles = (cell: Cell): Settles => ({
   'create-application': settleApplications(cell),
   'update-application': settleApplicationUpdates(cell),
   'create-chat': settleChats(cell),
+  'update-chat': settleChatUpdates(cell),
   'create-message': settleMessages(cell),
   'update-message': settleMessageUpdates(cell),
   'index-message': settleIndexed(cell),

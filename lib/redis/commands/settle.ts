@@ -13,13 +13,13 @@ type Settled<Contract extends CommandContract> = Pick<
   Extract<keyof Read<Contract>, 'token' | 'chatNumber' | 'messageNumber' | 'creatorId' | 'createdAtMs'>
 > & { commandId: number; digest?: string | undefined; version: number };
 
-/** Stored commands with the version of their rows, and dead ones. */
-export type Settlement<Contract extends CommandContract> = {
-  stored: readonly Settled<Contract>[];
+/** Stored commands with their rows, or with the version of these, and dead ones. */
+export type Settlement<Contract extends CommandContract, Row = unknown> = {
+  stored: readonly (Settled<Contract> & Row)[];
   dead: readonly Settled<Contract>[];
 };
 
-type Definition<Contract extends CommandContract> = {
+type Definition<Contract extends CommandContract, Row> = {
   uses?: readonly LuaModule[];
   /** The counter that is raised to the number of a stored item. The commands of a counter are settled together. */
   counter: (settled: Settled<Contract>) => CounterReference;
@@ -29,6 +29,8 @@ type Definition<Contract extends CommandContract> = {
   differs?: (settled: Settled<Contract>) => number;
   /** The item's place in answers. */
   createdAtMs?: (settled: Settled<Contract>) => number;
+  /** The text that the Lua finds in `rows[number]`, for a stored item of which the script needs more. */
+  row?: (stored: Settled<Contract> & Row) => string | undefined;
   /** Keys of the whole call, and keys of each counter, by their names in Lua. */
   shared?: Record<string, (keys: Keys) => string>;
   keys: Record<string, (keys: Keys, settled: Settled<Contract>) => string>;
@@ -40,7 +42,7 @@ type Definition<Contract extends CommandContract> = {
 
 /**
  * Settles the commands of one counter: `<id> <digest> <number> <createdAtMs> <version>;` for each, without a version for a
- * dead one. For the Lua of a command, `ids`, `numbers`, `times`, `versions` and `isOurs` are lists of the same length.
+ * dead one. `texts` is a JSON object of texts by number. For the Lua of a command, `ids`, `numbers`, `times`, `versions` and `isOurs` are lists of the same length.
  * `versions` has false for a dead command, and `isOurs` for one that the outbox does not have with this text. A fresh
  * change number belongs behind the removal.
  *
@@ -50,6 +52,7 @@ type Definition<Contract extends CommandContract> = {
 const settleLua = ({ forget, stored = '' }: { forget: string; stored?: string }) => /* lua */ `
   local ids, numbers, times, versions, isOurs = {}, {}, {}, {}, {}
   local removed, highest = { '0-0' }, -1
+  local rows = texts == '' and {} or cjson.decode(texts)
   for id, digest, number, createdAtMs, version in
     string.gmatch(commands, '(%d+) (%x*) (%d+) (%-?%d+) (%d*);')
   do
@@ -65,29 +68,30 @@ ${forget}
 ${stored}
 `;
 
-const scriptOf = <Contract extends CommandContract>({
+const scriptOf = <Contract extends CommandContract, Row>({
   uses = [],
   shared = {},
   keys,
   ...lua
-}: Definition<Contract>) =>
+}: Definition<Contract, Row>) =>
   defineScript(
     {
       uses: [gate, outbox, raising, ...uses],
       keys: ['state', 'outbox', 'dirty', ...Object.keys(shared)],
-      each: { keys: ['counter', ...Object.keys(keys)], args: ['parent', 'commands'] },
+      each: { keys: ['counter', ...Object.keys(keys)], args: ['parent', 'commands', 'texts'] },
     },
     { before: 'local lost = lossOf(state)', each: settleLua(lua) },
   );
 
 /** Defines how Redis forgets commands that are stored or dead. May run again for the same commands. */
-export const defineSettle = <Contract extends CommandContract>(
+export const defineSettle = <Contract extends CommandContract, Row = unknown>(
   command: Contract,
-  definition: Definition<Contract>,
+  definition: Definition<Contract, Row>,
 ) => {
-  const { counter, number, differs = () => 0, createdAtMs = () => 0 } = definition;
+  const { counter, number, differs = () => 0, createdAtMs = () => 0, row = () => undefined } = definition;
   const script = scriptOf(definition);
   const namedKeys = Object.entries(definition.keys);
+  type One = { one: Settled<Contract>; version: number | ''; text?: string | undefined };
 
   return ({ client, keys }: Cell) => {
     const shared: Record<string, string> = {
@@ -98,14 +102,16 @@ export const defineSettle = <Contract extends CommandContract>(
     for (const [name, key] of Object.entries(definition.shared ?? {})) shared[name] = key(keys);
 
     /** A batch has few counters, so the script's keys are named once for each. */
-    const byCounter = (settled: readonly { one: Settled<Contract>; version: number | '' }[]) => {
+    const byCounter = (settled: readonly One[]) => {
       const items = new Map<string, Record<string, string>>();
-      for (const { one, version } of settled) {
+      const texts = new Map<string, Record<string, string>>();
+      for (const { one, version, text: rowText } of settled) {
         const counted = counter(one);
         const parent = counterReference(counted);
         const { commandId, digest = '' } = one;
         const text = `${commandId} ${digest} ${number(one)} ${createdAtMs(one)} ${version};`;
         const group = `${parent} ${differs(one)}`;
+        if (rowText !== undefined) texts.set(group, { ...texts.get(group), [number(one)]: rowText });
         const known = items.get(group);
         if (known !== undefined) {
           known.commands += text;
@@ -115,13 +121,16 @@ export const defineSettle = <Contract extends CommandContract>(
         for (const [name, key] of namedKeys) item[name] = key(keys, one);
         items.set(group, item);
       }
-      return [...items.values()];
+      return [...items].map(([group, item]) => {
+        const found = texts.get(group);
+        return { ...item, texts: found === undefined ? '' : JSON.stringify(found) };
+      });
     };
 
     /** @throws unavailable; then settle the commands again */
-    return async ({ stored, dead }: Settlement<Contract>): Promise<void> => {
-      const all = [
-        ...stored.map((one) => ({ one, version: one.version })),
+    return async ({ stored, dead }: Settlement<Contract, Row>): Promise<void> => {
+      const all: One[] = [
+        ...stored.map((one) => ({ one, version: one.version, text: row(one) })),
         ...dead.map((one) => ({ one, version: '' as const })),
       ];
       for (const chunk of chunks(all)) await guarded(client, runScript(script, shared, byCounter(chunk)));
@@ -130,4 +139,6 @@ export const defineSettle = <Contract extends CommandContract>(
 };
 
 /** Settles stored and dead commands. @throws unavailable; then settle them again */
-export type Settle<Contract extends CommandContract> = (settlement: Settlement<Contract>) => Promise<void>;
+export type Settle<Contract extends CommandContract, Row = unknown> = (
+  settlement: Settlement<Contract, Row>,
+) => Promise<void>;

@@ -52,6 +52,8 @@ local function fromOutbox(outbox, id)
   local found = redis.call('XRANGE', outbox, id .. '-0', id .. '-0')
   return found[1] and found[1][2][2]
 end
+-- Whether an edit is a deletion. Within a text of JSON, a quotation mark follows a backslash.
+local function isDeletion(edit) return edit and string.find(edit, '"deleted":true', 1, true) ~= nil end
 -- Whether the outbox has this command: the same id, and the same text by its SHA-1. Commands of other programs come
 -- without a digest, because they are never in the outbox.
 local function isInOutbox(outbox, id, digest)

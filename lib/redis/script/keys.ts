@@ -58,6 +58,9 @@ export const createKeys = (prefix = '') => {
 
     /** string with expiry: the present generation of a user's access tokens, if it rose within the lifetime of a token. */
     generation: (userId: number): string => own('generation', userId),
+    /** sorted set: deleted messages whose text the index may still have, until a time in microseconds; see deleted-messages.ts. */
+    deletions: own('deleted', 'messages'),
+
     /** string with expiry: an edit reads the item's version from MySQL; see accept.ts. */
     lookedUp: (item: ItemReference): string => own('looked-up', itemReference(item)),
     /** string with expiry: fingerprint, answer and command id of the first request with an Idempotency-Key. */
@@ -76,7 +79,7 @@ export const createKeys = (prefix = '') => {
     pendingApplications: (userId: number): string => own('user-applications', userId),
     /** hash: name, creator; kept while commands are pending, and an hour longer. */
     application: (token: string): string => own('application', token),
-    /** hash chatNumber → title: chats that MySQL does not have yet. */
+    /** hash chatNumber → version, creator and title of chats with a creation or an edit that MySQL does not have yet. */
     pendingChats: (token: string): string => own('chats', token),
     /** hash with expiry: chatNumber → the highest message number that the user has read; see markers.lua.ts. */
     readMarkers: (userId: number, token: string): string => own('read', userId, token),

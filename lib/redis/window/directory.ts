@@ -17,6 +17,26 @@ const readApplications = defineScript(
   expecting<([name: string, version: string] | null)[]>,
 );
 
+/** Returns the pending chats, and the clock after the last loss. MySQL may have newer titles than pending chats up to it. */
+const readChats = defineScript(
+  { uses: [gate], keys: ['state', 'pending'], args: ['server'], each: { args: ['number'] } },
+  {
+    before: 'local _, _, _, _, behind = readState(state, server)',
+    each: "return redis.call('HGET', pending, number)",
+    after: "return { behind or '0', results }",
+  },
+  expecting<[behind: string, chats: (string | null)[]]>,
+);
+
+/** A chat with a creation or an edit that MySQL may not have. `isNewest`: MySQL has no newer version. */
+export type PendingChat = { title: string | undefined; version: number; isNewest: boolean };
+
+/** `<version> <creator> <title>`, as the accepting scripts write it. */
+const toPendingChat = (text: string, behind: number): PendingChat => {
+  const [, version, title] = /^(\d+) \d+ (.*)$/s.exec(text) ?? [];
+  return { title: title || undefined, version: Number(version), isNewest: Number(version) > behind };
+};
+
 /** Reads applications and chats that may have pending commands. */
 export const createDirectory = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const read = (tokens: readonly string[]) =>
@@ -49,16 +69,21 @@ export const createDirectory = ({ client, keys }: { client: RedisClient; keys: K
       guarded(client, ({ redis }) =>
         redis.zrange(keys.pendingApplications(userId), 0, String(count - 1), 'REV'),
       ),
-    /** The titles ('' for none) of pending chats. */
-    pendingChats: async (token: string, chatNumbers: number[]): Promise<Map<number, string>> => {
+    /** Those of the chats that have pending commands. */
+    pendingChats: async (token: string, chatNumbers: number[]): Promise<Map<number, PendingChat>> => {
       if (chatNumbers.length === 0) return new Map();
-      const titles = await guarded(client, ({ redis }) =>
-        redis.hmget(keys.pendingChats(token), ...chatNumbers.map((chatNumber) => String(chatNumber))),
+      const [behind, chats] = await guarded(
+        client,
+        runScript(
+          readChats,
+          { state: keys.state, pending: keys.pendingChats(token) },
+          chatNumbers.map((number) => ({ number })),
+        ),
       );
       return new Map(
         chatNumbers.flatMap((chatNumber, i) => {
-          const title = titles[i];
-          return title === null || title === undefined ? [] : [[chatNumber, title] as const];
+          const found = chats[i];
+          return found ? [[chatNumber, toPendingChat(found, Number(behind))] as const] : [];
         }),
       );
     },

@@ -1,70 +1,20 @@
-import * as z from 'zod';
-import type { Written } from '#lib/contracts/commands/command.ts';
-import type { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
-import type { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import { notFound } from '#lib/domain/errors.ts';
 import { windowLimits } from '#lib/domain/limits.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
 import type { Position } from '#lib/domain/position.ts';
-import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
+import {
+  type ChatReference,
+  chatReference,
+  type MessageReference,
+  messageReference,
+} from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
 import type { Keys } from '../script/keys.ts';
 import { runScript } from '../script/script.ts';
 import { beginWindow, finishWindow } from './build-window.ts';
+import { toEdit, toKept, toMessage } from './kept-message.ts';
 import { readMessage, readPage } from './read-page.ts';
-
-/** Redis stores a message as its creating command. Messages from MySQL are converted to this form. */
-const keptMessage = z.object({
-  token: z.string(),
-  chatNumber: z.int(),
-  messageNumber: z.int(),
-  senderId: z.int(),
-  sender: z.string().nullish(),
-  senderName: z.string(),
-  body: z.string(),
-  date: z.string(),
-  editedAt: z.string().optional(),
-  commandId: z.int(),
-}) satisfies z.ZodType<
-  Pick<
-    Written<typeof createMessageCommand>,
-    'token' | 'chatNumber' | 'messageNumber' | 'senderId' | 'senderName' | 'body' | 'date' | 'commandId'
-  >
->;
-const keptEdit = z.object({
-  messageNumber: z.int(),
-  body: z.string(),
-  date: z.string(),
-  commandId: z.int(),
-}) satisfies z.ZodType<
-  Pick<Written<typeof updateMessageCommand>, 'messageNumber' | 'body' | 'date' | 'commandId'>
->;
-
-const toMessage = (json: string): Message => {
-  const { date, editedAt, commandId, ...kept } = keptMessage.parse(JSON.parse(json));
-  return {
-    ...kept,
-    createdAtMs: Date.parse(date),
-    ...(editedAt === undefined ? {} : { editedAtMs: Date.parse(editedAt) }),
-    version: commandId,
-  };
-};
-
-const toKept = (message: Message): string => {
-  const { createdAtMs, editedAtMs, version, ...kept } = message;
-  return JSON.stringify({
-    ...kept,
-    date: new Date(createdAtMs).toISOString(),
-    ...(editedAtMs === undefined ? {} : { editedAt: new Date(editedAtMs).toISOString() }),
-    commandId: version,
-  } satisfies z.input<typeof keptMessage>);
-};
-
-const toEdit = (json: string): Edit => {
-  const { messageNumber, body, date, commandId } = keptEdit.parse(JSON.parse(json));
-  return { messageNumber, body, editedAtMs: Date.parse(date), version: commandId };
-};
 
 const padded = (messageNumber: number) => String(messageNumber).padStart(10, '0');
 
@@ -162,6 +112,20 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
           return version ? [[messageNumber, Number(version)] as const] : [];
         }),
       );
+    },
+
+    /** The references of those messages whose creation is in the outbox. */
+    pendingAmong: async (refs: readonly MessageReference[]): Promise<Set<string>> => {
+      const creates = keys.outbox('create-message');
+      const pending = await guarded(client, ({ redis }) =>
+        Promise.all(
+          refs.map(async ({ token, chatNumber, messageNumber }) => {
+            const id = await redis.hget(keys.pendingIds(token, chatNumber), String(messageNumber));
+            return id !== null && (await redis.xrange(creates, `${id}-0`, `${id}-0`)).length > 0;
+          }),
+        ),
+      );
+      return new Set(refs.filter((_message, at) => pending[at]).map(messageReference));
     },
 
     /** The pending edits with these versions. */

@@ -83,6 +83,15 @@ local function setEdit(order, entries, bytes, number, json)
   redis.call('HSET', entries, field, json, 'bytes', bytes)
   if bytes > MAX_BYTES then trimWindow(order, entries, bytes) end
 end
+-- Puts a row in the place of a message and its edit, if the window has the message.
+local function replaceEntry(entries, number, json)
+  local size = redis.call('HSTRLEN', entries, number)
+  if size == 0 then return end
+  local edit = 'u' .. number
+  redis.call('HINCRBY', entries, 'bytes', #json - size - redis.call('HSTRLEN', entries, edit))
+  redis.call('HSET', entries, number, json)
+  redis.call('HDEL', entries, edit)
+end
 -- The version of a message that the window shows.
 local function shownVersion(entries, number, entry)
   local version = cjson.decode(entry).commandId

@@ -5,6 +5,7 @@ import { createGate } from '#lib/redis/gate/gate.ts';
 import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
 import { createGenerations } from '#lib/redis/revocation/generations.ts';
+import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
 import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
@@ -38,6 +39,9 @@ export const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: re
 export const markers = /* @__PURE__ */ lazy(() => createMarkers({ client: redisClient(), keys: keys() }));
 export const recentMessages = /* @__PURE__ */ lazy(() =>
   createRecentMessages({ client: redisClient(), keys: keys() }),
+);
+export const deletedMessages = /* @__PURE__ */ lazy(() =>
+  createDeletedMessages({ client: redisClient(), keys: keys() }),
 );
 export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ client: redisClient(), keys: keys() }));
 export const generations = /* @__PURE__ */ lazy(() =>

@@ -1,5 +1,7 @@
 import { acceptedQueues, queueNames } from '#lib/contracts/commands/all.ts';
 import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
+import { createErasure } from '#lib/upkeep/erasure.ts';
+import { createLettersOfDeleted, discardLettersOfDeleted } from '#lib/upkeep/letters.ts';
 import { createReconcile } from '#lib/upkeep/reconcile.ts';
 import { createReindex } from '#lib/upkeep/reindex.ts';
 import { createRelay } from '#lib/upkeep/relay.ts';
@@ -7,8 +9,8 @@ import { createSystemStatus } from '#lib/upkeep/system-status.ts';
 import { lazy } from '../lazy.ts';
 import { messages } from './mysql.ts';
 import { indexScan, messageIndex } from './opensearch.ts';
-import { publisher } from './rabbitmq.ts';
-import { gate, outbox } from './redis.ts';
+import { deadLetters, publisher } from './rabbitmq.ts';
+import { deletedMessages, gate, outbox } from './redis.ts';
 
 import { maxDeferrals, now } from './settings.ts';
 
@@ -32,6 +34,23 @@ export const systemStatus = /* @__PURE__ */ lazy(() =>
     queues: queueNames,
     now: now(),
   }),
+);
+export const lettersOfDeleted = /* @__PURE__ */ lazy(() =>
+  createLettersOfDeleted({ messages: messages(), deletedMessages: deletedMessages() }),
+);
+/** Every step of the erasure. Each runs beside the others, slice by slice. */
+export const erasure = /* @__PURE__ */ lazy(() =>
+  createErasure(
+    [
+      discardLettersOfDeleted({
+        deadLetters: deadLetters(),
+        lettersOfDeleted: lettersOfDeleted(),
+        publisher: publisher(),
+        gate: gate(),
+      }),
+    ],
+    { now: now() },
+  ),
 );
 export const reindex = /* @__PURE__ */ lazy(() =>
   createReindex({ messages: messages(), messageIndex: messageIndex(), now: Date.now }),

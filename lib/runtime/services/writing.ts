@@ -1,3 +1,4 @@
+import { createEraseAtOnce } from '#lib/writing/erase-at-once.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createIndexing } from '#lib/writing/hand-on.ts';
 import { createMarkRead } from '#lib/writing/mark-read.ts';
@@ -6,7 +7,7 @@ import { createRevoke } from '#lib/writing/revoke.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { createVerifyCounter } from '#lib/writing/verify-counter.ts';
 import { lazy } from '../lazy.ts';
-import { applications, messages, recoveryState } from './mysql.ts';
+import { applications, chats, messages, recoveryState } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
 import { unread } from './reading.ts';
 import { accepts, gate, generations, markers } from './redis.ts';
@@ -25,7 +26,8 @@ export const submit = /* @__PURE__ */ lazy(() =>
     publisher: publisher(),
     gate: gate(),
     numbers: recoveryState(),
-    findStored: createFindStored({ applications: applications(), messages: messages() }),
+    findStored: createFindStored({ applications: applications(), chats: chats(), messages: messages() }),
+    eraseAtOnce: createEraseAtOnce({ messages: messages(), onFailure: noteClientError('MySQL') }),
     askForRecovery: askForRecovery(),
     onUnpublished,
   }),

@@ -35,7 +35,19 @@ const createUses = ({ isRedisUp = true } = {}) => {
   return {
     steps,
     uses: {
-      messages: { update: async () => ({ stored: [], deferred: [], dead: [] }) },
+      messages: {
+        update: async () => ({ stored: [], deferred: [], dead: [] }),
+        states: async () => {
+          steps.push('ask MySQL');
+          return new Map([['app:1:4', { isDeleted: false, commandId: 1 }]]);
+        },
+      },
+      recentMessages: {
+        pendingAmong: async () => {
+          steps.push('ask Redis');
+          return new Set(['app:1:3']);
+        },
+      },
       settles: {
         'update-message': async ({ stored, dead }: Settled) => {
           if (!isRedisUp) throw new Error('Redis is down');
@@ -70,4 +82,19 @@ it('hands on nothing that could not be settled', async () => {
     'Redis is down',
   );
   expect(steps).toEqual([]);
+});
+
+it('keeps deletions waiting while their messages are on their way, and no other edit', async () => {
+  const { uses, steps } = createUses();
+  const deletion = (messageNumber: number): Command => ({
+    ...command,
+    messageNumber,
+    body: '',
+    deleted: true,
+  });
+  const [pending, stored, unknown] = [deletion(3), deletion(4), deletion(5)];
+  const waiting = await persistMessageUpdate.waitsOn?.(uses, [command, pending, stored, unknown]);
+  expect([...(waiting ?? [])]).toEqual([pending, stored]);
+  // A message that is settled in between is stored.
+  expect(steps).toEqual(['ask Redis', 'ask MySQL']);
 });

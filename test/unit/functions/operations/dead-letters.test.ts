@@ -13,7 +13,11 @@ const letter = (id: string, content: string | Buffer, reason = 'too long'): Dead
 });
 const command = { token: 'app', chatNumber: 1, messageNumber: 2, body: 'secret' };
 
-const createUses = (letters: DeadLetter[] = [], others: DeadLetter[] = []) => {
+const createUses = (letters: DeadLetter[] = [], others: DeadLetter[] = [], deleted: string[] = []) => {
+  const lettersOfDeleted = async <Letter extends Pick<DeadLetter, 'content'>>(
+    _queue: string,
+    all: readonly Letter[],
+  ) => new Set(all.filter(({ content }) => deleted.some((text) => content.includes(text))));
   const handled = { held: letters.length, looked: letters.length, acted: letters.length };
   return {
     deadLetters: {
@@ -32,6 +36,7 @@ const createUses = (letters: DeadLetter[] = [], others: DeadLetter[] = []) => {
     },
     gate: { status: async () => ({ isOpen: true, verifying: undefined }) },
     recoveryState: { release: vi.fn(async () => undefined) },
+    lettersOfDeleted: () => lettersOfDeleted,
   };
 };
 type Given = ReturnType<typeof createUses>;
@@ -65,6 +70,26 @@ describe('show', () => {
   ])('gives %s as it was published', async (_what, content, shown) => {
     const report = await handle({ action: 'show', queue: 'create-chat' }, createUses([letter('1', content)]));
     expect(report).toMatchObject({ 'create-chat': { letters: [{ id: '1', command: shown }] } });
+  });
+
+  it('tells of a deleted message only where it was, without its text', async () => {
+    const letters = [
+      letter('1', JSON.stringify(command)),
+      letter('2', '{"messageNumber": 3, "body": "kept"}'),
+    ];
+    const report = await handle(
+      { action: 'show', queue: 'update-message' },
+      createUses(letters, [], ['secret']),
+    );
+    expect(report).toMatchObject({
+      'update-message': {
+        letters: [
+          { id: '1', token: 'app', chatNumber: 1, messageNumber: 2, deleted: true },
+          { id: '2', command: { body: 'kept' } },
+        ],
+      },
+    });
+    expect(JSON.stringify(report)).not.toContain('secret');
   });
 
   it('cuts large letters, and ends before the answer is too large for Lambda', async () => {

@@ -50,6 +50,36 @@ describe('messages', () => {
     expect(applyEdit(message(1, 4), undefined)).toEqual(message(1, 4));
   });
 
+  test('are not changed by any edit after a deletion, in whatever order they arrive', () => {
+    const deletion = { messageNumber: 1, body: '', deleted: true as const, editedAtMs: 7, version: 5 };
+    const edits = fc.array(
+      fc.integer({ min: 1, max: 9 }).map((version) => ({
+        messageNumber: 1,
+        body: `version ${version}`,
+        editedAtMs: version,
+        version,
+      })),
+    );
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 9 }), edits, edits, (version, before, after) => {
+        const edited = before.reduce(applyEdit, message(1, version));
+        const deleted = applyEdit(edited, deletion);
+        const { editedAtMs } = edited;
+        expect(deleted).toEqual({
+          ...message(1, Math.max(edited.version + 1, 5)),
+          body: '',
+          deletedAtMs: 7,
+          ...(editedAtMs === undefined ? {} : { editedAtMs }),
+        });
+        expect(after.reduce(applyEdit, deleted)).toEqual(deleted);
+        expect(applyEdit(deleted, { ...deletion, version: 8 })).toEqual(deleted);
+        const others = [message(1, 9), deleted, edited];
+        expect(mergeByNumber(others)).toEqual([deleted]);
+        expect(mergeByNumber(others.reverse())).toEqual([deleted]);
+      }),
+    );
+  });
+
   test('show clients no id', () => {
     const { token, chatNumber, senderId, version, ...told } = message(1, 4);
     expect(toResponse({ token, chatNumber, senderId, version, ...told })).toEqual({

@@ -16,7 +16,7 @@ it.each([
   ['/applications/abc', ['GET', 'PUT']],
   ['/applications/%zz', ['GET', 'PUT']],
   ['/applications/abc/chats/1/messages', ['GET', 'POST', 'PUT']],
-  ['/applications/abc/chats/1/messages/1', ['GET', 'PUT']],
+  ['/applications/abc/chats/1/messages/1', ['DELETE', 'GET', 'PUT']],
   ['/applications/abc/chats/1/messages/search', ['GET']],
   ['/applications/', []],
   ['/applications//chats', []],

@@ -48,6 +48,7 @@ test('a message passes at most seven of our functions from the handler to Lua', 
     gate: { isOpenIn: async () => true, verify: async () => 'verified' },
     numbers: { highestChatNumber: async () => 1, highestMessageNumber: async () => 1 },
     findStored: async () => undefined,
+    eraseAtOnce: async () => undefined,
     askForRecovery: () => undefined,
     onUnpublished: () => undefined,
   });

@@ -48,6 +48,7 @@ const givenSubmit = ({
     'create-application': accept,
     'update-application': accept,
     'create-chat': accept,
+    'update-chat': accept,
     'create-message': accept,
     'update-message': accept,
   };
@@ -73,6 +74,9 @@ const givenSubmit = ({
     findStored: async (item) => {
       steps.push(`find ${JSON.stringify(item)}`);
       return stored === 'missing' ? undefined : stored;
+    },
+    eraseAtOnce: async (queue, content) => {
+      steps.push(`erase at once ${queue} ${content}`);
     },
     askForRecovery: () => steps.push('ask for recovery'),
     onUnpublished: (queue) => steps.push(`unpublished ${queue}`),
@@ -203,6 +207,41 @@ test('an item that only MySQL knows is looked up, and the edit is accepted with 
     'publish 1767225600000000 to update-message',
     'confirm epoch 7',
   ]);
+});
+
+test('a deletion is written to MySQL at last, if it is accepted now or still pending', async () => {
+  const deletion = { ...edit, body: '', deleted: true } as const;
+  const { submit, steps } = givenSubmit();
+  await submit(updateMessageCommand, deletion);
+  expect(steps.slice(2)).toEqual([
+    'confirm epoch 7',
+    expect.stringMatching(/^erase at once update-message /),
+  ]);
+  const repeated: Outcome<never> = {
+    kind: 'accepted',
+    answer: undefined as never,
+    epoch: '7',
+    command: undefined,
+  };
+  const again = givenSubmit({ outcomes: [repeated] });
+  await again.submit(updateMessageCommand, deletion);
+  expect(again.steps.slice(1)).toEqual(['confirm epoch 7']);
+  const lost = givenSubmit({ isOpen: false });
+  await expect(lost.submit(updateMessageCommand, deletion)).rejects.toMatchObject({ code: 'unavailable' });
+  expect(lost.steps.at(-1)).toBe('ask for recovery');
+});
+
+test('a deletion by another user is accepted if MySQL knows this user as the creator of the application', async () => {
+  const creatorUnknown: Outcome<never> = { kind: 'unknown', item: { token }, lookedUpAt: '' };
+  const { submit, steps } = givenSubmit({ outcomes: [unknown('8'), creatorUnknown, accepted(undefined)] });
+  await submit(updateMessageCommand, { ...edit, body: '', deleted: true });
+  expect(steps.filter((step) => step.startsWith('find'))).toEqual([
+    'find {"token":"TOKEN","chatNumber":3,"messageNumber":17}',
+    'find {"token":"TOKEN"}',
+  ]);
+  expect(steps.at(-4)).toContain(
+    '{"stored":{"ownerId":5,"version":90,"lookedUpAt":"8","applicationCreatorId":5}}',
+  );
 });
 
 test('an item whose look-up was too slow is looked up again', async () => {

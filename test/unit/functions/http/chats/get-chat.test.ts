@@ -7,17 +7,18 @@ import { functionRequest } from '../../../../support/function-request.ts';
 const chatDirectory = {
   get: async (userId: number, token: string, chatNumber: number) => {
     if (token !== 'token' || chatNumber !== 2) throw notFound('chat');
-    return { chatNumber, title: 'Billing', messagesCount: 5, unreadCount: userId === 7 ? 2 : 5 };
+    return { chatNumber, title: 'Billing', messagesCount: 5, unreadCount: userId === 7 ? 2 : 5, version: 17 };
   },
 };
 const get = (token: string, chatNumber: number) =>
   getChat(functionRequest({ token, chatNumber }), { chatDirectory });
 
-it('answers the chat of this number in this application, as its reader sees it', async () => {
+it('answers the chat of this number in this application, with the version of its title', async () => {
   expect(await get('token', 2)).toEqual({
     chatNumber: 2,
     title: 'Billing',
     messagesCount: 5,
+    version: 17,
     unreadCount: 2,
   });
 });

@@ -4,6 +4,7 @@ import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { indexMessageCommand } from '#lib/contracts/commands/index-message.ts';
 import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
+import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 
 const date = '2026-01-01T00:00:00.000Z';
@@ -15,6 +16,7 @@ const valid = {
   'create-application': [createApplicationCommand, { token, name: 'n', creatorId: 1, date }],
   'update-application': [updateApplicationCommand, { token, name: 'n', date }],
   'create-chat': [createChatCommand, { token, chatNumber: 1, creatorId: 1, date }],
+  'update-chat': [updateChatCommand, { token, chatNumber: 1, title: 't', date }],
   'create-message': [
     createMessageCommand,
     { token, chatNumber: 1, messageNumber: 1, senderId: 1, body: 'b', date },
@@ -72,6 +74,23 @@ describe('create-message', () => {
   });
 });
 
+describe('update-message', () => {
+  const [{ schema }, command] = valid['update-message'];
+  const takes = (more: object) => schema.safeParse({ ...command, ...more }).success;
+
+  it('takes a deletion with an empty body, and no empty body otherwise', () => {
+    expect(takes({ body: '', deleted: true })).toBe(true);
+    expect(takes({ body: 'b', deleted: null })).toBe(true);
+    const malformed = [
+      { body: '' },
+      { body: '', deleted: null },
+      { deleted: true },
+      { body: '', deleted: false },
+    ];
+    expect(malformed.some(takes)).toBe(false);
+  });
+});
+
 describe('index-message', () => {
   const message = { token, chatNumber: 1, messageNumber: 1, senderName: 'Ada', body: 'b', createdAt: date };
   const takes = (version: unknown) => indexMessageCommand.schema.safeParse({ ...message, version }).success;
@@ -80,5 +99,12 @@ describe('index-message', () => {
     expect([1, microsAhead(0), microsAhead(DAY_MS)].every(takes)).toBe(true);
     const refused = [microsAhead(DAY_MS + 3_600_000), Number.MAX_SAFE_INTEGER, 0, -1, 1.5, '1', null];
     expect(refused.some(takes)).toBe(false);
+  });
+
+  it('takes a deleted message without its text, and no other without one', () => {
+    const { schema } = indexMessageCommand;
+    const takesAlso = (more: object) => schema.safeParse({ ...message, version: 1, ...more }).success;
+    expect(takesAlso({ body: '', deleted: true })).toBe(true);
+    expect([{ body: '' }, { deleted: true }].some(takesAlso)).toBe(false);
   });
 });

@@ -164,15 +164,22 @@ describe('the OpenAPI document', () => {
         .sort();
     const names = (applies: (contract: RouteContract) => boolean) =>
       contracts.flatMap(([name, contract]) => (applies(contract) ? [name] : [])).sort();
+    const changesItem = ({ method, path }: RouteContract) =>
+      ['PUT', 'DELETE'].includes(method) && path.startsWith('/applications');
     expect(shown('405')).toEqual([]);
-    // A read marker is its reader's own, and so is an account.
-    const isEdit = ({ method, path, tag }: RouteContract) =>
-      method === 'PUT' && !path.endsWith('/read') && tag !== 'Users';
+    // A read marker is its reader's own.
+    const isEdit = (contract: RouteContract) => changesItem(contract) && !contract.path.endsWith('/read');
     expect(shown('403')).toEqual(names(isEdit));
     const hasParent = ({ method, path }: RouteContract) =>
       /\{token\}|^\/search$/.test(path) || `${method} ${path}` === 'PUT /applications';
     expect(shown('404')).toEqual(names(hasParent));
-    expect(shown('409')).toEqual(['createChat', 'createMessage', 'signUp']);
+    expect(shown('409')).toEqual([
+      'createChat',
+      'createMessage',
+      'signUp',
+      'updateMessage',
+      'updateMessageByBody',
+    ]);
     expect(shown('413')).toEqual(names(({ request }) => request.body !== undefined));
     expect(shown('415')).toEqual(shown('413'));
     expect(shown('422')).toEqual(names(({ creates }) => creates === true));
@@ -245,8 +252,8 @@ describe('the OpenAPI document', () => {
       },
     );
 
-    it('of the title of a chat', () => {
-      expect(at(fieldOf(routeOf('createChat'), 'title'), 'anyOf', '0')).toMatchObject({
+    it.each(['createChat', 'updateChat'])('of the title of a chat in %s', (name) => {
+      expect(at(fieldOf(routeOf(name), 'title'), 'anyOf', '0')).toMatchObject({
         minLength: 1,
         maxLength: limits.title,
         pattern: namePattern,

@@ -12,6 +12,7 @@ import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
 import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
+import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
 import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
@@ -54,13 +55,25 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     accepts['create-application']({ token: 'app', name: 'n', creatorId }),
     accepts['update-application']({ token: 'app', name: 'n', callerId: creatorId }),
     accepts['create-chat']({ token: 'app', creatorId }),
+    accepts['update-chat']({ ...chat, callerId: creatorId }),
     accepts['create-message']({ ...chat, senderId: 7, senderName: 'n', body: 'b', createdAtMs: 1 }),
-    accepts['update-message']({ ...message, body: 'b', callerId: creatorId }),
+    accepts['update-message']({ ...message, body: '', deleted: true, callerId: creatorId }),
     settles['create-application'](one({ ...created(1), token: 'app', creatorId })),
     settles['update-application'](one({ ...edited(1), token: 'app' })),
     settles['create-chat'](one({ ...created(1), ...chat, creatorId })),
+    settles['update-chat'](one({ ...edited(1), ...chat })),
     settles['create-message'](one({ ...created(1), ...message })),
-    settles['update-message'](one({ ...edited(1), ...message })),
+    settles['update-message'](
+      one({
+        ...edited(1),
+        ...message,
+        senderId: 7,
+        senderName: 'n',
+        body: '',
+        createdAtMs: 1,
+        deletedAtMs: 2,
+      }),
+    ),
     settles['index-message'](one({ ...message, version: 1 })),
     createOutbox(cell).forget('create-chat', [{ commandId: 1, digest: 'd' }]),
     gate.status(),
@@ -77,6 +90,8 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     counters.read([chat]),
     counters.clean('chats', [{ ...chat, count: 1 }]),
     createDirectory(cell).application('app'),
+    createDeletedMessages(cell).among([message]),
+    createDirectory(cell).pendingChats('app', [1]),
     markers.read(7, 'app', [1]),
     markers.raise({ id: 7, generation: 0 }, chat, 1, undefined),
     markers.clean([{ ...chat, userId: 7, number: 1 }]),
@@ -99,7 +114,7 @@ const definitions = (): number => {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts') && !own.includes(file))
     .map((file) => readFileSync(join(folder, file), 'utf8'))
-    .reduce((sum, text) => sum + (text.match(/ define(Script|Accept|Settle)\(/g)?.length ?? 0), 0);
+    .reduce((sum, text) => sum + (text.match(/ define(Script|Accept|Settle)(<[^(]*>)?\(/g)?.length ?? 0), 0);
 };
 
 const known = new Set(

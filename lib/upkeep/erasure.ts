@@ -1,0 +1,53 @@
+import { describeError } from '#lib/domain/error-facts.ts';
+import type { Job } from '#lib/domain/job.ts';
+
+/** One kind of data that a deletion leaves behind. Its state is in MySQL alone, so an interrupted run goes on. */
+export type ErasureStep = {
+  /** Its name in the report. */
+  name: string;
+  /** Erases at most a thousand items. @returns their number; 0 if none is left for now */
+  slice: () => Promise<number>;
+};
+
+/** The longest run, within the minute until the next one. */
+const RUN_MS = 50_000;
+
+/**
+ * Runs the steps in turns, slice by slice, until none has work left or the time is over. A step that fails does not stop
+ * the others. @throws the first error, after the other steps have ended
+ */
+export const createErasure =
+  (steps: readonly ErasureStep[], { now }: { now: () => number }) =>
+  async ({ remainingMs, log }: Job): Promise<Record<string, number>> => {
+    const deadline = now() + RUN_MS;
+    const isInTime = () => remainingMs() > 0 && now() < deadline;
+    const report: Record<string, number> = Object.fromEntries(steps.map(({ name }) => [name, 0]));
+    const failures: unknown[] = [];
+
+    /** @returns whether the step may have more work */
+    const runSlice = async ({ name, slice }: ErasureStep): Promise<boolean> => {
+      try {
+        const erased = await slice();
+        report[name] = (report[name] ?? 0) + erased;
+        return erased > 0;
+      } catch (error) {
+        failures.push(error);
+        log('A step of the erasure failed; the next run tries it again', {
+          code: 'erasure-failed',
+          step: name,
+          reason: describeError(error),
+        });
+        return false;
+      }
+    };
+
+    for (let left = steps; left.length > 0 && isInTime(); ) {
+      const unfinished: ErasureStep[] = [];
+      for (const step of left) if (isInTime() && (await runSlice(step))) unfinished.push(step);
+      left = unfinished;
+    }
+    if (failures.length > 0) throw failures[0];
+    return report;
+  };
+
+export type Erasure = ReturnType<typeof createErasure>;

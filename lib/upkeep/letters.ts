@@ -1,0 +1,110 @@
+import * as z from 'zod';
+import { ifAvailable } from '#lib/concurrency/if-available.ts';
+import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import { indexMessageCommand } from '#lib/contracts/commands/index-message.ts';
+import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
+import { parseJson } from '#lib/domain/json.ts';
+import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
+import type { Messages } from '#lib/mysql/messages.ts';
+import type { DeadLetter, DeadLetters } from '#lib/rabbitmq/dead-letters.ts';
+import type { Publisher } from '#lib/rabbitmq/publisher.ts';
+import type { Gate } from '#lib/redis/gate/gate.ts';
+import type { DeletedMessages } from '#lib/redis/window/deleted-messages.ts';
+import type { ErasureStep } from './erasure.ts';
+
+/** The queues whose letters have the text of a message. */
+const queuesOfTexts: readonly string[] = [
+  createMessageCommand.queue,
+  updateMessageCommand.queue,
+  indexMessageCommand.queue,
+];
+
+const named = z.object({
+  token: z.string(),
+  chatNumber: z.int(),
+  messageNumber: z.int(),
+  commandId: z.int().optional().catch(undefined),
+});
+type Named = z.output<typeof named>;
+
+/** The message that a letter is about, as far as its JSON tells. */
+const namedBy = ({ content }: Pick<DeadLetter, 'content'>): Named | undefined => {
+  try {
+    const json = parseJson(content.toString('utf8'));
+    // A creation of another program has no id; its contract derives one.
+    const { commandId } = createMessageCommand.schema.safeParse(json).data ?? {};
+    const found = named.safeParse(json).data;
+    return found && { ...found, commandId: commandId ?? found.commandId };
+  } catch {
+    return undefined;
+  }
+};
+
+/** @returns a function that finds the letters about deleted messages @throws unavailable without MySQL */
+export const createLettersOfDeleted =
+  ({
+    messages,
+    deletedMessages,
+  }: {
+    messages: Pick<Messages, 'states'>;
+    deletedMessages: Pick<DeletedMessages, 'among'>;
+  }) =>
+  async <Letter extends Pick<DeadLetter, 'content'>>(
+    queue: string,
+    letters: readonly Letter[],
+  ): Promise<Set<Letter>> => {
+    if (!queuesOfTexts.includes(queue)) return new Set();
+    const about = letters.flatMap((letter) => {
+      const message = namedBy(letter);
+      return message === undefined ? [] : [{ letter, message }];
+    });
+    const refs: MessageReference[] = about.map(({ message }) => message);
+    const [rows, recent] = await Promise.all([
+      messages.states(refs),
+      ifAvailable(deletedMessages.among(refs)),
+    ]);
+    const isDeleted = ({ commandId, ...message }: Named): boolean => {
+      const reference = messageReference(message);
+      const row = rows.get(reference);
+      // The number may belong to another command. Then the letter is the only copy of its message.
+      if (queue === createMessageCommand.queue && row?.commandId !== commandId) return false;
+      return row?.isDeleted === true || recent?.deleted.has(reference) === true;
+    };
+    return new Set(about.flatMap(({ letter, message }) => (isDeleted(message) ? [letter] : [])));
+  };
+
+export type LettersOfDeleted = ReturnType<typeof createLettersOfDeleted>;
+
+/** The most letters of a queue that a run reads, oldest first. */
+const READ = 1_000;
+
+/**
+ * The step of the erasure that discards letters of deleted messages. It leaves the letters alone while the gate is closed:
+ * a recovery could miss letters that are read meanwhile.
+ */
+export const discardLettersOfDeleted = ({
+  deadLetters,
+  lettersOfDeleted,
+  publisher,
+  gate,
+}: {
+  deadLetters: Pick<DeadLetters, 'list' | 'discard'>;
+  lettersOfDeleted: LettersOfDeleted;
+  publisher: Pick<Publisher, 'depth'>;
+  gate: Pick<Gate, 'status'>;
+}): ErasureStep => ({
+  name: 'letters',
+  slice: async () => {
+    if (!(await gate.status()).isOpen) return 0;
+    let discarded = 0;
+    for (const queue of queuesOfTexts) {
+      if ((await publisher.depth(queue)).dead === 0) continue;
+      const { letters } = await deadLetters.list(queue, { limit: READ });
+      const found = await lettersOfDeleted(queue, letters);
+      if (found.size === 0) continue;
+      const ids = [...found].map(({ id }) => id);
+      discarded += (await deadLetters.discard(queue, { ids, limit: READ })).acted;
+    }
+    return discarded;
+  },
+});
