@@ -1,5 +1,6 @@
 import type { EmailAddress } from '#lib/domain/email-address.ts';
 import { conflict, unprocessable } from '#lib/domain/errors.ts';
+import { DELETED_USER } from '#lib/domain/message.ts';
 import {
   type Database,
   placeholders,
@@ -50,6 +51,21 @@ export const findOwners = async (database: Database, ids: readonly number[]): Pr
   return new Map(rows.map((row) => [row.id, { name: row.name, handle: row.handle }]));
 };
 
+/** @returns those of the users whose accounts were erased */
+export const findErased = async (database: Database, ids: readonly number[]): Promise<Set<number>> => {
+  const distinct = [...new Set(ids)];
+  if (distinct.length === 0) return new Set();
+  const rows = await database.select(
+    `SELECT id FROM users WHERE id IN (${placeholders(distinct.length)}) AND erased_at IS NOT NULL`,
+    distinct,
+  );
+  return new Set(rows.map((row) => row.id));
+};
+
+/** Markers that one statement removes. */
+const MARKERS = 1_000;
+/** Requests and syncs that began before an erasure have ended by then. */
+const SETTLED_SECONDS = 5 * 60;
 /** Users that get their handle in one transaction. */
 const SLICE = 500;
 
@@ -57,7 +73,10 @@ const SLICE = 500;
 export const createUsers = (database: Database, createHandle: () => string) => {
   /** Gives a handle to a user from before handles existed. A user who has one keeps it. */
   const giveHandle = (id: number, within = database) =>
-    within.write('UPDATE users SET handle = ? WHERE id = ? AND handle IS NULL', [createHandle(), id]);
+    within.write('UPDATE users SET handle = ? WHERE id = ? AND handle IS NULL AND erased_at IS NULL', [
+      createHandle(),
+      id,
+    ]);
 
   /** Reads users, and once more if one of them had no handle before. The columns contain `id` and `handle`. */
   const selectGiving = async (sql: string, values: readonly Value[]): Promise<Row[]> => {
@@ -149,6 +168,54 @@ export const createUsers = (database: Database, createHandle: () => string) => {
         return row?.token_generation;
       }),
 
+    /**
+     * Erases the account that `user` was read from: nobody can sign in, the address is free, and all access tokens end. Its
+     * messages, its name and its handle follow.
+     * @returns the present generation; undefined if the password is another one by now
+     */
+    erase: ({ id, passwordHash }: Pick<User, 'id' | 'passwordHash'>): Promise<number | undefined> =>
+      database.transaction(async (transaction) => {
+        await transaction.write(
+          `UPDATE users SET email = NULL, password = NULL, sign_up_key = NULL, sign_up_request = NULL,
+             token_generation = token_generation + 1, generation_at = UTC_TIMESTAMP(3),
+             erased_at = UTC_TIMESTAMP(3), erasing = TRUE
+           WHERE id = ? AND password = ?`,
+          [id, passwordHash],
+        );
+        // The statement may have run before, over a connection that was lost.
+        const [row] = await transaction.select(
+          'SELECT token_generation FROM users WHERE id = ? AND erased_at IS NOT NULL',
+          [id],
+        );
+        return row?.token_generation;
+      }),
+
+    /** Accounts whose erasure is not finished, the oldest first. */
+    findErasing: async (count: number): Promise<number[]> => {
+      const rows = await database.select(
+        'SELECT id FROM users WHERE erasing = TRUE ORDER BY erased_at LIMIT ?',
+        [count],
+      );
+      return rows.map((row) => row.id);
+    },
+
+    /**
+     * Removes the last of an erased account: its read markers, name and handle. It waits for requests and syncs from before
+     * the erasure. @returns the removed items; 0 for an account that was erased a moment ago
+     */
+    finishErasure: async (id: number): Promise<number> => {
+      const markers = await database.write('DELETE FROM read_markers WHERE user_id = ? LIMIT ?', [
+        id,
+        MARKERS,
+      ]);
+      if (markers > 0) return markers;
+      return database.write(
+        `UPDATE users SET name = ?, handle = NULL, erasing = NULL
+         WHERE id = ? AND erasing = TRUE AND erased_at < UTC_TIMESTAMP(3) - INTERVAL ? SECOND`,
+        [DELETED_USER, id, SETTLED_SECONDS],
+      );
+    },
+
     /** Users whose generation rose in the last `seconds`, in the order of that, after the `last` one of a page before. */
     findRaised: async (
       seconds: number,
@@ -175,7 +242,7 @@ export const createUsers = (database: Database, createHandle: () => string) => {
     /** @returns the handles of these users, by id; gives one to users from before handles existed */
     findHandles: async (ids: readonly number[]): Promise<Map<number, string>> => {
       const rows = await selectGiving(
-        `SELECT id, handle FROM users WHERE id IN (${placeholders(ids.length)})`,
+        `SELECT id, handle FROM users WHERE id IN (${placeholders(ids.length)}) AND erased_at IS NULL`,
         ids,
       );
       return new Map(rows.flatMap(({ id, handle }) => (handle === null ? [] : [[id, handle] as const])));
@@ -187,7 +254,10 @@ export const createUsers = (database: Database, createHandle: () => string) => {
      */
     giveNextHandles: (): Promise<number> =>
       database.transaction(async (inner) => {
-        const rows = await inner.select('SELECT id FROM users WHERE handle IS NULL LIMIT ?', [SLICE]);
+        const rows = await inner.select(
+          'SELECT id FROM users WHERE handle IS NULL AND erased_at IS NULL LIMIT ?',
+          [SLICE],
+        );
         for (const { id } of rows) await giveHandle(id, inner);
         return rows.length;
       }),

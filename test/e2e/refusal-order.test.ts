@@ -193,6 +193,20 @@ it('asks for the password before it looks at the new one, and looks at that befo
   expect((await api.call('PUT', path, plain)).status).toBe(415);
 });
 
+it('asks for the password before it looks at the query of an erasure, and compares it afterwards', async () => {
+  const user = { name: 'N', email: `${randomUUID()}@example.org`, password: 'correct horse' };
+  expect((await api.post('/users', user)).status).toBe(200);
+  const wrong = basic({ ...user, password: 'a wrong one' });
+  for (const [path, headers, status] of [
+    ['/users/me?nope=1', {}, 401],
+    ['/users/me?nope=1', wrong, 400],
+    ['/users/me', wrong, 401],
+    ['/users/me', basic(user), 200],
+    ['/users/me', basic(user), 401],
+  ] as const)
+    expect([path, (await api.call('DELETE', path, { headers })).status]).toEqual([path, status]);
+});
+
 it('looks at the input of a sign-up before it looks for the account', async () => {
   const user = { name: 'N', email: `${randomUUID()}@example.org`, password: 'correct horse' };
   expect((await api.post('/users', user)).status).toBe(200);
