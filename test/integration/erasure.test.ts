@@ -13,7 +13,7 @@ import { apiEvent } from '../support/http-event.ts';
 import { createIndexContents } from '../support/index-contents.ts';
 import { eventually, type System, startSystem } from '../support/own-system.ts';
 
-/* An erased account leaves no name, no handle and no text: whatever was pending, and wherever the erasure was interrupted. */
+/* An erased account leaves no name, no handle and no text, also of pending messages and after an interruption. */
 
 type Handler = (
   event: APIGatewayProxyEventV2,
