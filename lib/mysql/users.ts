@@ -88,7 +88,10 @@ export const createUsers = (database: Database, createHandle: () => string) => {
   };
 
   const findProfile = async (id: number): Promise<Profile | undefined> => {
-    const [row] = await selectGiving('SELECT id, name, email, handle FROM users WHERE id = ?', [id]);
+    const [row] = await selectGiving(
+      'SELECT id, name, email, handle FROM users WHERE id = ? AND erased_at IS NULL',
+      [id],
+    );
     return row === undefined ? undefined : { name: row.name, email: row.email, handle: row.handle };
   };
 
