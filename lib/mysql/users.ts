@@ -1,14 +1,8 @@
 import type { EmailAddress } from '#lib/domain/email-address.ts';
 import { conflict, unprocessable } from '#lib/domain/errors.ts';
-import { DELETED_USER } from '#lib/domain/message.ts';
-import {
-  type Database,
-  placeholders,
-  type Row,
-  toDateTime,
-  toMs,
-  type Value,
-} from './connection/database.ts';
+import { createAccountErasure } from './account-erasure.ts';
+import { type Database, placeholders, type Row, toDateTime, type Value } from './connection/database.ts';
+import { createTokenGenerations } from './token-generations.ts';
 
 /** A user as users see themselves. */
 export type Profile = { name: string; email: string; handle: string };
@@ -23,10 +17,6 @@ export type User = {
 };
 /** Who creates an item. `handle` is null for a user from before handles existed, until it is given. */
 export type Owner = { name: string; handle: string | null };
-
-/** The generation of a user's access tokens. */
-type Generation = { id: number; generation: number };
-export type RaisedGeneration = Generation & { raisedAtMs: number };
 
 export type NewUser = {
   name: string;
@@ -62,10 +52,6 @@ export const findErased = async (database: Database, ids: readonly number[]): Pr
   return new Set(rows.map((row) => row.id));
 };
 
-/** Markers that one statement removes. */
-const MARKERS = 1_000;
-/** Requests and syncs that began before an erasure have ended by then. */
-const SETTLED_SECONDS = 5 * 60;
 /** Users that get their handle in one transaction. */
 const SLICE = 500;
 
@@ -121,123 +107,10 @@ export const createUsers = (database: Database, createHandle: () => string) => {
     return row;
   };
 
-  const findGenerations = async (ids: readonly number[], within = database): Promise<Map<number, number>> => {
-    const rows = await within.select(
-      `SELECT id, token_generation FROM users WHERE id IN (${placeholders(ids.length)})`,
-      ids,
-    );
-    return new Map(rows.map((row) => [row.id, row.token_generation]));
-  };
-
   return {
+    ...createTokenGenerations(database),
+    ...createAccountErasure(database),
     findByEmail,
-
-    /** @returns the present generations of the access tokens of these users, by id; none for a user who is gone */
-    findGenerations,
-
-    /**
-     * Ends the access tokens up to this generation, unless they have ended. A repetition ends no later token.
-     * @returns the present generation
-     */
-    endTokens: ({ id, generation }: Generation): Promise<number> =>
-      database.transaction(async (transaction) => {
-        await transaction.write(
-          `UPDATE users SET token_generation = ?, generation_at = UTC_TIMESTAMP(3)
-           WHERE id = ? AND token_generation <= ?`,
-          [generation + 1, id, generation],
-        );
-        return (await findGenerations([id], transaction)).get(id) ?? generation + 1;
-      }),
-
-    /**
-     * Writes a new password in the place of the one that `user` was read with, and ends all access tokens.
-     * @returns the present generation; undefined if the password is another one by now
-     */
-    changePassword: (
-      { id, passwordHash }: Pick<User, 'id' | 'passwordHash'>,
-      newHash: string,
-    ): Promise<number | undefined> =>
-      database.transaction(async (transaction) => {
-        await transaction.write(
-          `UPDATE users SET password = ?, token_generation = token_generation + 1, generation_at = UTC_TIMESTAMP(3)
-           WHERE id = ? AND password = ?`,
-          [newHash, id, passwordHash],
-        );
-        // The statement may have run before, over a connection that was lost. Each hash has a salt of its own.
-        const [row] = await transaction.select(
-          'SELECT token_generation FROM users WHERE id = ? AND password = ?',
-          [id, newHash],
-        );
-        return row?.token_generation;
-      }),
-
-    /**
-     * Erases the account that `user` was read from: nobody can sign in, the address is free, and all access tokens end. Its
-     * messages, its name and its handle follow.
-     * @returns the present generation; undefined if the password is another one by now
-     */
-    erase: ({ id, passwordHash }: Pick<User, 'id' | 'passwordHash'>): Promise<number | undefined> =>
-      database.transaction(async (transaction) => {
-        await transaction.write(
-          `UPDATE users SET email = NULL, password = NULL, sign_up_key = NULL, sign_up_request = NULL,
-             token_generation = token_generation + 1, generation_at = UTC_TIMESTAMP(3),
-             erased_at = UTC_TIMESTAMP(3), erasing = TRUE
-           WHERE id = ? AND password = ?`,
-          [id, passwordHash],
-        );
-        // The statement may have run before, over a connection that was lost.
-        const [row] = await transaction.select(
-          'SELECT token_generation FROM users WHERE id = ? AND erased_at IS NOT NULL',
-          [id],
-        );
-        return row?.token_generation;
-      }),
-
-    /** Accounts whose erasure is not finished, the oldest first. */
-    findErasing: async (count: number): Promise<number[]> => {
-      const rows = await database.select(
-        'SELECT id FROM users WHERE erasing = TRUE ORDER BY erased_at LIMIT ?',
-        [count],
-      );
-      return rows.map((row) => row.id);
-    },
-
-    /**
-     * Removes the last of an erased account: its read markers, name and handle. It waits for requests and syncs from before
-     * the erasure. @returns the removed items; 0 for an account that was erased a moment ago
-     */
-    finishErasure: async (id: number): Promise<number> => {
-      const markers = await database.write('DELETE FROM read_markers WHERE user_id = ? LIMIT ?', [
-        id,
-        MARKERS,
-      ]);
-      if (markers > 0) return markers;
-      return database.write(
-        `UPDATE users SET name = ?, handle = NULL, erasing = NULL
-         WHERE id = ? AND erasing = TRUE AND erased_at < UTC_TIMESTAMP(3) - INTERVAL ? SECOND`,
-        [DELETED_USER, id, SETTLED_SECONDS],
-      );
-    },
-
-    /** Users whose generation rose in the last `seconds`, in the order of that, after the `last` one of a page before. */
-    findRaised: async (
-      seconds: number,
-      count: number,
-      last?: RaisedGeneration,
-    ): Promise<RaisedGeneration[]> => {
-      const rows = await database.select(
-        `SELECT id, token_generation, generation_at FROM users
-         WHERE generation_at > UTC_TIMESTAMP(3) - INTERVAL ? SECOND
-           AND (generation_at > ? OR (generation_at = ? AND id > ?))
-         ORDER BY generation_at, id LIMIT ?`,
-        [seconds, ...Array(2).fill(toDateTime(last?.raisedAtMs ?? 0)), last?.id ?? 0, count],
-      );
-      return rows.map((row) => ({
-        id: row.id,
-        generation: row.token_generation,
-        raisedAtMs: toMs(row.generation_at),
-      }));
-    },
 
     /** @returns the user of this id, who may be gone; gives a handle to one from before handles existed */
     findProfile,
