@@ -216,7 +216,7 @@ export class Arena {
     }
   }
 
-  /** Erases what was deleted, with the clock an hour ahead. @returns the needles that a store or the log still holds */
+  /** Erases deleted messages, with the clock an hour ahead. @returns the needles that a store or the log still holds */
   async #findErased(): Promise<string[]> {
     await this.#system.operate('scheduled/erase-deleted', {}, { aheadMs: 60 * 60_000 });
     const found = new Set<string>();
