@@ -3,7 +3,7 @@ import { createMessageCommand } from '#lib/contracts/commands/create-message.ts'
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { isDeleted, type Message } from '#lib/domain/message.ts';
-import type { Position } from '#lib/domain/position.ts';
+import type { PageStart } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { findChatIds } from './chats.ts';
 import {
@@ -266,22 +266,29 @@ export const createMessages = (database: Database) => ({
       return outcome;
     }),
 
-  /** A page, newest first: from a cursor (exclusive), or after `skip` rows; without the numbers in `except`. */
+  /**
+   * A page, newest first or, with `after`, oldest first: from a cursor (exclusive), or after `skip` rows; without the
+   * numbers in `except`.
+   */
   page: async (
     { token, chatNumber }: { token: string; chatNumber: number },
     {
       before,
+      after,
       skip,
       count,
       except = [],
-    }: { before?: Position | undefined; skip: number; count: number; except?: readonly number[] },
+    }: PageStart & { skip: number; count: number; except?: readonly number[] },
   ): Promise<Message[]> => {
     const values: Value[] = [token, chatNumber];
     let where = 'token = ? AND chat_number = ?';
-    if (before !== undefined) {
-      const at = toDateTime(before.createdAtMs);
-      where += ' AND (created_at < ? OR (created_at = ? AND number < ?))';
-      values.push(at, at, before.messageNumber);
+    const place = after === 'start' ? undefined : (after ?? before);
+    const [beyond, direction] = after === undefined ? ['<', 'DESC'] : ['>', 'ASC'];
+    const order = `ORDER BY created_at ${direction}, number ${direction}`;
+    if (place !== undefined) {
+      const at = toDateTime(place.createdAtMs);
+      where += ` AND (created_at ${beyond} ? OR (created_at = ? AND number ${beyond} ?))`;
+      values.push(at, at, place.messageNumber);
     }
     if (except.length > 0) {
       where += ` AND number NOT IN (${placeholders(except.length)})`;
@@ -289,14 +296,14 @@ export const createMessages = (database: Database) => ({
     }
     // With the index named, the servers begin at the cursor. Without it, they read every newer row first. EXPLAIN does not
     // show the difference, so a test counts the rows that are read.
-    const from = `FROM messages FORCE INDEX (messages_page) WHERE ${where} ORDER BY created_at DESC, number DESC`;
+    const from = `FROM messages FORCE INDEX (messages_page) WHERE ${where} ${order}`;
     // Skipped rows are read from the index alone. Only the rows of the page are fetched.
     const rows =
       skip === 0
         ? await database.select(`SELECT ${columns} ${from} LIMIT ?`, [...values, count])
         : await database.select(
             `SELECT ${columns} FROM (SELECT id ${from} LIMIT ? OFFSET ?) page
-               JOIN messages USING (id) ORDER BY created_at DESC, number DESC`,
+               JOIN messages USING (id) ${order}`,
             [...values, count, skip],
           );
     return rows.map((row) => toMessage(toStored(row)));

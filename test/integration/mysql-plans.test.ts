@@ -194,6 +194,13 @@ describe('every query finds its rows by an index', () => {
         skip: 0,
         count: 11,
       }),
+    'the oldest page': () => stores.messages.page(hot, { after: 'start', skip: 0, count: 11 }),
+    'a page by cursor, oldest first': () =>
+      stores.messages.page(hot, {
+        after: { createdAtMs: TIE_MS + 60_001, messageNumber: 5 },
+        skip: 0,
+        count: 11,
+      }),
     'a page by cursor among equal times': () =>
       stores.messages.page(hot, {
         before: { createdAtMs: TIE_MS, messageNumber: 10_000 },
@@ -263,6 +270,17 @@ describe('every query finds its rows by an index', () => {
       () =>
         stores.messages.page(hot, {
           before: { createdAtMs: TIE_MS, messageNumber: 20_000 },
+          skip: 0,
+          count: 11,
+        }),
+    ],
+    ['the oldest page', 11, () => stores.messages.page(hot, { after: 'start', skip: 0, count: 11 })],
+    [
+      'a page among 20,000 messages of one time, oldest first',
+      11,
+      () =>
+        stores.messages.page(hot, {
+          after: { createdAtMs: TIE_MS, messageNumber: 20_000 },
           skip: 0,
           count: 11,
         }),
