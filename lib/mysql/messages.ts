@@ -191,7 +191,7 @@ const noteDeletions = async (database: Database, rows: readonly StoredMessage[])
   );
 };
 
-/** One edit of each stored message: the one that comes before all others. */
+/** The first edit of each stored message in the given order. */
 const foremostOf = (
   edits: readonly Edit[],
   stored: ReadonlyMap<string, StoredMessage>,

@@ -5,8 +5,8 @@ import type { DeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 
 /**
  * Returns a function that leaves out the hits of a search that were deleted since the index was written. Redis knows the
- * latest deletions. Without Redis, while the gate is closed, and once Redis has lost data, MySQL is asked as well; it also
- * leaves out what it does not have. @throws unavailable if neither can tell
+ * latest deletions. Without Redis, while the gate is closed, and once Redis has lost data, MySQL is asked as well, and hits
+ * without a row are left out. @throws unavailable if neither can tell
  */
 export const createWithoutDeleted =
   ({

@@ -39,7 +39,7 @@ export const createSearch = ({
       wanted: MessageSearch,
     ): Promise<{ hits: FoundMessage[]; last: SearchPosition | undefined; hasMore: boolean }> => {
       const { hits, hasMore } = await messageIndex.search(wanted);
-      // After the search, because what was deleted before it is still among these hits while the index lags.
+      // After the search: while the index lags, its hits contain earlier deletions.
       const shown = await withoutDeleted(wanted.token, hits);
       return { hits: await withSenders(wanted.token, shown), last: hits.at(-1)?.position, hasMore };
     },
