@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createHandle } from '#lib/auth/handles.ts';
 import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
@@ -39,20 +40,21 @@ export const bodyOf = (index: number): string => {
 export type Chat = {
   token: string;
   chatNumber: number;
-  user: { id: number; name: string };
+  user: { id: number; name: string; handle: string };
   authorization: string;
 };
 
 /** A user (without the slow work of sign-up), an application and a chat. */
 export const createChat = async (): Promise<Chat> => {
   const name = 'Bench';
+  const handle = createHandle();
   const email = `${randomUUID()}@bench.example`;
   await database().write(
-    "INSERT INTO users (name, email, password, created_at) VALUES (?, ?, 'nobody signs in with this', NOW(3))",
-    [name, email],
+    "INSERT INTO users (name, email, handle, password, created_at) VALUES (?, ?, ?, 'nobody signs in with this', NOW(3))",
+    [name, email, handle],
   );
   const [row] = await database().select('SELECT id FROM users WHERE email = ?', [email]);
-  const user = { id: Number(row?.id), name };
+  const user = { id: Number(row?.id), name, handle };
   const { accessToken } = await accessTokens().issue(user);
   const token = await submit()(createApplicationCommand, {
     token: createToken(),
@@ -74,6 +76,7 @@ export const send = ({ token, chatNumber, user, index }: Sent): Promise<number> 
     token,
     chatNumber,
     senderId: user.id,
+    sender: user.handle,
     senderName: user.name,
     body: bodyOf(index),
     createdAtMs: Date.now(),

@@ -60,7 +60,7 @@ export const loadChats = ({ token, user }: Chat, range: Range): Promise<void> =>
   });
 
 const messageColumns =
-  'chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender_name, command_id, version';
+  'chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender, sender_name, command_id, version';
 
 /** Writes messages into the index. A server that merges may be slow or full, so it is asked again. */
 const index = async (loaded: readonly IndexedMessage[]): Promise<void> => {
@@ -95,6 +95,7 @@ export const loadMessages = (
       token,
       chatNumber,
       messageNumber,
+      sender: user.handle,
       senderName: user.name,
       body: messageNumber <= RARE_MATCHES ? `${bodyOf(messageNumber)} ${RARE_WORD}` : bodyOf(messageNumber),
       createdAt: new Date(startMs + messageNumber),
@@ -103,7 +104,7 @@ export const loadMessages = (
     type Message = ReturnType<typeof messageOf>;
     const rowOf = ({ messageNumber, body, createdAt, version }: Message) => [
       ...[row?.id, token, chatNumber, messageNumber, body, createdAt, createdAt],
-      ...[user.id, user.name, version, version],
+      ...[user.id, user.handle, user.name, version, version],
     ];
     const documentOf = (message: Message) => ({ ...message, createdAt: message.createdAt.toISOString() });
     await inBatches(range, LOADS_IN_FLIGHT, async (numbers) => {

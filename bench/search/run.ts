@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { Client } from '@opensearch-project/opensearch';
 import { createConnection } from 'mysql2/promise';
 import { startServices, terminalReport } from '../../local/services/index.ts';
+import { compareApplication } from './application.ts';
 import { type Engine, mysqlFullText, ourSearch, plainMatch } from './engines.ts';
 import { type BenchQuery, judge, mean, measure, type Quality } from './judgement.ts';
 import {
@@ -68,6 +69,7 @@ async function bench(mysqlUrl: string, openSearchUrl: string) {
     }
     console.log(`${messages.length} messages in ${byChat.size} chats, ${queries.length} queries\n`);
     console.log(table(results, engines));
+    console.log(`\n${await compareApplication(client, run, messages)}`);
     if (values.verbose) for (const line of misses(results)) console.log(line);
   } finally {
     await Promise.allSettled(engines.map((engine) => engine.drop()));

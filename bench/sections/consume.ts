@@ -65,7 +65,7 @@ const insertRaw = async (): Promise<number> => {
       'ALTER TABLE raw ADD FOREIGN KEY (chat_id) REFERENCES chats (id), ADD FOREIGN KEY (creator_id) REFERENCES users (id)',
     );
     const columns =
-      'chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender_name, command_id, version';
+      'chat_id, token, chat_number, number, body, created_at, updated_at, creator_id, sender, sender_name, command_id, version';
     const [rows] = await connection.query<RowDataPacket[]>(`SELECT ${columns} FROM messages ORDER BY id`);
     const batches = inBatches(rows.map((row) => Object.values(row)));
     const startedAt = performance.now();

@@ -66,7 +66,14 @@ const fillQueue = async ({ token, chatNumber, user }: Chat, count: number): Prom
   try {
     await connection.query('LOCK TABLES messages READ');
     await sendAll(count, (index) => ({ token, chatNumber, user, index }));
-    const last = { token, chatNumber, senderId: user.id, senderName: user.name, createdAtMs: Date.now() };
+    const last = {
+      token,
+      chatNumber,
+      senderId: user.id,
+      sender: user.handle,
+      senderName: user.name,
+      createdAtMs: Date.now(),
+    };
     const messageNumber = await submit()(createMessageCommand, { ...last, body: 'The last that waits' });
     return { token, chatNumber, messageNumber };
   } finally {

@@ -41,6 +41,7 @@ const sendSteadily = async (
       token,
       chatNumber,
       senderId: user.id,
+      sender: user.handle,
       senderName: user.name,
       body: bodyOf(index),
       createdAtMs: Date.now(),

@@ -141,10 +141,10 @@ export const boundedPaging = {
   limit,
 };
 
-/** For lists with {@link withBoundedDepth} and the cursor `before`. */
+/** For lists with {@link withBoundedDepth} and the cursors `before` and `after`. */
 export const pageOrBefore = digits(limits.skippedRows + 1)
   .optional()
-  .describe(`1 is the first page, the default; ${depth}. Not together with \`before\``);
+  .describe(`1 is the first page, the default; ${depth}. Not together with \`before\` or \`after\``);
 
 /** For searches, which have the cursor `after`. */
 export const pageOrAfter = digits(limits.searchDepth)

@@ -41,6 +41,7 @@ type Answer<Contract extends RouteContract> =
     ? {
         items: Output<Contract>;
         next?: Record<string, string | number> | undefined;
+        prev?: Record<string, string | number> | undefined;
         headers?: Record<string, string>;
       }
     : Output<Contract> & {

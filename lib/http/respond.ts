@@ -2,10 +2,13 @@ import { createHash } from 'node:crypto';
 import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { type HttpEvent, type HttpResult, headerOf } from './middleware.ts';
 
-/** One page of a list, and the query of the next page if there is one. */
+type PageQuery = Record<string, string | number>;
+
+/** One page of a list, and the queries of its neighbours, if there are any. */
 type Page = {
   items: unknown;
-  next?: Record<string, string | number> | undefined;
+  next?: PageQuery | undefined;
+  prev?: PageQuery | undefined;
   headers?: Record<string, string>;
 };
 
@@ -22,11 +25,19 @@ const isPage = (contract: RouteContract, answer: unknown): answer is Page =>
   contract.list === true && typeof answer === 'object' && answer !== null && 'items' in answer;
 
 /** RFC 8288, relative to the request's own path. Other fields of the query stay. */
-const linkToNext = (event: HttpEvent, next: Record<string, string | number>): string => {
+const linkTo = (event: HttpEvent, relation: 'next' | 'prev', place: PageQuery): string => {
   const query = new URLSearchParams(event.rawQueryString);
-  query.delete('page');
-  for (const [name, value] of Object.entries(next)) query.set(name, String(value));
-  return `<${event.rawPath}?${query}>; rel="next"`;
+  for (const name of ['page', 'before', 'after']) query.delete(name);
+  for (const [name, value] of Object.entries(place)) query.set(name, String(value));
+  return `<${event.rawPath}?${query}>; rel="${relation}"`;
+};
+
+const linkOf = (event: HttpEvent, { next, prev }: Page): Record<string, string> => {
+  const links = [
+    ...(next === undefined ? [] : [linkTo(event, 'next', next)]),
+    ...(prev === undefined ? [] : [linkTo(event, 'prev', prev)]),
+  ];
+  return links.length === 0 ? {} : { Link: links.join(', ') };
 };
 
 /** RFC 9110, 13.1.2. */
@@ -101,7 +112,7 @@ export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
       'Content-Type': contract.produces ?? 'application/json',
       ...event.answerHeaders,
       ...page?.headers,
-      ...(page?.next ? { Link: linkToNext(event, page.next) } : {}),
+      ...(page === undefined ? {} : linkOf(event, page)),
     },
     body: typeof filtered === 'string' ? filtered : JSON.stringify(filtered),
   };

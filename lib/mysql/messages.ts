@@ -2,8 +2,8 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import type { Message } from '#lib/domain/message.ts';
-import type { Position } from '#lib/domain/position.ts';
+import { DELETED_USER, isDeleted, type Message } from '#lib/domain/message.ts';
+import type { PageStart } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { findChatIds } from './chats.ts';
 import {
@@ -18,20 +18,23 @@ import {
 } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
 import { recordHandled } from './progress.ts';
-import type { Owner } from './users.ts';
+import { findErased, type Owner } from './users.ts';
 
 type Creation = Read<typeof createMessageCommand>;
 type Edit = Read<typeof updateMessageCommand>;
 
 /** Only a row from before the column `sender` reads its creator. */
 const columns =
-  'id, chat_id, token, chat_number, number, body, created_at, edited_at, deleted_at, creator_id, COALESCE(sender, (SELECT handle FROM users WHERE users.id = creator_id)) AS sender, sender_name, command_id, version';
+  'id, chat_id, token, chat_number, number, body, created_at, edited_at, deleted_at, creator_id, COALESCE(sender, (SELECT handle FROM users WHERE users.id = creator_id AND erased_at IS NULL)) AS sender, sender_name, command_id, version';
 
 /** A row, and the command that created it. */
 type StoredMessage = Message & { id: number; chatId: number; commandId: number; digest?: string | undefined };
 
 /** A message as it is stored now, and the command that this completes: the creation or one of the edits. */
 export type SettledMessage = Message & { commandId: number; digest?: string | undefined };
+
+/** A message of an erased account, by its row. */
+export type ErasedMessage = Message & { id: number };
 
 const toStored = (row: Row): StoredMessage => ({
   id: row.id,
@@ -40,7 +43,8 @@ const toStored = (row: Row): StoredMessage => ({
   chatNumber: row.chat_number,
   messageNumber: row.number,
   senderId: row.creator_id,
-  sender: row.sender,
+  // Empty until Redis and the index know that the account was erased.
+  sender: row.sender || null,
   senderName: row.sender_name,
   body: row.body,
   createdAtMs: toMs(row.created_at),
@@ -181,6 +185,52 @@ const blankRows = async (
   );
 };
 
+/**
+ * Blanks rows of erased accounts, deleted ones among them. @param sender null, or '' until Redis and the index know
+ */
+const blankErased = async (
+  database: Database,
+  ids: readonly number[],
+  sender: '' | null,
+): Promise<StoredMessage[]> => {
+  if (ids.length === 0) return [];
+  const nowMs = Date.now();
+  const at = toDateTime(nowMs);
+  await database.write(
+    `UPDATE messages SET body = '', deleted_at = COALESCE(deleted_at, ?), updated_at = ?, sender = ?, sender_name = ?,
+       version = GREATEST(version + 1, ?)
+     WHERE id IN (${placeholders(ids.length)})`,
+    [at, at, sender, DELETED_USER, nowMs * 1000, ...ids],
+  );
+  const rows = [...(await findLocked(database, ids)).values()];
+  await noteDeletions(database, rows);
+  return rows;
+};
+
+/**
+ * Blanks new messages of accounts that were erased meanwhile. An account that is erased after this look finds the rows,
+ * because they are stored.
+ */
+const blankOfErased = async (
+  database: Database,
+  stored: readonly Message[],
+): Promise<Map<string, Message>> => {
+  const erased = await findErased(
+    database,
+    stored.map(({ senderId }) => senderId),
+  );
+  if (erased.size === 0) return new Map();
+  return database.transaction(async (transaction) => {
+    const found = await findStored(
+      transaction,
+      stored.filter(({ senderId }) => erased.has(senderId)),
+    );
+    const ids = [...found.values()].map(({ id }) => id);
+    const rows = await blankErased(transaction, ids, null);
+    return new Map(rows.map((row) => [messageReference(row), toMessage(row)]));
+  });
+};
+
 /** Notes deleted messages by chat and number. */
 const noteDeletions = async (database: Database, rows: readonly StoredMessage[]): Promise<void> => {
   if (rows.length === 0) return;
@@ -236,7 +286,12 @@ export const createMessages = (database: Database) => ({
     const once = new Map(
       stored.map(({ command, row }) => [messageReference(row), { ...row, digest: command.digest }]),
     );
-    return { ...others, stored: [...once.values()] };
+    const messages = [...once.values()];
+    const blank = await blankOfErased(database, messages);
+    return {
+      ...others,
+      stored: messages.map((message) => ({ ...message, ...blank.get(messageReference(message)) })),
+    };
   },
 
   /**
@@ -275,22 +330,29 @@ export const createMessages = (database: Database) => ({
       return outcome;
     }),
 
-  /** A page, newest first: from a cursor (exclusive), or after `skip` rows; without the numbers in `except`. */
+  /**
+   * A page, newest first or, with `after`, oldest first: from a cursor (exclusive), or after `skip` rows; without the
+   * numbers in `except`.
+   */
   page: async (
     { token, chatNumber }: { token: string; chatNumber: number },
     {
       before,
+      after,
       skip,
       count,
       except = [],
-    }: { before?: Position | undefined; skip: number; count: number; except?: readonly number[] },
+    }: PageStart & { skip: number; count: number; except?: readonly number[] },
   ): Promise<Message[]> => {
     const values: Value[] = [token, chatNumber];
     let where = 'token = ? AND chat_number = ?';
-    if (before !== undefined) {
-      const at = toDateTime(before.createdAtMs);
-      where += ' AND (created_at < ? OR (created_at = ? AND number < ?))';
-      values.push(at, at, before.messageNumber);
+    const place = after === 'start' ? undefined : (after ?? before);
+    const [beyond, direction] = after === undefined ? ['<', 'DESC'] : ['>', 'ASC'];
+    const order = `ORDER BY created_at ${direction}, number ${direction}`;
+    if (place !== undefined) {
+      const at = toDateTime(place.createdAtMs);
+      where += ` AND (created_at ${beyond} ? OR (created_at = ? AND number ${beyond} ?))`;
+      values.push(at, at, place.messageNumber);
     }
     if (except.length > 0) {
       where += ` AND number NOT IN (${placeholders(except.length)})`;
@@ -298,14 +360,14 @@ export const createMessages = (database: Database) => ({
     }
     // With the index named, the servers begin at the cursor. Without it, they read every newer row first. EXPLAIN does not
     // show the difference, so a test counts the rows that are read.
-    const from = `FROM messages FORCE INDEX (messages_page) WHERE ${where} ORDER BY created_at DESC, number DESC`;
+    const from = `FROM messages FORCE INDEX (messages_page) WHERE ${where} ${order}`;
     // Skipped rows are read from the index alone. Only the rows of the page are fetched.
     const rows =
       skip === 0
         ? await database.select(`SELECT ${columns} ${from} LIMIT ?`, [...values, count])
         : await database.select(
             `SELECT ${columns} FROM (SELECT id ${from} LIMIT ? OFFSET ?) page
-               JOIN messages USING (id) ORDER BY created_at DESC, number DESC`,
+               JOIN messages USING (id) ${order}`,
             [...values, count, skip],
           );
     return rows.map((row) => toMessage(toStored(row)));
@@ -347,6 +409,31 @@ export const createMessages = (database: Database) => ({
       `UPDATE messages SET body = '', deleted_at = ?, updated_at = ?, version = GREATEST(version + 1, ?)
        WHERE id = ? AND deleted_at IS NULL AND command_id < ?`,
       [at, at, commandId, row.id, commandId],
+    );
+  },
+
+  /**
+   * Blanks the next messages of an erased user, after the row `afterId`. They stay among the next ones until `noteErased`.
+   * @returns the rows as they are now, in the order of their ids
+   */
+  eraseNext: (userId: number, afterId: number, count: number): Promise<ErasedMessage[]> =>
+    database.transaction(async (transaction) => {
+      const found = await transaction.select(
+        `SELECT id FROM messages FORCE INDEX (messages_creator) WHERE creator_id = ? AND id > ?
+           AND (deleted_at IS NULL OR sender IS NOT NULL OR sender_name <> ?)
+         ORDER BY id LIMIT ?`,
+        [userId, afterId, DELETED_USER, count],
+      );
+      const ids: number[] = found.map((row) => row.id);
+      const rows = await blankErased(transaction, ids, '');
+      return rows.sort((one, other) => one.id - other.id);
+    }),
+
+  /** Notes that Redis and the index have heard of the blanking of these rows. */
+  noteErased: async (ids: readonly number[]): Promise<void> => {
+    await database.write(
+      `UPDATE messages SET sender = NULL WHERE id IN (${placeholders(ids.length)}) AND sender = ''`,
+      ids,
     );
   },
 

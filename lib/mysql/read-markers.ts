@@ -3,21 +3,45 @@ import { chatReference } from '#lib/domain/reference.ts';
 import { findChatIds } from './chats.ts';
 import { type Database, placeholders, tuples } from './connection/database.ts';
 
+/** A reader's stored chat. `newestDeleted`: the highest number of a deleted message, or 0. */
+export type MarkedChat = { chatId: number; marker: number; newestDeleted: number };
+/** Numbers of a chat: above `from`, up to `to`. */
+export type NumberRange = { chatId: number; from: number; to: number };
+
 export const createReadMarkers = (database: Database) => ({
-  /** @returns the highest number that the user has read in each stored chat; 0 without a marker */
+  /** @returns the stored chats by number; `marker` is the highest number that the user has read, or 0 */
   find: async (
     userId: number,
     token: string,
     chatNumbers: readonly number[],
-  ): Promise<Map<number, { marker: number }>> => {
+  ): Promise<Map<number, MarkedChat>> => {
     if (chatNumbers.length === 0) return new Map();
     const rows = await database.select(
-      `SELECT c.number, m.number AS marker
+      // The order names both columns of the index, so that MySQL reads one entry.
+      `SELECT c.number, c.id, m.number AS marker,
+         (SELECT d.number FROM message_deletions d WHERE d.chat_id = c.id
+          ORDER BY d.chat_id DESC, d.number DESC LIMIT 1) AS newest_deleted
        FROM chats c LEFT JOIN read_markers m ON m.user_id = ? AND m.chat_id = c.id
        WHERE c.token = ? AND c.number IN (${placeholders(chatNumbers.length)})`,
       [userId, token, ...chatNumbers],
     );
-    return new Map(rows.map((row) => [row.number, { marker: row.marker ?? 0 }]));
+    return new Map(
+      rows.map((row) => [
+        row.number,
+        { chatId: row.id, marker: row.marker ?? 0, newestDeleted: row.newest_deleted ?? 0 },
+      ]),
+    );
+  },
+
+  /** @returns how many messages of each range are deleted, by chat */
+  countDeleted: async (ranges: readonly NumberRange[]): Promise<Map<number, number>> => {
+    if (ranges.length === 0) return new Map();
+    const rows = await database.select(
+      `SELECT chat_id, COUNT(*) AS count FROM message_deletions
+       WHERE ${ranges.map(() => '(chat_id = ? AND number > ? AND number <= ?)').join(' OR ')} GROUP BY chat_id`,
+      ranges.flatMap(({ chatId, from, to }) => [chatId, from, to]),
+    );
+    return new Map(rows.map((row) => [row.chat_id, row.count]));
   },
 
   /** Raises markers. @returns the markers whose chats exist */

@@ -10,14 +10,14 @@ import {
   mergeByNumber,
   positionOf,
 } from '#lib/domain/message.ts';
-import { comparePositions, type Position } from '#lib/domain/position.ts';
+import { comparePositions, type PageStart } from '#lib/domain/position.ts';
 import type { ChatReference } from '#lib/domain/reference.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { RecentMessages, RecentPage } from '#lib/redis/window/recent-messages.ts';
 import type { WithSenders } from './senders.ts';
 
-type PageQuery = { before?: Position | undefined; skip: number; count: number };
+type PageQuery = PageStart & { skip: number; count: number };
 
 /**
  * Reads accepted messages, stored or pending. Every read asks Redis before MySQL: a message that is no longer
@@ -60,20 +60,22 @@ export const createConversation = ({
 
   const fromBoth = async (
     chat: ChatReference,
-    { before, skip, count }: PageQuery,
+    { before, after, skip, count }: PageQuery,
     recent: Extract<RecentPage, { kind: 'part' }> | undefined,
   ): Promise<Message[]> => {
     const pending = recent?.messages ?? [];
     const skipRows = Math.max(0, skip - pending.length);
     const rows = await messages.page(chat, {
       before,
+      after,
       skip: skipRows,
       count: count + skip - skipRows,
       // Rows that are pending as well are excluded from the skipped rows, so that they do not count twice.
       except: skipRows === 0 ? [] : pending.map(({ messageNumber }) => messageNumber),
     });
+    const direction = after === undefined ? 1 : -1;
     const page = mergeByNumber(rows, pending)
-      .sort((a, b) => comparePositions(positionOf(a), positionOf(b)))
+      .sort((a, b) => direction * comparePositions(positionOf(a), positionOf(b)))
       .slice(skip - skipRows, skip - skipRows + count);
     if (recent === undefined) return page;
     if (recent.edits !== undefined) return withEdits(page, recent.edits);
@@ -90,10 +92,14 @@ export const createConversation = ({
     page.messages.map(({ message, edit }) => applyEdit(message, edit));
 
   return {
-    /** Newest first, from a cursor (exclusive) or after `skip` messages. @throws not-found, unavailable */
+    /**
+     * Newest first, from a cursor (exclusive) or after `skip` messages; with `after` oldest first.
+     * @throws not-found, unavailable
+     */
     page: async (chat: ChatReference, query: PageQuery): Promise<Message[]> => {
+      const isNewest = query.before === undefined && query.after === undefined;
       let recent = await ifAvailable(recentMessages.page(chat, query));
-      if (recent?.kind === 'part' && recent.cold && query.before === undefined) {
+      if (recent?.kind === 'part' && recent.cold && isNewest) {
         if (await ifAvailable(warm(chat))) recent = await ifAvailable(recentMessages.page(chat, query));
       }
       if (recent?.kind === 'whole') return withSenders(whole(recent));

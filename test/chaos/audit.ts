@@ -6,14 +6,29 @@ import { deadQueue, retryQueue } from '#lib/contracts/queues.ts';
 import type { IndexDocument } from '#lib/opensearch/index/document.ts';
 import { type Api, fieldOf } from './client.ts';
 import { markIn } from './forgery.ts';
-import { type ApplicationRecord, type ChatRecord, type Creation, type Ledger, tagOf } from './ledger.ts';
+import {
+  type ApplicationRecord,
+  type ChatRecord,
+  type Creation,
+  type Ledger,
+  mayShow,
+  tagOf,
+} from './ledger.ts';
 import type { Stores } from './system.ts';
 
-export const kinds = ['lost', 'twice', 'gaps', 'wrong', 'stuck'] as const;
+export const kinds = ['lost', 'twice', 'gaps', 'wrong', 'stuck', 'shown', 'admitted'] as const;
 /** The contradictions to the answers that clients got, in words, by kind. All are empty if the system is correct. */
 export type Findings = Record<(typeof kinds)[number], string[]>;
 
-export const noFindings = (): Findings => ({ lost: [], twice: [], gaps: [], wrong: [], stuck: [] });
+export const noFindings = (): Findings => ({
+  lost: [],
+  twice: [],
+  gaps: [],
+  wrong: [],
+  stuck: [],
+  shown: [],
+  admitted: [],
+});
 export const isClean = (findings: Findings): boolean => kinds.every((kind) => findings[kind].length === 0);
 
 const commandQueues = queueNames.filter((queue) => queue !== 'index-message');
@@ -47,7 +62,7 @@ export const findUnrest = async ({ keys, ...urls }: Stores): Promise<string[]> =
       const left = await redis.xlen(keys.outbox(queue));
       if (left > 0) unrest.push(`${left} in the outbox of ${queue}`);
     }
-    for (const key of [keys.indexOutbox, keys.dirtyApplications, keys.dirtyChats]) {
+    for (const key of [keys.indexOutbox, keys.dirtyApplications, keys.dirtyChats, keys.dirtyMarkers]) {
       const left = await redis.zcard(key);
       if (left > 0) unrest.push(`${left} in ${key}`);
     }
@@ -211,7 +226,7 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
       [tokens],
     );
     messageRows = await select(
-      'SELECT token, chat_number, number, body, created_at FROM messages WHERE token IN (?) ORDER BY token, chat_number, number',
+      'SELECT token, chat_number, number, body, created_at, deleted_at FROM messages WHERE token IN (?) ORDER BY token, chat_number, number',
       [tokens],
     );
   } finally {
@@ -308,11 +323,14 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
         mayRepeat,
         findings,
       );
+      for (const { number, body, deleted_at } of messages)
+        if ((body === '') !== (deleted_at !== null))
+          findings.wrong.push(`${what}: ${number} is "${body}", deleted at ${deleted_at}`);
       const bodies = new Map(messages.map(({ number, body }) => [number, body]));
       for (const message of chat.messages.values()) {
         const body = bodies.get(message.number);
         if (body === undefined) findings.lost.push(`${what}: ${message.number}`);
-        else if (!message.body.allows(body)) findings.wrong.push(`${what}: ${message.number} is "${body}"`);
+        else if (!mayShow(message, body)) findings.wrong.push(`${what}: ${message.number} is "${body}"`);
       }
     }
   }
@@ -323,6 +341,8 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
       const key = `${row.token}:${row.chat_number}:${row.number}`;
       const body = index.get(key);
       index.delete(key);
+      // The index may have refused the document that stands for a deleted message, and removed the message instead.
+      if (body === undefined && row.deleted_at !== null) continue;
       if (body === undefined) findings.lost.push(`${key} is not in the index`);
       else if (body !== row.body)
         findings.wrong.push(`${key} is "${body}" in the index, "${row.body}" in MySQL`);

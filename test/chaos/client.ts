@@ -7,7 +7,7 @@ export type Answer =
 const TIMEOUT_MS = 12_000;
 
 export type Api = (
-  method: 'GET' | 'POST' | 'PUT',
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
   path: string,
   more?: { token?: string; authorization?: string; body?: object; idempotencyKey?: string },
 ) => Promise<Answer>;

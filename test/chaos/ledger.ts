@@ -1,3 +1,4 @@
+import { Needles } from './needles.ts';
 import { Register } from './register.ts';
 
 /** A request that creates an item. The item contains its tag, which identifies the request without an answer. */
@@ -5,9 +6,35 @@ export type Creation = {
   tag: string;
   firstSentAt: number;
   lastSentAt: number;
+  /** How often it was sent. */
+  sends: number;
 };
 
-export type MessageRecord = { number: number; tag: string; body: Register; sender: number };
+/** A deletion that was begun. `endedAt`: the time of its 200, infinite without one. */
+type Deletion = { beganAt: number; endedAt: number };
+
+export type MessageRecord = {
+  number: number;
+  tag: string;
+  body: Register;
+  sender: number;
+  createdAt: number;
+  /** The random words of all its bodies, sent or accepted. */
+  needles: string[];
+  deletion?: Deletion;
+};
+
+/** True if a read that lasts from `from` to `to` may show this body. A deletion is the last edit: it wins over all others. */
+export const mayShow = (
+  { body, deletion }: MessageRecord,
+  shown: string,
+  from = Number.POSITIVE_INFINITY,
+  to = Number.POSITIVE_INFINITY,
+): boolean => {
+  if (deletion === undefined) return body.allows(shown, from, to);
+  if (shown === '') return deletion.beganAt <= to;
+  return deletion.endedAt >= from && body.allows(shown, from, to);
+};
 
 export type ChatRecord = {
   token: string;
@@ -32,6 +59,9 @@ export type ApplicationRecord = {
 /** The first word of a value is the tag of its writer. */
 export const tagOf = (text: string): string => text.split(' ', 1)[0] ?? '';
 
+/** The findings that answers alone show. */
+type Contradiction = 'twice' | 'wrong' | 'shown' | 'admitted';
+
 /**
  * The answers that clients got, which the audit compares with the system. A write with a 200 must exist. A write without
  * an answer may or may not exist.
@@ -39,11 +69,14 @@ export const tagOf = (text: string): string => text.split(' ', 1)[0] ?? '';
 export class Ledger {
   readonly applications = new Map<string, ApplicationRecord>();
   readonly sentApplications = new Map<string, Creation>();
+  readonly needles = new Needles();
   /** Contradictions among the answers themselves. */
-  readonly contradictions: { kind: 'twice' | 'wrong'; what: string }[] = [];
+  readonly contradictions: { kind: Contradiction; what: string }[] = [];
   accepted = 0;
   refused = 0;
   unanswered = 0;
+  deletions = 0;
+  revocations = 0;
   #tags = 0;
 
   tag(kind: string): string {
@@ -51,7 +84,7 @@ export class Ledger {
     return `${kind}${this.#tags}`;
   }
 
-  contradict(kind: 'twice' | 'wrong', what: string): void {
+  contradict(kind: Contradiction, what: string): void {
     this.contradictions.push({ kind, what });
   }
 
@@ -81,10 +114,16 @@ export class Ledger {
     });
   }
 
-  keepMessage(chat: ChatRecord, sender: number, number: number, tag: string, body: string): MessageRecord {
+  keepMessage(
+    chat: ChatRecord,
+    sender: number,
+    number: number,
+    { tag, body, needles }: { tag: string; body: string; needles: string[] },
+  ): MessageRecord {
     if (chat.messages.has(number))
       this.contradict('twice', `message ${chat.token}/${chat.number}/${number} was given twice`);
-    const message = { number, tag, body: new Register(body, performance.now()), sender };
+    const createdAt = performance.now();
+    const message = { number, tag, body: new Register(body, createdAt), sender, createdAt, needles };
     chat.messages.set(number, message);
     return message;
   }

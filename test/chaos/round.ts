@@ -1,12 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { audit, drainDeadLetters, type Findings, findUnrest, isClean, noFindings } from './audit.ts';
 import { type Api, createApi } from './client.ts';
+import { dumpStores } from './dumps.ts';
 import { type Fault, publish, readOutboxes } from './faults.ts';
 import { type Forged, forge, mustBeDead } from './forgery.ts';
 import type { Landing } from './landing.ts';
 import { type ChatRecord, type Creation, Ledger } from './ledger.ts';
 import type { Pace } from './pace.ts';
 import { createRandom, type Random } from './random.ts';
+import { Revocation } from './revocation.ts';
 import type { System } from './system.ts';
 import { signIn, signUp, type User, Workload } from './workload.ts';
 
@@ -16,6 +18,9 @@ export type RoundResult = {
   accepted: number;
   refused: number;
   unanswered: number;
+  /** Deletions and revocations that were answered 200. */
+  deleted: number;
+  revoked: number;
   /** Creations that ran twice because Redis had lost their idempotency keys. */
   repeated: number;
   /** From the end of the fault until an audit found nothing; undefined if none succeeded in time. */
@@ -26,7 +31,11 @@ export type RoundResult = {
 };
 
 const WRITERS = 6;
+const GUESTS = 5;
 const SIGN_IN_EVERY_MS = 20 * 60_000;
+
+const firstChatOf = (ledger: Ledger): ChatRecord | undefined =>
+  [...([...ledger.applications.values()][0]?.chats.values() ?? [])][0];
 
 /** One system that is attacked in rounds. The ledger keeps the answers of all rounds. */
 export class Arena {
@@ -35,6 +44,8 @@ export class Arena {
   readonly #ledger = new Ledger();
   readonly #random: Random;
   readonly #users: User[] = [];
+  /** Users who sign out everywhere again and again. */
+  readonly #guests: User[] = [];
   readonly #say: (line: string) => void;
   #signedInAt = 0;
   #rounds = 0;
@@ -54,7 +65,7 @@ export class Arena {
     const round = this.#rounds;
     await this.#signIn();
     const ledger = this.#ledger;
-    const before = { accepted: ledger.accepted, refused: ledger.refused, unanswered: ledger.unanswered };
+    const { accepted, refused, unanswered, deletions, revocations } = ledger;
     let mayLag = false;
     const workload = new Workload({
       api: this.#api,
@@ -65,12 +76,19 @@ export class Arena {
       standing: this.#standing,
       mayLag: () => mayLag,
     });
+    const revocation = new Revocation(this.#guests, {
+      api: this.#api,
+      ledger,
+      random: this.#random,
+      chat: () => this.#standing[0] ?? firstChatOf(ledger),
+    });
     const findings = noFindings();
     const landings: Landing[] = [];
     let poison = 0;
     const forged = new Set<string>();
     let healedAt: number;
     workload.start();
+    revocation.start();
     try {
       await delay(pace.beforeMs);
       // Every fault meets forged messages. Those that a fault loses with the broker become no dead letters.
@@ -98,7 +116,7 @@ export class Arena {
       healedAt = performance.now();
       await delay(pace.afterMs);
     } finally {
-      await workload.stop();
+      await Promise.all([workload.stop(), revocation.stop()]);
     }
     const endedAt = performance.now();
     for (const loss of this.#losses) loss.endedAt = Math.min(loss.endedAt, endedAt);
@@ -108,14 +126,16 @@ export class Arena {
     for (const { kind, what } of ledger.contradictions.splice(0)) findings[kind].push(what);
     for (const kind of Object.keys(findings) as (keyof Findings)[]) findings[kind].push(...settled[kind]);
     if (this.#standing.length === 0) {
-      const [first] = [...ledger.applications.values()][0]?.chats.values() ?? [];
+      const first = firstChatOf(ledger);
       if (first !== undefined) this.#standing = [first];
     }
     return {
       fault: fault.name,
-      accepted: ledger.accepted - before.accepted,
-      refused: ledger.refused - before.refused,
-      unanswered: ledger.unanswered - before.unanswered,
+      accepted: ledger.accepted - accepted,
+      refused: ledger.refused - refused,
+      unanswered: ledger.unanswered - unanswered,
+      deleted: ledger.deletions - deletions,
+      revoked: ledger.revocations - revocations,
       repeated,
       secondsUntilWhole,
       findings,
@@ -178,6 +198,7 @@ export class Arena {
             applications,
             mayRepeat: (creation) => this.#mayRepeat(creation),
           });
+          settled.shown.push(...(await this.#findErased()));
           settled.stuck.push(...dead.others.map((letter) => `dead letter: ${letter}`));
           return { settled, repeated };
         }
@@ -193,6 +214,16 @@ export class Arena {
         this.#say(`    settling: ${unrest.join('; ').slice(0, 300)}`);
       }
     }
+  }
+
+  /** Erases deleted messages, with the clock an hour ahead. @returns the needles that a store or the log still holds */
+  async #findErased(): Promise<string[]> {
+    await this.#system.operate('scheduled/erase-deleted', {}, { aheadMs: 60 * 60_000 });
+    const found = new Set<string>();
+    await dumpStores(await this.#system.stores(), this.#system.logFile, (place, text) => {
+      for (const needle of this.#ledger.needles.shownIn(text)) found.add(`${place} holds ${needle}`);
+    });
+    return [...found];
   }
 
   /** Publishes forged messages of each kind. */
@@ -222,6 +253,8 @@ export class Arena {
     if (this.#users.length === 0) {
       // One after the other: a process hashes only so many passwords at once, and refuses more.
       for (let index = 1; index <= WRITERS; index += 1) this.#users.push(await signUp(this.#api, index));
+      for (let index = 1; index <= GUESTS; index += 1)
+        this.#guests.push(await signUp(this.#api, WRITERS + index));
       this.#signedInAt = performance.now();
     }
     if (performance.now() - this.#signedInAt < SIGN_IN_EVERY_MS) return;

@@ -222,9 +222,19 @@ export class System {
     await promisify(execFile)('cp', ['-a', from, to]);
   }
 
-  /** Runs an operation as an operator would, by its path below `functions/`. */
-  async operate(name: string, event: object = {}): Promise<void> {
-    await runFunction({ name, event, environment: { ...process.env, ...this.environment } });
+  /**
+   * Runs an operation as an operator would, by its path below `functions/`.
+   * @param aheadMs how far its clock is ahead
+   */
+  async operate(name: string, event: object = {}, { aheadMs = 0 } = {}): Promise<void> {
+    const environment = { ...process.env, ...this.environment };
+    const clock = `const now = Date.now; Date.now = () => now() + ${aheadMs};`;
+    const ahead = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(clock)}` };
+    await runFunction({
+      name,
+      event,
+      environment: aheadMs === 0 ? environment : { ...environment, ...ahead },
+    });
   }
 
   async stop({ keepLog = false } = {}): Promise<void> {

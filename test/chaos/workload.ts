@@ -1,6 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Answer, type Api, fieldOf } from './client.ts';
-import type { ApplicationRecord, ChatRecord, Creation, Ledger, MessageRecord } from './ledger.ts';
+import {
+  type ApplicationRecord,
+  type ChatRecord,
+  type Creation,
+  type Ledger,
+  type MessageRecord,
+  mayShow,
+} from './ledger.ts';
 import type { Random } from './random.ts';
 
 export type User = { index: number; email: string; password: string; token: string };
@@ -10,6 +17,11 @@ const WORDS = 'the quick brown fox jumps over the lazy dog while seven zebras ya
 /** The attempts of a client without an answer, and the pauses between them. */
 const TRIES = 4;
 const RETRY_PAUSE_MS = 250;
+
+/** A deletion that takes as long may be in Redis alone: the handler did not wait longer for MySQL. */
+const MYSQL_WAIT_MS = 900;
+/** A message is certainly stored after this time, unless the fault is another server's. */
+const STORED_AFTER_MS = 10_000;
 
 const basic = (email: string, password: string) =>
   `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`;
@@ -57,6 +69,8 @@ export class Workload {
   readonly #hot: ChatRecord[] = [];
   readonly #cold: ChatRecord[] = [];
   readonly #applications: ApplicationRecord[] = [];
+  /** Messages whose request was sent once, so that no other message has their words. */
+  readonly #sentOnce = new Set<MessageRecord>();
   readonly #own = new Map<number, { chat: ChatRecord; message: MessageRecord }[]>();
 
   constructor(options: WorkloadOptions) {
@@ -68,7 +82,9 @@ export class Workload {
     for (const user of this.#options.users) this.#loops.push(this.#loop(() => this.#write(user), 15));
     const [first, second] = this.#options.users;
     for (const user of [first, second]) {
-      if (user !== undefined) this.#loops.push(this.#loop(() => this.#read(user), 40));
+      if (user === undefined) continue;
+      this.#loops.push(this.#loop(() => this.#read(user), 40));
+      this.#loops.push(this.#loop(() => this.#search(user), 400));
     }
   }
 
@@ -90,9 +106,11 @@ export class Workload {
     return [tag, ...Array.from({ length: 3 + random.below(6) }, () => random.pick(WORDS))].join(' ');
   }
 
-  #note(answer: Answer, what: string): void {
+  /** @param message the one that the request edits: after a deletion an edit is refused */
+  #note(answer: Answer, what: string, message?: MessageRecord): void {
     const { ledger } = this.#options;
     if (answer.status === 200) ledger.accepted += 1;
+    else if (answer.status === 409 && message?.deletion !== undefined) return;
     else if (answer.status === 'none') ledger.unanswered += 1;
     else if (isRefusal(answer)) ledger.refused += 1;
     // All items in these requests were accepted before, so a 4xx is wrong.
@@ -110,6 +128,7 @@ export class Workload {
     const { api, ledger, random, mayLag } = this.#options;
     const send = () => {
       creation.lastSentAt = performance.now();
+      creation.sends += 1;
       return api('POST', path, { token: user.token, body, idempotencyKey: creation.tag });
     };
     for (let attempt = 1; attempt <= TRIES; attempt += 1) {
@@ -140,7 +159,7 @@ export class Workload {
   #creation(sent: Map<string, Creation>, kind: string): Creation {
     const tag = this.#options.ledger.tag(kind);
     const now = performance.now();
-    const creation = { tag, firstSentAt: now, lastSentAt: now };
+    const creation = { tag, firstSentAt: now, lastSentAt: now, sends: 0 };
     sent.set(tag, creation);
     return creation;
   }
@@ -152,6 +171,7 @@ export class Workload {
     if (dice < 0.1) return this.#createChat(user);
     if (dice < 0.13) return this.#rename();
     if (dice < 0.4) return this.#edit(user);
+    if (dice < 0.5) return this.#delete(user);
     return this.#createMessage(user);
   }
 
@@ -191,11 +211,17 @@ export class Workload {
     const chat = this.#someChat();
     if (chat === undefined) return;
     const creation = this.#creation(chat.sent, 'm');
-    const body = this.#text(creation.tag);
+    const needle = ledger.needles.make();
+    const body = this.#text(`${creation.tag} ${needle}`);
     const path = `/applications/${chat.token}/chats/${chat.number}/messages`;
     const number = await this.#create(user, path, 'messageNumber', { body }, creation);
     if (typeof number !== 'number') return;
-    const message = ledger.keepMessage(chat, user.index, number, creation.tag, body);
+    const message = ledger.keepMessage(chat, user.index, number, {
+      tag: creation.tag,
+      body,
+      needles: [needle],
+    });
+    if (creation.sends === 1) this.#sentOnce.add(message);
     const own = this.#own.get(user.index) ?? [];
     own.push({ chat, message });
     if (own.length > 50) own.shift();
@@ -205,14 +231,47 @@ export class Workload {
   async #edit(user: User): Promise<void> {
     const { ledger, random } = this.#options;
     const target = random.pick(this.#own.get(user.index) ?? []);
-    if (target === undefined) return this.#createMessage(user);
+    if (target === undefined || target.message.deletion !== undefined) return this.#createMessage(user);
     const path = `/applications/${target.chat.token}/chats/${target.chat.number}/messages/${target.message.number}`;
     const edit = async () => {
-      const body = this.#text(ledger.tag('e'));
-      await this.#put(user, path, target.message.body, body, { body });
+      const needle = ledger.needles.make();
+      target.message.needles.push(needle);
+      const body = this.#text(`${ledger.tag('e')} ${needle}`);
+      await this.#put(user, path, target.message.body, body, { body }, target.message);
     };
     // Two at once now and then: either may win.
     await Promise.all(random.next() < 0.2 ? [edit(), edit()] : [edit()]);
+  }
+
+  /**
+   * Deletes a message, as its sender or as the creator of the application. A message that was sent twice may exist twice
+   * after a loss of the keys, so its words may stay.
+   */
+  async #delete(user: User): Promise<void> {
+    const { api, ledger, random, users } = this.#options;
+    const own = (this.#own.get(user.index) ?? []).filter(({ message }) => this.#sentOnce.has(message));
+    const target = random.pick(own);
+    if (target === undefined || target.message.deletion !== undefined) return this.#createMessage(user);
+    const { chat, message } = target;
+    const owner = users.find(({ index }) => index === ledger.applications.get(chat.token)?.owner) ?? user;
+    const { token } = random.next() < 0.3 ? owner : user;
+    const path = `/applications/${chat.token}/chats/${chat.number}/messages/${message.number}`;
+    message.deletion = { beganAt: performance.now(), endedAt: Number.POSITIVE_INFINITY };
+    for (let attempt = 1; attempt <= TRIES && !this.#stopped.signal.aborted; attempt += 1) {
+      const sentAt = performance.now();
+      const answer = await api('DELETE', path, { token });
+      this.#note(answer, `DELETE ${path}`);
+      if (answer.status === 200) {
+        const now = performance.now();
+        message.deletion.endedAt = now;
+        // Redis alone may know a deletion that MySQL did not take within its second, or whose message is not stored yet.
+        const isStored = now - sentAt < MYSQL_WAIT_MS && sentAt - message.createdAt > STORED_AFTER_MS;
+        ledger.needles.deleted(message.needles, { at: now, isStored });
+        ledger.deletions += 1;
+        return;
+      }
+      await delay(RETRY_PAUSE_MS * attempt);
+    }
   }
 
   async #rename(): Promise<void> {
@@ -230,10 +289,11 @@ export class Workload {
     register: MessageRecord['body'],
     value: string,
     body: object,
+    message?: MessageRecord,
   ): Promise<void> {
     const write = register.begin(value, performance.now());
     const answer = await this.#options.api('PUT', path, { token: user.token, body });
-    this.#note(answer, `PUT ${path}`);
+    this.#note(answer, `PUT ${path}`, message);
     if (answer.status === 200) write.acknowledged(performance.now());
   }
 
@@ -252,6 +312,7 @@ export class Workload {
       token: user.token,
     });
     const to = performance.now();
+    this.#checkNeedles(answer, base, from, laggedBefore);
     if (answer.status === 'none' || laggedBefore || mayLag()) return;
     if (isRefusal(answer)) return;
     if (answer.status !== 200) {
@@ -262,11 +323,31 @@ export class Workload {
       const number = fieldOf(seen, 'messageNumber');
       const body = fieldOf(seen, 'body');
       const known = typeof number === 'number' ? chat.messages.get(number) : undefined;
-      if (known !== undefined && (typeof body !== 'string' || !known.body.allows(body, from, to)))
+      if (known !== undefined && (typeof body !== 'string' || !mayShow(known, body, from, to)))
         ledger.contradict(
           'wrong',
           `GET ${base}${single ? '/' : ' page: '}${number} shows "${body}", which was superseded`,
         );
     }
+  }
+
+  /** Searches words of a deleted message, which no search may find. */
+  async #search(user: User): Promise<void> {
+    const { api, ledger, mayLag, random } = this.#options;
+    const chat = this.#someChat();
+    const needle = ledger.needles.pick((of) => random.pick(of));
+    if (chat === undefined || needle === undefined) return;
+    const path = `/applications/${chat.token}/messages/search?q=${needle}`;
+    const from = performance.now();
+    const laggedBefore = mayLag();
+    this.#checkNeedles(await api('GET', path, { token: user.token }), path, from, laggedBefore);
+  }
+
+  #checkNeedles(answer: Answer, path: string, from: number, laggedBefore: boolean): void {
+    const { ledger, mayLag } = this.#options;
+    if (answer.status !== 200) return;
+    const isRedisAway = laggedBefore || mayLag();
+    for (const needle of ledger.needles.shownIn(JSON.stringify(answer.body), { from, isRedisAway }))
+      ledger.contradict('shown', `GET ${path} shows ${needle} of a deleted message`);
   }
 }

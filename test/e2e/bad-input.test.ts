@@ -163,13 +163,16 @@ const samplesOf = (place: Place, name: string): Samples => {
 
 type Values = Record<string, unknown>;
 
+/** A search needs words or a sender, which a schema of fields cannot say. */
+const isNeeded = (name: string, required: readonly string[]) => name === 'q' || required.includes(name);
+
 /** A valid request of a route, with all its fields. */
 const goodRequest = ({ request }: RouteContract): Record<Place, Values> => {
   const good = (place: Place, all: boolean): Values => {
     const { names, required } = fieldsOf(request[place]);
     return Object.fromEntries(
       names
-        .filter((name) => all || required.includes(name))
+        .filter((name) => all || isNeeded(name, required))
         .map((name) => [name, samplesOf(place, name).good]),
     );
   };

@@ -9,6 +9,7 @@ import {
   type Listed,
   messagesPath,
   nextPath,
+  prevPath,
   readAll,
 } from '../support/client.ts';
 import { createUser, eventually, query, withRedis } from '../support/servers.ts';
@@ -317,6 +318,47 @@ describe('GET …/messages', () => {
     );
   });
 
+  it('reads oldest first with after, and its links lead both ways', async () => {
+    for (let i = 1; i <= 7; i += 1) {
+      await createMessage(client, token, 1, `${i}`, new Date(Date.UTC(2024, 0, 8 - (i % 4))).toISOString());
+    }
+    const numbersOf = ({ body }: { body: Listed[] }) => body.map(({ messageNumber }) => messageNumber);
+    const newestFirst = numbersOf(await client.get<Listed[]>(path));
+    const isRight = async () => {
+      const { items } = await readAll<Listed>(client, `${path}?after=start&limit=2`);
+      expect(items.map(({ messageNumber }) => messageNumber)).toEqual(newestFirst.toReversed());
+      const first = await client.get<Listed[]>(`${path}?after=start&limit=3`);
+      expect(prevPath(first)).toBeUndefined();
+      const second = await client.get<Listed[]>(nextPath(first) ?? '');
+      const back = await client.get<Listed[]>(prevPath(second) ?? '');
+      expect(numbersOf(back)).toEqual(numbersOf(first).toReversed());
+      const third = await client.get<Listed[]>(nextPath(second) ?? '');
+      expect(numbersOf(third)).toEqual(newestFirst.slice(0, 1));
+      expect(nextPath(third)).toBeUndefined();
+      const down = await client.get<Listed[]>(nextPath(await client.get(`${path}?limit=3`)) ?? '');
+      const up = await client.get<Listed[]>(prevPath(down) ?? '');
+      expect(numbersOf(up)).toEqual(newestFirst.slice(0, 3).toReversed());
+    };
+    await isRight();
+    await eventually(async () =>
+      expect(await query('SELECT 1 FROM messages WHERE token = ?', [token])).toHaveLength(7),
+    );
+    await isRight();
+    await forgetWindow();
+    await isRight();
+  });
+
+  it('goes on after the newest message when more have come', async () => {
+    await createMessage(client, token, 1, 'one');
+    await createMessage(client, token, 1, 'two');
+    const one = await client.get(`${path}?after=start&limit=1`);
+    const two = await client.get<Listed[]>(nextPath(one) ?? '');
+    expect(nextPath(two)).toBeUndefined();
+    await createMessage(client, token, 1, 'three');
+    const again = await client.get<Listed[]>(nextPath(one) ?? '');
+    expect((await client.get<Listed[]>(nextPath(again) ?? '')).body).toMatchObject([{ body: 'three' }]);
+  });
+
   it('takes page=N as well, and answers the same messages', async () => {
     for (let i = 1; i <= 12; i += 1) await createMessage(client, token, 1, `${i}`);
     const page = async (n: number) =>
@@ -357,6 +399,17 @@ describe('GET …/messages', () => {
     ]) {
       expect(await client.get(bad)).toMatchObject({ status: 400, body: { errors: [{ path: 'before' }] } });
     }
+    for (const bad of [
+      `${path}?after=Start`,
+      `${path}?after=1${cursor}`,
+      `${messagesPath(token, 2)}?after=${cursor}`,
+      `${path}?after=${cursor}&page=1`,
+      `${path}?after=start&before=${cursor}`,
+      `${path}?after=`,
+    ]) {
+      expect(await client.get(bad)).toMatchObject({ status: 400, body: { errors: [{ path: 'after' }] } });
+    }
+    expect((await client.get(`${path}?after=${cursor}`)).status).toBe(200);
   });
 });
 

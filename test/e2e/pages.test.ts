@@ -49,8 +49,18 @@ describe('pages of the longest messages end at 4 MB, and links lead through all 
     expect(pages.flat()).toEqual(all);
   });
 
+  it('as they are listed oldest first', async () => {
+    const pages = await readPages(`${messagesPath(token, 1)}?after=start&limit=100`);
+    expect(pages).toHaveLength(2);
+    expect(pages.flat()).toEqual(all.toReversed());
+  });
+
   it.each([
     ['GET …/messages/search', () => `${messagesPath(token, 1)}/search?q=needle&limit=100&highlight=true`],
+    [
+      'GET …/messages/search of the application',
+      () => `/applications/${token}/messages/search?q=needle&limit=100`,
+    ],
     ['GET /search', () => `/search?application_token=${token}&chat_number=1&body=needle&limit=100`],
   ])('as %s finds them', async (_route, path) => {
     await eventually(async () => expect((await readPages(path())).flat().sort((a, b) => b - a)).toEqual(all));

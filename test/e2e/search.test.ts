@@ -100,3 +100,124 @@ it('takes a trailing slash', async () => {
   const older = `/search/?application_token=${token}&chat_number=1&body=fox`;
   expect((await client.get<Hit[]>(older)).body).toHaveLength(2);
 });
+
+describe('filters', () => {
+  type Found = Hit & { chatNumber?: number; sender: string; senderName: string };
+  let app: string;
+  let grace: { client: Client; handle: string };
+  const day = (number: number) => `2024-05-0${number}T12:00:00Z`;
+  const search = (query: Record<string, string>, of = `${messagesPath(app, 1)}/search`) =>
+    client.get<Found[]>(`${of}?${new URLSearchParams(query)}`);
+  const numbersFor = async (query: Record<string, string>) =>
+    (await search(query)).body.map(({ messageNumber }) => messageNumber);
+  const everywhere = () => `/applications/${app}/messages/search`;
+
+  beforeAll(async () => {
+    grace = await createUser('Grace');
+    app = await createApplication(client);
+    await createChat(client, app);
+    await createChat(client, app);
+    await createMessage(client, app, 1, 'kettle of Ada', day(1));
+    await createMessage(grace.client, app, 1, 'kettle of Grace', day(2));
+    await createMessage(client, app, 1, 'teapot of Ada', day(3));
+    await createMessage(grace.client, app, 1, 'another kettle, kettle', day(4));
+    await createMessage(grace.client, app, 2, 'kettle in the other chat', day(5));
+    await eventually(async () =>
+      expect((await search({ q: 'kettle teapot', limit: '100' }, everywhere())).body).toHaveLength(5),
+    );
+  });
+
+  it('find the messages of a person, newest first, with or without words', async () => {
+    expect(await numbersFor({ sender: grace.handle })).toEqual([4, 2]);
+    expect(await numbersFor({ sender: handle })).toEqual([3, 1]);
+    expect(await numbersFor({ sender: handle, q: 'kettle' })).toEqual([1]);
+    expect(await numbersFor({ sender: 'nobody' })).toEqual([]);
+    expect(await numbersFor({ sender: 'nobodynobodynobo' })).toEqual([]);
+  });
+
+  it('find what was sent from one time on and before another, in any offset', async () => {
+    expect(await numbersFor({ q: 'kettle', from: day(2), to: day(4) })).toEqual([2]);
+    expect(await numbersFor({ q: 'kettle', from: '2024-05-02T14:00:00+02:00' })).toEqual([4, 2]);
+    expect(await numbersFor({ q: 'kettle', to: day(2) })).toEqual([1]);
+    expect(await numbersFor({ q: 'kettle', from: day(4), to: day(2) })).toEqual([]);
+    expect(await numbersFor({ sender: handle, from: day(2) })).toEqual([3]);
+  });
+
+  it('order by the best match, or by time', async () => {
+    const best = await numbersFor({ q: 'kettle ada' });
+    expect(best[0]).toBe(1);
+    expect(await numbersFor({ q: 'kettle ada', sort: 'best' })).toEqual(best);
+    expect(await numbersFor({ q: 'kettle ada', sort: 'newest' })).toEqual([4, 3, 2, 1]);
+  });
+
+  it('search all chats of an application, and show the chat of each message', async () => {
+    const { body } = await search({ q: 'kettle', sort: 'newest' }, everywhere());
+    expect(body.map(({ chatNumber, messageNumber }) => [chatNumber, messageNumber])).toEqual([
+      [2, 1],
+      [1, 4],
+      [1, 2],
+      [1, 1],
+    ]);
+    expect(body[0]).toEqual({
+      chatNumber: 2,
+      messageNumber: 1,
+      sender: grace.handle,
+      senderName: 'Grace',
+      body: 'kettle in the other chat',
+      createdAt: '2024-05-05T12:00:00.000Z',
+    });
+    expect((await search({ q: 'kettle' })).body[0]).not.toHaveProperty('chatNumber');
+    expect((await search({ q: 'kettle' }, '/applications/no-such-application/messages/search')).status).toBe(
+      404,
+    );
+  });
+
+  it('of an application link by cursor from the second page on, which reads all of them once', async () => {
+    const path = `${everywhere()}?q=kettle&limit=1`;
+    expect(nextPath(await client.get(path))).toMatch(/\?(?!.*page=).*after=/);
+    const { items, pages } = await readAll<Found>(client, path);
+    expect(pages).toBe(4);
+    expect(new Set(items.map(({ chatNumber, messageNumber }) => `${chatNumber}:${messageNumber}`)).size).toBe(
+      4,
+    );
+  });
+
+  it('of a cursor are part of it: a cursor of another search is refused', async () => {
+    const first = await search({ q: 'kettle', limit: '1' }, everywhere());
+    const cursor = new URLSearchParams(nextPath(first)?.split('?')[1]).get('after') ?? '';
+    expect((await search({ q: 'kettle', after: cursor }, everywhere())).status).toBe(200);
+    expect((await search({ q: 'kettle', sort: 'best', after: cursor }, everywhere())).status).toBe(200);
+    for (const other of [
+      { q: 'kettles' },
+      { q: 'kettle', sender: handle },
+      { q: 'kettle', from: day(1) },
+      { q: 'kettle', to: day(5) },
+      { q: 'kettle', sort: 'newest' },
+    ])
+      expect(await search({ ...other, after: cursor }, everywhere())).toMatchObject({
+        status: 400,
+        body: { errors: [{ path: 'after' }] },
+      });
+    expect((await search({ q: 'kettle', after: cursor })).status).toBe(400);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ['q', {}],
+    ['q', { from: day(1) }],
+    ['sort', { sender: 'nobody', sort: 'best' }],
+    ['from', { q: 'kettle', from: 'yesterday' }],
+  ])('name %s where it is wrong or missing', async (field, query) => {
+    for (const path of [undefined, everywhere()])
+      expect(await search(query, path)).toMatchObject({ status: 400, body: { errors: [{ path: field }] } });
+  });
+
+  it('are no part of the older form, nor upTo of an application', async () => {
+    const older = { application_token: app, chat_number: '1', body: 'kettle' };
+    for (const more of [{ sender: handle }, { from: day(1) }, { sort: 'newest' }] as Record<string, string>[])
+      expect((await search({ ...older, ...more }, '/search')).status).toBe(400);
+    expect((await search({ q: 'kettle', upTo: '1' }, everywhere())).status).toBe(400);
+    expect(
+      (await search({ ...older, upTo: '2' }, '/search')).body.map(({ messageNumber }) => messageNumber),
+    ).toEqual([2, 1]);
+  });
+});

@@ -74,7 +74,16 @@ beforeAll(async () => {
     `INSERT INTO reservations (token, chat_number, number, command_id)
      SELECT 'app-1', a.n, b.d, a.n * 10 + b.d FROM numbers a JOIN digits b`,
   );
-  await database.select('ANALYZE TABLE users, applications, chats, messages, reservations', []);
+  await fill(
+    'INSERT INTO message_deletions (chat_id, number) SELECT chat_id, number FROM messages WHERE number % 2 = 0',
+  );
+  await fill(
+    'INSERT INTO read_markers (user_id, chat_id, number) SELECT u.n, c.id, 3 FROM chats c JOIN numbers u ON u.n < 4',
+  );
+  await database.select(
+    'ANALYZE TABLE users, applications, chats, messages, reservations, message_deletions, read_markers',
+    [],
+  );
 }, 120_000);
 afterAll(() => stores?.close());
 
@@ -107,6 +116,7 @@ const message = { ...hot, senderId: 0, body: 'b' };
 
 describe('every query finds its rows by an index', () => {
   const queries: Record<string, () => Promise<unknown>> = {
+    'the messages of an erased account': () => stores.messages.eraseNext(creatorId, 1_000_000, 10),
     'a user by address': () => stores.users.findByEmail(anaAddress),
     'a sign-up repeated': () =>
       stores.users
@@ -144,6 +154,18 @@ describe('every query finds its rows by an index', () => {
     'counters of applications recovered': () => stores.applications.highestChatNumbers(5_000, 1_000),
     'a chat': () => stores.chats.find(token, 7),
     'a list of chats': () => stores.chats.list(token, 9_001, 9_011),
+    'read markers of a list of chats': () =>
+      stores.readMarkers.find(
+        creatorId,
+        token,
+        Array.from({ length: 100 }, (_, i) => 9_001 + i),
+      ),
+    'deleted messages of a list of chats': () =>
+      stores.readMarkers.countDeleted(
+        Array.from({ length: 100 }, (_, i) => ({ chatId: i + 1, from: 3, to: 1_003 })),
+      ),
+    'read markers stored': () =>
+      stores.readMarkers.raise(chatsOf(500).map((chat) => ({ ...chat, userId: creatorId, number: 3 }))),
     'chats stored': () =>
       stores.chats.insert(
         Array.from({ length: 200 }, (_, i) => ({
@@ -170,6 +192,13 @@ describe('every query finds its rows by an index', () => {
     'a page by cursor': () =>
       stores.messages.page(hot, {
         before: { createdAtMs: TIE_MS + 60_001, messageNumber: 5 },
+        skip: 0,
+        count: 11,
+      }),
+    'the oldest page': () => stores.messages.page(hot, { after: 'start', skip: 0, count: 11 }),
+    'a page by cursor, oldest first': () =>
+      stores.messages.page(hot, {
+        after: { createdAtMs: TIE_MS + 60_001, messageNumber: 5 },
         skip: 0,
         count: 11,
       }),
@@ -242,6 +271,17 @@ describe('every query finds its rows by an index', () => {
       () =>
         stores.messages.page(hot, {
           before: { createdAtMs: TIE_MS, messageNumber: 20_000 },
+          skip: 0,
+          count: 11,
+        }),
+    ],
+    ['the oldest page', 11, () => stores.messages.page(hot, { after: 'start', skip: 0, count: 11 })],
+    [
+      'a page among 20,000 messages of one time, oldest first',
+      11,
+      () =>
+        stores.messages.page(hot, {
+          after: { createdAtMs: TIE_MS, messageNumber: 20_000 },
           skip: 0,
           count: 11,
         }),

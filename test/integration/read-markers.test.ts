@@ -225,6 +225,41 @@ describe('unread messages', () => {
     expect(await read(bo, second, 501)).toEqual({ messageNumber: 501, unreadCount: 999 });
   });
 
+  test('leave out deleted ones above the marker, however many there are, and never count below 0', async () => {
+    const chat = await newChat();
+    const [row] = await stores.database.select('SELECT id FROM chats WHERE token = ? AND number = ?', [
+      token,
+      chat.chatNumber,
+    ]);
+    const remove = (...numbers: number[]) =>
+      stores.database.write(
+        `INSERT INTO message_deletions (chat_id, number) VALUES ${numbers.map(() => '(?, ?)').join(', ')}`,
+        numbers.flatMap((number) => [row?.id ?? 0, number]),
+      );
+    const count = async () => {
+      const single = await unreadOf(bo, chat);
+      expect(await listOf(bo, chat.chatNumber, 1)).toEqual([single]);
+      return single;
+    };
+    await send(ana, chat, 9);
+    await remove(1, 4, 9);
+    expect(await count()).toBe(6);
+    expect(await read(bo, chat, 4)).toEqual({ messageNumber: 4, unreadCount: 4 });
+    await remove(5, 6, 7, 8);
+    expect(await count()).toBe(0);
+    expect(await read(bo, chat, 9)).toEqual({ messageNumber: 9, unreadCount: 0 });
+    // Redis may be behind MySQL after a loss: more deletions than messages.
+    await remove(10, 11);
+    expect(await count()).toBe(0);
+    // A chat of many messages, of which the newest are deleted.
+    await stores.redis.set(stores.keys.chatCounter(token, chat.chatNumber), 20_000);
+    await remove(...Array.from({ length: 6_000 }, (_, i) => 14_001 + i));
+    expect(await count()).toBe(1_000);
+    await remove(...Array.from({ length: 13_489 }, (_, i) => 512 + i));
+    // Above the marker: 12 to 511.
+    expect(await count()).toBe(500);
+  });
+
   test('of a list of 100 chats take one call for their markers', async () => {
     const first = await newChat();
     for (let i = 0; i < 99; i += 1) await newChat();

@@ -556,6 +556,17 @@ const createRun = async () => {
       }
       expect(read).toBe(whole.length);
     }
+    // The same list the other way, from the oldest message or from any other one on.
+    const upwards = whole.toReversed();
+    let read = salt % 3 === 0 ? 0 : salt % (upwards.length + 1);
+    let after: Position | 'start' | undefined = upwards[read - 1] ?? 'start';
+    while (after !== undefined) {
+      const page: Message[] = await onlooker.page(chat, { after, skip: 0, count: limit });
+      expect(page.map(shown)).toEqual(upwards.slice(read, read + limit));
+      read += page.length;
+      after = page.at(-1);
+    }
+    expect(read).toBe(upwards.length);
     for (const one of whole.slice(0, 8)) {
       expect(shown(await onlooker.message(chat, one.messageNumber))).toEqual(one);
     }

@@ -184,6 +184,10 @@ export const createMessage = async (
 export const nextPath = ({ headers }: Reply): string | undefined =>
   /<([^>]+)>;\s*rel="next"/.exec(headers.get('link') ?? '')?.[1];
 
+/** The page that leads back from a page, from the same header. */
+export const prevPath = ({ headers }: Reply): string | undefined =>
+  /<([^>]+)>;\s*rel="prev"/.exec(headers.get('link') ?? '')?.[1];
+
 /** All items of a list, by its links. `pages`: the number of answers. */
 export const readAll = async <Item>(
   client: Client,

@@ -25,6 +25,7 @@ const operations = {
   recoverCounters: () => import('../../functions/scheduled/recover-counters.ts'),
   eraseDeleted: () => import('../../functions/scheduled/erase-deleted.ts'),
   syncCounts: () => import('../../functions/scheduled/sync-counts.ts'),
+  eraseDeleted: () => import('../../functions/scheduled/erase-deleted.ts'),
 } as const;
 
 /** Asks until the assertion holds; after the deadline its error is the test's. */

@@ -149,24 +149,39 @@ const before = z
   .min(1)
   .max(200)
   .optional()
-  .describe('A cursor from the `Link` header of the page before. Not together with `page`');
+  .describe(
+    'A cursor from a `Link` header: older messages, newest first. Not together with `page` or `after`',
+  );
+
+const afterPlace = z
+  .string()
+  .min(1)
+  .max(200)
+  .optional()
+  .describe(
+    'A cursor from a `Link` header: newer messages, oldest first; `start` begins at the oldest message. Not together with `page` or `before`',
+  );
 
 export const listMessages = route({
   function: 'listMessages',
   method: 'GET',
   path: '/applications/{token}/chats/{chatNumber}/messages',
   tag: 'Messages',
-  summary: 'The messages of a chat, newest first',
+  summary: 'The messages of a chat, newest first or oldest first',
   description:
-    'Messages are ordered by `createdAt`, newest first, then by number, highest first. To get the next page, follow the `Link` header. Its cursor, `before`, is equally fast at any depth and does not shift when messages arrive. `page` selects a page by number instead. A page ends at `limit` messages or at 4 MB of JSON.',
+    'Messages are ordered by `createdAt`, newest first, then by number, highest first. To get the next page, follow the `Link` header. Its cursor, `before`, is equally fast at any depth and does not shift when messages arrive. `after` reads the other way, oldest first, and `after=start` begins at the oldest message. `rel="prev"` leads back. `page` selects a page by number instead. A page ends at `limit` messages or at 4 MB of JSON.',
   authentication: 'bearer',
   request: {
     path: inChat,
     query: withBoundedDepth(
       withRule(
-        z.strictObject({ ...paging, page: pageOrBefore, before }),
-        ({ page, before }) => page === undefined || before === undefined,
-        { path: ['before'], error: 'Must not be given together with page' },
+        withRule(
+          z.strictObject({ ...paging, page: pageOrBefore, before, after: afterPlace }),
+          ({ page, before }) => page === undefined || before === undefined,
+          { path: ['before'], error: 'Must not be given together with page' },
+        ),
+        ({ page, before, after }) => after === undefined || (page === undefined && before === undefined),
+        { path: ['after'], error: 'Must not be given together with page or before' },
       ),
     ),
   },

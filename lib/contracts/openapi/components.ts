@@ -42,7 +42,8 @@ export const parameters = {
 
 export const headers = {
   Link: {
-    description: 'The next page of the list, `rel="next"` (RFC 8288); absent on the last page',
+    description:
+      'The next page of the list, `rel="next"` (RFC 8288); absent on the last page. Lists of messages also link back, `rel="prev"`',
     schema: { type: 'string', examples: ['</applications?page=2>; rel="next"'] },
   },
   ETag: { description: 'For `If-None-Match`, and for `If-Match` of an edit', schema: { type: 'string' } },

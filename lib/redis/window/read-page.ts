@@ -30,7 +30,7 @@ end
 
 /**
  * Reads a page of a chat, as far as Redis has it. `score` and `mark` are the cursor's createdAt in ms and its
- * padded number, both empty for the newest page. Returns one of:
+ * padded number, both empty for the first page. `upwards` is '1' for oldest first, else ''. Returns one of:
  *
  * - missing: the chat does not exist
  * - window: the whole page, as message, its edit or '', …
@@ -52,7 +52,7 @@ export const readPage = defineScript(
       'pendingEdits',
       'creates',
     ],
-    args: ['server', 'chat', 'score', 'mark', 'skip', 'limit'],
+    args: ['server', 'chat', 'score', 'mark', 'upwards', 'skip', 'limit'],
   },
   /* lua */ `
 local count = tonumber(limit)
@@ -62,14 +62,19 @@ local total = redis.call('GET', counter)
 if isAuthoritative and not total then return { 'missing' } end
 if isAuthoritative and total == '0' then return { 'window', {} } end
 
--- Members of a sorted set below the cursor, newest first.
-local function below(key, wanted)
-  if score == '' then return redis.call('ZREVRANGE', key, 0, wanted - 1) end
+local isUpwards = upwards ~= ''
+-- Members of a sorted set beyond the cursor, in the order of the page.
+local function beyond(key, wanted)
+  if score == '' then return redis.call(isUpwards and 'ZRANGE' or 'ZREVRANGE', key, 0, wanted - 1) end
   local ties = redis.call('ZCOUNT', key, score, score)
-  local found = redis.call('ZREVRANGEBYSCORE', key, score, '-inf', 'WITHSCORES', 'LIMIT', 0, wanted + ties)
+  local command, last = 'ZREVRANGEBYSCORE', '-inf'
+  if isUpwards then command, last = 'ZRANGEBYSCORE', '+inf' end
+  local found = redis.call(command, key, score, last, 'WITHSCORES', 'LIMIT', 0, wanted + ties)
   local members = {}
   for i = 1, #found, 2 do
-    if #members < wanted and not (tonumber(found[i + 1]) == tonumber(score) and found[i] >= mark) then
+    local isBefore
+    if isUpwards then isBefore = found[i] <= mark else isBefore = found[i] >= mark end
+    if #members < wanted and not (tonumber(found[i + 1]) == tonumber(score) and isBefore) then
       members[#members + 1] = found[i]
     end
   end
@@ -78,8 +83,14 @@ end
 
 local floor = epoch and windowOf(lost, entries)
 if floor and floor ~= '+' then
-  local members = below(order, skip + count)
-  if floor == '-' or #members == skip + count then
+  local members = beyond(order, skip + count)
+  local isWhole = floor == '-'
+  if isUpwards then
+    isWhole = isWhole or (score ~= '' and isAbove(tonumber(score), mark, floor))
+  else
+    isWhole = isWhole or #members == skip + count
+  end
+  if isWhole then
     local fields, page = {}, {}
     for i = skip + 1, #members do
       local number = text(tonumber(members[i]))
@@ -95,7 +106,7 @@ end
 
 local pending, gone
 repeat
-  local members = below(pendingOrder, math.min(skip + count, ${MAX_PENDING} + 1))
+  local members = beyond(pendingOrder, math.min(skip + count, ${MAX_PENDING} + 1))
   if #members > ${MAX_PENDING} then return { 'deep' } end
   pending, gone = pendingMessages(pendingOrder, pendingIds, creates, members)
 until gone == 0

@@ -1,7 +1,7 @@
 import { notFound } from '#lib/domain/errors.ts';
 import { windowLimits } from '#lib/domain/limits.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
-import type { Position } from '#lib/domain/position.ts';
+import type { PageStart } from '#lib/domain/position.ts';
 import {
   type ChatReference,
   chatReference,
@@ -18,7 +18,7 @@ import { readMessage, readPage } from './read-page.ts';
 
 const padded = (messageNumber: number) => String(messageNumber).padStart(10, '0');
 
-export type PageQuery = { before?: Position | undefined; skip: number; count: number };
+export type PageQuery = PageStart & { skip: number; count: number };
 
 /**
  * The result of reading a page from Redis. 'whole': the complete page. 'part': the pending messages, to merge
@@ -63,11 +63,13 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
 
   return {
     /** @throws not-found if counters are trusted and the chat has none */
-    page: async (chat: ChatReference, { before, skip, count }: PageQuery): Promise<RecentPage> => {
+    page: async (chat: ChatReference, { before, after, skip, count }: PageQuery): Promise<RecentPage> => {
+      const place = after === 'start' ? undefined : (after ?? before);
       const values = {
         ...chatKeys(chat),
-        score: before?.createdAtMs ?? '',
-        mark: before === undefined ? '' : padded(before.messageNumber),
+        score: place?.createdAtMs ?? '',
+        mark: place === undefined ? '' : padded(place.messageNumber),
+        upwards: after === undefined ? '' : '1',
         skip,
         limit: count,
       };
