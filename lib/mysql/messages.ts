@@ -2,7 +2,7 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import { DELETED_USER, isDeleted, type Message } from '#lib/domain/message.ts';
+import { DELETED_USER, type Message } from '#lib/domain/message.ts';
 import type { PageStart } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { findChatIds } from './chats.ts';

@@ -23,7 +23,6 @@ const operations = {
   reconcile: () => import('../../functions/operations/reconcile.ts'),
   relayOutbox: () => import('../../functions/scheduled/relay-outbox.ts'),
   recoverCounters: () => import('../../functions/scheduled/recover-counters.ts'),
-  eraseDeleted: () => import('../../functions/scheduled/erase-deleted.ts'),
   syncCounts: () => import('../../functions/scheduled/sync-counts.ts'),
   eraseDeleted: () => import('../../functions/scheduled/erase-deleted.ts'),
 } as const;
