@@ -1,5 +1,6 @@
 import { acceptedQueues, queueNames } from '#lib/contracts/commands/all.ts';
 import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
+import { eraseAccounts } from '#lib/upkeep/account-erasure.ts';
 import { createErasure } from '#lib/upkeep/erasure.ts';
 import { createLettersOfDeleted, discardLettersOfDeleted } from '#lib/upkeep/letters.ts';
 import { createReconcile } from '#lib/upkeep/reconcile.ts';
@@ -7,12 +8,13 @@ import { createReindex } from '#lib/upkeep/reindex.ts';
 import { createRelay } from '#lib/upkeep/relay.ts';
 import { createSystemStatus } from '#lib/upkeep/system-status.ts';
 import { lazy } from '../lazy.ts';
-import { messages } from './mysql.ts';
+import { messages, users } from './mysql.ts';
 import { indexScan, messageIndex } from './opensearch.ts';
 import { deadLetters, publisher } from './rabbitmq.ts';
-import { deletedMessages, gate, outbox } from './redis.ts';
+import { deletedMessages, gate, outbox, settles } from './redis.ts';
 
 import { maxDeferrals, now } from './settings.ts';
+import { indexing } from './writing.ts';
 
 export const relay = /* @__PURE__ */ lazy(() =>
   createRelay({
@@ -47,6 +49,13 @@ export const erasure = /* @__PURE__ */ lazy(() =>
         lettersOfDeleted: lettersOfDeleted(),
         publisher: publisher(),
         gate: gate(),
+      }),
+      eraseAccounts({
+        users: users(),
+        messages: messages(),
+        settles: settles(),
+        indexing: indexing(),
+        now: now(),
       }),
     ],
     { now: now() },
