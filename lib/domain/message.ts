@@ -19,6 +19,9 @@ export type Message = {
   version: number;
 };
 
+/** The name of every sender whose account was erased. */
+export const DELETED_USER = 'Deleted user';
+
 /** The indexed fields: all fields of a search answer, and no database id. */
 export type IndexableMessage = {
   token: string;

@@ -2,7 +2,7 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import { isDeleted, type Message } from '#lib/domain/message.ts';
+import { DELETED_USER, isDeleted, type Message } from '#lib/domain/message.ts';
 import type { PageStart } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { findAliveChats, findChatIds, findDeletedChats, findOrphans } from './chats.ts';
@@ -18,20 +18,23 @@ import {
 } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
 import { recordHandled } from './progress.ts';
-import type { Owner } from './users.ts';
+import { findErased, type Owner } from './users.ts';
 
 type Creation = Read<typeof createMessageCommand>;
 type Edit = Read<typeof updateMessageCommand>;
 
 /** Only a row from before the column `sender` reads its creator. */
 const columns =
-  'id, chat_id, token, chat_number, number, body, created_at, edited_at, deleted_at, creator_id, COALESCE(sender, (SELECT handle FROM users WHERE users.id = creator_id)) AS sender, sender_name, command_id, version';
+  'id, chat_id, token, chat_number, number, body, created_at, edited_at, deleted_at, creator_id, COALESCE(sender, (SELECT handle FROM users WHERE users.id = creator_id AND erased_at IS NULL)) AS sender, sender_name, command_id, version';
 
 /** A row, and the command that created it. */
 type StoredMessage = Message & { id: number; chatId: number; commandId: number; digest?: string | undefined };
 
 /** A message as it is stored now, and the command that this completes: the creation or one of the edits. */
 export type SettledMessage = Message & { commandId: number; digest?: string | undefined };
+
+/** A message of an erased account, by its row. */
+export type ErasedMessage = Message & { id: number };
 
 const toStored = (row: Row): StoredMessage => ({
   id: row.id,
@@ -40,7 +43,8 @@ const toStored = (row: Row): StoredMessage => ({
   chatNumber: row.chat_number,
   messageNumber: row.number,
   senderId: row.creator_id,
-  sender: row.sender,
+  // Empty until Redis and the index know that the account was erased.
+  sender: row.sender || null,
   senderName: row.sender_name,
   body: row.body,
   createdAtMs: toMs(row.created_at),
@@ -172,6 +176,52 @@ const blankRows = async (
   );
 };
 
+/**
+ * Blanks rows of erased accounts, deleted ones among them. @param sender null, or '' until Redis and the index know
+ */
+const blankErased = async (
+  database: Database,
+  ids: readonly number[],
+  sender: '' | null,
+): Promise<StoredMessage[]> => {
+  if (ids.length === 0) return [];
+  const nowMs = Date.now();
+  const at = toDateTime(nowMs);
+  await database.write(
+    `UPDATE messages SET body = '', deleted_at = COALESCE(deleted_at, ?), updated_at = ?, sender = ?, sender_name = ?,
+       version = GREATEST(version + 1, ?)
+     WHERE id IN (${placeholders(ids.length)})`,
+    [at, at, sender, DELETED_USER, nowMs * 1000, ...ids],
+  );
+  const rows = [...(await findLocked(database, ids)).values()];
+  await noteDeletions(database, rows);
+  return rows;
+};
+
+/**
+ * Blanks new messages of accounts that were erased meanwhile. An account that is erased after this look finds the rows,
+ * because they are stored.
+ */
+const blankOfErased = async (
+  database: Database,
+  stored: readonly Message[],
+): Promise<Map<string, Message>> => {
+  const erased = await findErased(
+    database,
+    stored.map(({ senderId }) => senderId),
+  );
+  if (erased.size === 0) return new Map();
+  return database.transaction(async (transaction) => {
+    const found = await findStored(
+      transaction,
+      stored.filter(({ senderId }) => erased.has(senderId)),
+    );
+    const ids = [...found.values()].map(({ id }) => id);
+    const rows = await blankErased(transaction, ids, null);
+    return new Map(rows.map((row) => [messageReference(row), toMessage(row)]));
+  });
+};
+
 /** Notes deleted messages by chat and number. */
 const noteDeletions = async (database: Database, rows: readonly StoredMessage[]): Promise<void> => {
   if (rows.length === 0) return;
@@ -239,7 +289,12 @@ export const createMessages = (database: Database) => ({
     const once = new Map(
       stored.map(({ command, row }) => [messageReference(row), { ...row, digest: command.digest }]),
     );
-    return { ...others, stored: [...once.values()] };
+    const messages = [...once.values()];
+    const blank = await blankOfErased(database, messages);
+    return {
+      ...others,
+      stored: messages.map((message) => ({ ...message, ...blank.get(messageReference(message)) })),
+    };
   },
 
   /**
@@ -365,6 +420,31 @@ export const createMessages = (database: Database) => ({
       `UPDATE messages SET body = '', deleted_at = ?, updated_at = ?, version = GREATEST(version + 1, ?)
        WHERE id = ? AND deleted_at IS NULL AND command_id < ?`,
       [at, at, commandId, row.id, commandId],
+    );
+  },
+
+  /**
+   * Blanks the next messages of an erased user, after the row `afterId`. They stay among the next ones until `noteErased`.
+   * @returns the rows as they are now, in the order of their ids
+   */
+  eraseNext: (userId: number, afterId: number, count: number): Promise<ErasedMessage[]> =>
+    database.transaction(async (transaction) => {
+      const found = await transaction.select(
+        `SELECT id FROM messages FORCE INDEX (messages_creator) WHERE creator_id = ? AND id > ?
+           AND (deleted_at IS NULL OR sender IS NOT NULL OR sender_name <> ?)
+         ORDER BY id LIMIT ?`,
+        [userId, afterId, DELETED_USER, count],
+      );
+      const ids: number[] = found.map((row) => row.id);
+      const rows = await blankErased(transaction, ids, '');
+      return rows.sort((one, other) => one.id - other.id);
+    }),
+
+  /** Notes that Redis and the index have heard of the blanking of these rows. */
+  noteErased: async (ids: readonly number[]): Promise<void> => {
+    await database.write(
+      `UPDATE messages SET sender = NULL WHERE id IN (${placeholders(ids.length)}) AND sender = ''`,
+      ids,
     );
   },
 

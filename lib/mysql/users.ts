@@ -1,13 +1,8 @@
 import type { EmailAddress } from '#lib/domain/email-address.ts';
 import { conflict, unprocessable } from '#lib/domain/errors.ts';
-import {
-  type Database,
-  placeholders,
-  type Row,
-  toDateTime,
-  toMs,
-  type Value,
-} from './connection/database.ts';
+import { createAccountErasure } from './account-erasure.ts';
+import { type Database, placeholders, type Row, toDateTime, type Value } from './connection/database.ts';
+import { createTokenGenerations } from './token-generations.ts';
 
 /** A user as users see themselves. */
 export type Profile = { name: string; email: string; handle: string };
@@ -22,10 +17,6 @@ export type User = {
 };
 /** Who creates an item. `handle` is null for a user from before handles existed, until it is given. */
 export type Owner = { name: string; handle: string | null };
-
-/** The generation of a user's access tokens. */
-type Generation = { id: number; generation: number };
-export type RaisedGeneration = Generation & { raisedAtMs: number };
 
 export type NewUser = {
   name: string;
@@ -50,6 +41,17 @@ export const findOwners = async (database: Database, ids: readonly number[]): Pr
   return new Map(rows.map((row) => [row.id, { name: row.name, handle: row.handle }]));
 };
 
+/** @returns those of the users whose accounts were erased */
+export const findErased = async (database: Database, ids: readonly number[]): Promise<Set<number>> => {
+  const distinct = [...new Set(ids)];
+  if (distinct.length === 0) return new Set();
+  const rows = await database.select(
+    `SELECT id FROM users WHERE id IN (${placeholders(distinct.length)}) AND erased_at IS NOT NULL`,
+    distinct,
+  );
+  return new Set(rows.map((row) => row.id));
+};
+
 /** Users that get their handle in one transaction. */
 const SLICE = 500;
 
@@ -57,7 +59,10 @@ const SLICE = 500;
 export const createUsers = (database: Database, createHandle: () => string) => {
   /** Gives a handle to a user from before handles existed. A user who has one keeps it. */
   const giveHandle = (id: number, within = database) =>
-    within.write('UPDATE users SET handle = ? WHERE id = ? AND handle IS NULL', [createHandle(), id]);
+    within.write('UPDATE users SET handle = ? WHERE id = ? AND handle IS NULL AND erased_at IS NULL', [
+      createHandle(),
+      id,
+    ]);
 
   /** Reads users, and once more if one of them had no handle before. The columns contain `id` and `handle`. */
   const selectGiving = async (sql: string, values: readonly Value[]): Promise<Row[]> => {
@@ -69,7 +74,10 @@ export const createUsers = (database: Database, createHandle: () => string) => {
   };
 
   const findProfile = async (id: number): Promise<Profile | undefined> => {
-    const [row] = await selectGiving('SELECT id, name, email, handle FROM users WHERE id = ?', [id]);
+    const [row] = await selectGiving(
+      'SELECT id, name, email, handle FROM users WHERE id = ? AND erased_at IS NULL',
+      [id],
+    );
     return row === undefined ? undefined : { name: row.name, email: row.email, handle: row.handle };
   };
 
@@ -99,75 +107,10 @@ export const createUsers = (database: Database, createHandle: () => string) => {
     return row;
   };
 
-  const findGenerations = async (ids: readonly number[], within = database): Promise<Map<number, number>> => {
-    const rows = await within.select(
-      `SELECT id, token_generation FROM users WHERE id IN (${placeholders(ids.length)})`,
-      ids,
-    );
-    return new Map(rows.map((row) => [row.id, row.token_generation]));
-  };
-
   return {
+    ...createTokenGenerations(database),
+    ...createAccountErasure(database),
     findByEmail,
-
-    /** @returns the present generations of the access tokens of these users, by id; none for a user who is gone */
-    findGenerations,
-
-    /**
-     * Ends the access tokens up to this generation, unless they have ended. A repetition ends no later token.
-     * @returns the present generation
-     */
-    endTokens: ({ id, generation }: Generation): Promise<number> =>
-      database.transaction(async (transaction) => {
-        await transaction.write(
-          `UPDATE users SET token_generation = ?, generation_at = UTC_TIMESTAMP(3)
-           WHERE id = ? AND token_generation <= ?`,
-          [generation + 1, id, generation],
-        );
-        return (await findGenerations([id], transaction)).get(id) ?? generation + 1;
-      }),
-
-    /**
-     * Writes a new password in the place of the one that `user` was read with, and ends all access tokens.
-     * @returns the present generation; undefined if the password is another one by now
-     */
-    changePassword: (
-      { id, passwordHash }: Pick<User, 'id' | 'passwordHash'>,
-      newHash: string,
-    ): Promise<number | undefined> =>
-      database.transaction(async (transaction) => {
-        await transaction.write(
-          `UPDATE users SET password = ?, token_generation = token_generation + 1, generation_at = UTC_TIMESTAMP(3)
-           WHERE id = ? AND password = ?`,
-          [newHash, id, passwordHash],
-        );
-        // The statement may have run before, over a connection that was lost. Each hash has a salt of its own.
-        const [row] = await transaction.select(
-          'SELECT token_generation FROM users WHERE id = ? AND password = ?',
-          [id, newHash],
-        );
-        return row?.token_generation;
-      }),
-
-    /** Users whose generation rose in the last `seconds`, in the order of that, after the `last` one of a page before. */
-    findRaised: async (
-      seconds: number,
-      count: number,
-      last?: RaisedGeneration,
-    ): Promise<RaisedGeneration[]> => {
-      const rows = await database.select(
-        `SELECT id, token_generation, generation_at FROM users
-         WHERE generation_at > UTC_TIMESTAMP(3) - INTERVAL ? SECOND
-           AND (generation_at > ? OR (generation_at = ? AND id > ?))
-         ORDER BY generation_at, id LIMIT ?`,
-        [seconds, ...Array(2).fill(toDateTime(last?.raisedAtMs ?? 0)), last?.id ?? 0, count],
-      );
-      return rows.map((row) => ({
-        id: row.id,
-        generation: row.token_generation,
-        raisedAtMs: toMs(row.generation_at),
-      }));
-    },
 
     /** @returns the user of this id, who may be gone; gives a handle to one from before handles existed */
     findProfile,
@@ -175,7 +118,7 @@ export const createUsers = (database: Database, createHandle: () => string) => {
     /** @returns the handles of these users, by id; gives one to users from before handles existed */
     findHandles: async (ids: readonly number[]): Promise<Map<number, string>> => {
       const rows = await selectGiving(
-        `SELECT id, handle FROM users WHERE id IN (${placeholders(ids.length)})`,
+        `SELECT id, handle FROM users WHERE id IN (${placeholders(ids.length)}) AND erased_at IS NULL`,
         ids,
       );
       return new Map(rows.flatMap(({ id, handle }) => (handle === null ? [] : [[id, handle] as const])));
@@ -187,7 +130,10 @@ export const createUsers = (database: Database, createHandle: () => string) => {
      */
     giveNextHandles: (): Promise<number> =>
       database.transaction(async (inner) => {
-        const rows = await inner.select('SELECT id FROM users WHERE handle IS NULL LIMIT ?', [SLICE]);
+        const rows = await inner.select(
+          'SELECT id FROM users WHERE handle IS NULL AND erased_at IS NULL LIMIT ?',
+          [SLICE],
+        );
         for (const { id } of rows) await giveHandle(id, inner);
         return rows.length;
       }),

@@ -1,4 +1,5 @@
-import type { RaisedGeneration, Users } from '#lib/mysql/users.ts';
+import type { RaisedGeneration } from '#lib/mysql/token-generations.ts';
+import type { Users } from '#lib/mysql/users.ts';
 
 export type RevocationUses = {
   users: Pick<Users, 'findRaised'>;

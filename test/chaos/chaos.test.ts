@@ -1,4 +1,4 @@
-import { createConnection } from 'mysql2/promise';
+import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { silentReport } from '../../local/services/index.ts';
 import { noFindings } from './audit.ts';
@@ -41,7 +41,7 @@ describe('nothing accepted is lost, no number is given twice', () => {
     },
   );
 
-  test('an audit finds lost, changed and duplicated items', async () => {
+  test('an audit finds lost, changed, duplicated and restored items', async () => {
     const connection = await createConnection(system.service('mysql').url);
     const change = async (sql: string) => {
       await connection.query(sql);
@@ -52,11 +52,17 @@ describe('nothing accepted is lost, no number is given twice', () => {
         "UPDATE messages SET body = CONCAT(body, ' changed') WHERE number = 1 ORDER BY id DESC LIMIT 1",
       );
       await change('DELETE FROM messages WHERE number = 2 ORDER BY id DESC LIMIT 10');
+      const [deleted] = await connection.query<RowDataPacket[]>(
+        'SELECT id FROM messages WHERE deleted_at IS NOT NULL ORDER BY id DESC LIMIT 1',
+      );
+      expect(deleted).toHaveLength(1);
+      await change(`UPDATE messages SET body = 'back', deleted_at = NULL WHERE id = ${deleted[0]?.id}`);
       await change('UPDATE chats SET messages_count = messages_count + 1 ORDER BY id DESC LIMIT 1');
       const findings = await arena.audit();
       expect(findings.lost.length).toBeGreaterThan(0);
       expect(findings.gaps.length).toBeGreaterThan(0);
-      expect(findings.wrong.length).toBeGreaterThan(1);
+      expect(findings.wrong.length).toBeGreaterThan(2);
+      expect(findings.wrong.join()).toContain('is "back"');
     } finally {
       await connection.end();
     }

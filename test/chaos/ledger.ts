@@ -75,6 +75,7 @@ export class Ledger {
   accepted = 0;
   refused = 0;
   unanswered = 0;
+  deletions = 0;
   revocations = 0;
   #tags = 0;
 

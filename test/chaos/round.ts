@@ -18,6 +18,9 @@ export type RoundResult = {
   accepted: number;
   refused: number;
   unanswered: number;
+  /** Deletions and revocations that were answered 200. */
+  deleted: number;
+  revoked: number;
   /** Creations that ran twice because Redis had lost their idempotency keys. */
   repeated: number;
   /** From the end of the fault until an audit found nothing; undefined if none succeeded in time. */
@@ -62,7 +65,7 @@ export class Arena {
     const round = this.#rounds;
     await this.#signIn();
     const ledger = this.#ledger;
-    const before = { accepted: ledger.accepted, refused: ledger.refused, unanswered: ledger.unanswered };
+    const { accepted, refused, unanswered, deletions, revocations } = ledger;
     let mayLag = false;
     const workload = new Workload({
       api: this.#api,
@@ -128,9 +131,11 @@ export class Arena {
     }
     return {
       fault: fault.name,
-      accepted: ledger.accepted - before.accepted,
-      refused: ledger.refused - before.refused,
-      unanswered: ledger.unanswered - before.unanswered,
+      accepted: ledger.accepted - accepted,
+      refused: ledger.refused - refused,
+      unanswered: ledger.unanswered - unanswered,
+      deleted: ledger.deletions - deletions,
+      revoked: ledger.revocations - revocations,
       repeated,
       secondsUntilWhole,
       findings,
@@ -211,7 +216,7 @@ export class Arena {
     }
   }
 
-  /** Erases what was deleted, with the clock an hour ahead. @returns the needles that a store or the log still holds */
+  /** Erases deleted messages, with the clock an hour ahead. @returns the needles that a store or the log still holds */
   async #findErased(): Promise<string[]> {
     await this.#system.operate('scheduled/erase-deleted', {}, { aheadMs: 60 * 60_000 });
     const found = new Set<string>();

@@ -171,7 +171,7 @@ export class Workload {
     if (dice < 0.1) return this.#createChat(user);
     if (dice < 0.13) return this.#rename();
     if (dice < 0.4) return this.#edit(user);
-    if (dice < 0.45) return this.#delete(user);
+    if (dice < 0.5) return this.#delete(user);
     return this.#createMessage(user);
   }
 
@@ -267,6 +267,7 @@ export class Workload {
         // Redis alone may know a deletion that MySQL did not take within its second, or whose message is not stored yet.
         const isStored = now - sentAt < MYSQL_WAIT_MS && sentAt - message.createdAt > STORED_AFTER_MS;
         ledger.needles.deleted(message.needles, { at: now, isStored });
+        ledger.deletions += 1;
         return;
       }
       await delay(RETRY_PAUSE_MS * attempt);

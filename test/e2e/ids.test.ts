@@ -112,6 +112,7 @@ beforeAll(async () => {
   );
   client = new Client(inject('apiUrl'), again.body.accessToken);
   await call('DELETE', '/users/me/tokens', '/users/me/tokens');
+  await call('DELETE', '/users/me', '/users/me', undefined, basic(other));
 
   // A redirect.
   replies.set('GET /', await client.get('/'));

@@ -86,10 +86,12 @@ const statusOf = async (by: Client, contract: RouteContract, faults: Faults): Pr
   return reply.status;
 };
 
+/** Deletions come last, and the item before its parent. */
+const placeOf = ({ method, path }: RouteContract) => (method === 'DELETE' ? 1_000 - path.length : 0);
 /** Signing out ends the tokens of this test: it has a test of its own. */
-const withToken = Object.entries(routes).filter(
-  ([name, { authentication }]) => authentication === 'bearer' && name !== 'signOut',
-);
+const withToken = Object.entries(routes)
+  .filter(([name, { authentication }]) => authentication === 'bearer' && name !== 'signOut')
+  .sort(([, one], [, other]) => placeOf(one) - placeOf(other));
 const hasParent = (contract: RouteContract) =>
   ['path', 'query', 'body'].some((place) =>
     fieldsOf(contract.request[place as 'path']).some(
@@ -197,6 +199,20 @@ it('asks for the password before it looks at the new one, and looks at that befo
     expect([body, (await api.put(path, body, headers)).status]).toEqual([body, status]);
   const plain = { raw: '{}', headers: { ...right, 'content-type': 'text/plain' } };
   expect((await api.call('PUT', path, plain)).status).toBe(415);
+});
+
+it('asks for the password before it looks at the query of an erasure, and compares it afterwards', async () => {
+  const user = { name: 'N', email: `${randomUUID()}@example.org`, password: 'correct horse' };
+  expect((await api.post('/users', user)).status).toBe(200);
+  const wrong = basic({ ...user, password: 'a wrong one' });
+  for (const [path, headers, status] of [
+    ['/users/me?nope=1', {}, 401],
+    ['/users/me?nope=1', wrong, 400],
+    ['/users/me', wrong, 401],
+    ['/users/me', basic(user), 200],
+    ['/users/me', basic(user), 401],
+  ] as const)
+    expect([path, (await api.call('DELETE', path, { headers })).status]).toEqual([path, status]);
 });
 
 it('looks at the input of a sign-up before it looks for the account', async () => {

@@ -3,8 +3,19 @@ import { EncryptJWT, SignJWT, UnsecuredJWT } from 'jose';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { createAccessTokens } from '#lib/auth/access-tokens.ts';
 import { deriveKey } from '#lib/auth/keys.ts';
-import { type Account, basic, Client, type Problem, signIn, signUp } from '../support/client.ts';
-import { query } from '../support/servers.ts';
+import {
+  type Account,
+  basic,
+  Client,
+  createApplication,
+  createChat,
+  createMessage,
+  messagesPath,
+  type Problem,
+  signIn,
+  signUp,
+} from '../support/client.ts';
+import { eventually, invoke, query } from '../support/servers.ts';
 
 const api = new Client(inject('apiUrl'));
 const secret = inject('functionEnvironment').JWT_SECRET ?? '';
@@ -266,9 +277,58 @@ describe('DELETE /users/me/tokens', () => {
   });
 });
 
+describe('DELETE /users/me', () => {
+  it('ends the account and its tokens, frees the address, and blanks its messages', async () => {
+    const { client: own, account: mine } = await signUp(inject('apiUrl'), 'Ada');
+    const token = await createApplication(client);
+    const chatNumber = await createChat(client, token);
+    const path = messagesPath(token, chatNumber);
+    await createMessage(own, token, chatNumber, 'a text');
+    await createMessage(client, token, chatNumber, 'an answer');
+    const reply = await api.call('DELETE', '/users/me/', { headers: basic(mine) });
+    expect([reply.status, reply.body]).toEqual([200, {}]);
+    expect((await own.get('/users/me')).status).toBe(401);
+    for (const again of [
+      await api.call('DELETE', '/users/me', { headers: basic(mine) }),
+      await api.post('/users/token', undefined, basic(mine)),
+    ])
+      expect(again.status).toBe(401);
+    const successor = { ...mine, name: 'Grace' };
+    expect((await api.post('/users', successor)).status).toBe(200);
+    await eventually(async () => {
+      await invoke('eraseDeleted');
+      const { body } = await client.get<object[]>(path);
+      expect(body).toEqual([
+        expect.objectContaining({ senderName: 'Ada Lovelace', body: 'an answer' }),
+        {
+          messageNumber: 1,
+          senderName: 'Deleted user',
+          body: '',
+          createdAt: expect.any(String),
+          deletedAt: expect.any(String),
+        },
+      ]);
+    });
+    expect(
+      (await new Client(inject('apiUrl'), await signIn(inject('apiUrl'), successor)).get('/users/me')).body,
+    ).toMatchObject({ name: 'Grace' });
+  });
+
+  it('takes an access token for no password', async () => {
+    const reply = await client.call('DELETE', '/users/me');
+    expect(reply.status).toBe(401);
+    expect(reply.headers.get('www-authenticate')).toMatch(/^Basic realm=/);
+  });
+});
+
 describe('an access token', () => {
   const key = deriveKey(secret, 'access-token');
   const kid = deriveKey(secret, 'access-token-id').subarray(0, 6).toString('base64url');
+  let userId: number;
+  beforeAll(async () => {
+    const [row] = await query<{ id: number }>('SELECT id FROM users WHERE email = ?', [account.email]);
+    userId = row?.id ?? expect.unreachable();
+  });
   type Change = {
     header?: Record<string, string>;
     issuer?: string;
@@ -280,14 +340,14 @@ describe('an access token', () => {
   const encrypt = (change: Change = {}) =>
     new EncryptJWT({ name: 'Mallory' })
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: 'at+jwt', kid, ...change.header })
-      .setSubject(change.subject ?? '1')
+      .setSubject(change.subject ?? String(userId))
       .setIssuer(change.issuer ?? 'chat-functions')
       .setAudience(change.audience ?? 'chat-functions-api')
       .setIssuedAt()
       .setExpirationTime(change.expires ?? '1h')
       .encrypt(change.by ?? key);
   const claims = () => ({
-    sub: '1',
+    sub: String(userId),
     name: 'Mallory',
     iss: 'chat-functions',
     aud: 'chat-functions-api',

@@ -193,6 +193,27 @@ describe('pending commands leave a Redis at its maxmemory', { timeout: 60_000 },
     expect(await system.stored(token, chatNumber)).toEqual(upTo(5));
   });
 
+  test('though another program writes among them', async () => {
+    await begin();
+    await consumeCommands();
+    await eventually(async () => expect((await system.depths())['create-chat']).toBe(0));
+    await stopConsuming?.();
+    const count = 700; // More than the consumer stores in one part.
+    const foreign = { token, chatNumber, messageNumber: count + 1, senderId: system.userId, body: 'foreign' };
+    await withChannel(async (channel) => {
+      const content = Buffer.from(JSON.stringify({ ...foreign, date: new Date().toISOString() }));
+      channel.publish('', 'create-message', content);
+      await system.accept.messages(token, chatNumber, count);
+    });
+    await whileFull(async () => {
+      await consumeCommands();
+      await eventually(async () => expect((await system.depths())['create-message']).toBe(0));
+      // The consumer's own call. Its failure would return the batch.
+      await system.services.gate().raiseClock(Date.now() * 1_000);
+    });
+    expect(await system.stored(token, chatNumber)).toEqual(upTo(count + 1));
+  });
+
   test('though all of it has to be relayed', async () => {
     await begin();
     await system.accept.messages(token, chatNumber, 5);

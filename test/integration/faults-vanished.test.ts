@@ -80,6 +80,10 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
       body: () => ({ password: `another ${password}` }),
     },
   },
+  eraseUser: {
+    load: () => import(`${folder}/users/erase-user.ts`),
+    call: { method: 'DELETE', authorization: () => basicOf(spareUsers.pop() ?? '') },
+  },
   signOut: {
     load: () => import(`${folder}/users/sign-out.ts`),
     call: { method: 'DELETE', authorization: () => `Bearer ${spareTokens.pop()}` },
@@ -202,12 +206,12 @@ beforeAll(async () => {
   });
   email = account.answer.email;
   accessToken = (await run('createToken')).answer.accessToken;
+  for (let i = 0; i < 12; i += 1) spareUsers.push((await run('signUp')).answer.email);
   for (let i = 0; i < 6; i += 1) {
     const user = (await run('signUp')).answer.email;
     const handler = (await functions.createToken?.load())?.handler as Handler;
     const answer = await call(handler, { method: 'POST', authorization: () => basicOf(user) });
     spareTokens.push(answer.answer.accessToken);
-    spareUsers.push((await run('signUp')).answer.email);
   }
   token = (await run('createApplication')).answer.token;
   chatNumber = String((await run('createChat')).answer.chatNumber);

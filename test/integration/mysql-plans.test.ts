@@ -116,6 +116,7 @@ const message = { ...hot, senderId: 0, body: 'b' };
 
 describe('every query finds its rows by an index', () => {
   const queries: Record<string, () => Promise<unknown>> = {
+    'the messages of an erased account': () => stores.messages.eraseNext(creatorId, 1_000_000, 10),
     'a user by address': () => stores.users.findByEmail(anaAddress),
     'a sign-up repeated': () =>
       stores.users

@@ -24,6 +24,7 @@ const operations = {
   relayOutbox: () => import('../../functions/scheduled/relay-outbox.ts'),
   recoverCounters: () => import('../../functions/scheduled/recover-counters.ts'),
   syncCounts: () => import('../../functions/scheduled/sync-counts.ts'),
+  eraseDeleted: () => import('../../functions/scheduled/erase-deleted.ts'),
 } as const;
 
 /** Asks until the assertion holds; after the deadline its error is the test's. */

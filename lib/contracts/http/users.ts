@@ -80,6 +80,20 @@ export const signOut = route({
   errors: ['unavailable'],
 });
 
+export const eraseUser = route({
+  function: 'eraseUser',
+  method: 'DELETE',
+  path: '/users/me',
+  tag: 'Users',
+  summary: 'Erase the account',
+  description:
+    'Requires `Authorization: Basic base64(email:password)`, and counts as a sign-in. Every access token ends, and the e-mail address is free, at once. Within an hour all messages of the user are deleted, also those of other users’ applications; each then shows `Deleted user` and no `sender`. Applications and chats stay, and nobody can edit them: delete them first to have them gone. After a 503 the account may be gone. This cannot be undone.',
+  authentication: 'basic',
+  request: {},
+  response: z.object({}),
+  errors: ['unavailable'],
+});
+
 export const getUser = route({
   function: 'getUser',
   method: 'GET',

@@ -1,4 +1,5 @@
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
+import type { Message } from '#lib/domain/message.ts';
 import { markers } from '../window/markers.lua.ts';
 import { window } from '../window/window.lua.ts';
 import { defineAccept } from './accept.ts';
@@ -56,11 +57,15 @@ export const acceptMessage = defineAccept(createMessageCommand, {
 });
 
 /** A message is always in one of the two outboxes until MySQL and the index have it. */
-export const settleMessages = defineSettle(createMessageCommand, {
+export const settleMessages = defineSettle<
+  typeof createMessageCommand,
+  Partial<Pick<Message, 'deletedAtMs'>>
+>(createMessageCommand, {
   uses: [window, toIndex],
   counter: ({ token, chatNumber }) => ({ token, chatNumber }),
   number: ({ messageNumber }) => messageNumber,
   createdAtMs: ({ createdAtMs }) => createdAtMs,
+  row: ({ deletedAtMs }) => (deletedAtMs === undefined ? undefined : 'deleted'),
   shared: { indexOutbox: (keys) => keys.indexOutbox },
   keys: {
     order: (keys, { token, chatNumber }) => keys.windowOrder(token, chatNumber),
@@ -83,13 +88,14 @@ export const settleMessages = defineSettle(createMessageCommand, {
 `,
   stored: /* lua */ `
   handOn(indexOutbox, parent, numbers, versions)
-  -- The window ends if it shows a dead message, lacks a stored message of another program, or is being built, because
+  -- The window ends if it shows a dead message or the text of an erased account, lacks a stored message of another program, or is being built, because
   -- its reader may have missed this message.
   local floor = windowOf(lost, entries)
   local isWrong = floor == '+'
   for i, number in ipairs(numbers) do
     if not floor or isWrong then break end
     isWrong = not versions[i]
+      or rows[number] ~= nil
       or (isAbove(times[i], member(number), floor) and redis.call('HEXISTS', entries, number) == 0)
   end
   if isWrong then dropWindow(order, entries) end

@@ -60,6 +60,8 @@ const raiseClock = defineScript(
   /* lua */ `
 local epoch, clock = readState(state, server)
 if epoch and not isAhead(micros) and tonumber(clock or '0') < tonumber(micros) then
+  -- A server at its maxmemory refuses a script whose first write adds, and a refusal here would return a whole batch.
+  redis.call('HDEL', state, '')
   redis.call('HSET', state, 'clock', micros)
 end
 return 'OK'
