@@ -1,16 +1,7 @@
 import { acceptedQueues, queueNames } from '#lib/contracts/commands/all.ts';
 import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
-
-<<<<<<< HEAD
-
-import { deleteChatsOfApplications, eraseChats } from '#lib/upkeep/erase-items.ts';
-
-=======
-
 import { eraseAccounts } from '#lib/upkeep/account-erasure.ts';
-
->>>>>>> chats
-
+import { deleteChatsOfApplications, eraseChats } from '#lib/upkeep/erase-items.ts';
 import { createErasure } from '#lib/upkeep/erasure.ts';
 import { createLettersOfDeleted, discardLettersOfDeleted } from '#lib/upkeep/letters.ts';
 import { createReconcile } from '#lib/upkeep/reconcile.ts';
@@ -18,23 +9,10 @@ import { createReindex } from '#lib/upkeep/reindex.ts';
 import { createRelay } from '#lib/upkeep/relay.ts';
 import { createSystemStatus } from '#lib/upkeep/system-status.ts';
 import { lazy } from '../lazy.ts';
-
-<<<<<<< HEAD
-
-import { deletedItems, messages } from './mysql.ts';
+import { deletedItems, messages, users } from './mysql.ts';
 import { indexScan, messageIndex } from './opensearch.ts';
 import { deadLetters, publisher } from './rabbitmq.ts';
-import { deletedMessages, gate, outbox, recentMessages } from './redis.ts';
-
-=======
-
-import { messages, users } from './mysql.ts';
-import { indexScan, messageIndex } from './opensearch.ts';
-import { deadLetters, publisher } from './rabbitmq.ts';
-import { deletedMessages, gate, outbox, settles } from './redis.ts';
-
->>>>>>> chats
-
+import { deletedMessages, gate, outbox, recentMessages, settles } from './redis.ts';
 import { maxDeferrals, now } from './settings.ts';
 import { indexing } from './writing.ts';
 
@@ -72,19 +50,18 @@ export const erasure = /* @__PURE__ */ lazy(() =>
         publisher: publisher(),
         gate: gate(),
       }),
-<<<<<<< HEAD
       deleteChatsOfApplications({ deletedItems: deletedItems(), now: now() }),
       eraseChats({
         deletedItems: deletedItems(),
         recentMessages: recentMessages(),
         messageIndex: messageIndex(),
-=======
+        now: now(),
+      }),
       eraseAccounts({
         users: users(),
         messages: messages(),
         settles: settles(),
         indexing: indexing(),
->>>>>>> chats
         now: now(),
       }),
     ],
