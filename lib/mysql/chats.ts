@@ -67,7 +67,7 @@ export const findAliveChats = async (transaction: Database, ids: readonly number
 };
 
 /** @returns those of the tokens whose applications are deleted */
-export const findDeletedTokens = async (
+const findDeletedTokens = async (
   database: Database,
   tokens: readonly string[],
 ): Promise<Set<string>> => {
