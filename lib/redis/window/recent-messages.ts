@@ -160,6 +160,16 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
       };
     },
 
+    /** Forgets the messages of deleted chats. Their counters keep the mark. @throws unavailable */
+    forget: async (chats: readonly ChatReference[]): Promise<void> => {
+      const names = chats.flatMap(({ token, chatNumber }) =>
+        [keys.windowOrder, keys.windowEntries, keys.pendingOrder, keys.pendingIds, keys.pendingEdits].map(
+          (key) => key(token, chatNumber),
+        ),
+      );
+      if (names.length > 0) await guarded(client, ({ redis }) => redis.unlink(names));
+    },
+
     /** @returns true for one reader, which then calls `finishWindow` with MySQL's newest rows */
     beginWindow: async (chat: ChatReference, builder: string): Promise<boolean> => {
       const values = { ...chatKeys(chat), builder };
