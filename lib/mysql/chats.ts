@@ -67,10 +67,7 @@ export const findAliveChats = async (transaction: Database, ids: readonly number
 };
 
 /** @returns those of the tokens whose applications are deleted */
-const findDeletedTokens = async (
-  database: Database,
-  tokens: readonly string[],
-): Promise<Set<string>> => {
+const findDeletedTokens = async (database: Database, tokens: readonly string[]): Promise<Set<string>> => {
   const unique = [...new Set(tokens)];
   if (unique.length === 0) return new Set();
   const rows = await database.select(
