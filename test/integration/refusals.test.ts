@@ -40,6 +40,7 @@ beforeAll(async () => {
   functions = {
     signUp: (await import('../../functions/http/users/sign-up.ts')).handler,
     createToken: (await import('../../functions/http/users/create-token.ts')).handler,
+    changePassword: (await import('../../functions/http/users/change-password.ts')).handler,
     updateApplication: (await import('../../functions/http/applications/update-application.ts')).handler,
     listApplications: (await import('../../functions/http/applications/list-applications.ts')).handler,
   };
@@ -344,6 +345,24 @@ describe('a rate limit', () => {
       }),
     );
     expect((await signIn('a@example.org', 'wrong', '2001:db8:1:3::1')).statusCode).toBe(401);
+  });
+
+  test('counts no request with a password whose body is refused', async () => {
+    const source = newAddress();
+    const change = (body: object) =>
+      call('changePassword', 'PUT', '/users/me/password', {
+        source,
+        headers: basicOf('nobody@example.org', 'whatever it is'),
+        body,
+      });
+    for (let i = 0; i < 10; i += 1) {
+      const answer = await change({ password: 'short' });
+      expect(answer.statusCode).toBe(400);
+      expect(answer.headers?.RateLimit).toBeUndefined();
+    }
+    // The limit is six. Five failures of one address with one account are the other limit.
+    const first = await expectStatuses([401], () => change({ password: 'long enough' }));
+    expect(first.headers?.RateLimit).toMatch(/^"sign-in";r=5;/);
   });
 
   test('counts a user’s writes from all addresses, and not another user’s', async () => {

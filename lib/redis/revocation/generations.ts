@@ -71,19 +71,23 @@ export const raiseOn =
 export const createGenerations = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const read = gather(
     async (ids: readonly number[]): Promise<KnownGeneration[]> => {
+      // One user may be a server that acts for many people.
+      const users = [...new Set(ids)];
       const [isOpen, found] = await guarded(
         client,
         runScript(
           readGenerations,
           { state: keys.state },
-          ids.map((id) => ({ generations: keys.generation(id) })),
+          users.map((id) => ({ generations: keys.generation(id) })),
         ),
       );
+      const known = new Map<number, KnownGeneration>();
       const isCertain = isOpen === '1';
-      return found.map((present) => ({
-        present: present === null ? undefined : Number(present),
-        isCertain,
-      }));
+      for (const [i, id] of users.entries()) {
+        const present = found[i] ?? undefined;
+        known.set(id, { present: present === undefined ? undefined : Number(present), isCertain });
+      }
+      return ids.map((id) => known.get(id) ?? { present: undefined, isCertain: false });
     },
     { size: TOGETHER },
   );

@@ -57,7 +57,7 @@ export const createKeys = (prefix = '') => {
     indexOutbox: own('outbox', 'index-message'),
 
     /** string with expiry: the present generation of a user's access tokens, if it rose within the lifetime of a token. */
-    generation: (userId: number): string => own('generation', userId),
+    generation: (userId: number): string => `${prefix}generation::${userId}`,
     /** sorted set: deleted messages whose text the index may still have, until a time in microseconds; see deleted-messages.ts. */
     deletions: own('deleted', 'messages'),
 
