@@ -2,7 +2,7 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import { DELETED_USER, isDeleted, type Message } from '#lib/domain/message.ts';
+import { DELETED_USER, type Message } from '#lib/domain/message.ts';
 import type { PageStart } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import { findChatIds } from './chats.ts';
@@ -57,14 +57,15 @@ const toStored = (row: Row): StoredMessage => ({
 const toMessage = ({ id: _id, chatId: _chatId, commandId: _commandId, ...message }: StoredMessage): Message =>
   message;
 
-const findStored = async (
+/** The rows of messages, with these columns. */
+const selectRows = (
   database: Database,
+  wanted: string,
   refs: readonly MessageReference[],
-): Promise<Map<string, StoredMessage>> => {
-  if (refs.length === 0) return new Map();
+): Promise<Row[]> => {
   const groups = [...Map.groupBy(refs, chatReference).values()];
-  const rows = await database.select(
-    `SELECT ${columns} FROM messages WHERE ${groups
+  return database.select(
+    `SELECT ${wanted} FROM messages WHERE ${groups
       .map((group) => `(token = ? AND chat_number = ? AND number IN (${placeholders(group.length)}))`)
       .join(' OR ')}`,
     groups.flatMap((group) => [
@@ -73,6 +74,14 @@ const findStored = async (
       ...group.map(({ messageNumber }) => messageNumber),
     ]),
   );
+};
+
+const findStored = async (
+  database: Database,
+  refs: readonly MessageReference[],
+): Promise<Map<string, StoredMessage>> => {
+  if (refs.length === 0) return new Map();
+  const rows = await selectRows(database, columns, refs);
   return new Map(rows.map(toStored).map((stored) => [messageReference(stored), stored]));
 };
 
@@ -232,7 +241,7 @@ const noteDeletions = async (database: Database, rows: readonly StoredMessage[])
   );
 };
 
-/** One edit of each stored message: the one that comes before all others. */
+/** The first edit of each stored message in the given order. */
 const foremostOf = (
   edits: readonly Edit[],
   stored: ReadonlyMap<string, StoredMessage>,
@@ -371,11 +380,12 @@ export const createMessages = (database: Database) => ({
   states: async (
     refs: readonly MessageReference[],
   ): Promise<Map<string, { isDeleted: boolean; commandId: number }>> => {
-    const rows = await findStored(database, refs);
+    if (refs.length === 0) return new Map();
+    const rows = await selectRows(database, 'token, chat_number, number, command_id, deleted_at', refs);
     return new Map(
-      [...rows].map(([reference, row]) => [
-        reference,
-        { isDeleted: isDeleted(row), commandId: row.commandId },
+      rows.map((row) => [
+        messageReference({ token: row.token, chatNumber: row.chat_number, messageNumber: row.number }),
+        { isDeleted: row.deleted_at !== null, commandId: row.command_id },
       ]),
     );
   },

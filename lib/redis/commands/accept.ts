@@ -31,7 +31,7 @@ export type Cell = { client: RedisClient; keys: Keys };
 export type Idempotency = { key: string; fingerprint: string } | undefined;
 
 /**
- * What MySQL knows, for an edit of an item that Redis has forgotten. `lookedUpAt`: from the outcome 'unknown'; later edits
+ * The facts in MySQL about an item that Redis has forgotten, for an edit of it. `lookedUpAt`: from the outcome 'unknown'; later edits
  * count instead of `version`. `applicationCreatorId`: for a command that this user may give as well.
  */
 export type StoredItem = {
