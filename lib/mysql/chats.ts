@@ -334,6 +334,10 @@ export const createChats = (database: Database) => ({
     });
   },
 
+  /** @returns those of the chats that are deleted, by {@link chatReference} */
+  deletedAmong: (refs: readonly ChatReference[]): Promise<ReadonlySet<string>> =>
+    findDeletedChats(database, refs),
+
   /** @returns those of the chats that are stored, by {@link chatReference} */
   storedAmong: async (refs: readonly ChatReference[]): Promise<ReadonlySet<string>> =>
     refs.length === 0 ? new Set() : new Set((await findChatIds(database, refs)).keys()),

@@ -53,7 +53,12 @@ export const search = /* @__PURE__ */ lazy(() =>
   createSearch({
     messageIndex: messageIndex(),
     messages: messages(),
-    withoutDeleted: createWithoutDeleted({ deletedMessages: deletedMessages(), messages: messages() }),
+    withoutDeleted: createWithoutDeleted({
+      chats: chats(),
+      counters: counters(),
+      deletedMessages: deletedMessages(),
+      messages: messages(),
+    }),
   }),
 );
 export const cursors = /* @__PURE__ */ lazy(() => createCursors(keysOf('cursor')));

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { unavailable } from '#lib/domain/errors.ts';
+import { chatReference } from '#lib/domain/reference.ts';
 import { createWithoutDeleted } from '#lib/reading/deletions.ts';
 
 const hits = [1, 2, 3, 4].map((messageNumber) => ({ chatNumber: 1, messageNumber }));
@@ -9,8 +10,24 @@ const rows = new Map([
   ['app:1:2', { isDeleted: false, commandId: 2 }],
   ['app:1:3', { isDeleted: true, commandId: 3 }],
 ]);
-const shown = async (redis: 'knows all' | 'may have lost some' | 'down', mysql: 'up' | 'down') => {
+const shown = async (
+  redis: 'knows all' | 'may have lost some' | 'down',
+  mysql: 'up' | 'down',
+  found = hits,
+) => {
   const withoutDeleted = createWithoutDeleted({
+    counters: {
+      read: async (of) => {
+        if (redis === 'down') throw unavailable('Redis does not answer.');
+        return of.map(({ chatNumber }) => (chatNumber === 2 ? 'missing' : chatNumber === 3 ? 'unknown' : 9));
+      },
+    },
+    chats: {
+      deletedAmong: async (of) => {
+        if (mysql === 'down') throw unavailable('The database does not answer.');
+        return new Set(of.map(chatReference).filter((chat) => chat !== 'app:1'));
+      },
+    },
     deletedMessages: {
       among: async () => {
         if (redis === 'down') throw unavailable('Redis does not answer.');
@@ -24,7 +41,7 @@ const shown = async (redis: 'knows all' | 'may have lost some' | 'down', mysql: 
       },
     },
   });
-  return (await withoutDeleted('app', hits)).map(({ messageNumber }) => messageNumber);
+  return (await withoutDeleted('app', found)).map(({ messageNumber }) => messageNumber);
 };
 
 test.each([
@@ -42,3 +59,13 @@ test.each(['may have lost some', 'down'] as const)(
     await expect(shown(redis, 'down')).rejects.toMatchObject({ code: 'unavailable' });
   },
 );
+
+/** Redis knows that chat 2 is deleted, and only MySQL that chat 3 is. */
+const ofDeletedChats = [2, 3].map((chatNumber) => ({ chatNumber, messageNumber: 1 }));
+
+test('hits of deleted chats are left out, whichever server knows', async () => {
+  const found = [...hits.slice(0, 1), ...ofDeletedChats];
+  expect(await shown('knows all', 'up', found)).toEqual([1]);
+  expect(await shown('down', 'up', found)).toEqual([1]);
+  await expect(shown('knows all', 'down', found)).rejects.toMatchObject({ code: 'unavailable' });
+});
