@@ -7,7 +7,7 @@ import type { Settles } from '#lib/redis/commands/all.ts';
 import { messageIndex } from '#lib/runtime/services/opensearch.ts';
 import { settles } from '#lib/runtime/services/redis.ts';
 
-type Uses = { messageIndex: Pick<MessageIndex, 'write'>; settles: Pick<Settles, 'index-message'> };
+type Uses = { messageIndex: Pick<MessageIndex, 'write' | 'remove'>; settles: Pick<Settles, 'index-message'> };
 
 /** The newest version of each message in a batch. */
 const newestOf = <Command extends Read<typeof indexMessageCommand>>(
@@ -23,17 +23,24 @@ const newestOf = <Command extends Read<typeof indexMessageCommand>>(
 };
 
 /**
- * Writes messages to the search index. The index keeps the newest version of each, in any order of arrival.
+ * Writes messages to the search index. The index keeps the newest version of each, in any order of arrival. A deleted
+ * message stays as a document without its text, whose version an older message cannot pass.
  */
 export const indexMessage: Consumer<Read<typeof indexMessageCommand>, Uses> = {
   store: async ({ messageIndex }, commands) => {
     const newest = newestOf(commands);
     const { refused } = await messageIndex.write(newest);
     const isRefused = new Set(refused.map(({ message }) => message));
+    // The text goes in any case. Such a deletion stays in the outbox, and so is neither stored nor dead: the index forgets
+    // the version of a removed document, and an older message could bring the text back.
+    const { deletions = [], messages = [] } = Object.groupBy(refused, ({ message }) =>
+      message.deleted ? 'deletions' : 'messages',
+    );
+    await messageIndex.remove(deletions.map(({ message }) => message));
     return {
       stored: newest.filter((command) => !isRefused.has(command)),
       deferred: [],
-      dead: refused.map(({ message, reason }) => ({
+      dead: messages.map(({ message, reason }) => ({
         command: message,
         reason: `refused by the index: ${reason}`,
       })),

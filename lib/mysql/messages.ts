@@ -2,10 +2,10 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
-import { DELETED_USER, isDeleted, type Message } from '#lib/domain/message.ts';
+import { DELETED_USER, type Message } from '#lib/domain/message.ts';
 import type { PageStart } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
-import { findChatIds } from './chats.ts';
+import { findAliveChats, findChatIds, findDeletedChats, findOrphans } from './chats.ts';
 import {
   type Database,
   literals,
@@ -57,14 +57,15 @@ const toStored = (row: Row): StoredMessage => ({
 const toMessage = ({ id: _id, chatId: _chatId, commandId: _commandId, ...message }: StoredMessage): Message =>
   message;
 
-const findStored = async (
+/** The rows of messages, with these columns. */
+const selectRows = (
   database: Database,
+  wanted: string,
   refs: readonly MessageReference[],
-): Promise<Map<string, StoredMessage>> => {
-  if (refs.length === 0) return new Map();
+): Promise<Row[]> => {
   const groups = [...Map.groupBy(refs, chatReference).values()];
-  const rows = await database.select(
-    `SELECT ${columns} FROM messages WHERE ${groups
+  return database.select(
+    `SELECT ${wanted} FROM messages WHERE ${groups
       .map((group) => `(token = ? AND chat_number = ? AND number IN (${placeholders(group.length)}))`)
       .join(' OR ')}`,
     groups.flatMap((group) => [
@@ -73,6 +74,14 @@ const findStored = async (
       ...group.map(({ messageNumber }) => messageNumber),
     ]),
   );
+};
+
+const findStored = async (
+  database: Database,
+  refs: readonly MessageReference[],
+): Promise<Map<string, StoredMessage>> => {
+  if (refs.length === 0) return new Map();
+  const rows = await selectRows(database, columns, refs);
   return new Map(rows.map(toStored).map((stored) => [messageReference(stored), stored]));
 };
 
@@ -145,7 +154,7 @@ const creations = {
     row.commandId === command.commandId &&
     row.senderId === command.senderId &&
     (row.version !== row.commandId || row.body === command.body),
-  parent: { reference: chatReference, findIds: findChatIds },
+  parent: { reference: chatReference, findIds: findChatIds, findAlive: findAliveChats, findOrphans },
 };
 
 /** Writes edits that are newer than their rows. It cannot insert, so it never brings an erased row back. */
@@ -232,7 +241,7 @@ const noteDeletions = async (database: Database, rows: readonly StoredMessage[])
   );
 };
 
-/** One edit of each stored message: the one that comes before all others. */
+/** The first edit of each stored message in the given order. */
 const foremostOf = (
   edits: readonly Edit[],
   stored: ReadonlyMap<string, StoredMessage>,
@@ -268,6 +277,18 @@ const applyEdits = async (
   );
 };
 
+/** @returns those of the commands whose chats or applications are deleted */
+const findLate = async <Command extends Edit>(
+  database: Database,
+  batch: readonly Command[],
+): Promise<Set<Command>> => {
+  const [chats, orphans] = await Promise.all([
+    findDeletedChats(database, batch),
+    findOrphans(database, batch),
+  ]);
+  return new Set(batch.filter((command) => orphans.has(command) || chats.has(chatReference(command))));
+};
+
 export const createMessages = (database: Database) => ({
   /** Stores new messages. @returns `stored` contains each message once, as its row is now */
   insert: async <Command extends Creation>(
@@ -286,28 +307,36 @@ export const createMessages = (database: Database) => ({
   },
 
   /**
-   * Applies the newest edit of each message, and deletions. An edit whose message is not stored yet is deferred.
+   * Applies the newest edit of each message, and deletions. An edit whose message is not stored yet is deferred. One in a
+   * deleted chat is dropped.
    * @returns `stored` contains one message for each edit, as its row is now
    */
   update: async <Command extends Edit>(
     batch: readonly Command[],
-  ): Promise<Outcome<Command, SettledMessage>> =>
-    database.transaction(async (transaction) => {
-      const before = await findStored(transaction, batch);
-      await applyEdits(transaction, batch, before);
+  ): Promise<Outcome<Command, SettledMessage>> => {
+    const late = await findLate(database, batch);
+    const edits = batch.filter((command) => !late.has(command));
+    return database.transaction(async (transaction) => {
+      const before = await findStored(transaction, edits);
+      await applyEdits(transaction, edits, before);
       // Another writer may have changed the rows before this write, so they are read again.
       const after = await findLocked(
         transaction,
         [...before.values()].map(({ id }) => id),
       );
       // A handler may have blanked the row before, so rows are noted by their commands.
-      const deleted = new Set(batch.filter(({ deleted }) => deleted).map(messageReference));
+      const deleted = new Set(edits.filter(({ deleted }) => deleted).map(messageReference));
       await noteDeletions(
         transaction,
         [...after].flatMap(([reference, row]) => (deleted.has(reference) ? [row] : [])),
       );
-      const outcome: Outcome<Command, SettledMessage> = { stored: [], deferred: [], dead: [] };
-      for (const command of batch) {
+      const outcome: Outcome<Command, SettledMessage> = {
+        stored: [],
+        deferred: [],
+        dead: [],
+        dropped: [...late],
+      };
+      for (const command of edits) {
         const row = after.get(messageReference(command));
         if (row === undefined) outcome.deferred.push({ command, reason: 'its message is not stored yet' });
         else
@@ -319,7 +348,8 @@ export const createMessages = (database: Database) => ({
       }
       await recordHandled(transaction, updateMessageCommand, batch, outcome);
       return outcome;
-    }),
+    });
+  },
 
   /**
    * A page, newest first or, with `after`, oldest first: from a cursor (exclusive), or after `skip` rows; without the
@@ -371,11 +401,12 @@ export const createMessages = (database: Database) => ({
   states: async (
     refs: readonly MessageReference[],
   ): Promise<Map<string, { isDeleted: boolean; commandId: number }>> => {
-    const rows = await findStored(database, refs);
+    if (refs.length === 0) return new Map();
+    const rows = await selectRows(database, 'token, chat_number, number, command_id, deleted_at', refs);
     return new Map(
-      [...rows].map(([reference, row]) => [
-        reference,
-        { isDeleted: isDeleted(row), commandId: row.commandId },
+      rows.map((row) => [
+        messageReference({ token: row.token, chatNumber: row.chat_number, messageNumber: row.number }),
+        { isDeleted: row.deleted_at !== null, commandId: row.command_id },
       ]),
     );
   },

@@ -3,6 +3,8 @@ import type { Messages } from '#lib/mysql/messages.ts';
 import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { MessageHit, MessageSearch, SearchPosition } from '#lib/opensearch/search/message-search.ts';
 
+import type { WithoutDeleted } from './deletions.ts';
+
 /** A message that matches, with all that answers show. */
 export type FoundMessage = MessageHit & { senderName: string };
 
@@ -10,9 +12,11 @@ export type FoundMessage = MessageHit & { senderName: string };
 export const createSearch = ({
   messageIndex,
   messages,
+  withoutDeleted,
 }: {
   messageIndex: Pick<MessageIndex, 'search'>;
   messages: Pick<Messages, 'find'>;
+  withoutDeleted: WithoutDeleted;
 }) => {
   /** All of a page share one query. A message that MySQL does not have is left out. */
   const withSenders = async (token: string, hits: readonly MessageHit[]): Promise<FoundMessage[]> => {
@@ -28,14 +32,16 @@ export const createSearch = ({
 
   return {
     /**
-     * @returns a page in the order of the search, and the place of its last hit in the index, from which the search goes on
+     * @returns a page in the order of the search without deleted messages, and the place of its last hit in the index, from which the search goes on
      * @throws unavailable
      */
     find: async (
       wanted: MessageSearch,
     ): Promise<{ hits: FoundMessage[]; last: SearchPosition | undefined; hasMore: boolean }> => {
       const { hits, hasMore } = await messageIndex.search(wanted);
-      return { hits: await withSenders(wanted.token, hits), last: hits.at(-1)?.position, hasMore };
+      // After the search: while the index lags, its hits contain earlier deletions.
+      const shown = await withoutDeleted(wanted.token, hits);
+      return { hits: await withSenders(wanted.token, shown), last: hits.at(-1)?.position, hasMore };
     },
   };
 };

@@ -64,6 +64,8 @@ export const forge = (token: string, pending: readonly Pending[]): Forged[] => {
     createdAt: date,
     version: HUGE,
   });
+  add('update-message', { ...place(token), body: '', date });
+  add('update-message', { ...place(token), body: 'forged', deleted: true, date });
   add('index-message', { barrier: { id: randomUUID(), epoch: 1 } });
   add('create-chat', { ...commands['create-chat'] });
   add('create-message', { ...commands['create-message'] });

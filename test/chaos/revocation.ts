@@ -10,8 +10,8 @@ type Guest = { user: User; issued: Issued[] };
 
 const CLIENTS_EACH = 10;
 /** The pause between the requests of one client, and between revocations. */
-const CLIENT_PAUSE_MS = 2_000;
-const REVOKE_PAUSE_MS = 2_000;
+const CLIENT_PAUSE_MS = 1_000;
+const REVOKE_PAUSE_MS = 500;
 /** Clients go on with tokens that have ended. */
 const KEPT_TOKENS = 3;
 
@@ -54,12 +54,12 @@ export class Revocation {
   async #loop(step: () => Promise<void>, pauseMs: number): Promise<void> {
     const { random } = this.#options;
     while (!this.#stopped.signal.aborted) {
-      await delay(pauseMs * (0.5 + random.next()));
       await step();
+      await delay(pauseMs * (0.5 + random.next()));
     }
   }
 
-  /** Signs in, works for a while, and signs out everywhere. */
+  /** Signs in, and the next time signs out everywhere. */
   async #revoke({ user, issued }: Guest): Promise<void> {
     const { api, ledger } = this.#options;
     const [newest] = issued;

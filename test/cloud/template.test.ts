@@ -292,7 +292,7 @@ describe.each(stages)('the template of %s', (stage) => {
       for (const { RetryPolicy } of Properties.Targets)
         expect(RetryPolicy, id).toEqual({ MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 });
     }
-    for (const key of ['SyncCounts', 'RelayOutbox', 'RecoverCounters', 'ReportMetrics']) {
+    for (const key of ['SyncCounts', 'RelayOutbox', 'EraseDeleted', 'RecoverCounters', 'ReportMetrics']) {
       expect(resource(`${key}LambdaEvConf`).Properties, key).toMatchObject({
         MaximumRetryAttempts: 0,
         MaximumEventAgeInSeconds: 60,

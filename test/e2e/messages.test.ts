@@ -207,6 +207,90 @@ describe.each<
   });
 });
 
+describe('DELETE …/messages/{messageNumber}', () => {
+  const remove = (by: Client, number = 1, headers: Record<string, string> = {}) =>
+    by.call('DELETE', `${path}/${number}`, { headers });
+  const isStored = () =>
+    eventually(async () =>
+      expect(await query('SELECT body FROM messages WHERE token = ?', [token])).toEqual([{ body: '' }]),
+    );
+
+  it('answers an empty object; the message keeps its place, its sender and its times, without its text', async () => {
+    await createMessage(client, token, 1, 'secret', '2024-05-01T12:00:00Z');
+    const started = Date.now();
+    expect(await remove(client)).toMatchObject({ status: 200, body: {} });
+    const deleted = {
+      messageNumber: 1,
+      sender: ada,
+      senderName: 'Ada',
+      body: '',
+      createdAt: '2024-05-01T12:00:00.000Z',
+      deletedAt: expect.stringMatching(ISO),
+    };
+    const { body: message } = await client.get<{ deletedAt: string }>(`${path}/1`);
+    expect(message).toEqual(deleted);
+    expect(Date.parse(message.deletedAt)).toBeGreaterThanOrEqual(started);
+    const isShown = async () => {
+      expect((await other.get(`${path}/1`)).body).toEqual(message);
+      expect((await other.get(path)).body).toEqual([message]);
+    };
+    await isShown();
+    await isStored();
+    await isShown();
+    await forgetWindow();
+    await isShown();
+    const { body: chat } = await client.get(`/applications/${token}/chats/1`);
+    expect(chat).toMatchObject({ messagesCount: 1 });
+  });
+
+  it('answers 200 again, and an edit 409, as long as the message is pending and later', async () => {
+    await createMessage(client, token, 1, 'secret');
+    const check = async () => {
+      expect((await remove(client)).status).toBe(200);
+      expect((await client.put(`${path}/1`, { body: 'again' })).status).toBe(409);
+      expect((await client.put(path, { messageNumber: 1, body: 'again' })).status).toBe(409);
+    };
+    await check();
+    await isStored();
+    await check();
+    await forgetWindow();
+    await check();
+  });
+
+  it('is the right of its sender and of the creator of the application, and of nobody else', async () => {
+    const { client: third } = await createUser('Hedy');
+    for (const body of ['by Grace', 'by Grace, too']) await createMessage(other, token, 1, body);
+    expect((await remove(third)).status).toBe(403);
+    expect((await remove(other)).status).toBe(200);
+    expect((await remove(third)).status).toBe(403);
+    expect((await remove(client, 2)).status).toBe(200);
+    expect((await remove(client, 3)).status).toBe(404);
+  });
+
+  it('takes If-Match, and leaves a repeated creation its answer', async () => {
+    const key = { 'idempotency-key': randomUUID() };
+    const create = () => client.post(path, { body: 'secret' }, key);
+    expect((await create()).body).toEqual({ messageNumber: 1 });
+    const etag = (await client.get(`${path}/1`)).headers.get('etag') ?? '';
+    await client.put(`${path}/1`, { body: 'edited' });
+    expect((await remove(client, 1, { 'if-match': etag })).status).toBe(412);
+    const newer = (await client.get(`${path}/1`)).headers.get('etag') ?? '';
+    expect((await remove(client, 1, { 'if-match': newer })).status).toBe(200);
+    expect((await create()).body).toEqual({ messageNumber: 1 });
+    expect((await client.get<Listed[]>(path)).body).toMatchObject([{ messageNumber: 1, body: '' }]);
+  });
+
+  it('takes the message out of search at once', async () => {
+    const word = `word${randomUUID().slice(0, 8)}`;
+    await createMessage(client, token, 1, word);
+    const found = async () => (await client.get<Listed[]>(`${path}/search?q=${word}`)).body;
+    await eventually(async () => expect(await found()).toHaveLength(1));
+    await remove(client);
+    expect(await found()).toEqual([]);
+    expect((await client.get(`${path}/search?sender=${ada}`)).body).toEqual([]);
+  });
+});
+
 describe('GET …/messages', () => {
   it('links by cursor through all messages, exact while new ones arrive and once the window is gone', async () => {
     for (let i = 1; i <= 34; i += 1) await createMessage(client, token, 1, `${i}`);

@@ -275,7 +275,7 @@ type Shown = Pick<
   Message,
   'messageNumber' | 'sender' | 'senderName' | 'body' | 'createdAtMs' | 'editedAtMs' | 'deletedAtMs'
 >;
-/** Of two deletions, or of an edit and a deletion, the one that is stored first sets the times. */
+/** The order of storing decides about the times of a deleted message, so they are left out. */
 const shown = ({ messageNumber, sender, senderName, body, createdAtMs, editedAtMs, deletedAtMs }: Shown) => ({
   messageNumber,
   sender,
@@ -299,6 +299,8 @@ const createRun = async () => {
     return `${words}:`.padEnd(big ? BIG : 5, '界');
   };
   const eraseAtOnce = createEraseAtOnce({
+    applications,
+    chats,
     messages,
     onFailure: (error) => {
       throw error;

@@ -111,10 +111,14 @@ type Editable = {
   lookedUp: string;
 };
 
-const newMessage = async (): Promise<Editable> => {
+const newMessage = async (
+  senderId = ana,
+): Promise<
+  Editable & { remove: (expected?: number[], callerId?: number) => Promise<string>; application: string }
+> => {
   const token = await submit(createApplicationCommand, { token: createToken(), name: 'a', creatorId: ana });
   const chatNumber = await submit(createChatCommand, { token, creatorId: ana });
-  const message = { token, chatNumber, senderId: ana, senderName: 'ana', body: 'first', createdAtMs: 1_000 };
+  const message = { token, chatNumber, senderId, senderName: 'ana', body: 'first', createdAtMs: 1_000 };
   const messageNumber = await submit(createMessageCommand, message);
   const reference: MessageReference = { token, chatNumber, messageNumber };
   const { keys, redis, recentMessages, messages, chats, users } = stores;
@@ -123,6 +127,9 @@ const newMessage = async (): Promise<Editable> => {
   return {
     edit: (body, expected, callerId = ana) =>
       outcome(submit(updateMessageCommand, { ...reference, body, callerId, expected })),
+    remove: (expected, callerId = senderId) =>
+      outcome(submit(updateMessageCommand, { ...reference, body: '', deleted: true, callerId, expected })),
+    application: keys.application(token),
     read: async () => {
       const { version, body } = await conversation.message(reference, messageNumber);
       return { version, text: body };
@@ -332,6 +339,65 @@ describe.each([
   });
 });
 
+describe('a deletion', () => {
+  const given = async () => {
+    const item = await newMessage();
+    await persist();
+    await item.forget();
+    return item;
+  };
+
+  test('stays, if an edit looks the sender up in MySQL while it is accepted and stored', async () => {
+    const item = await given();
+    afterLookUp = async () => {
+      afterLookUp = async () => undefined;
+      expect(await item.remove()).toBe('done');
+      await persist();
+      await item.forget();
+    };
+    // The edit began before the deletion, and has an id above it.
+    expect(await item.edit('late')).toBe('done');
+    expect((await item.read()).text).toBe('');
+    await persist();
+    expect((await item.read()).text).toBe('');
+    expect(await item.edit('later')).toBe('conflict');
+  });
+
+  test('is refused for another version, also after it, and repeated for the same one', async () => {
+    const item = await given();
+    const { version } = await item.read();
+    expect(await item.remove([version + 1])).toBe('precondition-failed');
+    expect(await item.remove([version])).toBe('done');
+    expect(await item.remove([version])).toBe('precondition-failed');
+    expect(await item.edit('x', [version])).toBe('precondition-failed');
+    const deleted = await item.read();
+    expect(deleted).toMatchObject({ text: '' });
+    expect(await item.remove([deleted.version])).toBe('done');
+    await persist();
+    await item.forget();
+    expect(await item.read()).toEqual(deleted);
+    expect(await item.remove([deleted.version])).toBe('done');
+    expect(take('update-message')).toEqual([]);
+  });
+
+  test('is the right of the sender and of the creator of the application, whoever knows them', async () => {
+    const by = async (isSender: boolean, isKnown: boolean) => {
+      const item = await newMessage(isSender ? bo : ana);
+      if (!isKnown) {
+        await persist();
+        await item.forget();
+        await stores.redis.del(item.application);
+      }
+      return [await item.remove(undefined, bo), await item.remove(undefined, ana)];
+    };
+    // Ana has created the application.
+    expect(await by(true, true)).toEqual(['done', 'done']);
+    expect(await by(true, false)).toEqual(['done', 'done']);
+    expect(await by(false, true)).toEqual(['forbidden', 'done']);
+    expect(await by(false, false)).toEqual(['forbidden', 'done']);
+  });
+});
+
 test('a missing item is not found before its version matters', async () => {
   const { edit } = await newMessage();
   expect(await edit('x', [1])).toBe('precondition-failed');
@@ -379,7 +445,13 @@ test('a chat that Redis brings back as pending is shown with the newer title of 
   await openGateOf(gate, Number((await redis.hget(keys.state, 'clock')) ?? 0) + 1);
   const { recoveryState } = stores;
   const lost = (await gate.status()).verifying?.lost ?? '';
-  await gate.verify({ token }, await recoveryState.highestChatNumber(token), lost);
-  await gate.verify({ token, chatNumber }, 0, lost);
+  const count = await recoveryState.highestChatNumber(token);
+  await gate.verify(
+    [
+      { token, count },
+      { token, chatNumber, count: 0 },
+    ],
+    lost,
+  );
   expect((await read()).text).toBe('newer');
 });

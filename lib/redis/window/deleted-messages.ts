@@ -31,7 +31,7 @@ const findDeleted = defineScript(
 /** Reads which messages were deleted lately, so that the index may still have their texts. */
 export const createDeletedMessages = ({ client, keys }: { client: RedisClient; keys: Keys }) => ({
   /**
-   * @returns the references of those that Redis knows as deleted. `knowsAll` is false if Redis may have forgotten some:
+   * @returns the references of messages that Redis knows to be deleted. `knowsAll` is false if Redis may have forgotten some:
    * while the gate is closed, and once it has lost data
    */
   among: async (refs: readonly MessageReference[]): Promise<{ deleted: Set<string>; knowsAll: boolean }> => {

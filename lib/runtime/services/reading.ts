@@ -2,6 +2,7 @@ import { createApplicationDirectory } from '#lib/reading/applications.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
 import { createCursors } from '#lib/reading/cursors.ts';
+import { createWithoutDeleted } from '#lib/reading/deletions.ts';
 import { createPasswordCheck } from '#lib/reading/password-check.ts';
 import { createSearch } from '#lib/reading/search.ts';
 import { createWithSenders } from '#lib/reading/senders.ts';
@@ -11,7 +12,15 @@ import { lazy } from '../lazy.ts';
 import { keysOf, passwords } from './auth.ts';
 import { applications, chats, messages, readMarkers, users } from './mysql.ts';
 import { messageIndex } from './opensearch.ts';
-import { counters, directory, generations, markers, recentMessages, signInAttempts } from './redis.ts';
+import {
+  counters,
+  deletedMessages,
+  directory,
+  generations,
+  markers,
+  recentMessages,
+  signInAttempts,
+} from './redis.ts';
 
 export const applicationDirectory = /* @__PURE__ */ lazy(() =>
   createApplicationDirectory({
@@ -41,7 +50,11 @@ export const conversation = /* @__PURE__ */ lazy(() =>
   }),
 );
 export const search = /* @__PURE__ */ lazy(() =>
-  createSearch({ messageIndex: messageIndex(), messages: messages() }),
+  createSearch({
+    messageIndex: messageIndex(),
+    messages: messages(),
+    withoutDeleted: createWithoutDeleted({ deletedMessages: deletedMessages(), messages: messages() }),
+  }),
 );
 export const cursors = /* @__PURE__ */ lazy(() => createCursors(keysOf('cursor')));
 export const tokenCheck = /* @__PURE__ */ lazy(() =>

@@ -24,6 +24,7 @@ describe('indexing a batch', () => {
           written.push(messages.map(({ version }) => version));
           return { refused: [] };
         },
+        remove: async () => undefined,
       },
       settles: { 'index-message': async () => undefined },
     };
@@ -45,11 +46,32 @@ describe('indexing a batch', () => {
             .filter(({ messageNumber }) => messageNumber === 2)
             .map((one) => ({ message: one, reason: '400' })),
         }),
+        remove: async () => undefined,
       },
       settles: { 'index-message': async () => undefined },
     };
     const { stored, dead } = await indexMessage.store(uses, [message(1, 1), message(2, 2), message(3, 3)]);
     expect(stored.map(({ messageNumber }) => messageNumber)).toEqual([1, 3]);
     expect(dead).toMatchObject([{ command: { messageNumber: 2 }, reason: 'refused by the index: 400' }]);
+  });
+
+  it('removes the document of a refused deletion, which stays in the outbox', async () => {
+    const removed: number[] = [];
+    const uses = {
+      messageIndex: {
+        write: async <Of>(messages: readonly Of[]) => ({
+          refused: messages.map((one) => ({ message: one, reason: '400' })),
+        }),
+        remove: async (refs: readonly { messageNumber: number }[]) => {
+          removed.push(...refs.map(({ messageNumber }) => messageNumber));
+        },
+      },
+      settles: { 'index-message': async () => undefined },
+    };
+    const deletion: Command = { ...message(2, 9), body: '', deleted: true };
+    const { stored, dead } = await indexMessage.store(uses, [message(1, 1), deletion]);
+    expect(removed).toEqual([2]);
+    expect(stored).toEqual([]);
+    expect(dead).toMatchObject([{ command: { messageNumber: 1 } }]);
   });
 });

@@ -26,7 +26,7 @@ const row = (messageNumber: number, sender: string | null): Message => ({
   version: 1,
 });
 
-const find = async (hits: MessageHit[], rows: Message[]) => {
+const find = async (hits: MessageHit[], rows: Message[], deleted: number[] = []) => {
   const queries: (readonly MessageReference[])[] = [];
   const search = createSearch({
     messageIndex: { search: async () => ({ hits, hasMore: true }) },
@@ -36,6 +36,8 @@ const find = async (hits: MessageHit[], rows: Message[]) => {
         return rows;
       },
     },
+    withoutDeleted: async (_token, found) =>
+      found.filter(({ messageNumber }) => !deleted.includes(messageNumber)),
   });
   const found = await search.find({ token: 'token', chatNumber: 1, text: 'hello', limit: 10 });
   return { found, asked: queries.map((refs) => refs.map(({ messageNumber }) => messageNumber)) };
@@ -47,6 +49,13 @@ it('answers from the index alone where it knows the senders', async () => {
     found: { hits, last: hits[1]?.position, hasMore: true },
     asked: [],
   });
+});
+
+it('leaves out deleted messages, and goes on from the last place of the index nevertheless', async () => {
+  const hits = [hit(2, { sender: 'ada', senderName: 'Ada' }), hit(1)];
+  const { found, asked } = await find(hits, [], [1]);
+  expect(found).toEqual({ hits: hits.slice(0, 1), last: hits[1]?.position, hasMore: true });
+  expect(asked).toEqual([]);
 });
 
 it('asks MySQL once for the senders of documents from before', async () => {
