@@ -101,7 +101,7 @@ const blankRows = async (
   );
 };
 
-/** One edit of each stored application: the one that comes before all others. */
+/** One edit of each stored application, which comes before all others. */
 const foremostOf = <Command extends Edit>(
   edits: readonly Command[],
   ids: ReadonlyMap<string, number>,

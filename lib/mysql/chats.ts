@@ -247,7 +247,7 @@ const blankRows = async (
   );
 };
 
-/** One edit of each stored chat: the one that comes before all others. */
+/** One edit of each stored chat, which comes before all others. */
 const foremostOf = <Command extends Edit>(
   edits: readonly Command[],
   ids: ReadonlyMap<string, number>,

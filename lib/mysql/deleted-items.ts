@@ -11,7 +11,7 @@ const CHATS = 100;
 /** The most rows that one statement removes. */
 const ROWS = 1_000;
 
-/** Finds and removes what is left of deleted applications and chats. `erase_at` of their rows is the whole state. */
+/** Finds and removes the remains of deleted applications and chats. `erase_at` of their rows is the whole state. */
 export const createDeletedItems = (database: Database) => ({
   /**
    * Deletes the chats of a deleted application, a thousand at most.

@@ -38,7 +38,7 @@ export const createApplicationDirectory = ({
   },
 
   /**
-   * The applications of a user, newest first. One that was deleted a moment ago makes the page shorter. `hasMore`: so there
+   * The applications of a user, newest first. An application that was deleted a moment ago makes the page shorter. `hasMore`: so there
    * are more behind it. @throws unavailable
    */
   list: async (

@@ -13,7 +13,7 @@ type Listed = { chatNumber: number; title?: string; messagesCount: number; unrea
 type Versioned = Listed & { version: number };
 type Titled = { title: string | undefined; version: number };
 
-/** The newer one of what Redis and MySQL have. */
+/** The newer title of Redis and MySQL. */
 const newer = (pending: Titled | undefined, row: Titled | undefined): Titled | undefined =>
   pending === undefined || (row !== undefined && row.version > pending.version) ? row : pending;
 

@@ -168,7 +168,7 @@ test('what comes back to the index within a day is removed again, also from an i
   await stores.chats.blank({ token, chatNumber: 1 }, deletedAt());
   await erase();
   let version = 1_000_000;
-  /** With another version: the index refuses the one that it has just removed, and forgets it after a minute. */
+  /** With another version: the index refuses a version that it has just removed, and forgets it after a minute. */
   const comeBack = async () => {
     version += 1;
     const late = {

@@ -33,7 +33,7 @@ export const pendingChats: LuaModule = {
 local function pendingChat(pending, number)
   return string.match(redis.call('HGET', pending, number) or '', '^(%d+) (%d+) ')
 end
--- MySQL shows the chat once it has the newest command. A dead command leaves what MySQL has.
+-- MySQL shows the chat once it has the newest command. A dead command leaves MySQL's title.
 local function forgetChat(pending, number, id, wasOurs, version)
   local known = pendingChat(pending, number)
   if not known then return end
