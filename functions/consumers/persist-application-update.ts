@@ -2,19 +2,35 @@ import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.t
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
-import type { Settles } from '#lib/redis/commands/all.ts';
+import type { Erasable, Settles } from '#lib/redis/commands/all.ts';
+import type { Directory } from '#lib/redis/window/directory.ts';
 import { applications } from '#lib/runtime/services/mysql.ts';
-import { settles } from '#lib/runtime/services/redis.ts';
+import { directory, settles } from '#lib/runtime/services/redis.ts';
 
-type Uses = { applications: Pick<Applications, 'update'>; settles: Pick<Settles, 'update-application'> };
+type Command = Read<typeof updateApplicationCommand>;
+type Uses = {
+  applications: Pick<Applications, 'update' | 'storedAmong'>;
+  directory: Pick<Directory, 'pendingBesides'>;
+  settles: Pick<Settles, 'update-application'>;
+};
 
-/** Stores new names of applications. */
-export const persistApplicationUpdate: Consumer<Read<typeof updateApplicationCommand>, Uses> = {
+/** Stores new names of applications, and deletions of applications. */
+export const persistApplicationUpdate: Consumer<Command, Uses, Command & Erasable> = {
   store: ({ applications }, commands) => applications.update(commands),
   settle: ({ settles }, outcome) => settles['update-application'](outcome),
+  // A deletion that was given up would let its application appear. Redis is asked before MySQL: an application that is no
+  // longer pending is stored.
+  waitsOn: async ({ applications, directory }, commands) => {
+    const deletions = commands.filter(({ deleted }) => deleted);
+    const tokens = deletions.map(({ token }) => token);
+    const pending = await directory.pendingBesides(tokens);
+    const stored = await applications.storedAmong(tokens);
+    return new Set(deletions.filter(({ token }) => pending.has(token) || stored.has(token)));
+  },
 };
 
 export const handler = consumerHandler(updateApplicationCommand, persistApplicationUpdate, {
   applications,
+  directory,
   settles,
 });

@@ -1,17 +1,37 @@
 import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.ts';
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
+import { chatReference } from '#lib/domain/reference.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
-import type { Settles } from '#lib/redis/commands/all.ts';
+import type { Erasable, Settles } from '#lib/redis/commands/all.ts';
+import type { Directory } from '#lib/redis/window/directory.ts';
 import { chats } from '#lib/runtime/services/mysql.ts';
-import { settles } from '#lib/runtime/services/redis.ts';
+import { directory, settles } from '#lib/runtime/services/redis.ts';
 
-type Uses = { chats: Pick<Chats, 'update'>; settles: Pick<Settles, 'update-chat'> };
-
-/** Stores new titles of chats. */
-export const persistChatUpdate: Consumer<Read<typeof updateChatCommand>, Uses> = {
-  store: ({ chats }, commands) => chats.update(commands),
-  settle: ({ settles }, outcome) => settles['update-chat'](outcome),
+type Command = Read<typeof updateChatCommand>;
+type Uses = {
+  chats: Pick<Chats, 'update' | 'storedAmong'>;
+  directory: Pick<Directory, 'pendingCreations'>;
+  settles: Pick<Settles, 'update-chat'>;
 };
 
-export const handler = consumerHandler(updateChatCommand, persistChatUpdate, { chats, settles });
+/** Stores new titles of chats, and deletions of chats. */
+export const persistChatUpdate: Consumer<Command, Uses, Command & Erasable> = {
+  store: ({ chats }, commands) => chats.update(commands),
+  settle: ({ settles }, outcome) => settles['update-chat'](outcome),
+  // A deletion that was given up would let its chat appear. Redis is asked before MySQL: a chat that is no longer pending is
+  // stored.
+  waitsOn: async ({ chats, directory }, commands) => {
+    const deletions = commands.filter(({ deleted }) => deleted);
+    const pending = await directory.pendingCreations(deletions);
+    const stored = await chats.storedAmong(deletions);
+    return new Set(
+      deletions.filter((command) => {
+        const reference = chatReference(command);
+        return pending.has(reference) || stored.has(reference);
+      }),
+    );
+  },
+};
+
+export const handler = consumerHandler(updateChatCommand, persistChatUpdate, { chats, directory, settles });

@@ -35,10 +35,14 @@ const counterOf = ({ token, chatNumber }: Claim): string => `${token}:${chatNumb
  * @throws unavailable
  */
 export const createNumberCheck = ({ counters, recoveryState }: NumberUses) => {
-  const highestInMysql = async ({ token, chatNumber }: Claim): Promise<number> =>
-    (chatNumber === undefined
-      ? await recoveryState().highestChatNumber(token)
-      : await recoveryState().highestMessageNumber(token, chatNumber)) ?? 0;
+  const highestInMysql = async ({ token, chatNumber }: Claim): Promise<number> => {
+    const highest =
+      chatNumber === undefined
+        ? await recoveryState().highestChatNumber(token)
+        : await recoveryState().highestMessageNumber(token, chatNumber);
+    // A command for a deleted parent is dropped, whatever its number.
+    return highest === 'deleted' ? Number.POSITIVE_INFINITY : (highest ?? 0);
+  };
 
   /** @returns the claims that are too high */
   const tooHigh = async (claims: readonly Claim[]): Promise<Set<Claim>> => {

@@ -29,8 +29,9 @@ export type { Consumer } from './consumer.ts';
  * returns all of it to the queue, so only an outage of a server throws. The steps of a batch, one file each in `steps`:
  *
  * 1. Read: commands, barriers, malformed messages. Stragglers are dropped.
- * 2. Store the commands. A command that MySQL or the index refuses on its own is dead.
- * 3. Settle the stored commands.
+ * 2. Store the commands. A command that MySQL or the index refuses on its own is dead. A late command for something that was
+ *    deleted is dropped.
+ * 3. Settle the stored and dropped commands.
  * 4. Publish dead letters, each once, and settle the dead commands.
  * 5. Publish deferred commands. This comes late: if a later step failed, each redelivery would double them.
  * 6. Pass barriers: everything before them is stored, dead, or deferred with its number reserved.
@@ -65,8 +66,9 @@ export const createConsumerHandlers =
           const hasForeign = received.some(({ command }) => command.digest === undefined);
           return { ...others, ...(await store(uses, received)), hasForeign };
         },
-        async ({ stored, hasForeign }) => {
-          await settle(uses, { stored });
+        async ({ stored, dropped, hasForeign }) => {
+          // A dropped command is settled as a dead one is, and gets no letter.
+          await settle(uses, { stored, dead: dropped });
           // The clock shows a loss of the effects of other programs' commands.
           if (hasForeign && hasOutbox) await gate().raiseClock(Date.now() * 1000);
         },

@@ -10,6 +10,8 @@ export type Outcome<Command, Stored = Command> = {
   deferred: Refusal<Command>[];
   /** Commands that can never be stored. They become dead letters. */
   dead: Refusal<Command>[];
+  /** Late commands for a deleted application or chat. They leave no trace. */
+  dropped?: Command[];
 };
 
 export const mergeOutcomes = <Command, Stored>(
@@ -18,4 +20,5 @@ export const mergeOutcomes = <Command, Stored>(
   stored: outcomes.flatMap(({ stored }) => stored),
   deferred: outcomes.flatMap(({ deferred }) => deferred),
   dead: outcomes.flatMap(({ dead }) => dead),
+  dropped: outcomes.flatMap(({ dropped = [] }) => dropped),
 });

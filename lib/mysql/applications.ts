@@ -25,6 +25,7 @@ type Created = {
   createdAtMs: number;
   commandId: number;
   version: number;
+  isDeleted: boolean;
 };
 
 const creations = {
@@ -41,13 +42,14 @@ const creations = {
     createdAtMs,
     commandId,
     version,
+    isDeleted: false,
   }),
   ownerId: ({ creatorId }: Creation) => creatorId,
   owner: 'creator' as const,
   reference: ({ token }: Creation) => token,
   findRows: async (database: Database, commands: readonly Creation[]) => {
     const rows = await database.select(
-      `SELECT token, name, created_at, creator_id, command_id, version FROM applications
+      `SELECT token, name, created_at, creator_id, command_id, version, deleted_at IS NOT NULL AS deleted FROM applications
        WHERE token IN (${placeholders(commands.length)})`,
       commands.map(({ token }) => token),
     );
@@ -61,6 +63,7 @@ const creations = {
           createdAtMs: toMs(row.created_at),
           commandId: row.command_id,
           version: row.version,
+          isDeleted: row.deleted === 1,
         },
       ]),
     );
@@ -69,6 +72,7 @@ const creations = {
     row.commandId === command.commandId &&
     row.creatorId === command.creatorId &&
     (row.version !== row.commandId || row.name === command.name),
+  isDeleted: ({ isDeleted }: Created) => isDeleted,
 };
 
 /** Writes names that are newer than their rows. It cannot insert, so it never brings an erased row back. */
@@ -76,9 +80,52 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
   if (edits.length === 0) return;
   await database.write(
     `UPDATE applications a JOIN ${literals(['id', 'name', 'at', 'version'], edits.length)} e ON e.id = a.id
-     SET a.name = e.name, a.updated_at = e.at, a.version = e.version WHERE e.version > a.version`,
-    edits.flatMap(({ id, name, editedAtMs, version }) => [id, name, toDateTime(editedAtMs), version]),
+     SET a.name = e.name, a.updated_at = e.at, a.version = e.version
+     WHERE e.version > a.version AND a.deleted_at IS NULL`,
+    edits.flatMap(({ id, name = null, editedAtMs, version }) => [id, name, toDateTime(editedAtMs), version]),
   );
+};
+
+/** Blanks rows, each once. */
+const blankRows = async (
+  database: Database,
+  deletions: readonly (Edit & { id: number })[],
+): Promise<void> => {
+  if (deletions.length === 0) return;
+  await database.write(
+    `UPDATE applications a JOIN ${literals(['id', 'at', 'version'], deletions.length)} d ON d.id = a.id
+     SET a.name = '', a.deleted_at = d.at, a.erase_at = d.at, a.updated_at = d.at,
+       a.version = GREATEST(a.version + 1, d.version)
+     WHERE a.deleted_at IS NULL AND a.command_id < d.version`,
+    deletions.flatMap(({ id, editedAtMs, version }) => [id, toDateTime(editedAtMs), version]),
+  );
+};
+
+/** One edit of each stored application: the one that comes before all others. */
+const foremostOf = <Command extends Edit>(
+  edits: readonly Command[],
+  ids: ReadonlyMap<string, number>,
+  comesBefore: (edit: Edit, other: Edit) => boolean,
+): (Command & { id: number })[] => {
+  const foremost = new Map<number, Command & { id: number }>();
+  for (const edit of edits) {
+    const id = ids.get(edit.token);
+    if (id === undefined) continue;
+    const other = foremost.get(id);
+    if (other === undefined || comesBefore(edit, other)) foremost.set(id, { ...edit, id });
+  }
+  return [...foremost.values()];
+};
+
+/** @returns those of the ids whose rows are deleted now. The rows cannot change until the transaction ends */
+const findDeleted = async (transaction: Database, ids: readonly number[]): Promise<Set<number>> => {
+  if (ids.length === 0) return new Set();
+  const rows = await transaction.select(
+    `SELECT id, deleted_at IS NOT NULL AS deleted FROM applications
+     WHERE id IN (${placeholders(ids.length)}) LOCK IN SHARE MODE`,
+    ids,
+  );
+  return new Set(rows.flatMap((row) => (row.deleted === 1 ? [row.id] : [])));
 };
 
 export const createApplications = (database: Database) => ({
@@ -88,39 +135,80 @@ export const createApplications = (database: Database) => ({
     return { ...others, stored: stored.map(({ command }) => command) };
   },
 
-  /** Applies the newest rename of each application. A rename whose application is not stored yet is deferred. */
-  update: async <Command extends Edit>(batch: readonly Command[]): Promise<Outcome<Command>> => {
-    const rows = await database.select(
+  /**
+   * Applies the newest name of each application, and then its first deletion. A command whose application is not stored yet is
+   * deferred. A name of a deleted application is dropped.
+   */
+  update: async <Command extends Edit>(
+    batch: readonly Command[],
+  ): Promise<Outcome<Command, Command & { isDeleted: boolean }>> => {
+    const found = await database.select(
       `SELECT id, token FROM applications WHERE token IN (${placeholders(batch.length)})`,
       batch.map(({ token }) => token),
     );
-    const ids = new Map<string, number>(rows.map((row) => [row.token, row.id]));
-    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
-    const newest = new Map<string, Command & { id: number }>();
-    for (const command of batch) {
-      const id = ids.get(command.token);
-      if (id === undefined) {
-        outcome.deferred.push({ command, reason: 'its application is not stored yet' });
-        continue;
+    const ids = new Map<string, number>(found.map((row) => [row.token, row.id]));
+    const { names = [], deletions = [] } = Object.groupBy(batch, ({ deleted }) =>
+      deleted ? 'deletions' : 'names',
+    );
+    return database.transaction(async (transaction) => {
+      await rename(
+        transaction,
+        foremostOf(names, ids, (edit, other) => edit.version > other.version),
+      );
+      await blankRows(
+        transaction,
+        foremostOf(deletions, ids, (edit, other) => edit.version < other.version),
+      );
+      const deleted = await findDeleted(transaction, [...ids.values()]);
+      const outcome: Required<Outcome<Command, Command & { isDeleted: boolean }>> = {
+        stored: [],
+        deferred: [],
+        dead: [],
+        dropped: [],
+      };
+      for (const command of batch) {
+        const id = ids.get(command.token);
+        const isDeleted = id !== undefined && deleted.has(id);
+        if (id === undefined) outcome.deferred.push({ command, reason: 'its application is not stored yet' });
+        else if (isDeleted && !command.deleted) outcome.dropped.push(command);
+        else outcome.stored.push({ ...command, isDeleted });
       }
-      outcome.stored.push(command);
-      const other = newest.get(command.token);
-      if (other === undefined || other.version < command.version)
-        newest.set(command.token, { ...command, id });
-    }
-    await database.transaction(async (transaction) => {
-      await rename(transaction, [...newest.values()]);
       await recordHandled(transaction, updateApplicationCommand, batch, outcome);
+      return outcome;
     });
-    return outcome;
   },
 
-  find: async (token: string): Promise<ApplicationRow | undefined> => {
+  /** @returns those of the tokens whose applications are stored */
+  storedAmong: async (tokens: readonly string[]): Promise<ReadonlySet<string>> => {
+    if (tokens.length === 0) return new Set();
+    const rows = await database.select(
+      `SELECT token FROM applications WHERE token IN (${placeholders(tokens.length)})`,
+      tokens,
+    );
+    return new Set(rows.map((row) => row.token));
+  },
+
+  /** Blanks the row of a deleted application. Its command follows, so a row that is not stored yet may be missing. */
+  blank: async (
+    token: string,
+    { deletedAtMs, commandId }: { deletedAtMs: number; commandId: number },
+  ): Promise<void> => {
+    const at = toDateTime(deletedAtMs);
+    await database.write(
+      `UPDATE applications SET name = '', deleted_at = ?, erase_at = ?, updated_at = ?,
+         version = GREATEST(version + 1, ?)
+       WHERE token = ? AND deleted_at IS NULL AND command_id < ?`,
+      [at, at, at, commandId, token, commandId],
+    );
+  },
+
+  find: async (token: string): Promise<(ApplicationRow & { isDeleted: boolean }) | undefined> => {
     const [row] = await database.select(
-      'SELECT token, name, chats_count, creator_id, version FROM applications WHERE token = ?',
+      `SELECT token, name, chats_count, creator_id, version, deleted_at IS NOT NULL AS deleted
+       FROM applications WHERE token = ?`,
       [token],
     );
-    return row && toApplication(row);
+    return row && { ...toApplication(row), isDeleted: row.deleted === 1 };
   },
 
   /** The applications of a user, newest first, without the given tokens. */
@@ -131,7 +219,7 @@ export const createApplications = (database: Database) => ({
     const without = except.length === 0 ? '' : ` AND token NOT IN (${placeholders(except.length)})`;
     const rows = await database.select(
       `SELECT a.token, a.name, a.chats_count, a.creator_id, a.version
-       FROM (SELECT id FROM applications WHERE creator_id = ?${without} ORDER BY id DESC LIMIT ? OFFSET ?) page
+       FROM (SELECT id FROM applications WHERE creator_id = ? AND deleted_at IS NULL${without} ORDER BY id DESC LIMIT ? OFFSET ?) page
        JOIN applications a ON a.id = page.id ORDER BY a.id DESC`,
       [creatorId, ...except, count, skip],
     );
@@ -165,10 +253,10 @@ export const createApplications = (database: Database) => ({
   highestChatNumbers: async (
     afterId: number,
     count: number,
-  ): Promise<{ id: number; token: string; highest: number; chatsCount: number }[]> => {
+  ): Promise<{ id: number; token: string; highest: number | 'deleted'; chatsCount: number }[]> => {
     // The order names every column of the index. For the number alone, MySQL would read and sort every chat.
     const rows = await database.select(
-      `SELECT a.id, a.token, a.chats_count,
+      `SELECT a.id, a.token, a.chats_count, a.deleted_at IS NOT NULL AS deleted,
          (SELECT c.number FROM chats c WHERE c.application_id = a.id
           ORDER BY c.application_id DESC, c.number DESC LIMIT 1) AS highest
        FROM applications a WHERE a.id > ? ORDER BY a.id LIMIT ?`,
@@ -177,7 +265,7 @@ export const createApplications = (database: Database) => ({
     return rows.map((row) => ({
       id: row.id,
       token: row.token,
-      highest: row.highest ?? 0,
+      highest: row.deleted === 1 ? 'deleted' : (row.highest ?? 0),
       chatsCount: row.chats_count,
     }));
   },

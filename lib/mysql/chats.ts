@@ -55,6 +55,63 @@ export const findChatIds = async (
   return new Map(rows.map((row) => [chatReference({ token: row.token, chatNumber: row.number }), row.id]));
 };
 
+/** @returns those of the chats that are not deleted, nor their applications. They stay so until the transaction ends */
+export const findAliveChats = async (transaction: Database, ids: readonly number[]): Promise<Set<number>> => {
+  const rows = await transaction.select(
+    `SELECT c.id FROM chats c JOIN applications a ON a.id = c.application_id
+     WHERE c.id IN (${placeholders(ids.length)}) AND c.deleted_at IS NULL AND a.deleted_at IS NULL
+     LOCK IN SHARE MODE`,
+    ids,
+  );
+  return new Set(rows.map((row) => row.id));
+};
+
+/** @returns those of the tokens whose applications are deleted */
+const findDeletedTokens = async (database: Database, tokens: readonly string[]): Promise<Set<string>> => {
+  const unique = [...new Set(tokens)];
+  if (unique.length === 0) return new Set();
+  const rows = await database.select(
+    `SELECT token FROM applications WHERE token IN (${placeholders(unique.length)}) AND deleted_at IS NOT NULL`,
+    unique,
+  );
+  return new Set(rows.map((row) => row.token));
+};
+
+/** @returns those of the commands whose applications are deleted */
+export const findOrphans = async <Of extends { token: string }>(
+  database: Database,
+  commands: readonly Of[],
+): Promise<Set<Of>> => {
+  const deleted = await findDeletedTokens(
+    database,
+    commands.map(({ token }) => token),
+  );
+  return new Set(commands.filter(({ token }) => deleted.has(token)));
+};
+
+/** @returns those of the chats that are deleted, by {@link chatReference} */
+export const findDeletedChats = async (
+  database: Database,
+  refs: readonly ChatReference[],
+): Promise<Set<string>> => {
+  if (refs.length === 0) return new Set();
+  const { sql, values } = whereChats(refs);
+  const rows = await database.select(
+    `SELECT token, number FROM chats WHERE (${sql}) AND deleted_at IS NOT NULL`,
+    values,
+  );
+  return new Set(rows.map((row) => chatReference({ token: row.token, chatNumber: row.number })));
+};
+
+const findAliveApplications = async (transaction: Database, ids: readonly number[]): Promise<Set<number>> => {
+  const rows = await transaction.select(
+    `SELECT id FROM applications WHERE id IN (${placeholders(ids.length)}) AND deleted_at IS NULL
+     LOCK IN SHARE MODE`,
+    ids,
+  );
+  return new Set(rows.map((row) => row.id));
+};
+
 const findApplicationIds = async (
   database: Database,
   tokens: readonly string[],
@@ -74,6 +131,7 @@ type Created = ChatReference & {
   createdAtMs: number;
   commandId: number;
   version: number;
+  isDeleted: boolean;
 };
 
 const creations = {
@@ -115,6 +173,7 @@ const creations = {
     createdAtMs,
     commandId,
     version,
+    isDeleted: false,
   }),
   ownerId: ({ creatorId }: Creation) => creatorId,
   owner: 'creator' as const,
@@ -122,8 +181,8 @@ const creations = {
   findRows: async (database: Database, commands: readonly Creation[]) => {
     const { sql, values } = whereChats(commands);
     const rows = await database.select(
-      `SELECT application_id, token, number, title, created_at, creator_id, command_id, ${VERSION}
-       FROM chats WHERE ${sql}`,
+      `SELECT application_id, token, number, title, created_at, creator_id, command_id,
+         deleted_at IS NOT NULL AS deleted, ${VERSION} FROM chats WHERE ${sql}`,
       values,
     );
     const created = rows.map(
@@ -136,6 +195,7 @@ const creations = {
         createdAtMs: toMs(row.created_at),
         commandId: row.command_id,
         version: row.version,
+        isDeleted: row.deleted === 1,
       }),
     );
     return new Map(created.map((row) => [chatReference(row), row]));
@@ -144,10 +204,12 @@ const creations = {
     row.commandId === command.commandId &&
     row.creatorId === command.creatorId &&
     (row.version !== row.commandId || row.title === (command.title ?? null)),
+  isDeleted: ({ isDeleted }: Created) => isDeleted,
   parent: {
     reference: ({ token }: Creation) => token,
     findIds: (database: Database, commands: readonly Creation[]) =>
       findApplicationIds(database, [...new Set(commands.map(({ token }) => token))]),
+    findAlive: findAliveApplications,
   },
 };
 
@@ -157,7 +219,7 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
   await database.write(
     `UPDATE chats c JOIN ${literals(['id', 'title', 'at', 'version'], edits.length)} e ON e.id = c.id
      SET c.title = e.title, c.updated_at = e.at, c.version = e.version
-     WHERE e.version > c.version AND e.version > c.command_id`,
+     WHERE e.version > c.version AND e.version > c.command_id AND c.deleted_at IS NULL`,
     edits.flatMap(({ id, title = null, editedAtMs, version }) => [
       id,
       title,
@@ -167,6 +229,63 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
   );
 };
 
+/**
+ * Blanks rows, each once. A row whose creation is not older than the deletion stays: it has a number that was given again
+ * after a loss.
+ */
+const blankRows = async (
+  database: Database,
+  deletions: readonly (Pick<Edit, 'editedAtMs' | 'version'> & { id: number })[],
+): Promise<void> => {
+  if (deletions.length === 0) return;
+  await database.write(
+    `UPDATE chats c JOIN ${literals(['id', 'at', 'version'], deletions.length)} d ON d.id = c.id
+     SET c.title = NULL, c.deleted_at = d.at, c.erase_at = d.at, c.updated_at = d.at,
+       c.version = GREATEST(c.version + 1, d.version)
+     WHERE c.deleted_at IS NULL AND c.command_id < d.version`,
+    deletions.flatMap(({ id, editedAtMs, version }) => [id, toDateTime(editedAtMs), version]),
+  );
+};
+
+/** One edit of each stored chat: the one that comes before all others. */
+const foremostOf = <Command extends Edit>(
+  edits: readonly Command[],
+  ids: ReadonlyMap<string, number>,
+  comesBefore: (edit: Edit, other: Edit) => boolean,
+): (Command & { id: number })[] => {
+  const foremost = new Map<number, Command & { id: number }>();
+  for (const edit of edits) {
+    const id = ids.get(chatReference(edit));
+    if (id === undefined) continue;
+    const other = foremost.get(id);
+    if (other === undefined || comesBefore(edit, other)) foremost.set(id, { ...edit, id });
+  }
+  return [...foremost.values()];
+};
+
+/** The newest committed rows, also in a transaction that has read before. They cannot change until it ends. */
+const findLocked = async (
+  transaction: Database,
+  ids: readonly number[],
+): Promise<Map<number, { version: number; isDeleted: boolean; isOfDeleted: boolean }>> => {
+  if (ids.length === 0) return new Map();
+  const rows = await transaction.select(
+    `SELECT c.id, c.version, c.deleted_at IS NOT NULL AS deleted, a.deleted_at IS NOT NULL AS of_deleted
+     FROM chats c JOIN applications a ON a.id = c.application_id
+     WHERE c.id IN (${placeholders(ids.length)}) LOCK IN SHARE MODE`,
+    ids,
+  );
+  return new Map(
+    rows.map((row) => [
+      row.id,
+      { version: row.version, isDeleted: row.deleted === 1, isOfDeleted: row.of_deleted === 1 },
+    ]),
+  );
+};
+
+/** A command as it is stored: with the version of the row, and whether that is deleted. */
+export type SettledEdit<Command> = Command & { isDeleted: boolean };
+
 export const createChats = (database: Database) => ({
   /** Stores new chats. */
   insert: async <Command extends Creation>(batch: readonly Command[]): Promise<Outcome<Command>> => {
@@ -174,46 +293,97 @@ export const createChats = (database: Database) => ({
     return { ...others, stored: stored.map(({ command }) => command) };
   },
 
-  /** Applies the newest edit of each chat. An edit whose chat is not stored yet is deferred. */
-  update: async <Command extends Edit>(batch: readonly Command[]): Promise<Outcome<Command>> => {
+  /**
+   * Applies the newest title of each chat, and then its first deletion. An edit whose chat is not stored yet is deferred. One
+   * of a deleted chat is dropped.
+   */
+  update: async <Command extends Edit>(
+    batch: readonly Command[],
+  ): Promise<Outcome<Command, SettledEdit<Command>>> => {
     const ids = await findChatIds(database, batch);
-    const outcome: Outcome<Command> = { stored: [], deferred: [], dead: [] };
-    const newest = new Map<string, Command & { id: number }>();
-    for (const command of batch) {
-      const reference = chatReference(command);
-      const id = ids.get(reference);
-      if (id === undefined) {
-        outcome.deferred.push({ command, reason: 'its chat is not stored yet' });
-        continue;
+    const isStored = (command: Edit) => ids.has(chatReference(command));
+    const orphans = await findOrphans(
+      database,
+      batch.filter((command) => !isStored(command)),
+    );
+    const { titles = [], deletions = [] } = Object.groupBy(batch, ({ deleted }) =>
+      deleted ? 'deletions' : 'titles',
+    );
+    return database.transaction(async (transaction) => {
+      await rename(
+        transaction,
+        foremostOf(titles, ids, (edit, other) => edit.version > other.version),
+      );
+      await blankRows(
+        transaction,
+        foremostOf(deletions, ids, (edit, other) => edit.version < other.version),
+      );
+      const rows = await findLocked(transaction, [...ids.values()]);
+      const outcome = { stored: [], deferred: [], dead: [], dropped: [] } as Required<
+        Outcome<Command, SettledEdit<Command>>
+      >;
+      for (const command of batch) {
+        const row = rows.get(ids.get(chatReference(command)) ?? 0);
+        if (orphans.has(command)) outcome.dropped.push(command);
+        else if (row === undefined) outcome.deferred.push({ command, reason: 'its chat is not stored yet' });
+        else if (!command.deleted && (row.isDeleted || row.isOfDeleted)) outcome.dropped.push(command);
+        else outcome.stored.push({ ...command, isDeleted: row.isDeleted });
       }
-      outcome.stored.push(command);
-      const other = newest.get(reference);
-      if (other === undefined || other.version < command.version) newest.set(reference, { ...command, id });
-    }
-    await database.transaction(async (transaction) => {
-      await rename(transaction, [...newest.values()]);
       await recordHandled(transaction, updateChatCommand, batch, outcome);
+      return outcome;
     });
-    return outcome;
   },
 
-  find: async (token: string, chatNumber: number): Promise<ChatRow | undefined> => {
+  /** @returns those of the chats that are stored, by {@link chatReference} */
+  storedAmong: async (refs: readonly ChatReference[]): Promise<ReadonlySet<string>> =>
+    refs.length === 0 ? new Set() : new Set((await findChatIds(database, refs)).keys()),
+
+  /** Blanks the row of a deleted chat. Its command follows, so a row that is not stored yet may be missing. */
+  blank: async (
+    { token, chatNumber }: ChatReference,
+    { deletedAtMs, commandId }: { deletedAtMs: number; commandId: number },
+  ): Promise<void> => {
+    const at = toDateTime(deletedAtMs);
+    await database.write(
+      `UPDATE chats SET title = NULL, deleted_at = ?, erase_at = ?, updated_at = ?,
+         version = GREATEST(version + 1, ?)
+       WHERE token = ? AND number = ? AND deleted_at IS NULL AND command_id < ?`,
+      [at, at, at, commandId, token, chatNumber, commandId],
+    );
+  },
+
+  /** `isDeleted`: the chat or its application is deleted. */
+  find: async (
+    token: string,
+    chatNumber: number,
+  ): Promise<(ChatRow & { isDeleted: boolean }) | undefined> => {
     const [row] = await database.select(
-      `SELECT number, title, messages_count, creator_id, ${VERSION} FROM chats WHERE token = ? AND number = ?`,
+      `SELECT c.number, c.title, c.messages_count, c.creator_id, IF(c.version = 0, c.command_id, c.version) AS version,
+         c.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL AS deleted
+       FROM chats c JOIN applications a ON a.id = c.application_id WHERE c.token = ? AND c.number = ?`,
       [token, chatNumber],
     );
-    return row && toChat(row);
+    return row && { ...toChat(row), isDeleted: row.deleted === 1 };
   },
 
-  /** Chats numbered `from` to `to`. */
+  /** Chats numbered `from` to `to` that are not deleted. */
   list: async (token: string, from: number, to: number): Promise<ChatRow[]> => {
     const rows = await database.select(
       `SELECT number, title, messages_count, creator_id, ${VERSION} FROM chats
-       WHERE token = ? AND number BETWEEN ? AND ? ORDER BY number`,
+       WHERE token = ? AND number BETWEEN ? AND ? AND deleted_at IS NULL ORDER BY number`,
       [token, from, to],
     );
     return rows.map(toChat);
   },
+
+  /** Whether there is a chat above this number, deleted or not. */
+  hasAbove: async (token: string, chatNumber: number): Promise<boolean> =>
+    (
+      await database.select('SELECT id FROM chats WHERE token = ? AND number > ? LIMIT 1', [
+        token,
+        chatNumber,
+      ])
+    ).length > 0,
 
   /** Raises counts. @returns the counts whose chats exist */
   raiseMessagesCounts: async <Count extends ChatReference & { count: number }>(
@@ -239,10 +409,10 @@ export const createChats = (database: Database) => ({
   highestMessageNumbers: async (
     afterId: number,
     count: number,
-  ): Promise<(ChatReference & { id: number; highest: number; messagesCount: number })[]> => {
+  ): Promise<(ChatReference & { id: number; highest: number | 'deleted'; messagesCount: number })[]> => {
     // The order names every column of the index. For the number alone, MySQL would read and sort every message.
     const rows = await database.select(
-      `SELECT c.id, c.token, c.number, c.messages_count,
+      `SELECT c.id, c.token, c.number, c.messages_count, c.deleted_at IS NOT NULL AS deleted,
          (SELECT m.number FROM messages m WHERE m.chat_id = c.id
           ORDER BY m.chat_id DESC, m.number DESC LIMIT 1) AS highest
        FROM chats c WHERE c.id > ? ORDER BY c.id LIMIT ?`,
@@ -252,7 +422,7 @@ export const createChats = (database: Database) => ({
       id: row.id,
       token: row.token,
       chatNumber: row.number,
-      highest: row.highest ?? 0,
+      highest: row.deleted === 1 ? 'deleted' : (row.highest ?? 0),
       messagesCount: row.messages_count,
     }));
   },

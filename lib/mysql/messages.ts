@@ -5,7 +5,7 @@ import type { Outcome } from '#lib/domain/batch.ts';
 import { DELETED_USER, type Message } from '#lib/domain/message.ts';
 import type { PageStart } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
-import { findChatIds } from './chats.ts';
+import { findAliveChats, findChatIds, findDeletedChats, findOrphans } from './chats.ts';
 import {
   type Database,
   literals,
@@ -154,7 +154,7 @@ const creations = {
     row.commandId === command.commandId &&
     row.senderId === command.senderId &&
     (row.version !== row.commandId || row.body === command.body),
-  parent: { reference: chatReference, findIds: findChatIds },
+  parent: { reference: chatReference, findIds: findChatIds, findAlive: findAliveChats, findOrphans },
 };
 
 /** Writes edits that are newer than their rows. It cannot insert, so it never brings an erased row back. */
@@ -277,6 +277,18 @@ const applyEdits = async (
   );
 };
 
+/** @returns those of the commands whose chats or applications are deleted */
+const findLate = async <Command extends Edit>(
+  database: Database,
+  batch: readonly Command[],
+): Promise<Set<Command>> => {
+  const [chats, orphans] = await Promise.all([
+    findDeletedChats(database, batch),
+    findOrphans(database, batch),
+  ]);
+  return new Set(batch.filter((command) => orphans.has(command) || chats.has(chatReference(command))));
+};
+
 export const createMessages = (database: Database) => ({
   /** Stores new messages. @returns `stored` contains each message once, as its row is now */
   insert: async <Command extends Creation>(
@@ -295,28 +307,36 @@ export const createMessages = (database: Database) => ({
   },
 
   /**
-   * Applies the newest edit of each message, and deletions. An edit whose message is not stored yet is deferred.
+   * Applies the newest edit of each message, and deletions. An edit whose message is not stored yet is deferred. One in a
+   * deleted chat is dropped.
    * @returns `stored` contains one message for each edit, as its row is now
    */
   update: async <Command extends Edit>(
     batch: readonly Command[],
-  ): Promise<Outcome<Command, SettledMessage>> =>
-    database.transaction(async (transaction) => {
-      const before = await findStored(transaction, batch);
-      await applyEdits(transaction, batch, before);
+  ): Promise<Outcome<Command, SettledMessage>> => {
+    const late = await findLate(database, batch);
+    const edits = batch.filter((command) => !late.has(command));
+    return database.transaction(async (transaction) => {
+      const before = await findStored(transaction, edits);
+      await applyEdits(transaction, edits, before);
       // Another writer may have changed the rows before this write, so they are read again.
       const after = await findLocked(
         transaction,
         [...before.values()].map(({ id }) => id),
       );
       // A handler may have blanked the row before, so rows are noted by their commands.
-      const deleted = new Set(batch.filter(({ deleted }) => deleted).map(messageReference));
+      const deleted = new Set(edits.filter(({ deleted }) => deleted).map(messageReference));
       await noteDeletions(
         transaction,
         [...after].flatMap(([reference, row]) => (deleted.has(reference) ? [row] : [])),
       );
-      const outcome: Outcome<Command, SettledMessage> = { stored: [], deferred: [], dead: [] };
-      for (const command of batch) {
+      const outcome: Outcome<Command, SettledMessage> = {
+        stored: [],
+        deferred: [],
+        dead: [],
+        dropped: [...late],
+      };
+      for (const command of edits) {
         const row = after.get(messageReference(command));
         if (row === undefined) outcome.deferred.push({ command, reason: 'its message is not stored yet' });
         else
@@ -328,7 +348,8 @@ export const createMessages = (database: Database) => ({
       }
       await recordHandled(transaction, updateMessageCommand, batch, outcome);
       return outcome;
-    }),
+    });
+  },
 
   /**
    * A page, newest first or, with `after`, oldest first: from a cursor (exclusive), or after `skip` rows; without the

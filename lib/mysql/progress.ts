@@ -27,7 +27,7 @@ export type Handled = {
   highestId: number;
   /** Creations that are deferred or dead. */
   reserved: readonly Reservation[];
-  /** Commands that are stored now. */
+  /** Commands that are stored or dropped now. */
   releasedIds: readonly number[];
 };
 
@@ -78,7 +78,7 @@ export const recordHandled = (
   database: Database,
   { queue, creates }: CommandContract,
   batch: readonly Handleable[],
-  { stored, deferred, dead }: Outcome<Handleable>,
+  { stored, deferred, dead, dropped = [] }: Outcome<Handleable>,
 ): Promise<void> => {
   let highestId = 0;
   for (const { commandId, epoch } of batch) {
@@ -90,15 +90,19 @@ export const recordHandled = (
     queue,
     highestId,
     reserved: creates === undefined ? [] : refused.filter(({ epoch }) => epoch !== undefined),
-    releasedIds: creates === undefined ? [] : stored.map(({ commandId }) => commandId),
+    releasedIds: creates === undefined ? [] : [...stored, ...dropped].map(({ commandId }) => commandId),
   });
 };
+
+/** The highest assigned number; undefined if MySQL does not know the item. */
+type Highest = number | 'deleted' | undefined;
 
 /** The state in MySQL from which a recovery learns the assigned numbers: epochs, witnesses and reservations. */
 export const createRecoveryState = (database: Database) => {
   /** The highest of two optional numbers; undefined when neither the row nor a reservation exists. */
-  const highest = async (sql: string, values: readonly Value[]): Promise<number | undefined> => {
+  const highest = async (sql: string, values: readonly Value[]): Promise<Highest> => {
     const [row] = await database.select(sql, values);
+    if (row?.deleted === 1) return 'deleted';
     if (row === undefined || (row.in_rows === null && row.in_reservations === null)) return undefined;
     return Math.max(Number(row.in_rows ?? 0), Number(row.in_reservations ?? 0));
   };
@@ -169,25 +173,27 @@ export const createRecoveryState = (database: Database) => {
       (await database.select('SELECT id FROM reservations LIMIT 1', [])).length > 0,
 
     /** @returns the highest assigned chat number of an application; undefined if MySQL does not know the application */
-    highestChatNumber: (token: string): Promise<number | undefined> =>
+    highestChatNumber: (token: string): Promise<Highest> =>
       highest(
         `SELECT
            (SELECT COALESCE((SELECT c.number FROM chats c WHERE c.application_id = a.id
               ORDER BY c.application_id DESC, c.number DESC LIMIT 1), 0)
             FROM applications a WHERE a.token = ?) AS in_rows,
-           (SELECT MAX(r.chat_number) FROM reservations r WHERE r.token = ?) AS in_reservations`,
-        [token, token],
+           (SELECT MAX(r.chat_number) FROM reservations r WHERE r.token = ?) AS in_reservations,
+           (SELECT a.deleted_at IS NOT NULL FROM applications a WHERE a.token = ?) AS deleted`,
+        [token, token, token],
       ),
 
     /** @returns the highest assigned message number of a chat; undefined if MySQL does not know the chat */
-    highestMessageNumber: (token: string, chatNumber: number): Promise<number | undefined> =>
+    highestMessageNumber: (token: string, chatNumber: number): Promise<Highest> =>
       highest(
         `SELECT
            (SELECT COALESCE((SELECT m.number FROM messages m WHERE m.chat_id = c.id
               ORDER BY m.chat_id DESC, m.number DESC LIMIT 1), 0)
             FROM chats c WHERE c.token = ? AND c.number = ?) AS in_rows,
-           (SELECT MAX(r.number) FROM reservations r WHERE r.token = ? AND r.chat_number = ?) AS in_reservations`,
-        [token, chatNumber, token, chatNumber],
+           (SELECT MAX(r.number) FROM reservations r WHERE r.token = ? AND r.chat_number = ?) AS in_reservations,
+           (SELECT c.deleted_at IS NOT NULL FROM chats c WHERE c.token = ? AND c.number = ?) AS deleted`,
+        [token, chatNumber, token, chatNumber, token, chatNumber],
       ),
 
     /** @returns at most `count` reservations after the row `afterId`, in the order of their ids, for background verification */

@@ -30,17 +30,25 @@ export const createApplicationDirectory = ({
     if (entry !== undefined && count !== 'unknown')
       return { token, name: entry.name, chatsCount: count, version: entry.version };
     const row = await applications.find(token);
+    if (row?.isDeleted) throw notFound('application');
     const named = entry ?? row;
     if (named === undefined) throw count === 'unknown' ? notKnownYet('application') : notFound('application');
     const { name, version } = named;
     return { token, name, chatsCount: count === 'unknown' ? (row?.chatsCount ?? 0) : count, version };
   },
 
-  /** The applications of a user, newest first. @throws unavailable */
-  list: async (creatorId: number, { skip, count }: { skip: number; count: number }): Promise<Listed[]> => {
+  /**
+   * The applications of a user, newest first. One that was deleted a moment ago makes the page shorter. `hasMore`: so there
+   * are more behind it. @throws unavailable
+   */
+  list: async (
+    creatorId: number,
+    { skip, count }: { skip: number; count: number },
+  ): Promise<{ items: Listed[]; hasMore: boolean }> => {
     const pending = (await ifAvailable(directory.pendingApplications(creatorId, PENDING))) ?? [];
-    const first = pending.slice(skip, skip + count);
-    const missing = count - first.length;
+    // One more than wanted shows whether there are more.
+    const first = pending.slice(skip, skip + count + 1);
+    const missing = count + 1 - first.length;
     // An application that was stored a moment ago may be in both lists. It counts as pending.
     const rows =
       missing === 0
@@ -50,18 +58,20 @@ export const createApplicationDirectory = ({
             count: missing,
             except: pending,
           });
-    const page = [...first.map((token) => ({ token, name: undefined, chatsCount: 0 })), ...rows];
+    const found = [...first.map((token) => ({ token, name: undefined, chatsCount: 0 })), ...rows];
+    const page = found.slice(0, count);
     const tokens = page.map(({ token }) => token);
     const [names, counts] = (await ifAvailable(
       Promise.all([directory.applicationNames(tokens), counters.read(tokens.map((token) => ({ token })))]),
     )) ?? [new Map<string, string>(), []];
-    return page.flatMap(({ token, name, chatsCount }, i) => {
+    const items = page.flatMap(({ token, name, chatsCount }, i) => {
       const current = names.get(token) ?? name;
       const count = counts[i];
-      return current === undefined
+      return current === undefined || count === 'missing'
         ? []
         : [{ token, name: current, chatsCount: typeof count === 'number' ? count : chatsCount }];
     });
+    return { items, hasMore: found.length > count };
   },
 });
 

@@ -38,7 +38,7 @@ export const createChatDirectory = ({
 }: {
   directory: Pick<Directory, 'pendingChats'>;
   counters: Pick<Counters, 'read'>;
-  chats: Pick<Chats, 'find' | 'list'>;
+  chats: Pick<Chats, 'find' | 'list' | 'hasAbove'>;
   applications: Pick<Applications, 'find'>;
   unread: Unread;
 }) => {
@@ -80,6 +80,7 @@ export const createChatDirectory = ({
         chats.find(token, chatNumber),
         unread.stored(userId, token, [chatNumber]),
       ]);
+      if (row?.isDeleted) throw notFound('chat');
       if (row === undefined && counted === undefined) throw notKnownYet('chat');
       return shown(newer(pending, row), counted ?? row?.messagesCount ?? 0, stored);
     },
@@ -92,27 +93,35 @@ export const createChatDirectory = ({
       const known = await count('chat', { token, chatNumber });
       if (known !== undefined) return known;
       const row = await chats.find(token, chatNumber);
+      if (row?.isDeleted) throw notFound('chat');
       if (row === undefined) throw notKnownYet('chat');
       return limits.number;
     },
 
-    /** Chats as this user sees them, by number. @throws not-found, unavailable */
+    /**
+     * Chats as this user sees them, by number: those of a range of numbers that are not deleted, perhaps none. `hasMore`:
+     * higher numbers were given. @throws not-found, unavailable
+     */
     list: async (
       userId: number,
       token: string,
       { skip, count: wanted }: { skip: number; count: number },
-    ): Promise<Listed[]> => {
+    ): Promise<{ chats: Listed[]; hasMore: boolean }> => {
       const known = await count('application', { token });
       const to = Math.min(skip + wanted, known ?? Number.MAX_SAFE_INTEGER);
-      if (to <= skip) return [];
+      if (to <= skip) return { chats: [], hasMore: false };
       if (known === undefined) {
-        const rows = await chats.list(token, skip + 1, to);
-        if (rows.length === 0 && (await applications.find(token)) === undefined)
-          throw notKnownYet('application');
+        const [application, rows, hasMore] = await Promise.all([
+          applications.find(token),
+          chats.list(token, skip + 1, to),
+          chats.hasAbove(token, to),
+        ]);
+        if (application?.isDeleted) throw notFound('application');
+        if (application === undefined) throw notKnownYet('application');
         const numbers = rows.map(({ chatNumber }) => chatNumber);
         const markers = await unread.known(userId, token, numbers);
         const found = rows.map((row, i) => ({ ...row, known: markers[i] }));
-        return listed(found, await unread.stored(userId, token, numbers));
+        return { chats: await listed(found, await unread.stored(userId, token, numbers)), hasMore };
       }
       const numbers = Array.from({ length: to - skip }, (_, i) => skip + 1 + i);
       const [fromRedis, markers] = await Promise.all([
@@ -129,17 +138,15 @@ export const createChatDirectory = ({
         ? [[], await unread.storedSoon(userId, token, numbers)]
         : await Promise.all([chats.list(token, skip + 1, to), unread.stored(userId, token, numbers)]);
       const byNumber = new Map(rows.map((row) => [row.chatNumber, row]));
-      const found = numbers.map((chatNumber, i) => {
-        const row = byNumber.get(chatNumber);
+      const found = numbers.flatMap((chatNumber, i) => {
+        const shown = newer(pending.get(chatNumber), byNumber.get(chatNumber));
         const counted = counts[i];
-        return {
-          chatNumber,
-          title: newer(pending.get(chatNumber), row)?.title,
-          messagesCount: typeof counted === 'number' ? counted : (row?.messagesCount ?? 0),
-          known: markers[i],
-        };
+        const messagesCount = typeof counted === 'number' ? counted : byNumber.get(chatNumber)?.messagesCount;
+        // MySQL lists no deleted chat. Without a counter and a row, the chat may be one.
+        if (counted === 'missing' || (messagesCount === undefined && shown === undefined)) return [];
+        return [{ chatNumber, title: shown?.title, messagesCount: messagesCount ?? 0, known: markers[i] }];
       });
-      return listed(found, stored);
+      return { chats: await listed(found, stored), hasMore: to < known };
     },
   };
 };

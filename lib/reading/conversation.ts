@@ -99,6 +99,9 @@ export const createConversation = ({
     page: async (chat: ChatReference, query: PageQuery): Promise<Message[]> => {
       const isNewest = query.before === undefined && query.after === undefined;
       let recent = await ifAvailable(recentMessages.page(chat, query));
+      const isSure = recent !== undefined && (recent.kind !== 'part' || recent.isAuthoritative);
+      const stored = isSure ? undefined : await chats.find(chat.token, chat.chatNumber);
+      if (stored?.isDeleted) throw notFound('chat');
       if (recent?.kind === 'part' && recent.cold && isNewest) {
         if (await ifAvailable(warm(chat))) recent = await ifAvailable(recentMessages.page(chat, query));
       }
@@ -109,19 +112,17 @@ export const createConversation = ({
         );
       }
       const page = await fromBoth(chat, query, recent);
-      if (
-        page.length === 0 &&
-        !recent?.isAuthoritative &&
-        (await chats.find(chat.token, chat.chatNumber)) === undefined
-      ) {
-        throw notKnownYet('chat');
-      }
+      if (page.length === 0 && !isSure && stored === undefined) throw notKnownYet('chat');
       return withSenders(page);
     },
 
     /** @throws not-found, unavailable */
     message: async (chat: ChatReference, messageNumber: number): Promise<Message> => {
       const recent = await ifAvailable(recentMessages.message(chat, messageNumber));
+      if (!recent?.isAuthoritative) {
+        const stored = await ifAvailable(chats.find(chat.token, chat.chatNumber));
+        if (stored?.isDeleted) throw notFound('chat');
+      }
       const find = () => messages.find([{ ...chat, messageNumber }]);
       let message = recent?.message;
       if (message === undefined) [message] = await find();

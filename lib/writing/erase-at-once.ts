@@ -1,14 +1,20 @@
 import { within } from '#lib/concurrency/within.ts';
 import type { AcceptedQueue } from '#lib/contracts/commands/all.ts';
+import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
+import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import { parseJson } from '#lib/domain/json.ts';
+import type { Applications } from '#lib/mysql/applications.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 
 /** The longest that a deletion waits for MySQL. */
 const WAIT_MS = 1_000;
 
 type Uses = {
+  applications: Pick<Applications, 'blank'>;
+  chats: Pick<Chats, 'blank'>;
   messages: Pick<Messages, 'blank'>;
   onFailure: (error: Error) => void;
 };
@@ -17,8 +23,26 @@ type Uses = {
  * Returns a function that applies an accepted deletion to MySQL at once, so that a Redis that dies a moment later does not
  * show the text again. It waits at most a second and never throws: the command follows in any case.
  */
-export const createEraseAtOnce = ({ messages, onFailure }: Uses) => {
+export const createEraseAtOnce = ({ applications, chats, messages, onFailure }: Uses) => {
   const erasers: Partial<Record<AcceptedQueue, (content: unknown) => Promise<void>>> = {
+    'update-application': async (content) => {
+      const {
+        deleted,
+        editedAtMs: deletedAtMs,
+        commandId,
+        token,
+      } = updateApplicationCommand.schema.parse(content);
+      if (deleted) await applications.blank(token, { deletedAtMs, commandId });
+    },
+    'update-chat': async (content) => {
+      const {
+        deleted,
+        editedAtMs: deletedAtMs,
+        commandId,
+        ...chat
+      } = updateChatCommand.schema.parse(content);
+      if (deleted) await chats.blank(chat, { deletedAtMs, commandId });
+    },
     'update-message': async (content) => {
       const {
         deleted,

@@ -26,8 +26,10 @@ export const createFindStored =
     }
     if (item.chatNumber !== undefined) {
       const chat = await chats.find(item.token, item.chatNumber);
-      return chat && { ownerId: chat.creatorId, version: chat.version };
+      return chat && !chat.isDeleted ? { ownerId: chat.creatorId, version: chat.version } : undefined;
     }
     const application = await applications.find(item.token);
-    return application && { ownerId: application.creatorId, version: application.version };
+    return application && !application.isDeleted
+      ? { ownerId: application.creatorId, version: application.version }
+      : undefined;
   };

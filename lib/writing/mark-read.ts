@@ -4,12 +4,12 @@ import type { ChatReference } from '#lib/domain/reference.ts';
 import type { Unread } from '#lib/reading/unread.ts';
 import type { Markers, Reader } from '#lib/redis/window/read-markers.ts';
 import { closed } from './submit.ts';
-import type { VerifyCounter } from './verify-counter.ts';
+import type { VerifyCounters } from './verify-counters.ts';
 
 type Uses = {
   markers: Pick<Markers, 'raise'>;
   unread: Pick<Unread, 'stored' | 'count'>;
-  verifyCounter: VerifyCounter;
+  verifyCounters: VerifyCounters;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
 };
@@ -21,7 +21,7 @@ const TRIES = 5;
  * Returns a function that notes how far a user has read a chat. MySQL is asked for a marker that Redis does not know, and
  * for deleted messages. It gets the marker by the next sync.
  */
-export const createMarkRead = ({ markers, unread, verifyCounter, askForRecovery }: Uses) => {
+export const createMarkRead = ({ markers, unread, verifyCounters, askForRecovery }: Uses) => {
   /**
    * @returns the present marker, which is higher if the user has read further
    * @throws unauthenticated (the access token has ended), not-found (no such chat, or no such message in it), unavailable
@@ -55,7 +55,7 @@ export const createMarkRead = ({ markers, unread, verifyCounter, askForRecovery 
         case 'above':
           throw notFound('message');
         case 'unverified':
-          if (!(await verifyCounter(chat, outcome.lost))) throw notFound('chat');
+          if (!(await verifyCounters([chat, { token }], outcome.lost))) throw notFound('chat');
           break;
         case 'unknown':
           stored = await find();

@@ -13,7 +13,7 @@ import type { Idempotency, StoredItem } from '#lib/redis/commands/accept.ts';
 import type { Accepts } from '#lib/redis/commands/all.ts';
 import type { Gate } from '#lib/redis/gate/gate.ts';
 import type { EraseAtOnce } from './erase-at-once.ts';
-import { createVerifyCounter } from './verify-counter.ts';
+import { createVerifyCounters } from './verify-counters.ts';
 
 /**
  * The longest that a request waits for the broker's confirm. A command without a confirm is accepted as well:
@@ -55,7 +55,7 @@ type Uses = {
 
 /**
  * Returns the one way of a write: Redis accepts the command, the broker gets it, and the gate is checked again. A deletion
- * is also written to MySQL, if that answers within a second. MySQL is asked for a counter after a loss of Redis, and for an item that Redis has forgotten.
+ * is also written to MySQL, if that answers within a second. MySQL is asked for counters after a loss of Redis, and for an item that Redis has forgotten.
  */
 export const createSubmit = ({
   accepts,
@@ -67,7 +67,7 @@ export const createSubmit = ({
   askForRecovery,
   onUnpublished,
 }: Uses) => {
-  const verifyCounter = createVerifyCounter({ gate, numbers });
+  const verifyCounters = createVerifyCounters({ gate, numbers });
 
   const publish = async (queue: string, command: { id: string; content: string }): Promise<void> => {
     try {
@@ -108,7 +108,7 @@ export const createSubmit = ({
           askForRecovery();
           throw closed();
         case 'unverified':
-          if (!(await verifyCounter(outcome.counter, outcome.lost))) throw notFound(neededItem(command));
+          if (!(await verifyCounters(outcome.counters, outcome.lost))) throw notFound(neededItem(command));
           break;
         case 'unknown': {
           const { item, lookedUpAt } = outcome;

@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Client, createApplication, createChat, nextPath, readAll } from '../support/client.ts';
-import { createUser } from '../support/servers.ts';
+import {
+  type Client,
+  createApplication,
+  createChat,
+  createMessage,
+  messagesPath,
+  nextPath,
+  readAll,
+} from '../support/client.ts';
+import { createUser, eventually, query } from '../support/servers.ts';
 
 type Application = { token: string; name: string; chatsCount: number };
 
@@ -147,5 +155,40 @@ describe('GET /applications', () => {
 
     const beyond = await user.client.get('/applications?page=9&limit=7');
     expect([beyond.status, beyond.body, nextPath(beyond)]).toEqual([200, [], undefined]);
+  });
+});
+
+describe('DELETE /applications/{token}', () => {
+  it('makes the application and its chats 404 on every route, at once and for good', async () => {
+    const token = await createApplication(client);
+    await createChat(client, token);
+    await createMessage(client, token, 1, 'a secret');
+    const path = `/applications/${token}`;
+    expect((await other.delete(path)).status).toBe(403);
+    expect(await client.delete(path)).toMatchObject({ status: 200, body: {} });
+    const all = async () => [
+      (await client.get(path)).status,
+      (await client.put(path, { name: 'again' })).status,
+      (await client.put('/applications', { token, name: 'again' })).status,
+      (await client.delete(path)).status,
+      (await client.get(`${path}/chats`)).status,
+      (await client.post(`${path}/chats`)).status,
+      (await client.get(`${path}/chats/1`)).status,
+      (await client.get(`${path}/messages/search?q=secret`)).status,
+      (await client.get(messagesPath(token, 1))).status,
+      (await client.post(messagesPath(token, 1), { body: 'late' })).status,
+    ];
+    const listed = async () =>
+      (await client.get<{ token: string }[]>('/applications?limit=100')).body.map((one) => one.token);
+    expect(new Set(await all())).toEqual(new Set([404]));
+    expect(await listed()).not.toContain(token);
+    await eventually(async () =>
+      expect(
+        await query('SELECT name FROM applications WHERE token = ? AND deleted_at IS NOT NULL', [token]),
+      ).toEqual([{ name: '' }]),
+    );
+    expect(new Set(await all())).toEqual(new Set([404]));
+    expect(await listed()).not.toContain(token);
+    expect((await client.delete('/applications/no-such-application')).status).toBe(404);
   });
 });

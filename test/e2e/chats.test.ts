@@ -5,6 +5,7 @@ import {
   createApplication,
   createChat,
   createMessage,
+  messagesPath,
   nextPath,
   readAll,
 } from '../support/client.ts';
@@ -131,6 +132,80 @@ describe('PUT /applications/{token}/chats/{chatNumber}', () => {
     expect(await version()).toBe(before);
     await client.put(path, { title: 'b' });
     expect(await version()).not.toBe(before);
+  });
+});
+
+describe('DELETE /applications/{token}/chats/{chatNumber}', () => {
+  it('makes the chat 404 on every route, at once and for good, and leaves a hole in the list', async () => {
+    const token = await createApplication(client);
+    for (let i = 1; i <= 3; i += 1) await createChat(client, token, `Chat ${i}`);
+    await createMessage(other, token, 2, 'a secret');
+    const path = `/applications/${token}/chats/2`;
+    const messages = messagesPath(token, 2);
+    expect(await client.delete(path)).toMatchObject({ status: 200, body: {} });
+    const all = async () => [
+      (await client.get(path)).status,
+      (await client.put(path, { title: 'again' })).status,
+      (await client.delete(path)).status,
+      (await client.put(`${path}/read`, { messageNumber: 1 })).status,
+      (await client.get(messages)).status,
+      (await client.get(`${messages}/1`)).status,
+      (await client.get(`${messages}/search?q=secret`)).status,
+      (await client.get(`/search?application_token=${token}&chat_number=2&body=secret`)).status,
+      (await other.post(messages, { body: 'late' })).status,
+      (await other.put(`${messages}/1`, { body: 'late' })).status,
+      (await other.delete(`${messages}/1`)).status,
+    ];
+    const list = `/applications/${token}/chats`;
+    const shown = async () => {
+      const first = await client.get<Chat[]>(`${list}?limit=2`);
+      const second = await client.get<Chat[]>(`${list}?limit=1&page=2`);
+      return [first.body.map(({ chatNumber }) => chatNumber), nextPath(first), second.body, nextPath(second)];
+    };
+    const expected = [[1], `${list}?limit=2&page=2`, [], `${list}?limit=1&page=3`];
+    expect(new Set(await all())).toEqual(new Set([404]));
+    expect(await shown()).toEqual(expected);
+    await eventually(async () =>
+      expect(
+        await query('SELECT title FROM chats WHERE token = ? AND deleted_at IS NOT NULL', [token]),
+      ).toEqual([{ title: null }]),
+    );
+    expect(new Set(await all())).toEqual(new Set([404]));
+    expect(await shown()).toEqual(expected);
+    expect((await client.get(`/applications/${token}`)).body).toMatchObject({ chatsCount: 3 });
+    expect(await createChat(client, token)).toBe(4);
+  });
+
+  it('is for the creators of the chat and of its application, and takes If-Match', async () => {
+    const { client: third } = await createUser('Eve');
+    const token = await createApplication(client);
+    await createChat(other, token);
+    await createChat(other, token);
+    const path = `/applications/${token}/chats`;
+    expect((await third.delete(`${path}/1`)).status).toBe(403);
+    expect((await third.delete(`${path}/9`)).status).toBe(404);
+    const tag = (await client.get(`${path}/1`)).headers.get('etag') ?? '';
+    await other.put(`${path}/1`, { title: 'another version' });
+    expect((await other.delete(`${path}/1`, { 'if-match': tag })).status).toBe(412);
+    expect((await other.delete(`${path}/1`)).status).toBe(200);
+    expect((await client.delete(`${path}/2`)).status).toBe(200);
+  });
+
+  it('answers a repetition with its Idempotency-Key as before', async () => {
+    const token = await createApplication(client);
+    await createChat(client, token);
+    const path = `/applications/${token}/chats`;
+    const key = { 'idempotency-key': randomUUID() };
+    const created = await client.post(path, { title: 'once' }, key);
+    expect(
+      (await client.delete(`${path}/2`, { 'idempotency-key': `${key['idempotency-key']}-2` })).status,
+    ).toBe(200);
+    expect(
+      (await client.delete(`${path}/2`, { 'idempotency-key': `${key['idempotency-key']}-2` })).status,
+    ).toBe(200);
+    expect((await client.delete(`${path}/2`)).status).toBe(404);
+    expect((await client.post(path, { title: 'once' }, key)).body).toEqual(created.body);
+    expect((await client.get(`${path}/2`)).status).toBe(404);
   });
 });
 

@@ -86,6 +86,11 @@ beforeAll(async () => {
   await call('GET', '/search', `/search?application_token=${token}&chat_number=1&body=edited`);
   for (const path of ['/health', '/openapi.json', '/docs']) await call('GET', path, path);
 
+  const second = await client.post<{ token: string }>('/applications', { name: 'Ids, deleted' });
+  await client.post(`/applications/${second.body.token}/chats`);
+  await call('DELETE', `${chats}/{chatNumber}`, `/applications/${second.body.token}/chats/1`);
+  await call('DELETE', application, `/applications/${second.body.token}`);
+
   // Errors have bodies and headers too.
   const stranger = new Client(inject('apiUrl'));
   for (const [what, reply] of [

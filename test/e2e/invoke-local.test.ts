@@ -4,6 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { createApplication, createChat, createMessage } from '../support/client.ts';
+import { lastEvents } from '../support/event-file.ts';
 import { createUser, eventually, invoke, query } from '../support/servers.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -56,7 +57,8 @@ const waysOf = (key: string) =>
 
 const first = ['signUp', 'persistApplication', 'persistChat', 'persistMessage'];
 const events = readdirSync(join(root, 'test/events')).map((file) => basename(file, '.json'));
-const inOrder = [...first, ...events.filter((key) => !first.includes(key))];
+const others = events.filter((key) => !first.includes(key) && !lastEvents.includes(key));
+const inOrder = [...first, ...others, ...lastEvents.filter((key) => events.includes(key))];
 
 beforeAll(async () => {
   // Commands name the first user of a fresh database.
@@ -68,7 +70,9 @@ beforeAll(async () => {
   const token = await createApplication(client);
   await createChat(client, token);
   await createMessage(client, token, 1, 'hello');
-  values = { ACCESS_TOKEN: client.accessToken ?? '', TOKEN: token };
+  await createChat(client, token, 'Deleted');
+  const deletedToken = await createApplication(client);
+  values = { ACCESS_TOKEN: client.accessToken ?? '', TOKEN: token, DELETED_TOKEN: deletedToken };
 });
 
 const bodies: Record<string, object> = {
@@ -77,6 +81,8 @@ const bodies: Record<string, object> = {
   createApplication: { token: expect.any(String) },
   updateApplication: {},
   updateChat: {},
+  deleteApplication: {},
+  deleteChat: {},
   createChat: { chatNumber: expect.any(Number) },
   createMessage: { messageNumber: expect.any(Number) },
   getHealth: { status: 'ok' },

@@ -33,9 +33,14 @@ beforeAll(async () => {
   const { accessToken } = await tokens.issue({ id: ada.id, name: ada.name, generation: 1 });
   owner = new Client(inject('apiUrl'), accessToken);
   ({ client: stranger } = await createUser('Eve'));
+  await newPlace();
+});
+
+/** The application of the next requests, with a chat and a message. */
+const newPlace = async () => {
   token = await createApplication(owner);
   await createMessage(owner, token, await createChat(owner, token), 'hello');
-});
+};
 
 const fieldsOf = (schema: z.ZodType | undefined): string[] =>
   schema === undefined
@@ -127,6 +132,7 @@ describe.each(withToken)('%s', (_name, contract) => {
     const changes = contract.errors.includes('forbidden');
     expect(await statusOf(stranger, contract, {})).toBe(changes ? 403 : 200);
     expect(await statusOf(owner, contract, {})).toBe(200);
+    if (contract.method === 'DELETE') await newPlace();
   });
 
   it('answers 405 to another method, whatever else is wrong, but asks who calls first', async () => {

@@ -294,7 +294,7 @@ describe('operators', { timeout: 120_000 }, () => {
     await remove();
     expect(await show()).not.toContain(needle);
     await settled();
-    expect(await system.invoke('eraseDeleted')).toEqual({ letters: 1 });
+    expect(await system.invoke('eraseDeleted')).toMatchObject({ letters: 1 });
     expect(await show()).toContain('another');
     const { dead } = await system.services.publisher().depth('update-message');
     expect(dead).toBe(1);

@@ -30,9 +30,11 @@ let network: Swallowing;
 let email: string;
 let accessToken = '';
 let token = '';
-/** Users and access tokens that end with their one use. */
+/** Users, access tokens, applications and chats that end with their one use. */
 const spareUsers: string[] = [];
 const spareTokens: string[] = [];
+const spareApplications: string[] = [];
+const spareChats: string[] = [];
 const basicOf = (user: string) => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 let chatNumber = '';
 
@@ -110,6 +112,14 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
   updateChat: {
     load: () => import(`${folder}/chats/update-chat.ts`),
     call: { method: 'PUT', path: () => ({ token, chatNumber }), body: () => ({ title: 'renamed' }) },
+  },
+  deleteChat: {
+    load: () => import(`${folder}/chats/delete-chat.ts`),
+    call: { method: 'DELETE', path: () => ({ token, chatNumber: spareChats.pop() ?? '' }) },
+  },
+  deleteApplication: {
+    load: () => import(`${folder}/applications/delete-application.ts`),
+    call: { method: 'DELETE', path: () => ({ token: spareApplications.pop() ?? '' }) },
   },
   listChats: { load: () => import(`${folder}/chats/list-chats.ts`), call: { path: () => ({ token }) } },
   getChat: {
@@ -205,6 +215,10 @@ beforeAll(async () => {
   }
   token = (await run('createApplication')).answer.token;
   chatNumber = String((await run('createChat')).answer.chatNumber);
+  for (let i = 0; i < 6; i += 1) {
+    spareApplications.push((await run('createApplication')).answer.token);
+    spareChats.push(String((await run('createChat')).answer.chatNumber));
+  }
   await run('createMessage');
 }, 240_000);
 

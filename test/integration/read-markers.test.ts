@@ -5,7 +5,7 @@ import type { ChatReference } from '#lib/domain/reference.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createUnread } from '#lib/reading/unread.ts';
 import { createMarkRead } from '#lib/writing/mark-read.ts';
-import { createVerifyCounter } from '#lib/writing/verify-counter.ts';
+import { createVerifyCounters } from '#lib/writing/verify-counters.ts';
 import { syncCounts } from '../../functions/scheduled/sync-counts.ts';
 import { type RunningService, type Stack, silentReport, startServices } from '../../local/services/index.ts';
 import { received } from '../support/received.ts';
@@ -36,7 +36,7 @@ const services = () => {
     markRead: createMarkRead({
       markers,
       unread,
-      verifyCounter: createVerifyCounter({ gate, numbers: stores.recoveryState }),
+      verifyCounters: createVerifyCounters({ gate, numbers: stores.recoveryState }),
       askForRecovery: () => {
         asked += 1;
       },
@@ -48,7 +48,7 @@ const read = (id: number, chat: ChatReference, messageNumber: number, generation
 const unreadOf = async (userId: number, { chatNumber }: ChatReference): Promise<number> =>
   (await services().directory.get(userId, token, chatNumber)).unreadCount;
 const listOf = async (userId: number, from: number, count: number): Promise<number[]> =>
-  (await services().directory.list(userId, token, { skip: from - 1, count })).map(
+  (await services().directory.list(userId, token, { skip: from - 1, count })).chats.map(
     ({ unreadCount }) => unreadCount,
   );
 
@@ -84,7 +84,7 @@ const openAfterLoss = async () => {
 /** Ends the verification, as the walk through all counters does. */
 const verifyAll = async () => {
   const lost = (await stores.redis.hget(stores.keys.state, 'lost')) ?? '';
-  await stores.gate.verify({ token }, await stores.recoveryState.highestChatNumber(token), lost);
+  await stores.gate.verify([{ token, count: await stores.recoveryState.highestChatNumber(token) }], lost);
   await stores.gate.saveProgress(undefined, lost);
 };
 const close = async () => {
@@ -277,7 +277,7 @@ describe('unread messages', () => {
       token,
       { skip: first.chatNumber - 1, count: 100 },
     );
-    expect(list).toHaveLength(100);
+    expect(list.chats).toHaveLength(100);
     expect(calls).toBe(1);
   });
 });

@@ -296,9 +296,9 @@ describe.each<[string, { lose: () => void; bringBack: () => Promise<void> }]>([
     try {
       await pages();
       expect(await chatDirectory.get(ana, token, chat.chatNumber)).toMatchObject({ title: 'title' });
-      expect((await applicationDirectory.list(ana, { skip: 0, count: 11 })).map(({ name }) => name)).toEqual([
-        'name',
-      ]);
+      expect(
+        (await applicationDirectory.list(ana, { skip: 0, count: 11 })).items.map(({ name }) => name),
+      ).toEqual(['name']);
       // It may be on its way: that is not known without Redis.
       await expect(
         conversation.page({ token, chatNumber: 999 }, { skip: 0, count: 1 }),

@@ -299,6 +299,8 @@ const createRun = async () => {
     return `${words}:`.padEnd(big ? BIG : 5, '界');
   };
   const eraseAtOnce = createEraseAtOnce({
+    applications,
+    chats,
     messages,
     onFailure: (error) => {
       throw error;

@@ -421,14 +421,16 @@ describe('after a loss', () => {
     await expect(edit(cell, 1)).rejects.toMatchObject(unverified);
     await expect(cell.accept.applicationUpdate({ token, name: 'n' }, ana)).rejects.toMatchObject(unverified);
     expect(await cell.counters.read([{ token }, { token, chatNumber: 9 }])).toEqual(['unknown', 'unknown']);
-    expect(await cell.gate.verify({ token, chatNumber: 1 }, 5, lost)).toBe('verified');
-    expect((await message(cell)).result).toBe(6);
+    expect(await cell.gate.verify([{ token, chatNumber: 1, count: 5 }], lost)).toBe('verified');
+    // The chat exists as long as its application does.
+    await expect(message(cell)).rejects.toMatchObject(unverified);
     // MySQL does not know the application, but Redis does, so it is pending.
-    expect(await cell.gate.verify({ token }, undefined, lost)).toBe('verified');
+    expect(await cell.gate.verify([{ token, count: undefined }], lost)).toBe('verified');
+    expect((await message(cell)).result).toBe(6);
     expect((await chat(cell)).result).toBe(2);
     expect((await message(cell, 2)).result).toBe(1);
-    expect(await cell.gate.verify({ token, chatNumber: 9 }, undefined, lost)).toBe('missing');
-    expect(await cell.gate.verify({ token: 'stored' }, 0, lost)).toBe('verified');
+    expect(await cell.gate.verify([{ token, chatNumber: 9, count: undefined }], lost)).toBe('missing');
+    expect(await cell.gate.verify([{ token: 'stored', count: 0 }], lost)).toBe('verified');
     expect((await chat(cell, 'stored')).result).toBe(1);
     expect((await application(cell, 'new')).result).toBe('new');
     expect((await chat(cell, 'new')).result).toBe(1);
@@ -438,13 +440,13 @@ describe('after a loss', () => {
     const cell = await newCell();
     await application(cell);
     const first = await lose(cell);
-    expect(await cell.gate.verify({ token }, 3, first)).toBe('verified');
+    expect(await cell.gate.verify([{ token, count: 3 }], first)).toBe('verified');
     const second = await lose(cell);
-    expect(await cell.gate.verify({ token }, 4, first)).toBe('closed');
+    expect(await cell.gate.verify([{ token, count: 4 }], first)).toBe('closed');
     expect(await cell.gate.raise([{ token, count: 4 }], first)).toBeUndefined();
     expect(await cell.gate.saveProgress(undefined, first)).toBe(false);
     await expect(chat(cell)).rejects.toMatchObject({ message: 'unverified' });
-    expect(await cell.gate.verify({ token }, 8, second)).toBe('verified');
+    expect(await cell.gate.verify([{ token, count: 8 }], second)).toBe('verified');
     expect((await chat(cell)).result).toBe(9);
   });
 

@@ -445,7 +445,13 @@ test('a chat that Redis brings back as pending is shown with the newer title of 
   await openGateOf(gate, Number((await redis.hget(keys.state, 'clock')) ?? 0) + 1);
   const { recoveryState } = stores;
   const lost = (await gate.status()).verifying?.lost ?? '';
-  await gate.verify({ token }, await recoveryState.highestChatNumber(token), lost);
-  await gate.verify({ token, chatNumber }, 0, lost);
+  const count = await recoveryState.highestChatNumber(token);
+  await gate.verify(
+    [
+      { token, count },
+      { token, chatNumber, count: 0 },
+    ],
+    lost,
+  );
   expect((await read()).text).toBe('newer');
 });

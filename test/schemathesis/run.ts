@@ -53,7 +53,7 @@ const exclusions: { check: string; reason: string; operations: string[] }[] = [
     check: 'ensure_resource_availability',
     reason: 'A new parent does not contain each number that the check asks for, so that 404 is right.',
     operations: [
-      'GET /applications/{token}/chats/{chatNumber}',
+      ...['GET', 'PUT', 'DELETE'].map((method) => `${method} /applications/{token}/chats/{chatNumber}`),
       ...['GET', 'POST', 'PUT'].map((method) => `${method} ${messages}`),
       ...['GET', 'PUT', 'DELETE'].map((method) => `${method} ${messages}/{messageNumber}`),
       `GET ${messages}/search`,

@@ -104,6 +104,10 @@ export class Client {
   put<Body>(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Reply<Body>> {
     return this.call('PUT', path, { body, headers });
   }
+
+  delete<Body>(path: string, headers: Record<string, string> = {}): Promise<Reply<Body>> {
+    return this.call('DELETE', path, { headers });
+  }
 }
 
 export class UnexpectedReply extends Error {

@@ -9,3 +9,13 @@ export const readEvent = (key: string, values: Record<string, string> = {}): unk
       (_placeholder, name: string) => values[name] ?? '',
     ),
   );
+
+/** Functions whose event takes away what other events need, in their order. */
+export const lastEvents = [
+  'deleteMessage',
+  'deleteChat',
+  'deleteApplication',
+  'signOut',
+  'changePassword',
+  'eraseUser',
+];

@@ -9,11 +9,11 @@ export const listApplications = async (
   { input: { page, limit }, caller }: Request<typeof contract>,
   { applicationDirectory }: Uses,
 ) => {
-  const found = await applicationDirectory.list(caller.id, { skip: (page - 1) * limit, count: limit + 1 });
-  return {
-    items: found.slice(0, limit),
-    next: found.length > limit ? { page: page + 1 } : undefined,
-  };
+  const { items, hasMore } = await applicationDirectory.list(caller.id, {
+    skip: (page - 1) * limit,
+    count: limit,
+  });
+  return { items, next: hasMore ? { page: page + 1 } : undefined };
 };
 
 export const handler = httpHandler(contract, listApplications, {

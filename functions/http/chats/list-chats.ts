@@ -5,13 +5,14 @@ import { chatDirectory } from '#lib/runtime/services/reading.ts';
 
 type Uses = { chatDirectory: Pick<ChatDirectory, 'list'> };
 
-/** Chats are numbered without a gap: a page is a range of numbers, as cheap at the end as at the beginning. */
+/** A page is a range of numbers, as cheap at the end as at the beginning. Deleted chats are left out of it. */
 export const listChats = async (
   { input: { token, page, limit }, caller }: Request<typeof contract>,
   { chatDirectory }: Uses,
 ) => {
-  const found = await chatDirectory.list(caller.id, token, { skip: (page - 1) * limit, count: limit + 1 });
-  return { items: found.slice(0, limit), next: found.length > limit ? { page: page + 1 } : undefined };
+  const range = { skip: (page - 1) * limit, count: limit };
+  const { chats, hasMore } = await chatDirectory.list(caller.id, token, range);
+  return { items: chats, next: hasMore ? { page: page + 1 } : undefined };
 };
 
 export const handler = httpHandler(contract, listChats, { chatDirectory });

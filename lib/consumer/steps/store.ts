@@ -7,7 +7,12 @@ import type { Digested, Received } from '../read-batch.ts';
 
 /** A command that is not stored, with its message and the reason. */
 export type Refused<Command> = Received<Command> & { reason: string };
-export type Stored<Command, Row> = { stored: Row[]; deferred: Refused<Command>[]; dead: Refused<Command>[] };
+export type Stored<Command, Row> = {
+  stored: Row[];
+  deferred: Refused<Command>[];
+  dead: Refused<Command>[];
+  dropped: Command[];
+};
 
 /**
  * Returns a function that stores the commands of one part of a batch. A command that MySQL or the index refuses on its own is
@@ -32,10 +37,10 @@ export const createStore =
         return { stored: [], deferred: [], dead: [{ command, reason: describeError(error) }] };
       },
     );
-    const { stored, deferred, dead } = mergeOutcomes(outcomes);
+    const { stored, deferred, dead, dropped = [] } = mergeOutcomes(outcomes);
     const withDelivery = ({ command, reason }: (typeof dead)[number]): Refused<Command>[] => {
       const delivery = deliveries.get(command);
       return delivery === undefined ? [] : [{ command, delivery, reason }];
     };
-    return { stored, deferred: deferred.flatMap(withDelivery), dead: dead.flatMap(withDelivery) };
+    return { stored, deferred: deferred.flatMap(withDelivery), dead: dead.flatMap(withDelivery), dropped };
   };

@@ -21,7 +21,7 @@ export const senderName = z
 
 /** The text of a message; empty for a deleted one. */
 export const bodyOrNone = z.union([body, z.literal('')]);
-/** Present for a deleted message. */
+/** Present for a deletion, and for a deleted message. */
 export const deleted = z.literal(true).nullish();
 type Emptied = { body: string; deleted?: true | null | undefined };
 export const isEmptyIfDeleted = ({ body, deleted }: Emptied) => (body === '') === (deleted === true);

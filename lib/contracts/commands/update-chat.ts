@@ -1,9 +1,13 @@
 import * as z from 'zod';
 import { title, token } from '../fields.ts';
 import { command } from './command.ts';
-import { hasIdOfEpoch, noId, number, origin, toEdit } from './fields.ts';
+import { deleted, hasIdOfEpoch, noId, number, origin, toEdit } from './fields.ts';
 
-/** Without a title, the edit removes it. */
+const hasNoTitleIfDeleted = ({ title, deleted }: { title?: string | null | undefined; deleted?: unknown }) =>
+  deleted !== true || (title ?? undefined) === undefined;
+const notTitled = { path: ['title'], error: 'Must be absent beside `deleted`' };
+
+/** A new title of a chat, or none; or the deletion of the chat. */
 export const updateChatCommand = command({
   queue: 'update-chat',
   function: 'persistChatUpdate',
@@ -11,7 +15,8 @@ export const updateChatCommand = command({
   parent: 'chat',
   outbox: true,
   schema: z
-    .object({ token, chatNumber: number, title: title.nullish(), ...origin })
+    .object({ token, chatNumber: number, title: title.nullish(), deleted, ...origin })
+    .refine(hasNoTitleIfDeleted, notTitled)
     .refine(hasIdOfEpoch, noId)
     .transform(toEdit),
 });

@@ -50,6 +50,21 @@ export const updateApplicationByBody = route({
   request: { body: z.strictObject({ token, name }) },
 });
 
+export const deleteApplication = route({
+  function: 'deleteApplication',
+  method: 'DELETE',
+  path: '/applications/{token}',
+  tag: 'Applications',
+  summary: 'Delete an application',
+  description:
+    'Only the creator of the application may delete it. From the answer on the application, its chats and their messages are not found. A deletion cannot be undone.',
+  authentication: 'bearer',
+  request: { path: z.strictObject({ token }) },
+  response: z.object({}).describe('Deleted'),
+  creates: true,
+  errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
+});
+
 export const listApplications = route({
   function: 'listApplications',
   method: 'GET',

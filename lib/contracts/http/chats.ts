@@ -64,6 +64,21 @@ export const updateChat = route({
   errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
 });
 
+export const deleteChat = route({
+  function: 'deleteChat',
+  method: 'DELETE',
+  path: '/applications/{token}/chats/{chatNumber}',
+  tag: 'Chats',
+  summary: 'Delete a chat',
+  description:
+    'Only the creator of the chat or of its application may delete it. From the answer on the chat and its messages are not found. Its number is never given again. A deletion cannot be undone.',
+  authentication: 'bearer',
+  request: { path: z.strictObject({ token, chatNumber: numberInPath }) },
+  response: z.object({}).describe('Deleted'),
+  creates: true,
+  errors: ['bad-input', 'forbidden', 'not-found', 'precondition-failed', 'unavailable'],
+});
+
 export const listChats = route({
   function: 'listChats',
   method: 'GET',

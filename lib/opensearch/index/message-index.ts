@@ -1,5 +1,10 @@
 import type { Client } from '@opensearch-project/opensearch';
-import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
+import {
+  type ChatReference,
+  chatReference,
+  type MessageReference,
+  messageReference,
+} from '#lib/domain/reference.ts';
 import { SearchUnavailable } from '../errors.ts';
 import { request } from '../request.ts';
 import {
@@ -52,9 +57,17 @@ export type MessageIndex = {
    * Sees every confirmed write, even before search does. @throws SearchUnavailable
    */
   fetchVersions(refs: readonly MessageReference[]): Promise<Map<string, number | undefined>>;
+  /**
+   * Removes messages of chats, also from an index under construction, some thousands at most.
+   * @returns their number; 0 if none is left. @throws SearchUnavailable
+   */
+  removeChats(chats: readonly ChatReference[]): Promise<number>;
   /** Removes messages from the index. Missing ones count as removed. @throws IndexRetryLater */
   remove(refs: readonly MessageReference[]): Promise<void>;
 };
+
+/** The most messages of a call that removes chats. */
+const REMOVED_TOGETHER = 2_000;
 
 export const createMessageIndex = (options: MessageIndexOptions): MessageIndex => {
   const { client, prefix = '', searchTimeoutMs = 3_000, writeTimeoutMs = 10_000 } = options;
@@ -117,6 +130,29 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
         versions.set(doc._id, doc.found ? doc._version : undefined);
       }
       return versions;
+    },
+
+    removeChats: async (chats) => {
+      let removed = 0;
+      for (const [token, ofToken] of Map.groupBy(chats, ({ token }) => token)) {
+        const { body } = await request<{ deleted: number; failures: unknown[] }>(client, {
+          method: 'POST',
+          path: `/${alias},${buildingAlias}/_delete_by_query`,
+          // A message that is written meanwhile is a conflict. It is found again by the next call.
+          query: {
+            routing: token,
+            conflicts: 'proceed',
+            refresh: true,
+            ignore_unavailable: true,
+            max_docs: REMOVED_TOGETHER,
+          },
+          body: { query: { terms: { chat: ofToken.map(chatReference) } } },
+          timeoutMs: writeTimeoutMs,
+        });
+        if (body.failures.length > 0) throw new SearchUnavailable('OpenSearch could not remove messages');
+        removed += body.deleted;
+      }
+      return removed;
     },
 
     remove: (refs) => bulk.remove(refs),

@@ -20,7 +20,7 @@ import { limits } from '#lib/domain/limits.ts';
 import { type CounterReference, counterReference, type ItemReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
-import { gate, outbox } from '../gate/gate.lua.ts';
+import { gate, marks, outbox } from '../gate/gate.lua.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, type LuaModule, runScript } from '../script/script.ts';
 
@@ -44,7 +44,7 @@ export type StoredItem = {
 
 /**
  * The result of accepting a write. 'accepted': `command` is to be published; a repeated request has none once MySQL has
- * stored it. `epoch`: the gate must still be open in this epoch when the request is answered. 'unverified': the counter
+ * stored it. `epoch`: the gate must still be open in this epoch when the request is answered. 'unverified': the counters
  * must be verified against MySQL first, for the epoch `lost`. 'unknown': only MySQL knows the item, which is the
  * application if its creator may give the command.
  */
@@ -56,7 +56,7 @@ export type Outcome<Answered> =
       command: { id: string; content: string } | undefined;
     }
   | { kind: 'closed' }
-  | { kind: 'unverified'; counter: CounterReference; lost: string }
+  | { kind: 'unverified'; counters: CounterReference[]; lost: string }
   | { kind: 'unknown'; item: ItemReference; lookedUpAt: string };
 
 type Reply =
@@ -126,7 +126,7 @@ const TOGETHER = 32;
 
 /** The functions of the accepting scripts. */
 const accepting: LuaModule = {
-  needs: [gate, outbox],
+  needs: [gate, marks, outbox],
   lua: /* lua */ `
 -- The highest number that a command may have.
 local MAX_NUMBER = ${limits.number - 1}
@@ -146,11 +146,12 @@ local function isSame(one, other)
   end
   return false
 end
--- The first answer to the same request, with the command while it is pending.
-local function repeated(first, fingerprint, outbox, epoch)
+-- The first answer to the same request, with the command while it is pending. A creation below a deleted parent publishes
+-- nothing.
+local function repeated(first, fingerprint, outbox, epoch, isGone)
   local firstFingerprint, answer, id = string.match(first, '^(.-) (%S+) (%d+)$')
   if not isSame(firstFingerprint, fingerprint) then return { 'reused' } end
-  return { 'repeated', answer, id, epoch, fromOutbox(outbox, id) or '' }
+  return { 'repeated', answer, id, epoch, not isGone and fromOutbox(outbox, id) or '' }
 end
 -- Adds the number, id and epoch to the command and puts its final text into the outbox.
 local function keep(state, outbox, command, id, epoch, fields)
@@ -230,18 +231,29 @@ const acceptLua = (
   { refuse = '', edits, apply }: { refuse?: string; edits?: { find: string }; apply: string },
 ) => {
   const isNumbered = creates !== undefined && parent !== undefined;
+  const isInChat = parent === 'chat';
+  const reads = [
+    ['count', 'counter'],
+    ['first', 'idempotency'],
+    ['present', 'generations'],
+    ...(isInChat ? [['chats', 'chatsCounter']] : []),
+    ...(edits === undefined ? [] : [['looked', 'lookedUp']]),
+  ];
+  const isGone = `isDeleted(count)${isInChat ? ' or isDeleted(chats)' : ''}`;
   return /* lua */ `
   if not epoch or isAhead(clock) then return { 'closed' } end
-  local count, first, present, looked =
-    unpack(redis.call('MGET', counter, idempotency, generations${edits === undefined ? '' : ', lookedUp'}))
+  local ${reads.map(([name]) => name).join(', ')} = unpack(redis.call('MGET', ${reads.map(([, key]) => key).join(', ')}))
   if present and tonumber(generation) < tonumber(present) then return { 'ended' } end
-  if first then return repeated(first, fingerprint, outbox, epoch) end
+  if first then return repeated(first, fingerprint, outbox, epoch, ${creates === undefined ? 'false' : isGone}) end
 ${
   parent === undefined
     ? ''
     : /* lua */ `
-  if not isVerified(verifying, verified, parent) then return { 'unverified', lost } end
-  if not count then return { 'missing' } end
+  if ${isGone} then return { 'missing' } end
+  if not isVerified(verifying, verified, parent)${isInChat ? ' or not isVerified(verifying, verified, token)' : ''} then
+    return { 'unverified', lost }
+  end
+  if not count${isInChat ? ' or not chats' : ''} then return { 'missing' } end
 `
 }
 ${refuse}
@@ -322,7 +334,7 @@ const outcomeOf = <Contract extends CommandContract>(
       return { kind: 'accepted', answer: answer(text), epoch, command: published };
     }
     case 'unverified':
-      return { kind: 'unverified', counter: counter(given), lost: reply[1] };
+      return { kind: 'unverified', counters: countersOf(command, counter(given)), lost: reply[1] };
     case 'unknown':
       if (edits === undefined) throw new Error(`${command.queue} edits no item`);
       return { kind: 'unknown', item: edits.item(given), lookedUpAt: reply[1] };
@@ -334,6 +346,10 @@ const outcomeOf = <Contract extends CommandContract>(
       throw refusal(command, reply[0]);
   }
 };
+
+/** The counters that must be trusted: of the parent and, for a chat, of its application. */
+const countersOf = ({ parent }: CommandContract, counted: CounterReference): CounterReference[] =>
+  parent === 'chat' ? [counted, { token: counted.token }] : [counted];
 
 /** The time of a created item, which a producer may give. */
 const timeOf = (given: object): number =>
@@ -374,6 +390,7 @@ const scriptOf = <Contract extends CommandContract>(
           'counter',
           'idempotency',
           'generations',
+          ...(command.parent === 'chat' ? ['chatsCounter'] : []),
           ...(isEdit ? ['lookedUp', 'applicationOf'] : []),
           ...Object.keys(keys),
         ],
@@ -383,6 +400,7 @@ const scriptOf = <Contract extends CommandContract>(
           'fingerprint',
           'seconds',
           'generation',
+          ...(command.parent === 'chat' ? ['token'] : []),
           ...(isEdit ? Object.keys(noEdit) : []),
           ...Object.keys(args),
         ],
@@ -430,6 +448,8 @@ const itemMaker = <Contract extends CommandContract>(
       generations: keys.generation(userId),
       generation: given.generation ?? 0,
       parent: counterReference(counted),
+      chatsCounter: keys.applicationCounter(counted.token),
+      token: counted.token,
       command: JSON.stringify(write(given, new Date(atMs).toISOString())),
       ...repeatable(keys, userId, idempotency),
     };

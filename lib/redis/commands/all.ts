@@ -5,7 +5,10 @@ import { acceptApplication, settleApplications } from './create-application.ts';
 import { acceptChat, settleChats } from './create-chat.ts';
 import { acceptMessage, settleMessages } from './create-message.ts';
 import { settleIndexed } from './index-message.ts';
-import type { Settle } from './settle.ts';
+import type { Erasable, Settle } from './settle.ts';
+
+export type { Erasable };
+
 import { acceptApplicationUpdate, settleApplicationUpdates } from './update-application.ts';
 import { acceptChatUpdate, settleChatUpdates } from './update-chat.ts';
 import { acceptMessageUpdate, settleMessageUpdates } from './update-message.ts';
@@ -23,7 +26,11 @@ export const createAccepts = (cell: Cell): Accepts => ({
 });
 
 /** How Redis settles each command. Each may run again for the same commands. */
-export type Settles = { [Queue in Exclude<AcceptedQueue, 'update-message'>]: Settle<CommandOf[Queue]> } & {
+export type Settles = {
+  [Queue in Exclude<AcceptedQueue, `update-${string}`>]: Settle<CommandOf[Queue]>;
+} & {
+  'update-application': Settle<CommandOf['update-application'], Erasable>;
+  'update-chat': Settle<CommandOf['update-chat'], Erasable>;
   'update-message': Settle<CommandOf['update-message'], Message>;
   'index-message': ReturnType<typeof settleIndexed>;
 };

@@ -22,11 +22,11 @@ export const acceptChat = defineAccept(createChatCommand, {
   apply: /* lua */ `
   redis.call('SET', counter .. ':' .. number, 0)
   if verifying then redis.call('SADD', verified, parent .. ':' .. number) end
-  redis.call('HSET', pending, number, id .. ' ' .. creator .. ' ' .. title)
+  redis.call('HSET', pending, number, id .. ' ' .. creator .. ' ' .. title, 'c' .. number, id)
 `,
 });
 
-/** Pending chats, as `<version> <creator> <title>`. */
+/** Pending chats, as `<version> <creator> <title>`, and in the field `c<number>` the id of a pending creation. */
 export const pendingChats: LuaModule = {
   lua: /* lua */ `
 -- The version and the creator of a pending chat.
@@ -53,6 +53,9 @@ export const settleChats = defineSettle(createChatCommand, {
   forget: /* lua */ `
   for i, number in ipairs(numbers) do
     forgetChat(pending, number, ids[i], isOurs[i], versions[i])
+    if versions[i] or (isOurs[i] and redis.call('HGET', pending, 'c' .. number) == ids[i]) then
+      redis.call('HDEL', pending, 'c' .. number)
+    end
     if versions[i] then raise(counter .. ':' .. number, '0') end
   end
 `,

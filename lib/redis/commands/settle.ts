@@ -13,6 +13,9 @@ type Settled<Contract extends CommandContract> = Pick<
   Extract<keyof Read<Contract>, 'token' | 'chatNumber' | 'messageNumber' | 'creatorId' | 'createdAtMs'>
 > & { commandId: number; digest?: string | undefined; version: number };
 
+/** A row of an application or chat, as far as settling needs it. */
+export type Erasable = { isDeleted?: boolean };
+
 /** Stored commands with their rows, or with the version of these, and dead ones. */
 export type Settlement<Contract extends CommandContract, Row = unknown> = {
   stored: readonly (Settled<Contract> & Row)[];

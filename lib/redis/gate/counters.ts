@@ -3,27 +3,34 @@ import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
-import { gate } from './gate.lua.ts';
+import { gate, marks } from './gate.lua.ts';
 
 export type DirtyKind = 'applications' | 'chats';
 /** A counter that changed: an application's number of chats, or a chat's number of messages. */
 export type Count = { token: string; chatNumber?: number; count: number };
-/** 'missing': the application or chat does not exist. 'unknown': only MySQL knows. */
+/** 'missing': the application or chat does not exist, or is deleted. 'unknown': only MySQL knows. */
 export type Counted = number | 'missing' | 'unknown';
 
-/** Reads trusted counters. After a loss of Redis, and until all are verified, these are the verified ones. */
+/**
+ * Reads trusted counters. After a loss of Redis, and until all are verified, these are the verified ones. A chat exists as
+ * long as its application does. A mark is trusted at any time, because nothing undoes a deletion.
+ */
 const readCounters = defineScript(
   {
-    uses: [gate],
+    uses: [gate, marks],
     keys: ['state', 'verified'],
     args: ['server'],
-    each: { keys: ['counter'], args: ['member'] },
+    each: { keys: ['counter', 'application'], args: ['member', 'token'] },
   },
   {
     before: 'local epoch, _, _, verifying = readState(state, server)',
     each: /* lua */ `
-  if not epoch or not isVerified(verifying, verified, member) then return 'unknown' end
-  return redis.call('GET', counter) or 'missing'
+  local count, chats = unpack(redis.call('MGET', counter, application))
+  if isDeleted(count) or isDeleted(chats) then return 'missing' end
+  if not epoch or not isVerified(verifying, verified, member) or not isVerified(verifying, verified, token) then
+    return 'unknown'
+  end
+  return count and chats and count or 'missing'
 `,
   },
   expecting<string[]>,
@@ -31,10 +38,10 @@ const readCounters = defineScript(
 
 /** Removes the mark of counters whose value MySQL has now. */
 const clean = defineScript(
-  { keys: ['dirty'], each: { keys: ['counter'], args: ['member', 'written'] } },
+  { uses: [marks], keys: ['dirty'], each: { keys: ['counter'], args: ['member', 'written'] } },
   /* lua */ `
   local value = redis.call('GET', counter)
-  if not value or value == written then redis.call('ZREM', dirty, member) end
+  if not exists(value) or value == written then redis.call('ZREM', dirty, member) end
 `,
 );
 
@@ -51,7 +58,12 @@ export const createCounters = ({ client, keys }: { client: RedisClient; keys: Ke
         runScript(
           readCounters,
           { state: keys.state, verified: keys.verified },
-          of.map((one) => ({ counter: keys.counter(one), member: counterReference(one) })),
+          of.map((one) => ({
+            counter: keys.counter(one),
+            application: keys.applicationCounter(one.token),
+            member: counterReference(one),
+            token: one.token,
+          })),
         ),
       );
       return found.map((value) => (value === 'missing' || value === 'unknown' ? value : Number(value)));
@@ -71,7 +83,8 @@ export const createCounters = ({ client, keys }: { client: RedisClient; keys: Ke
       const of = members.map(parseCounterReference);
       if (of.length === 0) return [];
       const values = await guarded(client, ({ redis }) => redis.mget(of.map(keys.counter)));
-      return of.map((one, i) => ({ ...one, count: Number(values[i] ?? 0) }));
+      // Neither a vanished counter nor a mark is a count.
+      return of.map((one, i) => ({ ...one, count: Number(values[i]) || 0 }));
     },
     /** Removes the mark of counters whose value still equals the count in MySQL. */
     clean: async (kind: DirtyKind, counts: readonly Count[]): Promise<void> => {

@@ -45,6 +45,25 @@ end
 `,
 };
 
+export const DELETED = 'deleted';
+/** MySQL's `deleted_at` decides after this time. */
+const MARK_SECONDS = 24 * 60 * 60;
+
+/**
+ * Whether an application or chat exists. The counter of a deleted one keeps a mark: without its key, the settling of a
+ * pending creation would make the counter again.
+ */
+export const marks: LuaModule = {
+  lua: /* lua */ `
+local function isDeleted(count) return count == '${DELETED}' end
+local function exists(count) return count and count ~= '${DELETED}' end
+local function markDeleted(counter, dirty, member)
+  redis.call('SET', counter, '${DELETED}', 'EX', ${MARK_SECONDS})
+  redis.call('ZREM', dirty, member)
+end
+`,
+};
+
 /** The commands that MySQL does not have yet: streams, in which a command has its own id. */
 export const outbox: LuaModule = {
   lua: /* lua */ `
@@ -65,13 +84,14 @@ end
 
 /**
  * Raises a counter to a stored number, so that a number of another program or of a redriven command is never
- * given twice.
+ * given twice. A deleted counter stays deleted.
  */
 export const raising: LuaModule = {
-  needs: [numbers],
+  needs: [numbers, marks],
   lua: /* lua */ `
 local function raise(counter, number, dirty, member)
-  if tonumber(redis.call('GET', counter) or '-1') >= tonumber(number) then return end
+  local count = redis.call('GET', counter)
+  if isDeleted(count) or tonumber(count or '-1') >= tonumber(number) then return end
   redis.call('SET', counter, number)
   if dirty then redis.call('ZADD', dirty, text(nowMicros()), member) end
 end

@@ -4,11 +4,14 @@ import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
-import { gate, numbers } from './gate.lua.ts';
+import { gate, marks, numbers } from './gate.lua.ts';
 import { createAttempt, type OpeningAttempt } from './opening-attempt.ts';
 
 /** The progress of the verification of all counters: the last row's id of each table. */
 export type VerificationProgress = { reservations: number; applications: number; chats: number };
+
+/** A counter and MySQL's value; undefined if MySQL has neither the item nor a reservation. */
+export type Verifiable = CounterReference & { count: number | 'deleted' | undefined };
 
 /** The shortest interval between two requests for a recovery. */
 const ASKED_MS = 1_000;
@@ -67,12 +70,12 @@ return 'OK'
 
 /**
  * Raises counters to the values of MySQL, creates missing ones, and marks them as verified. `count` is empty
- * if MySQL has no value; then only an existing counter is marked. Returns closed, or for each counter raised
- * · kept · missing.
+ * if MySQL has no value; then only an existing counter is marked. It is `deleted` if MySQL has deleted the item. Returns
+ * closed, or for each counter raised · kept · missing.
  */
 const raiseCounters = defineScript(
   {
-    uses: [gate, numbers],
+    uses: [gate, numbers, marks],
     keys: ['state', 'verified', 'dirtyApplications', 'dirtyChats'],
     args: ['server', 'lost', 'mark'],
     each: { keys: ['counter'], args: ['member', 'count'] },
@@ -85,10 +88,16 @@ if not epoch or verifying ~= lost then return { 'closed' } end
     each: /* lua */ `
   local value = redis.call('GET', counter)
   if not value and count == '' then return 'missing' end
+  local dirty = string.find(member, ':', 1, true) and dirtyChats or dirtyApplications
+  if isDeleted(value) or isDeleted(count) then
+    -- Of many deleted items, only those get a mark that Redis knows or somebody asks for.
+    if value or mark == '1' then markDeleted(counter, dirty, member) end
+    if mark == '1' then redis.call('SADD', verified, member) end
+    return 'missing'
+  end
   local isRaised = count ~= '' and tonumber(value or '-1') < tonumber(count)
   if isRaised then
     redis.call('SET', counter, count)
-    local dirty = string.find(member, ':', 1, true) and dirtyChats or dirtyApplications
     if count ~= '0' then redis.call('ZADD', dirty, text(nowMicros()), member) end
   end
   if mark == '1' then redis.call('SADD', verified, member) end
@@ -124,11 +133,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
   const readEpoch = async (): Promise<string | undefined> =>
     (await guarded(client, ({ redis, server }) => redis.hget(state, `run:${server}`))) ?? undefined;
   /** Raises counters, and marks them as verified if `mark` is '1'. @returns an answer for each, or only 'closed' */
-  const raiseAll = (
-    counts: readonly (CounterReference & { count: number | undefined })[],
-    lost: string,
-    mark: '1' | '',
-  ): Promise<string[]> => {
+  const raiseAll = (counts: readonly Verifiable[], lost: string, mark: '1' | ''): Promise<string[]> => {
     const { dirtyApplications, dirtyChats } = keys;
     const items = counts.map((of) => ({
       counter: keys.counter(of),
@@ -206,24 +211,20 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
       createAttempt(await guarded(client, async (connection) => connection), keys),
 
     /**
-     * Raises a counter to the value of MySQL and marks it as verified.
-     * @param count the value of MySQL; undefined if MySQL has neither the item nor a reservation
-     * @returns 'missing' if Redis has no counter either, 'closed' if the epoch has changed
+     * Raises counters to the values of MySQL and marks them as verified.
+     * @returns 'missing' if Redis has no counter of one either, or if it is deleted; 'closed' if the epoch has changed
      */
     verify: async (
-      of: CounterReference,
-      count: number | undefined,
+      counts: readonly Verifiable[],
       lost: string,
     ): Promise<'verified' | 'missing' | 'closed'> => {
-      const [answer] = await raiseAll([{ ...of, count }], lost, '1');
-      return answer === 'missing' || answer === 'closed' ? answer : 'verified';
+      const answers = await raiseAll(counts, lost, '1');
+      if (answers.includes('closed')) return 'closed';
+      return answers.includes('missing') ? 'missing' : 'verified';
     },
 
     /** Verifies many counters. @returns the number of raised ones; undefined if the epoch has changed */
-    raise: async (
-      counts: readonly (CounterReference & { count: number })[],
-      lost: string,
-    ): Promise<number | undefined> => {
+    raise: async (counts: readonly Verifiable[], lost: string): Promise<number | undefined> => {
       if (counts.length === 0) return 0;
       const answers = await raiseAll(counts, lost, '');
       return answers[0] === 'closed' ? undefined : answers.filter((answer) => answer === 'raised').length;

@@ -79,7 +79,7 @@ export const createKeys = (prefix = '') => {
     pendingApplications: (userId: number): string => own('user-applications', userId),
     /** hash: name, creator; kept while commands are pending, and an hour longer. */
     application: (token: string): string => own('application', token),
-    /** hash chatNumber → version, creator and title of chats with a creation or an edit that MySQL does not have yet. */
+    /** hash chatNumber → version, creator and title of chats with pending commands; `c<chatNumber>` → pending creation. */
     pendingChats: (token: string): string => own('chats', token),
     /** hash with expiry: chatNumber → the highest message number that the user has read; see markers.lua.ts. */
     readMarkers: (userId: number, token: string): string => own('read', userId, token),

@@ -1,3 +1,4 @@
+import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
 import { gate } from '../gate/gate.lua.ts';
@@ -69,6 +70,22 @@ export const createDirectory = ({ client, keys }: { client: RedisClient; keys: K
       guarded(client, ({ redis }) =>
         redis.zrange(keys.pendingApplications(userId), 0, String(count - 1), 'REV'),
       ),
+    /** Those of the chats whose creations are pending, by {@link chatReference}. */
+    pendingCreations: async (refs: readonly ChatReference[]): Promise<ReadonlySet<string>> => {
+      const found = await guarded(client, ({ redis }) =>
+        Promise.all(
+          refs.map(({ token, chatNumber }) => redis.hexists(keys.pendingChats(token), `c${chatNumber}`)),
+        ),
+      );
+      return new Set(refs.filter((_ref, i) => found[i] === 1).map(chatReference));
+    },
+    /** Those of the applications that have a pending command besides their deletion. */
+    pendingBesides: async (tokens: readonly string[]): Promise<ReadonlySet<string>> => {
+      const found = await guarded(client, ({ redis }) =>
+        Promise.all(tokens.map((token) => redis.hget(keys.application(token), 'pending'))),
+      );
+      return new Set(tokens.filter((_token, i) => Number(found[i] ?? 0) > 1));
+    },
     /** Those of the chats that have pending commands. */
     pendingChats: async (token: string, chatNumbers: number[]): Promise<Map<number, PendingChat>> => {
       if (chatNumbers.length === 0) return new Map();

@@ -2,7 +2,7 @@ import type { ReadMarker } from '#lib/domain/read-marker.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
-import { gate } from '../gate/gate.lua.ts';
+import { gate, marks } from '../gate/gate.lua.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
 import { markers } from './markers.lua.ts';
@@ -15,8 +15,8 @@ export type KnownMarker = { number: number; isSure: boolean };
 
 /**
  * The result of raising a marker. 'read': `number` is the present marker, `messagesCount` the highest number of the chat.
- * 'above': the chat has no such message yet. 'unknown': only MySQL knows the present marker. 'ended': so has the access token. 'unverified': the chat's
- * counter must be verified first, for the epoch `lost`.
+ * 'above': the chat has no such message yet. 'unknown': only MySQL knows the present marker. 'ended': so has the access token. 'unverified': the counters of
+ * the chat and of its application must be verified first, for the epoch `lost`.
  */
 type Raised =
   | { kind: 'read'; number: number; messagesCount: number }
@@ -37,17 +37,20 @@ const readScript = defineScript(
 
 const raiseScript = defineScript(
   {
-    uses: [gate, markers],
-    keys: ['state', 'verified', 'counter', 'generations', 'read', 'dirtyMarkers'],
-    args: ['server', 'generation', 'parent', 'chat', 'number', 'stored', 'member'],
+    uses: [gate, marks, markers],
+    keys: ['state', 'verified', 'counter', 'chatsCounter', 'generations', 'read', 'dirtyMarkers'],
+    args: ['server', 'generation', 'parent', 'token', 'chat', 'number', 'stored', 'member'],
   },
   /* lua */ `
 local epoch, _, lost, verifying = readState(state, server)
 if not epoch then return { 'closed' } end
-local count, present = unpack(redis.call('MGET', counter, generations))
+local count, chats, present = unpack(redis.call('MGET', counter, chatsCounter, generations))
 if present and tonumber(generation) < tonumber(present) then return { 'ended' } end
-if not isVerified(verifying, verified, parent) then return { 'unverified', lost } end
-if not count then return { 'missing' } end
+if isDeleted(count) or isDeleted(chats) then return { 'missing' } end
+if not isVerified(verifying, verified, parent) or not isVerified(verifying, verified, token) then
+  return { 'unverified', lost }
+end
+if not count or not chats then return { 'missing' } end
 if tonumber(number) > tonumber(count) then return { 'above' } end
 local known, isSure = markerOf(read, chat, lost)
 if not isSure and stored == '' then return { 'unknown' } end
@@ -125,11 +128,13 @@ export const createMarkers = ({ client, keys }: { client: RedisClient; keys: Key
           state: keys.state,
           verified: keys.verified,
           counter: keys.counter(chat),
+          chatsCounter: keys.applicationCounter(chat.token),
           generations: keys.generation(userId),
           generation,
           read: readKey({ userId, ...chat }),
           dirtyMarkers: keys.dirtyMarkers,
           parent: chatReference(chat),
+          token: chat.token,
           chat: chat.chatNumber,
           number,
           stored: stored ?? '',

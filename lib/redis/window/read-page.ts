@@ -1,4 +1,4 @@
-import { gate, numbers, outbox } from '../gate/gate.lua.ts';
+import { gate, marks, numbers, outbox } from '../gate/gate.lua.ts';
 import { defineScript, expecting, type LuaModule } from '../script/script.ts';
 import { window } from './window.lua.ts';
 
@@ -28,6 +28,20 @@ end
 `,
 };
 
+/** Whether Redis alone can tell that a chat exists, and with how many messages. */
+const ofChat: LuaModule = {
+  needs: [gate, marks],
+  lua: /* lua */ `
+-- The chat's number of messages, and whether it is trusted. A chat exists as long as its application does.
+local function readTotal(isOpen, verifying, verified, counter, chat, application, token)
+  local total, chats = unpack(redis.call('MGET', counter, application))
+  if isDeleted(total) or isDeleted(chats) then return nil, true end
+  local isTrusted = isOpen and isVerified(verifying, verified, chat) and isVerified(verifying, verified, token)
+  return chats and total, isTrusted
+end
+`,
+};
+
 /**
  * Reads a page of a chat, as far as Redis has it. `score` and `mark` are the cursor's createdAt in ms and its
  * padded number, both empty for the first page. `upwards` is '1' for oldest first, else ''. Returns one of:
@@ -40,11 +54,12 @@ end
  */
 export const readPage = defineScript(
   {
-    uses: [gate, window, pending],
+    uses: [gate, window, pending, ofChat],
     keys: [
       'state',
       'verified',
       'counter',
+      'application',
       'order',
       'entries',
       'pendingOrder',
@@ -52,13 +67,12 @@ export const readPage = defineScript(
       'pendingEdits',
       'creates',
     ],
-    args: ['server', 'chat', 'score', 'mark', 'upwards', 'skip', 'limit'],
+    args: ['server', 'chat', 'token', 'score', 'mark', 'upwards', 'skip', 'limit'],
   },
   /* lua */ `
 local count = tonumber(limit)
 local epoch, _, lost, verifying = readState(state, server)
-local isAuthoritative = epoch and isVerified(verifying, verified, chat)
-local total = redis.call('GET', counter)
+local total, isAuthoritative = readTotal(epoch, verifying, verified, counter, chat, application, token)
 if isAuthoritative and not total then return { 'missing' } end
 if isAuthoritative and total == '0' then return { 'window', {} } end
 
@@ -126,18 +140,25 @@ return { isAuthoritative and 'authoritative' or 'provisional', pending, edits, e
  */
 export const readMessage = defineScript(
   {
-    uses: [gate, outbox, window],
-    keys: ['state', 'verified', 'counter', 'entries', 'pendingIds', 'pendingEdits', 'creates', 'updates'],
-    args: ['server', 'chat', 'number'],
+    uses: [gate, outbox, window, ofChat],
+    keys: [
+      'state',
+      'verified',
+      'counter',
+      'application',
+      'entries',
+      'pendingIds',
+      'pendingEdits',
+      'creates',
+      'updates',
+    ],
+    args: ['server', 'chat', 'token', 'number'],
   },
   /* lua */ `
 local epoch, _, lost, verifying, behind = readState(state, server)
-local isAuthoritative = epoch and isVerified(verifying, verified, chat)
+local total, isAuthoritative = readTotal(epoch, verifying, verified, counter, chat, application, token)
 local message, edit
-if isAuthoritative then
-  local total = redis.call('GET', counter)
-  if not total or tonumber(number) > tonumber(total) then return { 'missing' } end
-end
+if isAuthoritative and (not total or tonumber(number) > tonumber(total)) then return { 'missing' } end
 if epoch and windowOf(lost, entries) then
   message, edit = unpack(redis.call('HMGET', entries, number, 'u' .. number))
 end

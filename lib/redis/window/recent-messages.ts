@@ -51,6 +51,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     state: keys.state,
     verified: keys.verified,
     counter: keys.chatCounter(token, chatNumber),
+    application: keys.applicationCounter(token),
     order: keys.windowOrder(token, chatNumber),
     entries: keys.windowEntries(token, chatNumber),
     pendingOrder: keys.pendingOrder(token, chatNumber),
@@ -59,6 +60,7 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     creates: keys.outbox('create-message'),
     updates: keys.outbox('update-message'),
     chat: chatReference({ token, chatNumber }),
+    token,
   });
 
   return {
@@ -156,6 +158,16 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
         message: message ? toMessage(message) : undefined,
         edit: edit ? toEdit(edit) : undefined,
       };
+    },
+
+    /** Forgets the messages of deleted chats. Their counters keep the mark. @throws unavailable */
+    forget: async (chats: readonly ChatReference[]): Promise<void> => {
+      const names = chats.flatMap(({ token, chatNumber }) =>
+        [keys.windowOrder, keys.windowEntries, keys.pendingOrder, keys.pendingIds, keys.pendingEdits].map(
+          (key) => key(token, chatNumber),
+        ),
+      );
+      if (names.length > 0) await guarded(client, ({ redis }) => redis.unlink(names));
     },
 
     /** @returns true for one reader, which then calls `finishWindow` with MySQL's newest rows */

@@ -1,6 +1,7 @@
 import { acceptedQueues, queueNames } from '#lib/contracts/commands/all.ts';
 import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
 import { eraseAccounts } from '#lib/upkeep/account-erasure.ts';
+import { deleteChatsOfApplications, eraseChats } from '#lib/upkeep/erase-items.ts';
 import { createErasure } from '#lib/upkeep/erasure.ts';
 import { createLettersOfDeleted, discardLettersOfDeleted } from '#lib/upkeep/letters.ts';
 import { createReconcile } from '#lib/upkeep/reconcile.ts';
@@ -8,11 +9,10 @@ import { createReindex } from '#lib/upkeep/reindex.ts';
 import { createRelay } from '#lib/upkeep/relay.ts';
 import { createSystemStatus } from '#lib/upkeep/system-status.ts';
 import { lazy } from '../lazy.ts';
-import { messages, users } from './mysql.ts';
+import { deletedItems, messages, users } from './mysql.ts';
 import { indexScan, messageIndex } from './opensearch.ts';
 import { deadLetters, publisher } from './rabbitmq.ts';
-import { deletedMessages, gate, outbox, settles } from './redis.ts';
-
+import { deletedMessages, gate, outbox, recentMessages, settles } from './redis.ts';
 import { maxDeferrals, now } from './settings.ts';
 import { indexing } from './writing.ts';
 
@@ -49,6 +49,13 @@ export const erasure = /* @__PURE__ */ lazy(() =>
         lettersOfDeleted: lettersOfDeleted(),
         publisher: publisher(),
         gate: gate(),
+      }),
+      deleteChatsOfApplications({ deletedItems: deletedItems(), now: now() }),
+      eraseChats({
+        deletedItems: deletedItems(),
+        recentMessages: recentMessages(),
+        messageIndex: messageIndex(),
+        now: now(),
       }),
       eraseAccounts({
         users: users(),

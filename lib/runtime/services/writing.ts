@@ -5,7 +5,7 @@ import { createMarkRead } from '#lib/writing/mark-read.ts';
 import { createRecoveryRequest } from '#lib/writing/request-recovery.ts';
 import { createRevoke } from '#lib/writing/revoke.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
-import { createVerifyCounter } from '#lib/writing/verify-counter.ts';
+import { createVerifyCounters } from '#lib/writing/verify-counters.ts';
 import { lazy } from '../lazy.ts';
 import { applications, chats, messages, recoveryState } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
@@ -27,7 +27,12 @@ export const submit = /* @__PURE__ */ lazy(() =>
     gate: gate(),
     numbers: recoveryState(),
     findStored: createFindStored({ applications: applications(), chats: chats(), messages: messages() }),
-    eraseAtOnce: createEraseAtOnce({ messages: messages(), onFailure: noteClientError('MySQL') }),
+    eraseAtOnce: createEraseAtOnce({
+      applications: applications(),
+      chats: chats(),
+      messages: messages(),
+      onFailure: noteClientError('MySQL'),
+    }),
     askForRecovery: askForRecovery(),
     onUnpublished,
   }),
@@ -36,7 +41,7 @@ export const markRead = /* @__PURE__ */ lazy(() =>
   createMarkRead({
     markers: markers(),
     unread: unread(),
-    verifyCounter: createVerifyCounter({ gate: gate(), numbers: recoveryState() }),
+    verifyCounters: createVerifyCounters({ gate: gate(), numbers: recoveryState() }),
     askForRecovery: askForRecovery(),
   }),
 );

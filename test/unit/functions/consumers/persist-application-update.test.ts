@@ -21,7 +21,9 @@ const createUses = () => ({
       deferred: commands.map((one) => ({ command: one, reason: 'not stored yet' })),
       dead: [],
     }),
+    storedAmong: async () => new Set<string>(),
   },
+  directory: { pendingBesides: async () => new Set<string>() },
   settles: { 'update-application': vi.fn(async () => undefined) },
 });
 

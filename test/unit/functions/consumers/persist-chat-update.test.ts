@@ -22,7 +22,9 @@ const createUses = () => ({
       deferred: commands.map((one) => ({ command: one, reason: 'not stored yet' })),
       dead: [],
     }),
+    storedAmong: async () => new Set<string>(),
   },
+  directory: { pendingCreations: async () => new Set<string>() },
   settles: { 'update-chat': vi.fn(async () => undefined) },
 });
 

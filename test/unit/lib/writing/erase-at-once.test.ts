@@ -9,8 +9,11 @@ const deletion = JSON.stringify({ ...message, body: '', deleted: true, ...origin
 
 const given = (blank: () => Promise<void>) => {
   const onFailure = vi.fn<(error: Error) => void>();
+  const applications = { blank: vi.fn(blank) };
+  const chats = { blank: vi.fn(blank) };
   const messages = { blank: vi.fn(blank) };
-  return { messages, onFailure, eraseAtOnce: createEraseAtOnce({ messages, onFailure }) };
+  const eraseAtOnce = createEraseAtOnce({ applications, chats, messages, onFailure });
+  return { applications, chats, messages, onFailure, eraseAtOnce };
 };
 
 test('a deletion blanks its message at the time and with the id of its command', async () => {
@@ -48,4 +51,16 @@ test('a slow MySQL is waited for one second', async () => {
   } finally {
     vi.useRealTimers();
   }
+});
+
+test('a deletion of a chat, and of an application, blanks its row', async () => {
+  const { applications, chats, eraseAtOnce } = given(async () => undefined);
+  const at = { deletedAtMs: Date.parse(date), commandId: 17 };
+  await eraseAtOnce('update-chat', JSON.stringify({ token: 'app', chatNumber: 1, deleted: true, ...origin }));
+  expect(chats.blank).toHaveBeenCalledExactlyOnceWith(
+    expect.objectContaining({ token: 'app', chatNumber: 1 }),
+    at,
+  );
+  await eraseAtOnce('update-application', JSON.stringify({ token: 'app', deleted: true, ...origin }));
+  expect(applications.blank).toHaveBeenCalledExactlyOnceWith('app', at);
 });

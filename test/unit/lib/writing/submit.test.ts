@@ -65,8 +65,11 @@ const givenSubmit = ({
         steps.push(`confirm epoch ${epoch}`);
         return isOpen;
       },
-      verify: async ({ chatNumber }, count, lost) => {
-        steps.push(`verify ${chatNumber === undefined ? 'application' : 'chat'} at ${count} for ${lost}`);
+      verify: async (counts, lost) => {
+        const told = counts.map(
+          ({ chatNumber, count }) => `${chatNumber === undefined ? 'application' : 'chat'} at ${count}`,
+        );
+        steps.push(`verify ${told.join(' and ')} for ${lost}`);
         return verified;
       },
     },
@@ -150,13 +153,17 @@ test('a gate that closes during the write refuses it, and a recovery starts', as
 
 test.each([
   ['chat', 'application at 3'],
-  ['message', 'chat at 16'],
+  ['message', 'chat at 16 and application at 3'],
 ] as const)(
-  'the unverified counter of a %s is compared with MySQL before the next try',
+  'the unverified counters of a %s are compared with MySQL in one call before the next try',
   async (what, counter) => {
     const { submit, steps } = givenSubmit({
       outcomes: [
-        { kind: 'unverified', counter: what === 'chat' ? { token } : { token, chatNumber: 3 }, lost: '6' },
+        {
+          kind: 'unverified',
+          counters: what === 'chat' ? [{ token }] : [{ token, chatNumber: 3 }, { token }],
+          lost: '6',
+        },
         accepted(17),
       ],
     });
@@ -175,7 +182,7 @@ test.each([
 
 test('a parent that neither Redis nor MySQL has is not found', async () => {
   const { submit } = givenSubmit({
-    outcomes: [{ kind: 'unverified', counter: { token, chatNumber: 3 }, lost: '6' }],
+    outcomes: [{ kind: 'unverified', counters: [{ token, chatNumber: 3 }], lost: '6' }],
     verified: 'missing',
   });
   await expect(submit(createMessageCommand, message)).rejects.toMatchObject({ code: 'not-found' });
@@ -183,7 +190,7 @@ test('a parent that neither Redis nor MySQL has is not found', async () => {
 
 test('a write is refused after five tries if its counter is lost each time', async () => {
   const { submit, steps } = givenSubmit({
-    outcomes: [{ kind: 'unverified', counter: { token, chatNumber: 3 }, lost: '6' }],
+    outcomes: [{ kind: 'unverified', counters: [{ token, chatNumber: 3 }], lost: '6' }],
   });
   await expect(submit(createMessageCommand, message)).rejects.toMatchObject({ code: 'unavailable' });
   expect(steps.filter((step) => step.startsWith('accept'))).toHaveLength(5);

@@ -4,12 +4,14 @@ import { functionRequest } from '../../../../support/function-request.ts';
 
 /** Five applications of user 7. */
 const applicationDirectory = {
-  list: async (creatorId: number, { skip, count }: { skip: number; count: number }) =>
-    creatorId === 7
-      ? ['a', 'b', 'c', 'd', 'e']
-          .slice(skip, skip + count)
-          .map((token) => ({ token, name: token, chatsCount: 0 }))
-      : [],
+  list: async (creatorId: number, { skip, count }: { skip: number; count: number }) => {
+    const all = creatorId === 7 ? ['a', 'b', 'c', 'd', 'e'] : [];
+    const page = all.slice(skip, skip + count);
+    return {
+      items: page.map((token) => ({ token, name: token, chatsCount: 0 })),
+      hasMore: skip + count < all.length,
+    };
+  },
 };
 const list = async (page: number, limit: number, callerId = 7) => {
   const request = functionRequest({ page, limit }, { caller: { id: callerId, name: 'Ada', generation: 0 } });

@@ -56,6 +56,23 @@ describe.each(Object.values(valid))('$queue', ({ schema }, command) => {
   });
 });
 
+describe.each([
+  ['update-application', { name: 'n' }],
+  ['update-chat', { title: 't' }],
+] as const)('%s', (queue, text) => {
+  const [{ schema }] = valid[queue];
+  const takes = (more: object) =>
+    schema.safeParse({ token, ...(queue === 'update-chat' ? { chatNumber: 1 } : {}), date, ...more }).success;
+
+  it('is a deletion without a text, and only with `true`', () => {
+    expect(takes({ deleted: true })).toBe(true);
+    expect(takes({ deleted: null, ...text })).toBe(true);
+    expect(takes({ deleted: true, ...text })).toBe(false);
+    expect([false, 'true', 1].some((deleted) => takes({ deleted, ...text }))).toBe(false);
+    expect(takes({})).toBe(queue === 'update-chat');
+  });
+});
+
 describe('create-message', () => {
   const [{ schema }, command] = valid['create-message'];
   const takes = (more: object) => schema.safeParse({ ...command, ...more }).success;

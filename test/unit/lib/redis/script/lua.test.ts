@@ -80,7 +80,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     gate.status(),
     gate.tryNumbering(['create-chat']),
     gate.raiseClock(1),
-    gate.verify(chat, 1, '1'),
+    gate.verify([{ ...chat, count: 1 }], '1'),
     gate.saveProgress(undefined, '1'),
     attempt.begin(),
     attempt.isCurrent(),

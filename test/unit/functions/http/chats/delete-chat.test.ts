@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import { forbidden } from '#lib/domain/errors.ts';
+import { deleteChat } from '../../../../../functions/http/chats/delete-chat.ts';
+import { functionRequest, idempotencyKey } from '../../../../support/function-request.ts';
+import { recordingSubmit, refusingSubmit } from '../../../../support/recording-submit.ts';
+
+const input = { token: 'token', chatNumber: 2 };
+
+it.each([undefined, [], [17, 18]])(
+  'submits the deletion for the caller, with the expected versions %j and the key, and answers nothing',
+  async (expected) => {
+    const { submit, submitted } = recordingSubmit();
+    const request = functionRequest(input, { expected, idempotency: idempotencyKey });
+    expect(await deleteChat(request, { submit })).toEqual({});
+    const deletion = { ...input, deleted: true, callerId: 7, generation: 3, expected };
+    expect(submitted).toEqual([['update-chat', deletion, idempotencyKey]]);
+  },
+);
+
+it('leaves a refusal as it is', async () => {
+  const refusal = forbidden('Only its creator may delete it.');
+  await expect(deleteChat(functionRequest(input), { submit: refusingSubmit(refusal) })).rejects.toBe(refusal);
+});
