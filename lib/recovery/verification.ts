@@ -3,12 +3,14 @@ import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
 import type { Gate, VerificationProgress } from '#lib/redis/gate/gate.ts';
+import type { OutdatedWindows } from '#lib/redis/window/outdated-windows.ts';
 
 export type VerificationUses = {
   gate: Pick<Gate, 'status' | 'raise' | 'saveProgress'>;
   recoveryState: Pick<RecoveryState, 'reservations'>;
   applications: Pick<Applications, 'highestChatNumbers'>;
   chats: Pick<Chats, 'highestMessageNumbers'>;
+  outdatedWindows: OutdatedWindows;
 };
 
 type Counts = Parameters<Gate['raise']>[0];
@@ -54,11 +56,11 @@ const createReaders = ({
 const TABLES = ['reservations', 'applications', 'chats'] as const;
 
 /**
- * Returns a function that verifies all counters against MySQL and returns how many were raised. It continues
- * where an earlier run stopped.
+ * Returns a function that verifies all counters against MySQL and returns how many were raised. It also removes the windows
+ * from before the loss. It continues where an earlier run stopped.
  */
 export const createVerification = (uses: VerificationUses) => {
-  const { gate } = uses;
+  const { gate, outdatedWindows } = uses;
   const readers = createReaders(uses);
 
   return async ({ remainingMs, log }: Job): Promise<number> => {
@@ -73,10 +75,13 @@ export const createVerification = (uses: VerificationUses) => {
         const last = rows.at(-1);
         if (last === undefined) break;
         progress = { ...progress, [table]: last.id };
-        const count = await gate.raise(
-          rows.flatMap(({ counts }) => counts),
-          lost,
+        const counts = rows.flatMap(({ counts }) => counts);
+        await outdatedWindows.drop(
+          counts.flatMap(({ token, chatNumber }) =>
+            chatNumber === undefined ? [] : [{ token, chatNumber }],
+          ),
         );
+        const count = await gate.raise(counts, lost);
         // The epoch has changed.
         if (count === undefined || !(await gate.saveProgress(progress, lost))) return raised;
         raised += count;

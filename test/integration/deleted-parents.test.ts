@@ -17,6 +17,7 @@ import { createWithSenders } from '#lib/reading/senders.ts';
 import { createUnread } from '#lib/reading/unread.ts';
 import { createVerification } from '#lib/recovery/verification.ts';
 import { createAccepts } from '#lib/redis/commands/all.ts';
+import { createOutdatedWindows } from '#lib/redis/window/outdated-windows.ts';
 import { createEraseAtOnce } from '#lib/writing/erase-at-once.ts';
 import { createFindStored } from '#lib/writing/find-stored.ts';
 import { createMarkRead } from '#lib/writing/mark-read.ts';
@@ -243,7 +244,9 @@ const openAfterLoss = async (): Promise<string> => {
 const verifyAll = async () => {
   const { gate, recoveryState, applications, chats } = stores;
   const log = () => undefined;
-  await createVerification({ gate, recoveryState, applications, chats })({ remainingMs: () => 10_000, log });
+  const outdatedWindows = createOutdatedWindows(stores);
+  const uses = { gate, recoveryState, applications, chats, outdatedWindows };
+  await createVerification(uses)({ remainingMs: () => 10_000, log });
 };
 
 const places: [string, () => Promise<unknown>][] = [

@@ -8,6 +8,7 @@ import { createRedisClient } from '#lib/redis/connection/client.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
+import { createOutdatedWindows } from '#lib/redis/window/outdated-windows.ts';
 import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { syncCounts } from '../../functions/scheduled/sync-counts.ts';
 import { acceptingOn } from '../support/accepting.ts';
@@ -447,6 +448,27 @@ describe('after a loss', () => {
     await expect(chat(cell)).rejects.toMatchObject({ message: 'unverified' });
     expect(await cell.gate.verify([{ token, count: 8 }], second)).toBe('verified');
     expect((await chat(cell)).result).toBe(9);
+  });
+
+  test('windows from before the loss are removed, and later ones stay', async () => {
+    const cell = await newCell();
+    await application(cell);
+    await chat(cell);
+    await chat(cell);
+    await message(cell, 1);
+    await message(cell, 2);
+    const lost = await lose(cell);
+    const windows = () =>
+      redis.exists(
+        ...[1, 2].flatMap((n) => [cell.keys.windowOrder(token, n), cell.keys.windowEntries(token, n)]),
+      );
+    expect(await windows()).toBe(4);
+    await redis.hset(cell.keys.windowEntries(token, 2), 'epoch', lost);
+    await createOutdatedWindows({ client, keys: cell.keys }).drop(
+      [1, 2, 3].map((chatNumber) => ({ token, chatNumber })),
+    );
+    expect(await windows()).toBe(2);
+    expect(await redis.exists(cell.keys.windowEntries(token, 2))).toBe(1);
   });
 
   test('counters are raised and never lowered, and all are trusted when all were compared', async () => {

@@ -5,7 +5,7 @@ import { revocationSeconds } from '#lib/redis/revocation/generations.ts';
 import { lazy } from '../lazy.ts';
 import { applications, chats, recoveryState, users } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
-import { gate, generations } from './redis.ts';
+import { gate, generations, outdatedWindows } from './redis.ts';
 
 export const firstGate = /* @__PURE__ */ lazy(() =>
   createFirstGate({ gate: gate(), recoveryState: recoveryState() }),
@@ -20,6 +20,7 @@ export const recovery = /* @__PURE__ */ lazy(() =>
     publisher: publisher(),
     applications: applications(),
     chats: chats(),
+    outdatedWindows: outdatedWindows(),
     queues: acceptedQueues,
   }),
 );

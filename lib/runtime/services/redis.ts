@@ -7,6 +7,7 @@ import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
 import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createOutdatedWindows } from '#lib/redis/window/outdated-windows.ts';
 import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { lazy } from '../lazy.ts';
@@ -37,6 +38,9 @@ export const counters = /* @__PURE__ */ lazy(() => createCounters({ client: redi
 export const gate = /* @__PURE__ */ lazy(() => createGate({ client: redisClient(), keys: keys() }));
 export const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));
 export const markers = /* @__PURE__ */ lazy(() => createMarkers({ client: redisClient(), keys: keys() }));
+export const outdatedWindows = /* @__PURE__ */ lazy(() =>
+  createOutdatedWindows({ client: redisClient(), keys: keys() }),
+);
 export const recentMessages = /* @__PURE__ */ lazy(() =>
   createRecentMessages({ client: redisClient(), keys: keys() }),
 );

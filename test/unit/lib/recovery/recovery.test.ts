@@ -114,6 +114,7 @@ const givenRecovery = ({
     revocationSeconds: 4_200,
     applications: { highestChatNumbers: async () => [] },
     chats: { highestMessageNumbers: async () => [] },
+    outdatedWindows: { drop: async () => undefined },
     queues,
   });
   const log = (_message: string, facts: { code: string }) => logged.push(facts);

@@ -14,6 +14,7 @@ import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
 import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
+import { createOutdatedWindows } from '#lib/redis/window/outdated-windows.ts';
 import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { created, edited } from '../../../../support/commands.ts';
@@ -92,6 +93,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     createDirectory(cell).application('app'),
     createDeletedMessages(cell).among([message]),
     createDirectory(cell).pendingChats('app', [1]),
+    createOutdatedWindows(cell).drop([chat]),
     markers.read(7, 'app', [1]),
     markers.raise({ id: 7, generation: 0 }, chat, 1, undefined),
     markers.clean([{ ...chat, userId: 7, number: 1 }]),
