@@ -269,6 +269,11 @@ describe('DELETE /users/me/tokens', () => {
 describe('an access token', () => {
   const key = deriveKey(secret, 'access-token');
   const kid = deriveKey(secret, 'access-token-id').subarray(0, 6).toString('base64url');
+  let userId: number;
+  beforeAll(async () => {
+    const [row] = await query<{ id: number }>('SELECT id FROM users WHERE email = ?', [account.email]);
+    userId = row?.id ?? expect.unreachable();
+  });
   type Change = {
     header?: Record<string, string>;
     issuer?: string;
@@ -280,14 +285,14 @@ describe('an access token', () => {
   const encrypt = (change: Change = {}) =>
     new EncryptJWT({ name: 'Mallory' })
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', typ: 'at+jwt', kid, ...change.header })
-      .setSubject(change.subject ?? '1')
+      .setSubject(change.subject ?? String(userId))
       .setIssuer(change.issuer ?? 'chat-functions')
       .setAudience(change.audience ?? 'chat-functions-api')
       .setIssuedAt()
       .setExpirationTime(change.expires ?? '1h')
       .encrypt(change.by ?? key);
   const claims = () => ({
-    sub: '1',
+    sub: String(userId),
     name: 'Mallory',
     iss: 'chat-functions',
     aud: 'chat-functions-api',

@@ -105,5 +105,6 @@ export const markChatRead = route({
   response: z
     .object({ messageNumber: number, unreadCount })
     .describe('The present marker, and the number of unread messages'),
+  submits: true,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });

@@ -35,7 +35,7 @@ export type RouteContract<
   };
   /** The successful answer. Clients never get fields that are not declared here. */
   response: Response;
-  /** The function submits a command, and nothing else that must not happen with an access token that has ended. */
+  /** The write is accepted by a script that checks the access token. Other writes wait for a check of their own. */
   submits?: true;
   /** The response is a list; a `Link` header leads to its next page. */
   list?: true;
