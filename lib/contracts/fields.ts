@@ -2,7 +2,6 @@ import * as z from 'zod';
 import { emailPattern, parseEmailAddress } from '#lib/domain/email-address.ts';
 import { parseInstant } from '#lib/domain/instant.ts';
 import { limits } from '#lib/domain/limits.ts';
-import { findPasswordFault } from '#lib/domain/password-policy.ts';
 import { faultOfName, namePattern, trimName } from '#lib/domain/text.ts';
 
 /** A lone surrogate has no UTF-8 form, so it could not be returned as it was sent. */
@@ -111,11 +110,6 @@ export const password = z
   .max(limits.password)
   .refine(wellFormed, notWellFormed)
   .meta({ format: 'password', examples: ['correct horse battery staple'] });
-const faultOfNew = (text: string) => findPasswordFault(text, { name: '', email: '' });
-/** A new password, as far as it can be judged without its user. */
-export const newPassword = password.refine((value) => faultOfNew(value) === undefined, {
-  error: ({ input }) => faultOfNew(String(input)) ?? 'Is not a password',
-});
 /** Any date and time that `parseInstant` reads. Returns milliseconds since 1970. */
 export const instantMs = z
   .string()

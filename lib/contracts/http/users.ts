@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { email, examples, name, newPassword, password } from '../fields.ts';
+import { email, examples, name, password } from '../fields.ts';
 import { route } from './route.ts';
 
 const user = z
@@ -61,7 +61,7 @@ export const changePassword = route({
   description:
     'Requires `Authorization: Basic base64(email:old password)`, and counts as a sign-in. A refused body is 400 before anybody looks at the old password. After a 503 the new password may be in use: try it.',
   authentication: 'basic',
-  request: { body: z.strictObject({ password: newPassword }) },
+  request: { body: z.strictObject({ password }) },
   response: z.object({}),
   errors: ['unavailable'],
 });
