@@ -14,12 +14,18 @@ export type CountedRequest = {
    * True if the subject was far from its limit a moment ago, so that the request need not wait for its quota.
    */
   isFar: boolean;
-  /** Undefined if the limiter failed or was too slow. Never rejects. */
+  /** Undefined if the limiter failed or was too slow, or if the access token has ended. Never rejects. */
   quota: Promise<Quota | undefined>;
 };
 
+/** Whose quota a request uses, and by which access token, if it has one. */
+export type RateLimitToken = { id: number; generation: number } | undefined;
+
 export type RateLimiter = {
   limitOf: (routeClass: RateLimitClass) => RateLimit;
-  /** Counts one request of a user or a client's network. @returns undefined if the limit is off */
-  take: (routeClass: RateLimitClass, subject: string) => CountedRequest | undefined;
+  /**
+   * Counts one request of a user or a client's network, but none of an access token that has ended.
+   * @returns undefined if the limit is off
+   */
+  take: (routeClass: RateLimitClass, subject: string, token?: RateLimitToken) => CountedRequest | undefined;
 };

@@ -16,7 +16,7 @@ export const httpHandler = createHandlers({
   problem: problem(addressHash),
   first: [
     authenticate(accessTokens, rateLimits),
-    checkToken(tokenCheck),
+    checkToken(tokenCheck, rateLimits),
     limit(rateLimits, 'bearer', 'none'),
   ],
   // A body that is refused must not count as an attempt to sign in.

@@ -5,9 +5,11 @@ import { KnownError } from '#lib/domain/errors.ts';
 import type { Quota, RateLimit, RateLimitClass, RateLimiter } from '#lib/domain/rate-limit.ts';
 import type { HttpEvent, HttpMiddleware } from './middleware.ts';
 
-/** The user, or the network of a client that has not signed in. */
-const subjectOf = ({ caller, clientAddress }: HttpEvent): string =>
-  caller === undefined ? clientNetwork(clientAddress) : String(caller.id);
+/** Takes from the quota of the user, or of the client's network if nobody has signed in or the token is bad. */
+const take = ({ caller, clientAddress }: HttpEvent, routeClass: RateLimitClass, limiter: RateLimiter) =>
+  caller === undefined || routeClass === 'bad-tokens'
+    ? limiter.take(routeClass, clientNetwork(clientAddress))
+    : limiter.take(routeClass, String(caller.id), caller);
 
 /** https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (version 10) */
 const headersOf = (
@@ -34,7 +36,7 @@ export const countRequest = async (
   routeClass: RateLimitClass,
   limiter: RateLimiter,
 ): Promise<void> => {
-  const taken = limiter.take(routeClass, subjectOf(event));
+  const taken = take(event, routeClass, limiter);
   if (taken === undefined) return;
   const rate = limiter.limitOf(routeClass);
   event.quotaHeaders = taken.quota.then((quota) => headersOf(routeClass, rate, quota));

@@ -78,6 +78,27 @@ describe('a limit', () => {
     expect((await take(limiter, '1')).exceeded).toBe(true);
   });
 
+  test('counts no access token that has ended, one by one or among others', async () => {
+    const keys = newKeys();
+    const limiter = createRateLimits({
+      client,
+      keys,
+      limits: { ...off, reads: { count: 3, seconds: 60 } },
+      timeoutMs,
+      onError: (error) => expect.unreachable(error.message),
+    });
+    const of = async (generation: number) => limiter.take('reads', '7', { id: 7, generation })?.quota;
+    await redis.set(keys.generation(7), 1);
+    for (let i = 0; i < 5; i += 1) expect(await of(0)).toBeUndefined();
+    expect(await redis.exists(`${keys.rateLimit('reads')}:7`)).toBe(0);
+    const quotas = await Promise.all([of(0), of(1), of(0), of(1), of(0)]);
+    expect(quotas.map((quota) => quota?.remaining)).toEqual([undefined, 2, undefined, 1, undefined]);
+    // A token of a sign-in that Redis has not heard of is a good one.
+    expect(await of(2)).toMatchObject({ remaining: 0, exceeded: false });
+    expect(await of(1)).toMatchObject({ exceeded: true });
+    expect(await of(0)).toBeUndefined();
+  });
+
   test('ends also for a key that lost its end', async () => {
     const keys = newKeys();
     const limiter = createRateLimits({

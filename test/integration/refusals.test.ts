@@ -32,6 +32,7 @@ beforeAll(async () => {
     LIMIT_SIGN_UP: '2/60',
     LIMIT_SIGN_IN: '6/60',
     LIMIT_WRITES: '3/60',
+    LIMIT_READS: '20/60',
     LIMIT_BAD_TOKENS: '400/60',
     POWERTOOLS_LOG_LEVEL: 'WARN',
   });
@@ -128,8 +129,8 @@ const signIn = (email: string, password: string, source?: string) =>
     headers: basicOf(email, password),
     ...(source === undefined ? {} : { source }),
   });
-const bearerOf = async (id: number) => {
-  const { accessToken } = await createAccessTokens([secret]).issue({ id, name: 'N' });
+const bearerOf = async (id: number, generation = 0) => {
+  const { accessToken } = await createAccessTokens([secret]).issue({ id, name: 'N', generation });
   return { authorization: `Bearer ${accessToken}` };
 };
 /** An access token whose lifetime ended a second ago. */
@@ -268,6 +269,29 @@ describe('bad tokens', () => {
     expect(good.statusCode).toBe(200);
     expect((await askBadly(source, {})).statusCode).toBe(401);
     expect((await askBadly(newAddress())).statusCode).toBe(401);
+  });
+
+  test('of a sign-in that has ended count by address as well, and leave the quota of the user alone', async () => {
+    const [id = 0] = await stores.addUsers('signed-out');
+    await stores.database.write('UPDATE users SET token_generation = 1 WHERE id = ?', [id]);
+    await stores.redis.set(stores.keys.generation(id), 1);
+    const [ended, present] = [await bearerOf(id), await bearerOf(id, 1)];
+    const source = newAddress();
+    const update = (headers: Record<string, string>) =>
+      call('updateApplication', 'PUT', '/applications/{token}', {
+        source,
+        headers,
+        pathParameters: { token },
+        body: { name: 'B' },
+      });
+    await expectStatuses(Array(25).fill(401), () => askBadly(source, ended));
+    const refused = await expectStatuses(Array(5).fill(401), () => update(ended));
+    expect(refused.headers?.['RateLimit-Policy']).toBe('"bad-tokens";q=400;w=60');
+    expect(await askBadly(source, present)).toMatchObject({
+      statusCode: 200,
+      headers: { RateLimit: expect.stringMatching(/^"reads";r=19;t=\d+$/) },
+    });
+    expect((await update(present)).headers?.RateLimit).toMatch(/^"writes";r=2;t=\d+$/);
   });
 });
 

@@ -5,6 +5,7 @@ import {
   type RateLimit,
   type RateLimitClass,
   type RateLimiter,
+  type RateLimitToken,
   rateLimitClasses,
 } from '#lib/domain/rate-limit.ts';
 import type { RedisClient } from '../connection/client.ts';
@@ -21,14 +22,18 @@ const REMEMBERED_SUBJECTS = 10_000;
 type Count = { consumed: number; msBeforeNext: number };
 type Known = { remaining: number; readAtMs: number; resetAtMs: number };
 
-/** Counts requests in a window that begins with the first of them. A key that never expires would refuse for good. */
+/**
+ * Counts requests in a window that begins with the first of them. A key that never expires would refuse for good.
+ * An access token that has ended must not use its user's quota: it is not counted.
+ */
 const countRequests = defineScript(
-  { keys: ['key'], args: ['requests', 'seconds'] },
-  `redis.call('SET', key, 0, 'EX', seconds, 'NX')
+  { keys: ['key', 'present'], args: ['requests', 'seconds', 'generation'] },
+  `if tonumber(redis.call('GET', present) or '0') > tonumber(generation) then return false end
+   redis.call('SET', key, 0, 'EX', seconds, 'NX')
    local consumed = redis.call('INCRBY', key, requests)
    if redis.call('PTTL', key) < 0 then redis.call('EXPIRE', key, seconds) end
    return { consumed, redis.call('PTTL', key) }`,
-  expecting<[consumed: number, msBeforeNext: number]>,
+  expecting<[consumed: number, msBeforeNext: number] | null>,
 );
 
 /**
@@ -42,22 +47,33 @@ const within = <Result>(timeoutMs: number, work: Promise<Result>): Promise<Resul
   });
 
 /** A request that is to be counted. */
-type Taken = { limiter: Limiter; name: string; subject: string };
+type Taken = { limiter: Limiter; name: string; subject: string; token: RateLimitToken };
 type Limiter = {
   limit: NonNullable<RateLimit>;
   /** More requests left than this are far from the limit. */
   far: number;
-  /** @throws an Error when Redis fails */
-  count: (subject: string, requests: number) => Promise<Count>;
+  /** @returns 'ended' if the token has ended. @throws an Error when Redis fails */
+  count: (subject: string, requests: number, token: RateLimitToken) => Promise<Count | 'ended'>;
 };
 
-const createLimiter = (limit: NonNullable<RateLimit>, client: RedisClient, keyPrefix: string): Limiter => ({
+const createLimiter = (
+  limit: NonNullable<RateLimit>,
+  client: RedisClient,
+  keys: Keys,
+  keyPrefix: string,
+): Limiter => ({
   limit,
   far: Math.max(FAR_FROM_LIMIT, limit.count / 10),
-  count: async (subject, requests) => {
-    const values = { key: `${keyPrefix}:${subject}`, requests, seconds: limit.seconds };
-    const [consumed, msBeforeNext] = await runScript(countRequests, values)(await client.connection());
-    return { consumed, msBeforeNext };
+  count: async (subject, requests, token) => {
+    const values = {
+      key: `${keyPrefix}:${subject}`,
+      present: token === undefined ? keys.nothing : keys.generation(token.id),
+      requests,
+      seconds: limit.seconds,
+      generation: token?.generation ?? 0,
+    };
+    const counted = await runScript(countRequests, values)(await client.connection());
+    return counted === null ? 'ended' : { consumed: counted[0], msBeforeNext: counted[1] };
   },
 });
 
@@ -108,15 +124,19 @@ export const createRateLimits = ({
   const limiters = new Map<RateLimitClass, Limiter>();
   for (const routeClass of rateLimitClasses) {
     const limit = limits[routeClass];
-    if (limit) limiters.set(routeClass, createLimiter(limit, client, keys.rateLimit(routeClass)));
+    if (limit) limiters.set(routeClass, createLimiter(limit, client, keys, keys.rateLimit(routeClass)));
   }
   const memory = createMemory();
 
   /** Never rejects. */
-  const countBatch = async ({ limiter, name, subject }: Taken, size: number): Promise<Count | undefined> => {
+  const countBatch = async (
+    { limiter, name, subject, token }: Taken,
+    size: number,
+  ): Promise<Count | undefined> => {
     try {
-      const count = await within(timeoutMs, limiter.count(subject, size));
+      const count = await within(timeoutMs, limiter.count(subject, size, token));
       if (count === undefined) throw new Error(`No answer within ${timeoutMs} ms`);
+      if (count === 'ended') return undefined;
       memory.read(name, limiter.limit.count - count.consumed, count.msBeforeNext);
       return count;
     } catch (error) {
@@ -125,23 +145,25 @@ export const createRateLimits = ({
     }
   };
 
-  /** Counts the requests of each subject with one command. Each gets its own position. */
+  /** The requests that one command counts. */
+  const batchOf = ({ name, token }: Taken): string => `${name} ${token?.generation ?? ''}`;
+
+  /** Counts the requests of each subject and token generation with one command. Each gets its own position. */
   const takeOne = gather(
     async (taken: readonly Taken[]): Promise<readonly Promise<Quota | undefined>[]> => {
       const sizes = new Map<string, number>();
-      const positions = taken.map(({ name }) => {
-        const position = (sizes.get(name) ?? 0) + 1;
-        sizes.set(name, position);
+      const positions = taken.map((one) => {
+        const position = (sizes.get(batchOf(one)) ?? 0) + 1;
+        sizes.set(batchOf(one), position);
         return position;
       });
       const counts = new Map<string, Promise<Count | undefined>>();
       return taken.map(async (one, index) => {
-        const { name, limiter } = one;
-        const size = sizes.get(name) ?? 1;
-        const counting = counts.get(name) ?? countBatch(one, size);
-        counts.set(name, counting);
+        const size = sizes.get(batchOf(one)) ?? 1;
+        const counting = counts.get(batchOf(one)) ?? countBatch(one, size);
+        counts.set(batchOf(one), counting);
         const count = await counting;
-        return count && quotaOf(count, count.consumed - size + (positions[index] ?? size), limiter.limit);
+        return count && quotaOf(count, count.consumed - size + (positions[index] ?? size), one.limiter.limit);
       });
     },
     { size: Number.POSITIVE_INFINITY },
@@ -149,11 +171,11 @@ export const createRateLimits = ({
 
   return {
     limitOf: (routeClass) => limits[routeClass],
-    take: (routeClass, subject) => {
+    take: (routeClass, subject, token) => {
       const limiter = limiters.get(routeClass);
       if (limiter === undefined) return undefined;
       const name = `${routeClass} ${subject}`;
-      const quota = takeOne({ limiter, name, subject });
+      const quota = takeOne({ limiter, name, subject, token });
       return { isFar: memory.isFar(name, limiter.far), quota };
     },
   };

@@ -1,7 +1,8 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
-import { badInput, forbidden, type KnownError, tokenEnded, unavailable } from '#lib/domain/errors.ts';
+import { badInput, forbidden, KnownError, tokenEnded, unavailable } from '#lib/domain/errors.ts';
+import type { RateLimiter } from '#lib/domain/rate-limit.ts';
 import { checkToken } from '#lib/http/check-token.ts';
 import type { HttpEvent, HttpResult } from '#lib/http/middleware.ts';
 import { createLambdaContext } from '../../../../local/emulation/lambda-context.ts';
@@ -15,10 +16,19 @@ type Given = {
   /** The error of the check, if it refuses. */
   refusal?: KnownError;
   isSignedIn?: boolean;
+  /** Whether the client has sent too many bad tokens. */
+  isBeyond?: boolean;
 };
 
 /** @returns the answer or its error, and the steps in order */
-const ask = async ({ method = 'GET', submits, fails, refusal, isSignedIn = true }: Given) => {
+const ask = async ({
+  method = 'GET',
+  submits,
+  fails,
+  refusal,
+  isSignedIn = true,
+  isBeyond = false,
+}: Given) => {
   const steps: string[] = [];
   const check = async () => {
     steps.push('check');
@@ -26,15 +36,31 @@ const ask = async ({ method = 'GET', submits, fails, refusal, isSignedIn = true 
     steps.push('checked');
     if (refusal !== undefined) throw refusal;
   };
+  const counted: string[] = [];
+  const limiter: RateLimiter = {
+    limitOf: () => ({ count: 3, seconds: 60 }),
+    take: (routeClass, subject) => {
+      counted.push(`${routeClass} ${subject}`);
+      const quota = { remaining: 0, resetSeconds: 9, exceeded: isBeyond };
+      return { isFar: false, quota: Promise.resolve(quota) };
+    },
+  };
   let error: Error | null = null;
+  let headers = {};
   const handle = middy<HttpEvent, HttpResult, Error, Context>()
     .use({
       onError: (request) => {
         error = request.error;
+        headers = request.event.answerHeaders;
         return { statusCode: 500 };
       },
     })
-    .use(checkToken(() => check))
+    .use(
+      checkToken(
+        () => check,
+        () => limiter,
+      ),
+    )
     .handler(async () => {
       steps.push('function');
       if (fails !== undefined) throw fails;
@@ -50,12 +76,12 @@ const ask = async ({ method = 'GET', submits, fails, refusal, isSignedIn = true 
     httpEvent(contract, isSignedIn ? { caller } : {}),
     createLambdaContext('test'),
   );
-  return { answer: error ?? statusCode, steps };
+  return { answer: error ?? statusCode, steps, counted, headers };
 };
 
 describe('a token', () => {
   it('of a read is checked beside the function, and before the answer', async () => {
-    expect(await ask({})).toEqual({ answer: 200, steps: ['check', 'function', 'checked'] });
+    expect(await ask({})).toMatchObject({ answer: 200, steps: ['check', 'function', 'checked'] });
     const refusal = tokenEnded();
     expect((await ask({ refusal })).answer).toBe(refusal);
   });
@@ -63,7 +89,7 @@ describe('a token', () => {
   it('of a write is checked before the function', async () => {
     expect((await ask({ method: 'DELETE' })).steps).toEqual(['check', 'checked', 'function']);
     const refusal = tokenEnded();
-    expect(await ask({ method: 'DELETE', refusal })).toEqual({
+    expect(await ask({ method: 'DELETE', refusal })).toMatchObject({
       answer: refusal,
       steps: ['check', 'checked'],
     });
@@ -100,5 +126,38 @@ describe('a refused request', () => {
   it('with an unexpected error keeps it for the log', async () => {
     const fails = new Error('unexpected');
     expect((await ask({ fails, refusal: tokenEnded() })).answer).toBe(fails);
+  });
+});
+
+describe('a token that has ended', () => {
+  const refusal = tokenEnded();
+  const submits = true as const;
+  it.each<[string, Given]>([
+    ['of a read', { refusal }],
+    ['of a read that fails', { refusal, fails: badInput([]) }],
+    ['of a write', { method: 'DELETE', refusal }],
+    ['of a write that the script refuses', { method: 'POST', submits, fails: tokenEnded() }],
+    [
+      'of a write that fails otherwise',
+      { method: 'POST', submits, fails: unavailable('No answer.'), refusal },
+    ],
+    ['of a user beyond a limit', { refusal, fails: new KnownError('too-many-requests', 'Too many.', {}) }],
+  ])('%s counts as a bad one of its address, and is 429 beyond that limit', async (_what, given) => {
+    const { answer, counted, headers } = await ask(given);
+    expect(answer).toMatchObject({ logCode: 'token-ended' });
+    expect(counted).toEqual(['bad-tokens 127.0.0.1']);
+    expect(headers).toEqual({
+      'RateLimit-Policy': '"bad-tokens";q=3;w=60',
+      RateLimit: '"bad-tokens";r=0;t=9',
+    });
+    expect((await ask({ ...given, isBeyond: true })).answer).toMatchObject({ code: 'too-many-requests' });
+  });
+
+  it.each<[string, Given]>([
+    ['no refusal', {}],
+    ['another refusal', { fails: badInput([]) }],
+    ['a check that nobody can make', { refusal: unavailable('No answer.') }],
+  ])('is not what %s tells', async (_what, given) => {
+    expect((await ask(given)).counted).toEqual([]);
   });
 });
