@@ -7,7 +7,9 @@ export const depthsOf = async (
   queues: readonly string[],
 ): Promise<Record<string, number>> => {
   const { redis } = await client.connection();
-  const depths: Record<string, number> = { 'index-message': await redis.zcard(keys.indexOutbox) };
+  const depths: Record<string, number> = {};
+  // A message moves from a queue's outbox to that of the index, so the index comes last.
   for (const queue of queues) depths[queue] = await redis.xlen(keys.outbox(queue));
+  depths['index-message'] = await redis.zcard(keys.indexOutbox);
   return depths;
 };
