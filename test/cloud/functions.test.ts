@@ -45,8 +45,13 @@ it('signs up, signs in, and accepts writes, each function from its archive', {
   const { accessToken = '' } = bodyOf(await callOnce('createToken', readEvent('createToken')));
   values = { ACCESS_TOKEN: accessToken };
   const { token = '' } = bodyOf(await callOnce('createApplication', readEvent('createApplication', values)));
-  values.TOKEN = token;
-  expect(await callOnce('createChat', readEvent('createChat', values))).toMatchObject({ statusCode: 200 });
+  const deleted = bodyOf(await callOnce('createApplication', readEvent('createApplication', values)));
+  values = { ...values, TOKEN: token, DELETED_TOKEN: deleted.token ?? '' };
+  for (const chatNumber of [1, 2])
+    expect(await callOnce('createChat', readEvent('createChat', values))).toMatchObject({
+      statusCode: 200,
+      body: JSON.stringify({ chatNumber }),
+    });
   expect(await callOnce('createMessage', readEvent('createMessage', values))).toMatchObject({
     statusCode: 200,
     body: '{"messageNumber":1}',
