@@ -81,7 +81,7 @@ const summaryOf = ({ content, ...letter }: DeadLetter) => ({
   ...place.safeParse(shownContent(content)).data,
 });
 
-/** Letters with their commands. Of a deleted message only its place is shown. */
+/** Letters with their commands. Of a deleted message or chat only its place is shown. */
 const shown = (letters: readonly DeadLetter[], deleted: ReadonlySet<DeadLetter>) => {
   let bytes = 0;
   return letters.flatMap((letter): object[] => {

@@ -1,10 +1,13 @@
 import * as z from 'zod';
 import { ifAvailable } from '#lib/concurrency/if-available.ts';
+import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import { indexMessageCommand } from '#lib/contracts/commands/index-message.ts';
+import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import { parseJson } from '#lib/domain/json.ts';
-import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
+import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
+import type { Chats } from '#lib/mysql/chats.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { DeadLetter, DeadLetters } from '#lib/rabbitmq/dead-letters.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
@@ -12,8 +15,11 @@ import type { Gate } from '#lib/redis/gate/gate.ts';
 import type { DeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import type { ErasureStep } from './erasure.ts';
 
-/** The queues whose letters have the text of a message. */
+/** The queues whose letters have the title of a chat. */
+const queuesOfTitles: readonly string[] = [createChatCommand.queue, updateChatCommand.queue];
+/** The queues whose letters have the title of a chat or the text of a message. */
 const queuesOfTexts: readonly string[] = [
+  ...queuesOfTitles,
   createMessageCommand.queue,
   updateMessageCommand.queue,
   indexMessageCommand.queue,
@@ -22,12 +28,12 @@ const queuesOfTexts: readonly string[] = [
 const named = z.object({
   token: z.string(),
   chatNumber: z.int(),
-  messageNumber: z.int(),
+  messageNumber: z.int().optional().catch(undefined),
   commandId: z.int().optional().catch(undefined),
 });
 type Named = z.output<typeof named>;
 
-/** The message that a letter is about, as far as its JSON tells. */
+/** The chat or the message that a letter is about, as far as its JSON tells. */
 const namedBy = ({ content }: Pick<DeadLetter, 'content'>): Named | undefined => {
   try {
     const json = parseJson(content.toString('utf8'));
@@ -40,12 +46,14 @@ const namedBy = ({ content }: Pick<DeadLetter, 'content'>): Named | undefined =>
   }
 };
 
-/** @returns a function that finds the letters about deleted messages @throws unavailable without MySQL */
+/** @returns a function that finds the letters about deleted messages and chats @throws unavailable without MySQL */
 export const createLettersOfDeleted =
   ({
+    chats,
     messages,
     deletedMessages,
   }: {
+    chats: Pick<Chats, 'deletedAmong'>;
     messages: Pick<Messages, 'states'>;
     deletedMessages: Pick<DeletedMessages, 'among'>;
   }) =>
@@ -55,22 +63,27 @@ export const createLettersOfDeleted =
   ): Promise<Set<Letter>> => {
     if (!queuesOfTexts.includes(queue)) return new Set();
     const about = letters.flatMap((letter) => {
-      const message = namedBy(letter);
-      return message === undefined ? [] : [{ letter, message }];
+      const item = namedBy(letter);
+      return item === undefined ? [] : [{ letter, item }];
     });
-    const refs: MessageReference[] = about.map(({ message }) => message);
-    const [rows, recent] = await Promise.all([
+    const refs: MessageReference[] = about.flatMap(({ item: { messageNumber, ...chat } }) =>
+      messageNumber === undefined ? [] : [{ ...chat, messageNumber }],
+    );
+    const [goneChats, rows, recent] = await Promise.all([
+      chats.deletedAmong(about.map(({ item }) => item)),
       messages.states(refs),
       ifAvailable(deletedMessages.among(refs)),
     ]);
-    const isDeleted = ({ commandId, ...message }: Named): boolean => {
-      const reference = messageReference(message);
+    const isDeleted = ({ commandId, messageNumber, ...chat }: Named): boolean => {
+      if (goneChats.has(chatReference(chat))) return true;
+      if (messageNumber === undefined || queuesOfTitles.includes(queue)) return false;
+      const reference = messageReference({ ...chat, messageNumber });
       const row = rows.get(reference);
       // The number may belong to another command. Then the letter is the only copy of its message.
       if (queue === createMessageCommand.queue && row?.commandId !== commandId) return false;
       return row?.isDeleted === true || recent?.deleted.has(reference) === true;
     };
-    return new Set(about.flatMap(({ letter, message }) => (isDeleted(message) ? [letter] : [])));
+    return new Set(about.flatMap(({ letter, item }) => (isDeleted(item) ? [letter] : [])));
   };
 
 export type LettersOfDeleted = ReturnType<typeof createLettersOfDeleted>;
@@ -79,7 +92,7 @@ export type LettersOfDeleted = ReturnType<typeof createLettersOfDeleted>;
 const READ = 1_000;
 
 /**
- * The step of the erasure that discards letters of deleted messages. It leaves the letters alone while the gate is closed:
+ * The step of the erasure that discards letters of deleted messages and chats. It leaves the letters alone while the gate is closed:
  * a recovery could miss letters that are read meanwhile.
  */
 export const discardLettersOfDeleted = ({

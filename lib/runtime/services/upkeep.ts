@@ -9,7 +9,7 @@ import { createReindex } from '#lib/upkeep/reindex.ts';
 import { createRelay } from '#lib/upkeep/relay.ts';
 import { createSystemStatus } from '#lib/upkeep/system-status.ts';
 import { lazy } from '../lazy.ts';
-import { deletedItems, messages, users } from './mysql.ts';
+import { chats, deletedItems, messages, users } from './mysql.ts';
 import { indexScan, messageIndex } from './opensearch.ts';
 import { deadLetters, publisher } from './rabbitmq.ts';
 import { deletedMessages, gate, outbox, recentMessages, settles } from './redis.ts';
@@ -38,7 +38,7 @@ export const systemStatus = /* @__PURE__ */ lazy(() =>
   }),
 );
 export const lettersOfDeleted = /* @__PURE__ */ lazy(() =>
-  createLettersOfDeleted({ messages: messages(), deletedMessages: deletedMessages() }),
+  createLettersOfDeleted({ chats: chats(), messages: messages(), deletedMessages: deletedMessages() }),
 );
 /** Every step of the erasure. Each runs beside the others, slice by slice. */
 export const erasure = /* @__PURE__ */ lazy(() =>

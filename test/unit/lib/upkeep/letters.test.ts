@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { unavailable } from '#lib/domain/errors.ts';
+import { chatReference } from '#lib/domain/reference.ts';
 import { createLettersOfDeleted, discardLettersOfDeleted } from '#lib/upkeep/letters.ts';
 
 const place = { token: 'app', chatNumber: 1 };
@@ -19,6 +20,9 @@ const rows = new Map([
 ]);
 const given = ({ isRedisUp = true } = {}) =>
   createLettersOfDeleted({
+    chats: {
+      deletedAmong: async (refs) => new Set(refs.map(chatReference).filter((chat) => chat === 'app:9')),
+    },
     messages: { states: async () => rows },
     deletedMessages: {
       among: async () => {
@@ -51,6 +55,15 @@ describe('the letters of deleted messages', () => {
     expect(await found('create-message', [letter(5, { senderId: 7, date })])).toEqual(['letter 5']);
     expect(await found('create-message', [letter(2, { senderId: 7, date })])).toEqual([]);
   });
+
+  test.each(['create-chat', 'update-chat', 'create-message', 'update-message', 'index-message'])(
+    'of %s are all those of a deleted chat',
+    async (queue) => {
+      const inDeleted = letter(7, { chatNumber: 9, commandId: 70 });
+      const withoutNumber = letter(8, { chatNumber: 9, messageNumber: undefined });
+      expect(await found(queue, [letter(1), inDeleted, withoutNumber])).toEqual(['letter 7', 'letter 8']);
+    },
+  );
 
   test('have JSON with a place, and belong to a queue of messages', async () => {
     const others = [{ ...letter(2), content: Buffer.from('{"token": "app"') }, letter(2, { token: 2 })];
