@@ -44,7 +44,7 @@ export const createReadMarkers = (database: Database) => ({
     return new Map(rows.map((row) => [row.chat_id, row.count]));
   },
 
-  /** Raises markers. @returns the markers whose chats exist */
+  /** Raises markers. @returns the markers that need no further write: those of stored chats, and expired ones */
   raise: async <Marker extends ReadMarker>(markers: readonly Marker[]): Promise<Marker[]> => {
     if (markers.length === 0) return [];
     const ids = await findChatIds(database, markers);
@@ -52,7 +52,7 @@ export const createReadMarkers = (database: Database) => ({
       const chatId = ids.get(chatReference(marker));
       return chatId === undefined ? [] : [{ chatId, marker }];
     });
-    // A marker of 0 has expired in Redis. Nothing is left to store.
+    // A marker of 0 has expired in Redis, perhaps before its chat was stored. Nothing is left to store.
     const values = stored.flatMap(({ chatId, marker: { userId, number } }) =>
       number === 0 ? [] : [[userId, chatId, number]],
     );
@@ -63,7 +63,7 @@ export const createReadMarkers = (database: Database) => ({
         values.flat(),
       );
     }
-    return stored.map(({ marker }) => marker);
+    return markers.filter((marker) => marker.number === 0 || ids.has(chatReference(marker)));
   },
 });
 

@@ -1,9 +1,13 @@
 import { gather } from '#lib/concurrency/gather.ts';
 import { ifAvailable } from '#lib/concurrency/if-available.ts';
-import { tokenEnded } from '#lib/domain/errors.ts';
+import { within } from '#lib/concurrency/within.ts';
+import { tokenEnded, unavailable } from '#lib/domain/errors.ts';
 import type { Users } from '#lib/mysql/users.ts';
 import type { Generations } from '#lib/redis/revocation/generations.ts';
 
+/** The longest wait for MySQL, so that a write still gets its 503 in time. */
+const WAIT_MS = 1_000;
+const tooSlow = () => unavailable('The database does not answer.');
 /** Users that one query looks up. */
 const TOGETHER = 100;
 
@@ -20,7 +24,7 @@ export const createTokenCheck = ({
 }) => {
   const findStored = gather(
     async (ids: readonly number[]) => {
-      const found = await users.findGenerations(ids);
+      const found = await within(WAIT_MS, users.findGenerations(ids), tooSlow);
       return ids.map((id) => ({ present: found.get(id) }));
     },
     { size: TOGETHER },

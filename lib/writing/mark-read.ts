@@ -1,4 +1,3 @@
-import { ifAvailable } from '#lib/concurrency/if-available.ts';
 import { notFound, tokenEnded } from '#lib/domain/errors.ts';
 import type { ChatReference } from '#lib/domain/reference.ts';
 import type { Unread } from '#lib/reading/unread.ts';
@@ -8,7 +7,7 @@ import type { VerifyCounters } from './verify-counters.ts';
 
 type Uses = {
   markers: Pick<Markers, 'raise'>;
-  unread: Pick<Unread, 'stored' | 'count'>;
+  unread: Pick<Unread, 'stored' | 'storedSoon' | 'count'>;
   verifyCounters: VerifyCounters;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
@@ -45,7 +44,9 @@ export const createMarkRead = ({ markers, unread, verifyCounters, askForRecovery
         case 'read': {
           const { number, messagesCount } = outcome;
           const counted = { chatNumber, messagesCount, known: { number, isSure: true } };
-          const [unreadCount = 0] = await unread.count([counted], stored ?? (await ifAvailable(find())));
+          // The marker has risen: only the count waits for MySQL, a second at most.
+          const deleted = stored ?? (await unread.storedSoon(reader.id, token, [chatNumber]));
+          const [unreadCount = 0] = await unread.count([counted], deleted);
           return { messageNumber: number, unreadCount };
         }
         case 'ended':

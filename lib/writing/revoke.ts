@@ -9,10 +9,18 @@ const RETRY_AFTER_SECONDS = 1;
  * tokens may have ended: MySQL knows it, and the next opening of the gate, or the next minute, tells Redis.
  */
 export const createRevoke =
-  ({ generations }: { generations: Pick<Generations, 'raise'> }) =>
+  ({
+    generations,
+    askForRecovery,
+  }: {
+    generations: Pick<Generations, 'raise'>;
+    /** Starts a recovery; returns at once. */
+    askForRecovery: () => void;
+  }) =>
   /** @throws unavailable if a token of an earlier generation may still be accepted somewhere */
   async (user: Generation): Promise<void> => {
     if ((await generations.raise([user])) === 'open') return;
+    askForRecovery();
     throw unavailable(
       'The numbers are being recovered, so the end of the access tokens may not be known everywhere yet. Try again.',
       undefined,

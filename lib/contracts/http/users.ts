@@ -73,7 +73,7 @@ export const signOut = route({
   tag: 'Users',
   summary: 'Sign out everywhere',
   description:
-    'Every access token of the user ends, also the one of this request. Passwords and later sign-ins are not affected.',
+    'Every access token of the user ends, also the one of this request. Passwords and later sign-ins are not affected. After a 503 the tokens may have ended: a second request then answers 401.',
   authentication: 'bearer',
   request: {},
   response: z.object({}),

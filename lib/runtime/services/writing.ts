@@ -46,4 +46,6 @@ export const markRead = /* @__PURE__ */ lazy(() =>
   }),
 );
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));
-export const revoke = /* @__PURE__ */ lazy(() => createRevoke({ generations: generations() }));
+export const revoke = /* @__PURE__ */ lazy(() =>
+  createRevoke({ generations: generations(), askForRecovery: askForRecovery() }),
+);

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { unavailable } from '#lib/domain/errors.ts';
 import { createTokenCheck } from '#lib/reading/token-check.ts';
 import type { KnownGeneration } from '#lib/redis/revocation/generations.ts';
@@ -42,4 +42,16 @@ it.each([
   ['the gate is closed, and MySQL does not answer', uncertain(), undefined, ['unavailable', 1]],
 ])('of a token, while %s', async (_what, inRedis, inMysql, expected) => {
   expect(await check(inRedis, inMysql)).toEqual(expected);
+});
+
+it('waits a second for MySQL, so that a request gets its 503 in time', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const tokenCheck = createTokenCheck({
+    generations: { read: noAnswer },
+    users: { findGenerations: () => new Promise(() => undefined) },
+  });
+  const outcome = expect(tokenCheck({ id: 7, generation: 3 })).rejects.toMatchObject({ code: 'unavailable' });
+  await vi.advanceTimersByTimeAsync(1_001);
+  await outcome;
 });
