@@ -248,7 +248,7 @@ describe('after Redis has lost everything', { timeout: 90_000 }, () => {
         );
       expect(Number(queue?.passed)).toBe(1);
     });
-    stops.push(await system.consume('create-chat', 'update-application', 'update-message'));
+    stops.push(await system.consume('create-chat', 'update-application', 'update-chat', 'update-message'));
     await eventually(async () =>
       expect(await system.services.gate().status()).toMatchObject({ isOpen: true }),
     );

@@ -410,7 +410,7 @@ test('no line holds a password, a token or an address', async () => {
   await signIn(email, password);
   await call('signUp', 'POST', '/users', { body: { name: 'N', email, password: 'password' } });
   await call('listApplications', 'GET', '/applications', { headers: { authorization: `${authorization}x` } });
-  expect(lines).toHaveLength(2);
+  expect(lines.length).toBeGreaterThanOrEqual(2);
   const said = lines.join('\n');
   for (const hidden of [
     email,

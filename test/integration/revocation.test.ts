@@ -57,7 +57,7 @@ let oldHash: string;
 beforeAll(async () => {
   system = await startSystem('revocation', {
     only: ['mysql', 'redis', 'rabbitmq'],
-    environment: { LIMIT_SIGN_IN: '0' },
+    environment: { LIMIT_SIGN_IN: '0', LIMIT_BAD_TOKENS: '0' },
   });
   stopConsuming = await system.consume();
   oldHash = await system.services.passwords().hash(old);

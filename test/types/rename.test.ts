@@ -19,7 +19,10 @@ const commands: Record<string, Sides> = {
     consumer: ['lib/mysql/applications.ts'],
   },
   'update-application': {
-    producers: ['functions/http/applications/update-application.ts'],
+    producers: [
+      'functions/http/applications/update-application.ts',
+      'functions/http/applications/delete-application.ts',
+    ],
     script: 'lib/redis/commands/update-application.ts',
     consumer: ['lib/mysql/applications.ts'],
   },
@@ -30,7 +33,7 @@ const commands: Record<string, Sides> = {
     assigned: 'chatNumber',
   },
   'update-chat': {
-    producers: ['functions/http/chats/update-chat.ts'],
+    producers: ['functions/http/chats/update-chat.ts', 'functions/http/chats/delete-chat.ts'],
     script: 'lib/redis/commands/update-chat.ts',
     consumer: ['lib/mysql/chats.ts'],
   },

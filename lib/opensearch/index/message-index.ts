@@ -133,6 +133,13 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
     },
 
     removeChats: async (chats) => {
+      // The query sees only what was refreshed. A message that was written a moment ago would stay.
+      await request(client, {
+        method: 'POST',
+        path: `/${alias},${buildingAlias}/_refresh`,
+        query: { ignore_unavailable: true },
+        timeoutMs: writeTimeoutMs,
+      });
       let removed = 0;
       for (const [token, ofToken] of Map.groupBy(chats, ({ token }) => token)) {
         const { body } = await request<{ deleted: number; failures: unknown[] }>(client, {
@@ -142,7 +149,6 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
           query: {
             routing: token,
             conflicts: 'proceed',
-            refresh: true,
             ignore_unavailable: true,
             max_docs: REMOVED_TOGETHER,
           },
