@@ -42,12 +42,20 @@ const packageTests = [
 
 /**
  * Named commands run these: `npm test -- --project start` (the first command, under odd settings and in odd folders),
- * `--project packages` (packages that others install, and public generators, from the registry), `--project chaos` (a
- * short round of each fault), `npm run cloud:check`, and
- * `npm run test:compose`, which needs a Docker engine. With them `npm test` would take longer than ten minutes on two
- * processors.
+ * `--project packages` (packages that others install, and public generators, from the registry), `--project types`,
+ * `--project redis-cluster`, `--project chaos` (a short round of each fault), `npm run cloud:check`, and
+ * `npm run test:compose`, which needs a Docker engine. With them a newcomer would wait too long for `npm test`.
  */
 const namedOnly = [
+  // Compiles the project with changed contracts.
+  project('types', { timeoutMs: 120_000 }),
+  // Runs the tests of Redis again, against a clustered server.
+  project('redis-cluster', {
+    globalSetup: ['test/support/redis-cluster.ts'],
+    include: ['test/integration/redis-*.test.ts', 'test/integration/reading-property.test.ts'],
+    exclude: ['test/integration/redis-failover.test.ts', 'test/integration/redis-tls.test.ts'],
+    timeoutMs: 30_000,
+  }),
   project('start', { timeoutMs: 300_000, fileParallelism: false }),
   project('packages', {
     include: packageTests,
@@ -80,8 +88,6 @@ export default defineConfig({
     experimental: { viteModuleRunner: false },
     projects: [
       project('unit'),
-      // Compiles the project with changed contracts.
-      project('types', { timeoutMs: 120_000 }),
       project('event-source', {
         folder: eventSource,
         exclude: packageTests,
@@ -89,13 +95,6 @@ export default defineConfig({
         timeoutMs: 30_000,
       }),
       project('integration', { globalSetup: ['test/support/services.ts'], timeoutMs: 30_000 }),
-      // Runs the tests of Redis again, against a clustered server.
-      project('redis-cluster', {
-        globalSetup: ['test/support/redis-cluster.ts'],
-        include: ['test/integration/redis-*.test.ts', 'test/integration/reading-property.test.ts'],
-        exclude: ['test/integration/redis-failover.test.ts', 'test/integration/redis-tls.test.ts'],
-        timeoutMs: 30_000,
-      }),
       project('e2e', {
         globalSetup: ['test/support/services.ts', 'test/support/api.ts'],
         timeoutMs: 60_000,
