@@ -6,6 +6,7 @@ export type DeletedChat = ChatReference & { id: number };
 
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
+const SOON_MS = 10 * 60 * 1000;
 /** Chats that are erased together. */
 const CHATS = 100;
 /** The most rows that one statement removes. */
@@ -66,11 +67,21 @@ export const createDeletedItems = (database: Database) => ({
     return most;
   },
 
-  /** Looks again in an hour, because a message that was on its way may have come back; a day after the deletion for the last time. */
+  /**
+   * Looks again, because a message that was on its way may have come back: every ten minutes within the first hour, then
+   * each hour, and a day after the deletion for the last time.
+   */
   postpone: async (chats: readonly DeletedChat[], nowMs: number): Promise<void> => {
     await database.write(
-      `UPDATE chats SET erase_at = IF(deleted_at <= ?, NULL, ?) WHERE id IN (${placeholders(chats.length)})`,
-      [toDateTime(nowMs - DAY_MS), toDateTime(nowMs + HOUR_MS), ...chats.map(({ id }) => id)],
+      `UPDATE chats SET erase_at = CASE WHEN deleted_at <= ? THEN NULL WHEN deleted_at <= ? THEN ? ELSE ? END
+       WHERE id IN (${placeholders(chats.length)})`,
+      [
+        toDateTime(nowMs - DAY_MS),
+        toDateTime(nowMs - HOUR_MS),
+        toDateTime(nowMs + HOUR_MS),
+        toDateTime(nowMs + SOON_MS),
+        ...chats.map(({ id }) => id),
+      ],
     );
   },
 });

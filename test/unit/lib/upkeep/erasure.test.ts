@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { unavailable } from '#lib/domain/errors.ts';
 import { createErasure, type ErasureStep } from '#lib/upkeep/erasure.ts';
 
@@ -24,7 +24,7 @@ const given = (slices: Record<string, number[]>) => {
   return { steps, calls, logged, job, now: () => nowMs };
 };
 
-test('steps take turns, until none has work left', async () => {
+test('steps run side by side, until none has work left', async () => {
   const { steps, calls, job, now } = given({ chats: [3, 2], users: [1] });
   expect(await createErasure(steps, { now })(job)).toEqual({ chats: 5, users: 1 });
   expect(calls).toEqual(['chats', 'users', 'chats', 'users', 'chats']);
@@ -50,4 +50,14 @@ test('a step that fails stops no other, and the run fails at its end', async () 
   expect(logged).toEqual([
     { code: 'erasure-failed', step: 'index', reason: expect.stringContaining('does not answer') },
   ]);
+});
+
+test('a step that waits delays no other', async () => {
+  const { steps, calls, job, now } = given({ chats: [1, 1] });
+  const released = Promise.withResolvers<number>();
+  const waiting: ErasureStep = { name: 'accounts', slice: () => released.promise };
+  const run = createErasure([waiting, ...steps], { now })(job);
+  await vi.waitFor(() => expect(calls).toHaveLength(3));
+  released.resolve(0);
+  expect(await run).toEqual({ accounts: 0, chats: 2 });
 });
