@@ -23,6 +23,8 @@ export const createErasure =
     const isInTime = () => remainingMs() > 0 && now() < deadline;
     const report: Record<string, number> = Object.fromEntries(steps.map(({ name }) => [name, 0]));
     const failures: unknown[] = [];
+    const failed = new Set<string>();
+    const total = () => Object.values(report).reduce((sum, erased) => sum + erased, 0);
 
     /** @returns whether the step may have more work */
     const runSlice = async ({ name, slice }: ErasureStep): Promise<boolean> => {
@@ -32,6 +34,7 @@ export const createErasure =
         return erased > 0;
       } catch (error) {
         failures.push(error);
+        failed.add(name);
         log('A step of the erasure failed; the next run tries it again', {
           code: 'erasure-failed',
           step: name,
@@ -45,7 +48,12 @@ export const createErasure =
       let hasMore = true;
       while (hasMore && isInTime()) hasMore = await runSlice(step);
     };
-    await Promise.all(steps.map(runStep));
+    // A step may leave work to one that has ended already, so all that did not fail begin again after any work.
+    let before: number;
+    do {
+      before = total();
+      await Promise.all(steps.filter(({ name }) => !failed.has(name)).map(runStep));
+    } while (total() > before && isInTime());
     if (failures.length > 0) throw failures[0];
     return report;
   };

@@ -46,7 +46,7 @@ test('a step that fails stops no other, and the run fails at its end', async () 
   const failure = unavailable('The search index does not answer.');
   const failing: ErasureStep = { name: 'index', slice: () => Promise.reject(failure) };
   await expect(createErasure([failing, ...steps], { now })(job)).rejects.toBe(failure);
-  expect(calls).toEqual(['users', 'users', 'users']);
+  expect(calls).toEqual(['users', 'users', 'users', 'users']);
   expect(logged).toEqual([
     { code: 'erasure-failed', step: 'index', reason: expect.stringContaining('does not answer') },
   ]);
