@@ -236,7 +236,7 @@ test.for(Object.keys(functions))(
       'no OpenSearch on this machine',
     );
     // Its own connections are in use, and all of them vanish. Those of the function before may be gone already.
-    await expect.poll(async () => (await run(name)).statusCode, { timeout: 20_000 }).toBe(200);
+    await withinTwoCalls(name);
     network.swallow();
     await withinTwoCalls(name);
   },

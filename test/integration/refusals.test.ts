@@ -407,10 +407,13 @@ test('no line holds a password, a token or an address', async () => {
   const email = `${randomUUID()}@example.org`;
   const password = 'not to be read anywhere';
   const { authorization } = await bearerOf(7);
+  const before = addresses;
   await signIn(email, password);
   await call('signUp', 'POST', '/users', { body: { name: 'N', email, password: 'password' } });
   await call('listApplications', 'GET', '/applications', { headers: { authorization: `${authorization}x` } });
-  expect(lines.length).toBeGreaterThanOrEqual(2);
+  // A second after many refusals, one line sums them up. It may be one of the tests before.
+  const ofThisTest = lines.filter((line) => Number(JSON.parse(line).source.split('.').at(-1)) > before);
+  expect(ofThisTest).toHaveLength(2);
   const said = lines.join('\n');
   for (const hidden of [
     email,
