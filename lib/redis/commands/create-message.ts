@@ -38,21 +38,20 @@ export const acceptMessage = defineAccept(createMessageCommand, {
     chat: ({ chatNumber }) => chatNumber,
     sender: ({ senderId }) => senderId,
   },
-  apply: /* lua */ `
-  local m = member(number)
-  redis.call('ZADD', pendingOrder, createdAtMs, m)
-  redis.call('HSET', pendingIds, number, id)
-  local floor, bytes = windowOf(lost, entries)
-  if number == '1' then
-    dropWindow(order, entries)
-    redis.call('HSET', entries, 'epoch', lost or '0', 'floor', '-')
-    floor, bytes = '-', 0
+  applyTogether: /* lua */ `
+  local last = items[#items]
+  local places, creations, readers = {}, {}, {}
+  for i, item in ipairs(items) do
+    places[i * 2 - 1], places[i * 2] = item.createdAtMs, member(item.number)
+    creations[i * 2 - 1], creations[i * 2] = item.number, item.id
+    readers[item.read] = item
   end
-  if floor and isAbove(tonumber(createdAtMs), m, floor) then
-    addToWindow(order, entries, bytes, createdAtMs, number, command)
-    if number == '1' then touchWindow(order, entries) end
+  redis.call('ZADD', last.pendingOrder, unpack(places))
+  redis.call('HSET', last.pendingIds, unpack(creations))
+  addToWindow(last.order, last.entries, lost, items)
+  for read, item in pairs(readers) do
+    setMarker(read, item.chat, item.number, lost, dirtyMarkers, item.id, item.sender .. ':' .. parent)
   end
-  setMarker(read, chat, number, lost, dirtyMarkers, id, sender .. ':' .. parent)
 `,
 });
 

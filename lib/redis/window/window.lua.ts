@@ -71,11 +71,31 @@ local function trimWindow(order, entries, bytes)
   end
   if floor then redis.call('HSET', entries, 'floor', floor, 'bytes', bytes) end
 end
-local function addToWindow(order, entries, bytes, score, number, json)
-  redis.call('ZADD', order, score, member(number))
-  bytes = bytes + #json
-  redis.call('HSET', entries, number, json, 'bytes', text(bytes))
-  if bytes > MAX_BYTES or number % ${COUNT_EVERY} == 0 then trimWindow(order, entries, bytes) end
+-- Adds new messages that are above the window's floor. The first message of a chat begins its window.
+local function addToWindow(order, entries, lost, messages)
+  local floor, bytes = windowOf(lost, entries)
+  local isFirst = messages[1].number == '1'
+  if isFirst then
+    dropWindow(order, entries)
+    redis.call('HSET', entries, 'epoch', lost or '0', 'floor', '-')
+    floor, bytes = '-', 0
+  end
+  if not floor then return end
+  local places, fields, isCounted = {}, {}, false
+  for _, message in ipairs(messages) do
+    local score, m = tonumber(message.createdAtMs), member(message.number)
+    if isAbove(score, m, floor) then
+      places[#places + 1], places[#places + 2] = message.createdAtMs, m
+      fields[#fields + 1], fields[#fields + 2] = message.number, message.command
+      bytes = bytes + #message.command
+      isCounted = isCounted or message.number % ${COUNT_EVERY} == 0
+    end
+  end
+  if #places == 0 then return end
+  redis.call('ZADD', order, unpack(places))
+  redis.call('HSET', entries, 'bytes', text(bytes), unpack(fields))
+  if isFirst then touchWindow(order, entries) end
+  if bytes > MAX_BYTES or isCounted then trimWindow(order, entries, bytes) end
 end
 local function setEdit(order, entries, bytes, number, json)
   local field = 'u' .. number
