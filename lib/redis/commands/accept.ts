@@ -113,13 +113,15 @@ type Definition<Contract extends CommandContract> = {
   refuse?: string;
   /** Lua that makes an accepted command visible at once. It knows `number`, `id` and the text `command`. */
   apply?: string;
-  /**
-   * Lua that makes the accepted commands of one counter visible together, after the last command of the call. Each of
-   * `items` has its `number`, `id`, `command`, and its own keys and arguments by their names. Commands of the same call
-   * do not see each other, so no command may be refused because of another one.
-   */
-  applyTogether?: string;
+  /** Makes the accepted commands of one counter visible together, after the last command of the call. */
+  applyTogether?: Together;
 };
+
+/**
+ * `lua` gets a list `items`, each with `number`, `id`, `command` and the keys and arguments named by `each`. Those named by `shared`
+ * are equal for all commands of a counter. Commands of a call do not see each other, so none may be refused because of another one.
+ */
+type Together = { shared: readonly string[]; each: readonly string[]; lua: string };
 
 const DAY_SECONDS = 24 * 60 * 60;
 /**
@@ -138,8 +140,6 @@ const accepting: LuaModule = {
   lua: /* lua */ `
 -- The highest number that a command may have.
 local MAX_NUMBER = ${limits.number - 1}
--- Microseconds since 1970, increasing at every command: its id and the version of the row that it writes.
-local function nextId(clock, now) return text(math.max(now, tonumber(clock or '0') + 1)) end
 -- A fingerprint has one hash for each secret in use. Two of one request share a hash, also during a rotation.
 local function isSame(one, other)
   if one == other then return true end
@@ -223,7 +223,10 @@ ${find}
   end
 `;
 
-type Lua = { refuse?: string; edits?: { find: string }; apply?: string; applyTogether?: string };
+/** A Lua table of variables by their names. */
+const fields = (names: readonly string[]) => names.map((name) => `${name} = ${name}`).join(', ');
+
+type Lua = { refuse?: string; edits?: { find: string }; apply?: string; applyTogether?: Together };
 
 /**
  * Accepts one command. All refusals come before the first write, which is the outbox entry. A `watched` key belongs into
@@ -231,8 +234,7 @@ type Lua = { refuse?: string; edits?: { find: string }; apply?: string; applyTog
  */
 const acceptOneLua = (
   { parent, creates }: CommandContract,
-  { refuse = '', edits, apply = '' }: Lua,
-  collected: string,
+  { refuse = '', edits, apply = '', applyTogether }: Lua,
 ) => {
   const isNumbered = creates !== undefined && parent !== undefined;
   const isInChat = parent === 'chat';
@@ -272,7 +274,9 @@ ${
 `
     : ''
 }
-  local id = nextId(clock, now)
+  -- Microseconds since 1970, increasing at every command: its id and the version of the row that it writes.
+  latest = latest + 1
+  local id = text(latest)
   command = keep(outbox, command, id, epoch, ${isNumbered ? `',"${creates}":' .. number` : "''"})
   clock = id
   local answer = ${isNumbered ? 'number' : 'parent'}
@@ -282,11 +286,11 @@ ${
   isNumbered
     ? /* lua */ `
   if not of then
-    of = { parent = parent, items = {} }
+    of = { ${fields(['parent', ...(applyTogether?.shared ?? [])])}, items = {} }
     numbered[counter] = of
   end
   of.number, of.id = number, id
-${collected}
+${applyTogether === undefined ? '' : `  of.items[#of.items + 1] = { ${fields(['number', 'id', 'command', ...applyTogether.each])} }`}
 `
     : ''
 }
@@ -300,24 +304,21 @@ ${apply}
  * sends it alone. The clock, the counters and their dirty marks are written once for all commands. Redis applies
  * the writes of a script together, so no crash shows some of them. A pending change belongs to the counters' `items`.
  */
-const acceptLua = (command: CommandContract, lua: Lua, own: readonly string[]) => {
+const acceptLua = (command: CommandContract, lua: Lua) => {
   const { applyTogether } = lua;
-  const fields = ['number', 'id', 'command', ...own].map((name) => `${name} = ${name}`);
-  const collected = applyTogether === undefined ? '' : `of.items[#of.items + 1] = { ${fields.join(', ')} }`;
   return {
     before: /* lua */ `
 local epoch, clock, lost, verifying, behind = readState(state, server)
-local isUsable, clockBefore, now = epoch and not isAhead(clock), clock, nowMicros()
+local isUsable, clockBefore = epoch and not isAhead(clock), clock
+-- The last id.
+local latest = math.max(nowMicros() - 1, tonumber(clock or '0'))
 -- counter → what this call has numbered
 local numbered = {}
 `,
-    each: /* lua */ `
-  local isDone, reply = pcall(function()
-${acceptOneLua(command, lua, collected)}
-  end)
-  if isDone then return reply end
-  if clock == clockBefore then error(reply) end
-  return { 'failed' }
+    each: acceptOneLua(command, lua),
+    onError: /* lua */ `
+    if clock == clockBefore then error(result) end
+    result = { 'failed' }
 `,
     after: /* lua */ `
 if clock ~= clockBefore then redis.call('HSET', state, 'clock', clock) end
@@ -336,7 +337,8 @@ local failure
 for counter, of in pairs(numbered) do
   local isShown, reply = pcall(function()
     local parent, items = of.parent, of.items
-${applyTogether}
+    local ${applyTogether.shared.join(', ')} = ${applyTogether.shared.map((name) => `of.${name}`).join(', ')}
+${applyTogether.lua}
   end)
   if not isShown then failure = reply end
 end
@@ -469,7 +471,7 @@ const scriptOf = <Contract extends CommandContract>(
         ],
       },
     },
-    acceptLua(command, lua, [...Object.keys(keys), ...Object.keys(args)]),
+    acceptLua(command, lua),
     expecting<ScriptReply[]>,
   );
 };

@@ -38,21 +38,25 @@ export const acceptMessage = defineAccept(createMessageCommand, {
     chat: ({ chatNumber }) => chatNumber,
     sender: ({ senderId }) => senderId,
   },
-  applyTogether: /* lua */ `
-  local last = items[#items]
-  local places, creations, readers = {}, {}, {}
-  for i, item in ipairs(items) do
-    places[i * 2 - 1], places[i * 2] = item.createdAtMs, member(item.number)
-    creations[i * 2 - 1], creations[i * 2] = item.number, item.id
-    readers[item.read] = item
-  end
-  redis.call('ZADD', last.pendingOrder, unpack(places))
-  redis.call('HSET', last.pendingIds, unpack(creations))
-  addToWindow(last.order, last.entries, lost, items)
-  for read, item in pairs(readers) do
-    setMarker(read, item.chat, item.number, lost, dirtyMarkers, item.id, item.sender .. ':' .. parent)
-  end
+  applyTogether: {
+    shared: ['order', 'entries', 'pendingOrder', 'pendingIds', 'chat'],
+    each: ['createdAtMs', 'read', 'sender'],
+    lua: /* lua */ `
+    local places, creations, readers = {}, {}, {}
+    for i, item in ipairs(items) do
+      item.member = member(item.number)
+      places[i * 2 - 1], places[i * 2] = item.createdAtMs, item.member
+      creations[i * 2 - 1], creations[i * 2] = item.number, item.id
+      readers[item.read] = item
+    end
+    redis.call('ZADD', pendingOrder, unpack(places))
+    redis.call('HSET', pendingIds, unpack(creations))
+    addToWindow(order, entries, lost, items)
+    for read, item in pairs(readers) do
+      setMarker(read, chat, item.number, lost, dirtyMarkers, item.id, item.sender .. ':' .. parent)
+    end
 `,
+  },
 });
 
 /** A message is always in one of the two outboxes until MySQL and the index have it. */
@@ -90,12 +94,12 @@ export const settleMessages = defineSettle<
   -- The window ends if it shows a dead message or the text of an erased account, lacks a stored message of another program, or is being built, because
   -- its reader may have missed this message.
   local floor = windowOf(lost, entries)
-  local isWrong = floor == '+'
+  local isWrong, floorScore, floorMember = floor == '+', placeOf(floor)
   for i, number in ipairs(numbers) do
     if not floor or isWrong then break end
     isWrong = not versions[i]
       or rows[number] ~= nil
-      or (isAbove(times[i], member(number), floor) and redis.call('HEXISTS', entries, number) == 0)
+      or (isBeyond(times[i], member(number), floorScore, floorMember) and redis.call('HEXISTS', entries, number) == 0)
   end
   if isWrong then dropWindow(order, entries) end
 `,
