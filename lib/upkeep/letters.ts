@@ -46,7 +46,7 @@ const namedBy = ({ content }: Pick<DeadLetter, 'content'>): Named | undefined =>
   }
 };
 
-/** A letter and what it is about. */
+/** A letter with the place of its item. */
 type About<Letter> = { letter: Letter; item: Named };
 
 /** Letters that one look-up is about. */

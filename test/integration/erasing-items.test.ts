@@ -255,7 +255,7 @@ test('an application of many chats is read once, slice after slice', async () =>
   do {
     place = await deletedItems.deleteChats(nowMs, place);
     slices.push(place && [place.erased, place.chatNumber]);
-    // Chats behind the place are not read again: one that is whole again there would stay so.
+    // No slice reads the chats of the one before again, so this one stays.
     if (slices.length === 1)
       await stores.database.write('UPDATE chats SET deleted_at = NULL WHERE token = ? AND number = 1', [
         token,
