@@ -126,6 +126,10 @@ describe('accepting', () => {
     expect(kept.map(({ command }) => command).sort()).toEqual(
       accepted.map(({ command }) => command ?? '').sort(),
     );
+    expect(await redis.zcard(cell.keys.pendingOrder(token, 1))).toBe(2);
+    expect(
+      inOrder((await redis.hkeys(cell.keys.windowEntries(token, 1))).map(Number).filter(Boolean)),
+    ).toEqual([1, 2]);
   });
 
   test('refuses each message of a turn for its own reason', async () => {

@@ -74,6 +74,8 @@ type Reply =
       | 'reused'
       | 'full',
     ];
+/** 'failed': the command may be accepted, and must be sent alone to know. */
+type ScriptReply = Reply | ['failed'];
 
 type Value = string | number;
 
@@ -109,9 +111,17 @@ type Definition<Contract extends CommandContract> = {
   args?: Record<string, (given: Given<Contract>, atMs: number) => Value>;
   /** Lua that refuses a command by returning a reply. */
   refuse?: string;
-  /** Lua that makes the accepted command visible. It knows `number`, `id` and the text `command`. */
-  apply: string;
+  /** Lua that makes an accepted command visible at once. It knows `number`, `id` and the text `command`. */
+  apply?: string;
+  /** Makes the accepted commands of one counter visible together, after the last command of the call. */
+  applyTogether?: Together;
 };
+
+/**
+ * `lua` gets a list `items`, each with `number`, `id`, `command` and the keys and arguments named by `each`. Those named by `shared`
+ * are equal for all commands of a counter. Commands of a call do not see each other, so none may be refused because of another one.
+ */
+type Together = { shared: readonly string[]; each: readonly string[]; lua: string };
 
 const DAY_SECONDS = 24 * 60 * 60;
 /**
@@ -130,14 +140,6 @@ const accepting: LuaModule = {
   lua: /* lua */ `
 -- The highest number that a command may have.
 local MAX_NUMBER = ${limits.number - 1}
--- Microseconds since 1970, increasing at every call: the command's id and the version of the row that it
--- writes.
-local function nextId(clock)
-  local id = nowMicros()
-  local last = tonumber(clock or '0')
-  if id <= last then id = last + 1 end
-  return text(id)
-end
 -- A fingerprint has one hash for each secret in use. Two of one request share a hash, also during a rotation.
 local function isSame(one, other)
   if one == other then return true end
@@ -153,11 +155,15 @@ local function repeated(first, fingerprint, outbox, epoch, isGone)
   if not isSame(firstFingerprint, fingerprint) then return { 'reused' } end
   return { 'repeated', answer, id, epoch, not isGone and fromOutbox(outbox, id) or '' }
 end
+-- Ends the script with an error that pcall has caught, as without pcall.
+local function errorReply(caught)
+  local message = type(caught) == 'table' and caught.err or caught
+  return redis.error_reply(string.find(message, '^%u+ ') and message or 'ERR ' .. message)
+end
 -- Adds the number, id and epoch to the command and puts its final text into the outbox.
-local function keep(state, outbox, command, id, epoch, fields)
+local function keep(outbox, command, id, epoch, fields)
   command = string.sub(command, 1, -2) .. fields .. ',"commandId":' .. id .. ',"epoch":' .. epoch .. '}'
   redis.call('XADD', outbox, id .. '-0', 'c', command)
-  redis.call('HSET', state, 'clock', id)
   return command
 end
 `,
@@ -222,13 +228,18 @@ ${find}
   end
 `;
 
+/** A Lua table of variables by their names. */
+const fields = (names: readonly string[]) => names.map((name) => `${name} = ${name}`).join(', ');
+
+type Lua = { refuse?: string; edits?: { find: string }; apply?: string; applyTogether?: Together };
+
 /**
- * Accepts one command after another. All refusals come before the first write, which is the outbox entry, so a script
- * that fails there has done nothing. A pending change belongs behind `keep`, and `watched` keys into the MGET.
+ * Accepts one command. All refusals come before the first write, which is the outbox entry. A `watched` key belongs into
+ * the MGET.
  */
-const acceptLua = (
+const acceptOneLua = (
   { parent, creates }: CommandContract,
-  { refuse = '', edits, apply }: { refuse?: string; edits?: { find: string }; apply: string },
+  { refuse = '', edits, apply = '', applyTogether }: Lua,
 ) => {
   const isNumbered = creates !== undefined && parent !== undefined;
   const isInChat = parent === 'chat';
@@ -241,7 +252,7 @@ const acceptLua = (
   ];
   const isGone = `isDeleted(count)${isInChat ? ' or isDeleted(chats)' : ''}`;
   return /* lua */ `
-  if not epoch or isAhead(clock) then return { 'closed' } end
+  if not isUsable then return { 'closed' } end
   local ${reads.map(([name]) => name).join(', ')} = unpack(redis.call('MGET', ${reads.map(([, key]) => key).join(', ')}))
   if present and tonumber(generation) < tonumber(present) then return { 'ended' } end
   if first then return repeated(first, fingerprint, outbox, epoch, ${creates === undefined ? 'false' : isGone}) end
@@ -261,28 +272,87 @@ ${edits === undefined ? '' : editLua(edits.find)}
 ${
   isNumbered
     ? /* lua */ `
+  local of = numbered[counter]
+  if of then count = of.number end
   if tonumber(count) >= MAX_NUMBER then return { 'full' } end
   local number = text(count + 1)
 `
     : ''
 }
-  local id = nextId(clock)
+  -- Microseconds since 1970, increasing at every command: its id and the version of the row that it writes.
+  latest = latest + 1
+  local id = text(latest)
+  command = keep(outbox, command, id, epoch, ${isNumbered ? `',"${creates}":' .. number` : "''"})
   clock = id
-  command = keep(state, outbox, command, id, epoch, ${isNumbered ? `',"${creates}":' .. number` : "''"})
   local answer = ${isNumbered ? 'number' : 'parent'}
+  redis.call('SET', idempotency, fingerprint .. ' ' .. answer .. ' ' .. id, 'EX', seconds)
+${edits === undefined ? '' : "if looked then redis.call('SET', lookedUp, string.match(looked, '^%d+ ') .. id, 'KEEPTTL') end"}
 ${
   isNumbered
     ? /* lua */ `
-  redis.call('SET', counter, number)
-  redis.call('ZADD', dirty, id, parent)
+  if not of then
+    of = { ${fields(['parent', ...(applyTogether?.shared ?? [])])}, items = {} }
+    numbered[counter] = of
+  end
+  of.number, of.id = number, id
+${applyTogether === undefined ? '' : `  of.items[#of.items + 1] = { ${fields(['number', 'id', 'command', ...applyTogether.each])} }`}
 `
     : ''
 }
-  redis.call('SET', idempotency, fingerprint .. ' ' .. answer .. ' ' .. id, 'EX', seconds)
-${edits === undefined ? '' : "if looked then redis.call('SET', lookedUp, string.match(looked, '^%d+ ') .. id, 'KEEPTTL') end"}
 ${apply}
   return { 'accepted', answer, id, epoch, command }
 `;
+};
+
+/**
+ * Accepts one command after another. If one of them makes Redis refuse a call, its neighbours are kept, and the caller
+ * sends it alone. The clock, the counters and their dirty marks are written once for all commands. Redis applies
+ * the writes of a script together, so no crash shows some of them. A pending change belongs to the counters' `items`.
+ */
+const acceptLua = (command: CommandContract, lua: Lua) => {
+  const { applyTogether } = lua;
+  return {
+    before: /* lua */ `
+local epoch, clock, lost, verifying, behind = readState(state, server)
+local isUsable, clockBefore = epoch and not isAhead(clock), clock
+-- The last id.
+local latest = math.max(nowMicros() - 1, tonumber(clock or '0'))
+-- counter → what this call has numbered
+local numbered = {}
+`,
+    each: acceptOneLua(command, lua),
+    onError: /* lua */ `
+    if clock == clockBefore then return errorReply(result) end
+    result = { 'failed' }
+`,
+    after: /* lua */ `
+if clock ~= clockBefore then redis.call('HSET', state, 'clock', clock) end
+local dirtied = {}
+for counter, of in pairs(numbered) do
+  redis.call('SET', counter, of.number)
+  dirtied[#dirtied + 1] = of.id
+  dirtied[#dirtied + 1] = of.parent
+end
+if #dirtied > 0 then redis.call('ZADD', dirty, unpack(dirtied)) end
+${
+  applyTogether === undefined
+    ? ''
+    : /* lua */ `
+local failure
+for counter, of in pairs(numbered) do
+  local isShown, reply = pcall(function()
+    local parent, items = of.parent, of.items
+    local ${applyTogether.shared.join(', ')} = ${applyTogether.shared.map((name) => `of.${name}`).join(', ')}
+${applyTogether.lua}
+  end)
+  if not isShown then failure = reply end
+end
+if failure then return errorReply(failure) end
+`
+}
+return results
+`,
+  };
 };
 
 const digestOf = (parts: unknown[]) => createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
@@ -406,11 +476,8 @@ const scriptOf = <Contract extends CommandContract>(
         ],
       },
     },
-    {
-      before: 'local epoch, clock, lost, verifying, behind = readState(state, server)',
-      each: acceptLua(command, lua),
-    },
-    expecting<Reply[]>,
+    acceptLua(command, lua),
+    expecting<ScriptReply[]>,
   );
 };
 
@@ -491,19 +558,28 @@ export const defineAccept = <Contract extends CommandContract>(
     };
     for (const [name, key] of Object.entries(definition.shared ?? {})) shared[name] = key(keys);
 
+    const call = (items: readonly Item[]) => guarded(client, runScript(script, shared, items));
+    /** A command that was accepted before its call failed is a repetition now. */
+    const acceptAlone = async (item: Item): Promise<Reply> => {
+      for (let left = 2; left > 0; left -= 1) {
+        const [reply] = await call([item]);
+        if (reply === undefined) throw new Error('The script gave no answer');
+        if (reply[0] !== 'failed') return reply;
+      }
+      throw new Error(`Redis accepts a command of ${command.queue}, but does not show it`);
+    };
     const acceptAll = async (items: readonly Item[]): Promise<readonly (Reply | Promise<Reply>)[]> => {
       try {
-        return await guarded(client, runScript(script, shared, items));
+        const replies = await call(items);
+        return items.map((item, i) => {
+          const reply = replies[i];
+          return reply === undefined || reply[0] === 'failed' ? acceptAlone(item) : reply;
+        });
       } catch (error) {
-        // One command may make the script fail. Its neighbours that were accepted already are repetitions now.
+        // One command may make the script fail, in which case its neighbours are accepted without it.
         if (isKnownError(error) || items.length === 1) throw error;
         return items.map(acceptAlone);
       }
-    };
-    const acceptAlone = async (item: Item): Promise<Reply> => {
-      const [reply] = await acceptAll([item]);
-      if (reply === undefined) throw new Error('The script gave no answer');
-      return reply;
     };
     const acceptTogether = gather(acceptAll, { size: TOGETHER });
     return async (given, { idempotency, stored } = {}) =>

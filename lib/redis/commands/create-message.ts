@@ -38,22 +38,25 @@ export const acceptMessage = defineAccept(createMessageCommand, {
     chat: ({ chatNumber }) => chatNumber,
     sender: ({ senderId }) => senderId,
   },
-  apply: /* lua */ `
-  local m = member(number)
-  redis.call('ZADD', pendingOrder, createdAtMs, m)
-  redis.call('HSET', pendingIds, number, id)
-  local floor, bytes = windowOf(lost, entries)
-  if number == '1' then
-    dropWindow(order, entries)
-    redis.call('HSET', entries, 'epoch', lost or '0', 'floor', '-')
-    floor, bytes = '-', 0
-  end
-  if floor and isAbove(tonumber(createdAtMs), m, floor) then
-    addToWindow(order, entries, bytes, createdAtMs, number, command)
-    if number == '1' then touchWindow(order, entries) end
-  end
-  setMarker(read, chat, number, lost, dirtyMarkers, id, sender .. ':' .. parent)
+  applyTogether: {
+    shared: ['order', 'entries', 'pendingOrder', 'pendingIds', 'chat'],
+    each: ['createdAtMs', 'read', 'sender'],
+    lua: /* lua */ `
+    local places, creations, readers = {}, {}, {}
+    for i, item in ipairs(items) do
+      item.member = member(item.number)
+      places[i * 2 - 1], places[i * 2] = item.createdAtMs, item.member
+      creations[i * 2 - 1], creations[i * 2] = item.number, item.id
+      readers[item.read] = item
+    end
+    redis.call('ZADD', pendingOrder, unpack(places))
+    redis.call('HSET', pendingIds, unpack(creations))
+    addToWindow(order, entries, lost, items)
+    for read, item in pairs(readers) do
+      setMarker(read, chat, item.number, lost, dirtyMarkers, item.id, item.sender .. ':' .. parent)
+    end
 `,
+  },
 });
 
 /** A message is always in one of the two outboxes until MySQL and the index have it. */
@@ -91,12 +94,12 @@ export const settleMessages = defineSettle<
   -- The window ends if it shows a dead message or the text of an erased account, lacks a stored message of another program, or is being built, because
   -- its reader may have missed this message.
   local floor = windowOf(lost, entries)
-  local isWrong = floor == '+'
+  local isWrong, floorScore, floorMember = floor == '+', placeOf(floor)
   for i, number in ipairs(numbers) do
     if not floor or isWrong then break end
     isWrong = not versions[i]
       or rows[number] ~= nil
-      or (isAbove(times[i], member(number), floor) and redis.call('HEXISTS', entries, number) == 0)
+      or (isBeyond(times[i], member(number), floorScore, floorMember) and redis.call('HEXISTS', entries, number) == 0)
   end
   if isWrong then dropWindow(order, entries) end
 `,

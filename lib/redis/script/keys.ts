@@ -61,6 +61,11 @@ export const createKeys = (prefix = '') => {
     /** sorted set: deleted messages whose text the index may still have, until a time in microseconds; see deleted-messages.ts. */
     deletions: own('deleted', 'messages'),
 
+    /** sorted set: the pending changes of an application by their numbers; see changes.lua.ts. */
+    changes: (token: string): string => own('changes', token),
+    /** string with expiry: the newest change number of an application or a chat that somebody watches. */
+    watched: (of: CounterReference): string => own('watched', counterReference(of)),
+
     /** string with expiry: an edit reads the item's version from MySQL; see accept.ts. */
     lookedUp: (item: ItemReference): string => own('looked-up', itemReference(item)),
     /** string with expiry: fingerprint, answer and command id of the first request with an Idempotency-Key. */

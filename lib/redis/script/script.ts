@@ -46,7 +46,10 @@ const locals = (names: readonly string[], list: string): string =>
     : `local ${names.join(', ')} = ${names.map((_, i) => `${list}[${i + 1}]`).join(', ')}\n`;
 
 /** Calls `one` for each item and collects the returned values in `results`. */
-const loop = ({ keys = [], args = [], each = {} }: Shape, body: string): string => {
+const loop = (
+  { keys = [], args = [], each = {} }: Shape,
+  { each: body, onError }: { each: string; onError?: string | undefined },
+): string => {
   const [eachKeys, eachArgs] = [each.keys ?? [], each.args ?? []];
   const place = (list: string, offset: number, width: number) => (_: string, i: number) =>
     `${list}[${offset + i + 1} + item * ${width}]`;
@@ -58,12 +61,20 @@ const loop = ({ keys = [], args = [], each = {} }: Shape, body: string): string 
     eachKeys.length > 0
       ? `(#KEYS - ${keys.length}) / ${eachKeys.length}`
       : `(#ARGV - ${args.length}) / ${eachArgs.length}`;
+  const call =
+    onError === undefined
+      ? `local result = one(${values.join(', ')})`
+      : `local isDone, result = pcall(one, ${values.join(', ')})
+  if not isDone then
+${onError}
+  end`;
   return `local function one(${[...eachKeys, ...eachArgs].join(', ')})
 ${body}
 end
 local results = {}
 for item = 0, ${count} - 1 do
-  results[item + 1] = one(${values.join(', ')}) or false
+  ${call}
+  results[item + 1] = result or false
 end
 `;
 };
@@ -71,11 +82,12 @@ end
 /**
  * Defines a Lua script with named, typed parameters. Each name is a local variable of the script. A script
  * with `each` is called with a list: `before` runs first, then the text runs for each item. It returns the
- * list of results, or the value of `after`, which reads that list as `results`.
+ * list of results, or the value of `after`, which reads that list as `results`. An item that fails ends the script, unless
+ * `onError` gives another `result`, which is the error at first.
  */
 export const defineScript = <const Of extends Shape, Answer = unknown>(
   shape: Of,
-  source: string | { before?: string; each: string; after?: string },
+  source: string | { before?: string; each: string; onError?: string; after?: string },
   decode: (reply: unknown) => Answer = expecting<Answer>,
 ): Script<Of, Answer> => {
   const modules = [...allOf(shape.uses ?? [])].map(({ lua }) => lua).join('');
@@ -83,9 +95,11 @@ export const defineScript = <const Of extends Shape, Answer = unknown>(
   const {
     before = '',
     each,
+    onError,
     after = 'return results',
   } = typeof source === 'string' ? { each: source } : source;
-  const text = shape.each === undefined ? head + each : `${head}${before}\n${loop(shape, each)}${after}`;
+  const text =
+    shape.each === undefined ? head + each : `${head}${before}\n${loop(shape, { each, onError })}${after}`;
   return { shape, source: text, sha: createHash('sha1').update(text).digest('hex'), decode };
 };
 

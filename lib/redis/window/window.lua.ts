@@ -28,13 +28,17 @@ export const window: LuaModule = {
   lua: /* lua */ `
 local MAX_ENTRIES, MAX_BYTES = ${windowLimits.entries}, ${windowLimits.bytes}
 local function member(number) return string.format('%010d', number) end
-local function isAbove(score, m, floor)
-  if floor == '-' then return true end
-  if floor == '+' then return false end
-  local floorScore, floorMember = string.match(floor, '^([^:]+):(.+)$')
-  floorScore = tonumber(floorScore)
+-- The score and the member of a floor. Every message is above '-', and none above '+'.
+local function placeOf(floor)
+  if floor == '-' then return -math.huge, '' end
+  if not floor or floor == '+' then return math.huge, '' end
+  local score, m = string.match(floor, '^([^:]+):(.+)$')
+  return tonumber(score), m
+end
+local function isBeyond(score, m, floorScore, floorMember)
   return score > floorScore or (score == floorScore and m > floorMember)
 end
+local function isAbove(score, m, floor) return isBeyond(score, m, placeOf(floor)) end
 local function dropWindow(order, entries)
   redis.call('DEL', order, entries)
 end
@@ -71,11 +75,32 @@ local function trimWindow(order, entries, bytes)
   end
   if floor then redis.call('HSET', entries, 'floor', floor, 'bytes', bytes) end
 end
-local function addToWindow(order, entries, bytes, score, number, json)
-  redis.call('ZADD', order, score, member(number))
-  bytes = bytes + #json
-  redis.call('HSET', entries, number, json, 'bytes', text(bytes))
-  if bytes > MAX_BYTES or number % ${COUNT_EVERY} == 0 then trimWindow(order, entries, bytes) end
+-- Adds those of the new messages that are above the window's floor. The first message of a chat begins its window.
+local function addToWindow(order, entries, lost, messages)
+  local floor, bytes = windowOf(lost, entries)
+  local isFirst = messages[1].number == '1'
+  if isFirst then
+    dropWindow(order, entries)
+    redis.call('HSET', entries, 'epoch', lost or '0', 'floor', '-')
+    floor, bytes = '-', 0
+  end
+  if not floor then return end
+  local floorScore, floorMember = placeOf(floor)
+  local places, fields, isCounted = {}, {}, false
+  for _, message in ipairs(messages) do
+    local score, n = tonumber(message.createdAtMs), #places
+    if isBeyond(score, message.member, floorScore, floorMember) then
+      places[n + 1], places[n + 2] = message.createdAtMs, message.member
+      fields[n + 1], fields[n + 2] = message.number, message.command
+      bytes = bytes + #message.command
+      isCounted = isCounted or message.number % ${COUNT_EVERY} == 0
+    end
+  end
+  if #places == 0 then return end
+  redis.call('ZADD', order, unpack(places))
+  redis.call('HSET', entries, 'bytes', text(bytes), unpack(fields))
+  if isFirst then touchWindow(order, entries) end
+  if isCounted or bytes > MAX_BYTES then trimWindow(order, entries, bytes) end
 end
 local function setEdit(order, entries, bytes, number, json)
   local field = 'u' .. number

@@ -120,7 +120,7 @@ const definitions = (): number => {
 };
 
 const known = new Set(
-  'redis KEYS ARGV cjson string math table unpack ipairs pairs tonumber tostring'.split(' '),
+  'redis KEYS ARGV cjson string math table unpack ipairs pairs tonumber tostring pcall type'.split(' '),
 );
 
 /** The functions that a script defines at its top, and the names that no script defines. */
