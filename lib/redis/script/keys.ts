@@ -65,6 +65,13 @@ export const createKeys = (prefix = '') => {
     changes: (token: string): string => own('changes', token),
     /** string with expiry: the newest change number of an application or a chat that somebody watches. */
     watched: (of: CounterReference): string => own('watched', counterReference(of)),
+    /** hash with a lease: a connection of the WebSocket API; see connections.lua.ts. */
+    connection: (id: string): string => own('connection', id),
+    /** sorted sets by the end of the lease: the connections of a user, and those that subscribe to a feed. */
+    connections: (userId: number): string => own('connections', userId),
+    subscribers: (of: CounterReference): string => own('subscribers', counterReference(of)),
+    /** strings with expiry: counters of a connection's frames. */
+    frames: (kind: 'all' | 'bad', id: string): string => own('frames', kind, id),
 
     /** string with expiry: an edit reads the item's version from MySQL; see accept.ts. */
     lookedUp: (item: ItemReference): string => own('looked-up', itemReference(item)),
