@@ -48,6 +48,9 @@ const startAnswers = async () => {
   return { answers, url: `http://127.0.0.1:${port}/answer`, close: () => server.close() };
 };
 
+/** An address of AWS' own services, which nobody answers here. */
+const NOBODY = 'http://127.0.0.1:9';
+
 /**
  * The packaged functions of a stage on local servers. Each has the environment of its template and nothing else; it
  * reads its secrets from a stand-in that lets it read what its role may.
@@ -89,7 +92,8 @@ export const startCell = async (
 
     start: async (key: string): Promise<Lambda> => {
       const { Properties } = resource(`${capitalized(key)}LambdaFunction`);
-      const variables: Record<string, string | { Ref: string }> = Properties.Environment?.Variables ?? {};
+      const variables: Record<string, string | { Ref: string } | { 'Fn::Sub': string }> =
+        Properties.Environment?.Variables ?? {};
       const lambda = await startLambda({
         archive: join(packageFolder(stage), `${key}.zip`),
         handler: Properties.Handler,
@@ -97,10 +101,11 @@ export const startCell = async (
           ...Object.fromEntries(
             Object.entries(variables).map(([name, value]) => [
               name,
-              typeof value === 'string' ? value : secretArn(value.Ref),
+              typeof value === 'string' ? value : 'Ref' in value ? secretArn(value.Ref) : NOBODY,
             ]),
           ),
           ...(indexPrefix === '' ? {} : { OPENSEARCH_INDEX_PREFIX: indexPrefix }),
+          LAMBDA_URL: NOBODY,
           AWS_REGION: 'eu-west-1',
           AWS_ACCESS_KEY_ID: key,
           AWS_SECRET_ACCESS_KEY: 'hush',
