@@ -60,6 +60,18 @@ export const changeTypeOf = (
   return isDeletion ? `${item}.deleted` : `${item}.updated`;
 };
 
+/**
+ * Whether a stored command has deleted its item. A deletion leaves an item whose number was given again after a loss.
+ * @param isDeleted of the row, where that may differ
+ */
+export const isDeletion = ({
+  deleted,
+  isDeleted = true,
+}: {
+  deleted?: true | null | undefined;
+  isDeleted?: boolean;
+}): boolean => deleted === true && isDeleted;
+
 /** The time of a change: numbers are microseconds since 1970. */
 export const dateOfChange = ({ changeNumber }: Pick<Change, 'changeNumber'>): string =>
   new Date(Math.floor(changeNumber / 1000)).toISOString();

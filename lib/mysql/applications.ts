@@ -2,6 +2,7 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
+import { insertChanges } from './changes.ts';
 import { type Database, literals, placeholders, toDateTime, toMs } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
 import { recordHandled } from './progress.ts';
@@ -173,6 +174,7 @@ export const createApplications = (database: Database) => ({
         else if (isDeleted && !command.deleted) outcome.dropped.push(command);
         else outcome.stored.push({ ...command, isDeleted });
       }
+      await insertChanges(transaction, updateApplicationCommand, outcome.stored);
       await recordHandled(transaction, updateApplicationCommand, batch, outcome);
       return outcome;
     });

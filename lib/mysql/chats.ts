@@ -3,6 +3,7 @@ import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
+import { insertChanges } from './changes.ts';
 import {
   type Database,
   literals,
@@ -329,6 +330,7 @@ export const createChats = (database: Database) => ({
         else if (!command.deleted && (row.isDeleted || row.isOfDeleted)) outcome.dropped.push(command);
         else outcome.stored.push({ ...command, isDeleted: row.isDeleted });
       }
+      await insertChanges(transaction, updateChatCommand, outcome.stored);
       await recordHandled(transaction, updateChatCommand, batch, outcome);
       return outcome;
     });

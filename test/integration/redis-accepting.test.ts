@@ -360,19 +360,20 @@ describe('the gate', () => {
 
   test('is opened by the latest attempt only, and by none that Redis has lost', async () => {
     const { gate, keys } = await newCell({ open: false });
+    const opening = { witness: 0, found: 0, start: 1 };
     const [one, other] = [await gate.attempt(), await gate.attempt()];
     expect(await one.begin()).toBe('begun');
     expect(await other.begin()).toBe('busy');
     await redis.hset(keys.state, 'attempt-at', 1);
     expect(await other.begin()).toBe('begun');
     expect(await one.isCurrent()).toBe(false);
-    expect(await one.open(1, 0)).toBe('superseded');
+    expect(await one.open(1, opening)).toBe('superseded');
     await redis.del(keys.state);
-    expect(await other.open(2, 0)).toBe('superseded');
+    expect(await other.open(2, opening)).toBe('superseded');
     expect(await other.begin()).toBe('begun');
     await other.end();
     expect(await one.begin()).toBe('begun');
-    expect(await one.open(3, 0)).toBe('open');
+    expect(await one.open(3, opening)).toBe('open');
     expect(await other.begin()).toBe('open');
   });
 
