@@ -1,5 +1,6 @@
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
-import { type Change, changeTypeOf, isDeletion } from '#lib/domain/change.ts';
+import { type Change, changeTypeOf, isDeletion, numberUpTo, toChangedItem } from '#lib/domain/change.ts';
+import type { CounterReference } from '#lib/domain/reference.ts';
 import { type Database, placeholders, tuples } from './connection/database.ts';
 import { writeHandled } from './progress.ts';
 
@@ -60,8 +61,67 @@ export const insertChanges = (
       })),
   );
 
+/**
+ * What MySQL knows of a feed and a position in it. `applicationId` is undefined while the application is not stored.
+ * `isGone`: the position is in the interval of an opening, so it may have seen changes that Redis has lost. `isComplete`:
+ * the number `upTo` is in no interval.
+ */
+export type FeedPlace = {
+  applicationId: number | undefined;
+  isStored: boolean;
+  isDeleted: boolean;
+  isGone: boolean;
+  isComplete: boolean;
+};
+
+/** Whether a number is in the interval of an opening after this one. */
+const inInterval = 'EXISTS (SELECT 1 FROM epochs WHERE start > ? AND found < ? AND number > ?)';
+
 /** The feeds of applications: which change has which number. */
 export const createChanges = (database: Database) => ({
+  /**
+   * Looks a position up. @param since the position, if any @param opening the one that it follows @param upTo the number up to
+   * which the page is complete
+   */
+  place: async (
+    { token, chatNumber }: CounterReference,
+    { since, opening, upTo }: { since: number | undefined; opening: number; upTo: number },
+  ): Promise<FeedPlace> => {
+    const position = numberUpTo(since ?? upTo);
+    const [row] = await database.select(
+      `SELECT a.id, a.deleted_at IS NOT NULL AS deleted, c.id AS chat_id, c.deleted_at IS NOT NULL AS chat_deleted,
+         ${inInterval} AS gone, ${inInterval} AS incomplete
+       FROM (SELECT 1 AS one) one LEFT JOIN applications a ON a.token = ?
+       LEFT JOIN chats c ON c.token = a.token AND c.number = ?`,
+      [position, position, opening, upTo, upTo, 0, token, chatNumber ?? 0],
+    );
+    return {
+      applicationId: row?.id ?? undefined,
+      isStored: (chatNumber === undefined ? row?.id : row?.chat_id) != null,
+      isDeleted: row?.deleted === 1 || row?.chat_deleted === 1,
+      isGone: row?.gone === 1,
+      isComplete: row?.incomplete !== 1,
+    };
+  },
+
+  /** The changes of an application or of one of its chats: above `since` and up to `upTo`, lowest first, at most `count`. */
+  page: async (
+    applicationId: number,
+    { token, chatNumber }: CounterReference,
+    { since, upTo, count }: { since: number; upTo: number; count: number },
+  ): Promise<Change[]> => {
+    const [ofChat, chats] = chatNumber === undefined ? ['', []] : [' AND chat_number = ?', [chatNumber]];
+    const rows = await database.select(
+      `SELECT number, type, chat_number, message_number FROM changes
+       WHERE application_id = ?${ofChat} AND number > ? AND number <= ? ORDER BY number LIMIT ?`,
+      [applicationId, ...chats, since, upTo, count],
+    );
+    return rows.map((row) => ({
+      ...toChangedItem(row.type, token, row.chat_number, row.message_number),
+      changeNumber: row.number,
+    }));
+  },
+
   /**
    * Inserts changes under numbers that settling issued. Those of Redis' clock raise the witness, so that a loss of the clock is
    * noticed. @param queue of the commands

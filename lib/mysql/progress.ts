@@ -1,5 +1,6 @@
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
+import { numberUpTo } from '#lib/domain/change.ts';
 import { type Database, placeholders, toDateTime, tuples, type Value } from './connection/database.ts';
 
 /** An assigned number: of a chat or of a message; for an application, its token alone. */
@@ -157,7 +158,7 @@ export const createRecoveryState = (database: Database) => {
           [],
         );
         const now = Math.ceil(Number(row?.seconds) * 1_000_000);
-        const start = Math.max(above, Number(row?.highest ?? 0), now) + OPENING_MICROS;
+        const start = numberUpTo(Math.max(above, Number(row?.highest ?? 0), now) + OPENING_MICROS);
         await transaction.write(
           'UPDATE epochs SET found = LEAST(COALESCE(found, ?), ?), start = ? WHERE number = ?',
           [found, found, start, epoch],

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import { createHandle } from '#lib/auth/handles.ts';
+import { NUMBER_STEP, numberUpTo } from '#lib/domain/change.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
 import { createChanges } from '#lib/mysql/changes.ts';
 import { createChats } from '#lib/mysql/chats.ts';
@@ -57,7 +58,7 @@ export const openGateOf = async (gate: Gate, witness = 0): Promise<void> => {
   epochs += 1;
   if ((await attempt.begin()) !== 'begun') return;
   const { clock, late, now } = await attempt.readClocks();
-  const start = Math.max(clock, late, now, witness) + 1;
+  const start = numberUpTo(Math.max(clock, late, now, witness) + NUMBER_STEP);
   await attempt.open(epochs, { witness, found: clock, start });
 };
 

@@ -1,4 +1,4 @@
-import type { NumberedChange } from '#lib/domain/change.ts';
+import { NUMBER_STEP, type NumberedChange } from '#lib/domain/change.ts';
 import { numbers } from '../gate/gate.lua.ts';
 import type { LuaModule } from '../script/script.ts';
 
@@ -32,7 +32,8 @@ export const issuing: LuaModule = {
 local function issuer(state, epoch, clock, late, opened)
   local latest = math.max(tonumber(clock or '0'), tonumber(late or '0'))
   return function(changes, watched, member)
-    latest = math.max(nowMicros(), latest + 1)
+    latest = math.max(nowMicros() - 1, latest)
+    latest = latest - latest % ${NUMBER_STEP} + ${NUMBER_STEP}
     local number = text(latest)
     -- First, so that an error in between leaves a gap and no number twice.
     redis.call('HSET', state, epoch and 'clock' or 'late', number)

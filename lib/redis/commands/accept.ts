@@ -7,7 +7,13 @@ import {
   neededItem,
   type Unnumbered,
 } from '#lib/contracts/commands/command.ts';
-import { type ChangedItem, changedItemText, changeTypeOf, type NumberedChange } from '#lib/domain/change.ts';
+import {
+  type ChangedItem,
+  changedItemText,
+  changeTypeOf,
+  NUMBER_STEP,
+  type NumberedChange,
+} from '#lib/domain/change.ts';
 import {
   conflict,
   forbidden,
@@ -293,18 +299,18 @@ ${
     : ''
 }
   -- Microseconds since 1970, increasing at every command: its id and the version of the row that it writes.
-  latest = latest + 1
+  latest = latest + ${NUMBER_STEP}
   local id = text(latest)
   command = keep(outbox, command, id, epoch, ${isNumbered ? `',"${creates}":' .. number` : "''"})
   clock = id
   -- Written after the last command.
-  local pending = pendingChanges[changes]
-  if not pending then
-    pending = {}
-    pendingChanges[changes] = pending
+  local feed = pendingChanges[changes]
+  if not feed then
+    feed = {}
+    pendingChanges[changes] = feed
   end
-  pending[#pending + 1] = id
-  pending[#pending + 1] = change .. ${isNumbered ? `number .. ${isInChat ? "':'" : "':0:'"} .. ` : ''}id
+  feed[#feed + 1] = id
+  feed[#feed + 1] = change .. ${isNumbered ? `number .. ${isInChat ? "':'" : "':0:'"} .. ` : ''}id
   local answer = ${isNumbered ? 'number' : 'parent'}
   redis.call('SET', idempotency, fingerprint .. ' ' .. answer .. ' ' .. id, 'EX', seconds)
 ${edits === undefined ? '' : "if looked then redis.call('SET', lookedUp, string.match(looked, '^%d+ ') .. id, 'KEEPTTL') end"}
@@ -352,8 +358,9 @@ const acceptLua = (command: CommandContract, lua: Lua) => {
     before: /* lua */ `
 local epoch, clock, lost, verifying, behind, _, late, opened = readState(state, server)
 local isUsable, clockBefore = epoch and not isAhead(clock), clock
--- The last id.
+-- The last id, as a multiple of the step.
 local latest = math.max(nowMicros() - 1, tonumber(clock or '0'), tonumber(late or '0'))
+latest = latest - latest % ${NUMBER_STEP}
 -- key → score, member, …
 local pendingChanges = {}
 -- counter → what this call has numbered
@@ -366,7 +373,7 @@ local numbered = {}
 `,
     after: /* lua */ `
 if clock ~= clockBefore then redis.call('HSET', state, 'clock', clock) end
-for changes, pending in pairs(pendingChanges) do redis.call('ZADD', changes, unpack(pending)) end
+for changes, feed in pairs(pendingChanges) do redis.call('ZADD', changes, unpack(feed)) end
 local dirtied = {}
 for counter, of in pairs(numbered) do
   redis.call('SET', counter, of.number)
