@@ -21,14 +21,13 @@ type Uses = {
 export const persistChatUpdate: Consumer<Command, Uses, Command & Erasable> = {
   store: ({ chats }, commands) => chats.update(commands),
   settle: ({ settles }, outcome) => settles['update-chat'](outcome),
-  // A deletion that was given up would let its chat appear. Redis is asked before MySQL: a chat that is no longer pending is
-  // stored.
+  // An edit that is given up is lost, and its chat appears again after a deletion. Redis is asked before MySQL: a chat that
+  // is no longer pending is stored.
   waitsOn: async ({ chats, directory }, commands) => {
-    const deletions = commands.filter(({ deleted }) => deleted);
-    const pending = await directory.pendingCreations(deletions);
-    const stored = await chats.storedAmong(deletions);
+    const pending = await directory.pendingCreations(commands);
+    const stored = await chats.storedAmong(commands);
     return new Set(
-      deletions.filter((command) => {
+      commands.filter((command) => {
         const reference = chatReference(command);
         return pending.has(reference) || stored.has(reference);
       }),

@@ -26,14 +26,13 @@ export const persistMessageUpdate: Consumer<Read<typeof updateMessageCommand>, U
     const rows = new Map(outcome.stored.map((message) => [messageReference(message), message]));
     await indexing.handOn([...rows.values()]);
   },
-  // A deletion that was given up would let its message appear. Redis is asked before MySQL: a message that is no longer
-  // pending is stored.
+  // An edit that is given up is lost, and its message appears again after a deletion. Redis is asked before MySQL: a message
+  // that is no longer pending is stored.
   waitsOn: async ({ messages, recentMessages }, commands) => {
-    const deletions = commands.filter(({ deleted }) => deleted);
-    const pending = await recentMessages.pendingAmong(deletions);
-    const stored = await messages.states(deletions);
+    const pending = await recentMessages.pendingAmong(commands);
+    const stored = await messages.states(commands);
     return new Set(
-      deletions.filter((command) => {
+      commands.filter((command) => {
         const reference = messageReference(command);
         return pending.has(reference) || stored.has(reference);
       }),

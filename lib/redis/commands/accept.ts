@@ -173,6 +173,11 @@ local function repeated(first, fingerprint, outbox, epoch, isGone)
   if not isSame(firstFingerprint, fingerprint) then return { 'reused' } end
   return { 'repeated', answer, id, epoch, not isGone and fromOutbox(outbox, id) or '' }
 end
+-- Ends the script with an error that pcall has caught, as without pcall.
+local function errorReply(caught)
+  local message = type(caught) == 'table' and caught.err or caught
+  return redis.error_reply(string.find(message, '^%u+ ') and message or 'ERR ' .. message)
+end
 -- Adds the number, id and epoch to the command and puts its final text into the outbox.
 local function keep(outbox, command, id, epoch, fields)
   command = string.sub(command, 1, -2) .. fields .. ',"commandId":' .. id .. ',"epoch":' .. epoch .. '}'
@@ -368,7 +373,7 @@ local numbered = {}
 `,
     each: acceptOneLua(command, lua),
     onError: /* lua */ `
-    if clock == clockBefore then error(result) end
+    if clock == clockBefore then return errorReply(result) end
     result = { 'failed' }
 `,
     after: /* lua */ `
@@ -394,7 +399,7 @@ ${applyTogether.lua}
   end)
   if not isShown then failure = reply end
 end
-if failure then error(failure) end
+if failure then return errorReply(failure) end
 `
 }
 return results

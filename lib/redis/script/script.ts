@@ -83,7 +83,7 @@ end
  * Defines a Lua script with named, typed parameters. Each name is a local variable of the script. A script
  * with `each` is called with a list: `before` runs first, then the text runs for each item. It returns the
  * list of results, or the value of `after`, which reads that list as `results`. An item that fails ends the script, unless
- * `onError` sets its `result`, which is the error.
+ * `onError` gives another `result`, which is the error at first.
  */
 export const defineScript = <const Of extends Shape, Answer = unknown>(
   shape: Of,

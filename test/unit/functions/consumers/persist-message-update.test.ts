@@ -84,16 +84,13 @@ it('hands on nothing that could not be settled', async () => {
   expect(steps).toEqual([]);
 });
 
-it('keeps deletions waiting while their messages are on their way, and no other edit', async () => {
+it('keeps edits waiting while their messages are on their way', async () => {
   const { uses, steps } = createUses();
-  const deletion = (messageNumber: number): Command => ({
-    ...command,
-    messageNumber,
-    body: '',
-    deleted: true,
-  });
-  const [pending, stored, unknown] = [deletion(3), deletion(4), deletion(5)];
-  const waiting = await persistMessageUpdate.waitsOn?.(uses, [command, pending, stored, unknown]);
+  const [pending, stored, unknown] = [3, 4, 5].map((messageNumber) => ({ ...command, messageNumber }));
+  const waiting = await persistMessageUpdate.waitsOn?.(
+    uses,
+    [pending, stored, unknown].filter((edit) => edit !== undefined),
+  );
   expect([...(waiting ?? [])]).toEqual([pending, stored]);
   // A message that is settled in between is stored.
   expect(steps).toEqual(['ask Redis', 'ask MySQL']);

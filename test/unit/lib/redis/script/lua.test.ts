@@ -125,7 +125,7 @@ const definitions = (): number => {
 };
 
 const known = new Set(
-  'redis KEYS ARGV cjson string math table unpack ipairs pairs tonumber tostring pcall error'.split(' '),
+  'redis KEYS ARGV cjson string math table unpack ipairs pairs tonumber tostring pcall type'.split(' '),
 );
 
 /** The functions that a script defines at its top, and the names that no script defines. */
