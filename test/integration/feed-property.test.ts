@@ -626,6 +626,17 @@ const createRun = async () => {
     await submit(createChatCommand, { token, title: word(), creatorId: ana });
   };
 
+  /** Dead letters excepted: clients may have seen their items, and a chat of one may still have a counter. */
+  const withoutDead = (shown: Map<string, Shown>) => {
+    const dead = letters.map(({ content }) => {
+      const { chatNumber, messageNumber } = JSON.parse(content);
+      return messageNumber === undefined ? `${chatNumber ?? 0}:` : `${chatNumber}:${messageNumber}`;
+    });
+    const isDead = (item: string) =>
+      dead.some((one) => (one.endsWith(':') ? item.startsWith(one) : item === one));
+    return new Map([...shown].filter(([item]) => !isDead(item)).sort());
+  };
+
   /** Everything comes to rest. Then every copy is the truth. */
   const check = async () => {
     await recoverGate(true);
@@ -638,9 +649,8 @@ const createRun = async () => {
       for (let page = 0; page < 200 && (await readPage(at, 3, [])); page += 1);
       if (client.chatNumber !== undefined && (await get({ chatNumber: client.chatNumber })) === undefined)
         continue;
-      expect(new Map([...client.shown].sort())).toEqual(
-        truth instanceof Map ? new Map([...truth].sort()) : truth,
-      );
+      if (!(truth instanceof Map)) throw new Error(truth);
+      expect(withoutDead(client.shown)).toEqual(withoutDead(truth));
       expect(client.position).toBe(await clock());
     }
   };
