@@ -2,9 +2,11 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
+import { findApplicationIds } from './application-ids.ts';
 import { insertChanges } from './changes.ts';
 import { type Database, literals, placeholders, toDateTime, toMs } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
+import { type Deletion, deletionRounds, isMeant, newestOf } from './edits.ts';
 import { recordHandled } from './progress.ts';
 
 type Creation = Read<typeof createApplicationCommand>;
@@ -88,34 +90,15 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
 };
 
 /** Blanks rows, each once. */
-const blankRows = async (
-  database: Database,
-  deletions: readonly (Edit & { id: number })[],
-): Promise<void> => {
+const blankRows = async (database: Database, deletions: readonly Deletion[]): Promise<void> => {
   if (deletions.length === 0) return;
   await database.write(
-    `UPDATE applications a JOIN ${literals(['id', 'at', 'version'], deletions.length)} d ON d.id = a.id
+    `UPDATE applications a JOIN ${literals(['id', 'at', 'version', 'created_before'], deletions.length)} d ON d.id = a.id
      SET a.name = '', a.deleted_at = d.at, a.erase_at = d.at, a.updated_at = d.at,
        a.version = GREATEST(a.version + 1, d.version)
-     WHERE a.deleted_at IS NULL AND a.command_id < d.version`,
-    deletions.flatMap(({ id, editedAtMs, version }) => [id, toDateTime(editedAtMs), version]),
+     WHERE ${isMeant('a', 'd.created_before')}`,
+    deletions.flatMap(({ id, editedAtMs, version, before }) => [id, toDateTime(editedAtMs), version, before]),
   );
-};
-
-/** One edit of each stored application, which comes before all others. */
-const foremostOf = <Command extends Edit>(
-  edits: readonly Command[],
-  ids: ReadonlyMap<string, number>,
-  comesBefore: (edit: Edit, other: Edit) => boolean,
-): (Command & { id: number })[] => {
-  const foremost = new Map<number, Command & { id: number }>();
-  for (const edit of edits) {
-    const id = ids.get(edit.token);
-    if (id === undefined) continue;
-    const other = foremost.get(id);
-    if (other === undefined || comesBefore(edit, other)) foremost.set(id, { ...edit, id });
-  }
-  return [...foremost.values()];
 };
 
 /** @returns those of the ids whose rows are deleted now. The rows cannot change until the transaction ends */
@@ -143,23 +126,17 @@ export const createApplications = (database: Database) => ({
   update: async <Command extends Edit>(
     batch: readonly Command[],
   ): Promise<Outcome<Command, Command & { isDeleted: boolean }>> => {
-    const found = await database.select(
-      `SELECT id, token FROM applications WHERE token IN (${placeholders(batch.length)})`,
+    const ids = await findApplicationIds(
+      database,
       batch.map(({ token }) => token),
     );
-    const ids = new Map<string, number>(found.map((row) => [row.token, row.id]));
+    const idOf = ({ token }: Edit) => ids.get(token);
     const { names = [], deletions = [] } = Object.groupBy(batch, ({ deleted }) =>
       deleted ? 'deletions' : 'names',
     );
     return database.transaction(async (transaction) => {
-      await rename(
-        transaction,
-        foremostOf(names, ids, (edit, other) => edit.version > other.version),
-      );
-      await blankRows(
-        transaction,
-        foremostOf(deletions, ids, (edit, other) => edit.version < other.version),
-      );
+      await rename(transaction, newestOf(names, idOf));
+      for (const round of deletionRounds(deletions, idOf)) await blankRows(transaction, round);
       const deleted = await findDeleted(transaction, [...ids.values()]);
       const outcome: Required<Outcome<Command, Command & { isDeleted: boolean }>> = {
         stored: [],
@@ -168,7 +145,7 @@ export const createApplications = (database: Database) => ({
         dropped: [],
       };
       for (const command of batch) {
-        const id = ids.get(command.token);
+        const id = idOf(command);
         const isDeleted = id !== undefined && deleted.has(id);
         if (id === undefined) outcome.deferred.push({ command, reason: 'its application is not stored yet' });
         else if (isDeleted && !command.deleted) outcome.dropped.push(command);
@@ -183,11 +160,7 @@ export const createApplications = (database: Database) => ({
   /** @returns those of the tokens whose applications are stored */
   storedAmong: async (tokens: readonly string[]): Promise<ReadonlySet<string>> => {
     if (tokens.length === 0) return new Set();
-    const rows = await database.select(
-      `SELECT token FROM applications WHERE token IN (${placeholders(tokens.length)})`,
-      tokens,
-    );
-    return new Set(rows.map((row) => row.token));
+    return new Set((await findApplicationIds(database, tokens)).keys());
   },
 
   /** Blanks the row of a deleted application. Its command follows, so a row that is not stored yet may be missing. */
@@ -195,13 +168,9 @@ export const createApplications = (database: Database) => ({
     token: string,
     { deletedAtMs, commandId }: { deletedAtMs: number; commandId: number },
   ): Promise<void> => {
-    const at = toDateTime(deletedAtMs);
-    await database.write(
-      `UPDATE applications SET name = '', deleted_at = ?, erase_at = ?, updated_at = ?,
-         version = GREATEST(version + 1, ?)
-       WHERE token = ? AND deleted_at IS NULL AND command_id < ?`,
-      [at, at, at, commandId, token, commandId],
-    );
+    const id = (await findApplicationIds(database, [token])).get(token);
+    if (id === undefined) return;
+    await blankRows(database, [{ id, editedAtMs: deletedAtMs, version: commandId, before: commandId }]);
   },
 
   find: async (token: string): Promise<(ApplicationRow & { isDeleted: boolean }) | undefined> => {

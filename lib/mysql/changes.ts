@@ -1,6 +1,7 @@
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import { type Change, changeTypeOf, isDeletion, numberUpTo, toChangedItem } from '#lib/domain/change.ts';
 import type { CounterReference } from '#lib/domain/reference.ts';
+import { findApplicationIds } from './application-ids.ts';
 import { type Database, placeholders, tuples } from './connection/database.ts';
 import { writeHandled } from './progress.ts';
 
@@ -15,21 +16,10 @@ type Numbered = {
   epoch?: number | undefined;
 };
 
-const findApplicationIds = async (
-  database: Database,
-  tokens: ReadonlySet<string>,
-): Promise<Map<string, number>> => {
-  const rows = await database.select(
-    `SELECT id, token FROM applications WHERE token IN (${placeholders(tokens.size)})`,
-    [...tokens],
-  );
-  return new Map(rows.map((row) => [row.token, row.id]));
-};
-
 /** Inserts rows that are missing. The applications of the changes are stored. */
 const insertRows = async (transaction: Database, changes: readonly Change[]): Promise<void> => {
   if (changes.length === 0) return;
-  const ids = await findApplicationIds(transaction, new Set(changes.map(({ token }) => token)));
+  const ids = await findApplicationIds(transaction, [...new Set(changes.map(({ token }) => token))]);
   const rows = changes.flatMap(({ token, changeNumber, type, chatNumber = 0, messageNumber = 0 }) => {
     const id = ids.get(token);
     return id === undefined ? [] : [[id, changeNumber, type, chatNumber, messageNumber]];

@@ -3,6 +3,7 @@ import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
+import { findApplicationIds } from './application-ids.ts';
 import { insertChanges } from './changes.ts';
 import {
   type Database,
@@ -14,6 +15,7 @@ import {
   type Value,
 } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
+import { type Deletion, deletionRounds, isMeant, newestOf } from './edits.ts';
 import { recordHandled } from './progress.ts';
 
 type Creation = Read<typeof createChatCommand>;
@@ -113,17 +115,6 @@ const findAliveApplications = async (transaction: Database, ids: readonly number
   return new Set(rows.map((row) => row.id));
 };
 
-const findApplicationIds = async (
-  database: Database,
-  tokens: readonly string[],
-): Promise<Map<string, number>> => {
-  const rows = await database.select(
-    `SELECT id, token FROM applications WHERE token IN (${placeholders(tokens.length)})`,
-    tokens,
-  );
-  return new Map(rows.map((row) => [row.token, row.id]));
-};
-
 /** A chat as its creation leaves it, and the command that created it. */
 type Created = ChatReference & {
   applicationId: number;
@@ -220,7 +211,7 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
   await database.write(
     `UPDATE chats c JOIN ${literals(['id', 'title', 'at', 'version'], edits.length)} e ON e.id = c.id
      SET c.title = e.title, c.updated_at = e.at, c.version = e.version
-     WHERE e.version > c.version AND e.version > c.command_id AND c.deleted_at IS NULL`,
+     WHERE e.version > IF(c.version = 0, c.command_id, c.version) AND c.deleted_at IS NULL`,
     edits.flatMap(({ id, title = null, editedAtMs, version }) => [
       id,
       title,
@@ -230,38 +221,16 @@ const rename = async (database: Database, edits: readonly (Edit & { id: number }
   );
 };
 
-/**
- * Blanks rows, each once. A row whose creation is not older than the deletion stays: it has a number that was given again
- * after a loss.
- */
-const blankRows = async (
-  database: Database,
-  deletions: readonly (Pick<Edit, 'editedAtMs' | 'version'> & { id: number })[],
-): Promise<void> => {
+/** Blanks rows, each once. */
+const blankRows = async (database: Database, deletions: readonly Deletion[]): Promise<void> => {
   if (deletions.length === 0) return;
   await database.write(
-    `UPDATE chats c JOIN ${literals(['id', 'at', 'version'], deletions.length)} d ON d.id = c.id
+    `UPDATE chats c JOIN ${literals(['id', 'at', 'version', 'created_before'], deletions.length)} d ON d.id = c.id
      SET c.title = NULL, c.deleted_at = d.at, c.erase_at = d.at, c.updated_at = d.at,
        c.version = GREATEST(c.version + 1, d.version)
-     WHERE c.deleted_at IS NULL AND c.command_id < d.version`,
-    deletions.flatMap(({ id, editedAtMs, version }) => [id, toDateTime(editedAtMs), version]),
+     WHERE ${isMeant('c', 'd.created_before')}`,
+    deletions.flatMap(({ id, editedAtMs, version, before }) => [id, toDateTime(editedAtMs), version, before]),
   );
-};
-
-/** One edit of each stored chat, which comes before all others. */
-const foremostOf = <Command extends Edit>(
-  edits: readonly Command[],
-  ids: ReadonlyMap<string, number>,
-  comesBefore: (edit: Edit, other: Edit) => boolean,
-): (Command & { id: number })[] => {
-  const foremost = new Map<number, Command & { id: number }>();
-  for (const edit of edits) {
-    const id = ids.get(chatReference(edit));
-    if (id === undefined) continue;
-    const other = foremost.get(id);
-    if (other === undefined || comesBefore(edit, other)) foremost.set(id, { ...edit, id });
-  }
-  return [...foremost.values()];
 };
 
 /** The newest committed rows, also in a transaction that has read before. They cannot change until it ends. */
@@ -302,29 +271,23 @@ export const createChats = (database: Database) => ({
     batch: readonly Command[],
   ): Promise<Outcome<Command, SettledEdit<Command>>> => {
     const ids = await findChatIds(database, batch);
-    const isStored = (command: Edit) => ids.has(chatReference(command));
+    const idOf = (command: Edit) => ids.get(chatReference(command));
     const orphans = await findOrphans(
       database,
-      batch.filter((command) => !isStored(command)),
+      batch.filter((command) => idOf(command) === undefined),
     );
     const { titles = [], deletions = [] } = Object.groupBy(batch, ({ deleted }) =>
       deleted ? 'deletions' : 'titles',
     );
     return database.transaction(async (transaction) => {
-      await rename(
-        transaction,
-        foremostOf(titles, ids, (edit, other) => edit.version > other.version),
-      );
-      await blankRows(
-        transaction,
-        foremostOf(deletions, ids, (edit, other) => edit.version < other.version),
-      );
+      await rename(transaction, newestOf(titles, idOf));
+      for (const round of deletionRounds(deletions, idOf)) await blankRows(transaction, round);
       const rows = await findLocked(transaction, [...ids.values()]);
       const outcome = { stored: [], deferred: [], dead: [], dropped: [] } as Required<
         Outcome<Command, SettledEdit<Command>>
       >;
       for (const command of batch) {
-        const row = rows.get(ids.get(chatReference(command)) ?? 0);
+        const row = rows.get(idOf(command) ?? 0);
         if (orphans.has(command)) outcome.dropped.push(command);
         else if (row === undefined) outcome.deferred.push({ command, reason: 'its chat is not stored yet' });
         else if (!command.deleted && (row.isDeleted || row.isOfDeleted)) outcome.dropped.push(command);
@@ -346,16 +309,13 @@ export const createChats = (database: Database) => ({
 
   /** Blanks the row of a deleted chat. Its command follows, so a row that is not stored yet may be missing. */
   blank: async (
-    { token, chatNumber }: ChatReference,
+    chat: ChatReference,
     { deletedAtMs, commandId }: { deletedAtMs: number; commandId: number },
   ): Promise<void> => {
-    const at = toDateTime(deletedAtMs);
-    await database.write(
-      `UPDATE chats SET title = NULL, deleted_at = ?, erase_at = ?, updated_at = ?,
-         version = GREATEST(version + 1, ?)
-       WHERE token = ? AND number = ? AND deleted_at IS NULL AND command_id < ?`,
-      [at, at, at, commandId, token, chatNumber, commandId],
-    );
+    // By its primary key. By its number, the update would also lock the place of the next chat.
+    const id = (await findChatIds(database, [chat])).get(chatReference(chat));
+    if (id === undefined) return;
+    await blankRows(database, [{ id, editedAtMs: deletedAtMs, version: commandId, before: commandId }]);
   },
 
   /** `isDeleted`: the chat or its application is deleted. */

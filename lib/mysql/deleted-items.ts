@@ -1,5 +1,5 @@
 import type { ChatReference } from '#lib/domain/reference.ts';
-import { type Database, placeholders, toDateTime, type Value } from './connection/database.ts';
+import { type Database, placeholders, type Row, toDateTime, type Value } from './connection/database.ts';
 
 /** A deleted chat of which something may be left. */
 export type DeletedChat = ChatReference & { id: number };
@@ -12,39 +12,59 @@ const CHATS = 100;
 /** The most rows that one statement removes. */
 const ROWS = 1_000;
 
-/** Finds and removes the remains of deleted applications and chats. `erase_at` of their rows is the whole state. */
+/** The chats of a deleted application up to this number are deleted. */
+export type Place = { applicationId: number; chatNumber: number };
+
+/**
+ * Finds and removes the remains of deleted applications and chats. `erase_at` of their rows, and `unindex_at` for the index, are
+ * the whole state.
+ */
 export const createDeletedItems = (database: Database) => ({
   /**
    * Deletes the chats of a deleted application, a thousand at most.
-   * @returns the number of changed rows; 0 if no deleted application is left
+   * @param place where the call before has ended, so that no call reads the chats of those before
+   * @returns where this call has ended, and how many chats and applications are erased; undefined if no deleted application is left
    */
-  deleteChats: async (nowMs: number): Promise<number> => {
+  deleteChats: async (
+    nowMs: number,
+    place: Place | undefined,
+  ): Promise<(Place & { erased: number }) | undefined> => {
     const [application] = await database.select(
-      'SELECT id, deleted_at FROM applications WHERE erase_at <= ? ORDER BY erase_at LIMIT 1',
+      'SELECT id, deleted_at FROM applications WHERE erase_at <= ? ORDER BY erase_at, id LIMIT 1',
       [toDateTime(nowMs)],
     );
-    if (application === undefined) return 0;
+    if (application === undefined) return undefined;
+    const applicationId: number = application.id;
+    const after = place?.applicationId === applicationId ? place.chatNumber : 0;
+    const chats = await database.select(
+      'SELECT id, number FROM chats WHERE application_id = ? AND number > ? AND deleted_at IS NULL ORDER BY number LIMIT ?',
+      [applicationId, after, ROWS],
+    );
+    const last = chats.at(-1);
     const at = toDateTime(application.deleted_at.getTime());
-    const deleted = await database.write(
-      `UPDATE chats SET title = NULL, deleted_at = ?, erase_at = ?, version = GREATEST(version, command_id) + 1
-       WHERE application_id = ? AND deleted_at IS NULL ORDER BY number LIMIT ?`,
-      [at, at, application.id, ROWS],
-    );
-    if (deleted === ROWS) return deleted;
+    if (last !== undefined)
+      await database.write(
+        `UPDATE chats SET title = NULL, deleted_at = ?, erase_at = ?, version = GREATEST(version, command_id) + 1
+         WHERE id IN (${placeholders(chats.length)}) AND deleted_at IS NULL`,
+        [at, at, ...chats.map((row) => row.id)],
+      );
     // No chat appears any more: a transaction that inserts one finds the application deleted.
-    return (
-      deleted +
-      (await database.write('UPDATE applications SET erase_at = NULL WHERE id = ?', [application.id]))
-    );
+    const isLast = chats.length < ROWS;
+    if (isLast) await database.write('UPDATE applications SET erase_at = NULL WHERE id = ?', [applicationId]);
+    return {
+      applicationId,
+      chatNumber: last?.number ?? after,
+      erased: chats.length + (isLast ? 1 : 0),
+    };
   },
 
   /** @returns the deleted chats that wait for the longest, at most a hundred */
   dueChats: async (nowMs: number): Promise<DeletedChat[]> => {
     const rows = await database.select(
-      'SELECT id, token, number FROM chats WHERE erase_at <= ? ORDER BY erase_at LIMIT ?',
+      'SELECT id, token, number FROM chats WHERE erase_at <= ? ORDER BY erase_at, id LIMIT ?',
       [toDateTime(nowMs), CHATS],
     );
-    return rows.map((row) => ({ id: row.id, token: row.token, chatNumber: row.number }));
+    return rows.map(toChat);
   },
 
   /** Removes the rows of these chats, at most a thousand of each table. @returns the most of one table */
@@ -68,14 +88,16 @@ export const createDeletedItems = (database: Database) => ({
   },
 
   /**
-   * Looks again, because a message that was on its way may have come back: every ten minutes within the first hour, then
-   * each hour, and a day after the deletion for the last time.
+   * Asks for the removal of these chats from the index, and looks again, because a message that was on its way may have come
+   * back: every ten minutes within the first hour, then each hour, and a day after the deletion for the last time.
    */
   postpone: async (chats: readonly DeletedChat[], nowMs: number): Promise<void> => {
     await database.write(
-      `UPDATE chats SET erase_at = CASE WHEN deleted_at <= ? THEN NULL WHEN deleted_at <= ? THEN ? ELSE ? END
+      `UPDATE chats SET unindex_at = ?,
+         erase_at = CASE WHEN deleted_at <= ? THEN NULL WHEN deleted_at <= ? THEN ? ELSE ? END
        WHERE id IN (${placeholders(chats.length)})`,
       [
+        toDateTime(nowMs),
         toDateTime(nowMs - DAY_MS),
         toDateTime(nowMs - HOUR_MS),
         toDateTime(nowMs + HOUR_MS),
@@ -84,6 +106,25 @@ export const createDeletedItems = (database: Database) => ({
       ],
     );
   },
+
+  /** @returns the chats that wait for their removal from the index for the longest, at most a hundred */
+  indexedChats: async (nowMs: number): Promise<DeletedChat[]> => {
+    const rows = await database.select(
+      'SELECT id, token, number FROM chats WHERE unindex_at <= ? ORDER BY unindex_at, id LIMIT ?',
+      [toDateTime(nowMs), CHATS],
+    );
+    return rows.map(toChat);
+  },
+
+  /** Notes that the index has none of these chats, as it was asked for until `nowMs`. */
+  noteUnindexed: async (chats: readonly DeletedChat[], nowMs: number): Promise<void> => {
+    await database.write(
+      `UPDATE chats SET unindex_at = NULL WHERE id IN (${placeholders(chats.length)}) AND unindex_at <= ?`,
+      [...chats.map(({ id }) => id), toDateTime(nowMs)],
+    );
+  },
 });
+
+const toChat = (row: Row): DeletedChat => ({ id: row.id, token: row.token, chatNumber: row.number });
 
 export type DeletedItems = ReturnType<typeof createDeletedItems>;

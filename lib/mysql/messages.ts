@@ -18,6 +18,7 @@ import {
   type Value,
 } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
+import { type Deletion, deletionRounds, isMeant, newestOf } from './edits.ts';
 import { recordHandled } from './progress.ts';
 import { findErased, type Owner } from './users.ts';
 
@@ -178,16 +179,13 @@ const updateRows = async (
 };
 
 /** Blanks rows, each once. The version rises above the row's: an older deletion may meet a newer edit. */
-const blankRows = async (
-  database: Database,
-  deletions: readonly (Pick<Edit, 'editedAtMs' | 'version'> & { id: number })[],
-): Promise<void> => {
+const blankRows = async (database: Database, deletions: readonly Deletion[]): Promise<void> => {
   if (deletions.length === 0) return;
   await database.write(
-    `UPDATE messages m JOIN ${literals(['id', 'at', 'version'], deletions.length)} d ON d.id = m.id
+    `UPDATE messages m JOIN ${literals(['id', 'at', 'version', 'created_before'], deletions.length)} d ON d.id = m.id
      SET m.body = '', m.deleted_at = d.at, m.updated_at = d.at, m.version = GREATEST(m.version + 1, d.version)
-     WHERE m.deleted_at IS NULL`,
-    deletions.flatMap(({ id, editedAtMs, version }) => [id, toDateTime(editedAtMs), version]),
+     WHERE ${isMeant('m', 'd.created_before')}`,
+    deletions.flatMap(({ id, editedAtMs, version, before }) => [id, toDateTime(editedAtMs), version, before]),
   );
 };
 
@@ -247,23 +245,6 @@ const noteDeletions = async (database: Database, rows: readonly StoredMessage[])
   );
 };
 
-/** The first edit of each stored message in the given order. */
-const foremostOf = (
-  edits: readonly Edit[],
-  stored: ReadonlyMap<string, StoredMessage>,
-  comesBefore: (edit: Edit, other: Edit) => boolean,
-): (Edit & { id: number })[] => {
-  const foremost = new Map<string, Edit & { id: number }>();
-  for (const edit of edits) {
-    const reference = messageReference(edit);
-    const row = stored.get(reference);
-    const other = foremost.get(reference);
-    if (row !== undefined && (other === undefined || comesBefore(edit, other)))
-      foremost.set(reference, { ...edit, id: row.id });
-  }
-  return [...foremost.values()];
-};
-
 /** Applies the newest text and then the first deletion of each stored message. */
 const applyEdits = async (
   database: Database,
@@ -273,14 +254,9 @@ const applyEdits = async (
   const { texts = [], deletions = [] } = Object.groupBy(batch, ({ deleted }) =>
     deleted ? 'deletions' : 'texts',
   );
-  await updateRows(
-    database,
-    foremostOf(texts, stored, (edit, other) => edit.version > other.version),
-  );
-  await blankRows(
-    database,
-    foremostOf(deletions, stored, (edit, other) => edit.version < other.version),
-  );
+  const idOf = (edit: Edit) => stored.get(messageReference(edit))?.id;
+  await updateRows(database, newestOf(texts, idOf));
+  for (const round of deletionRounds(deletions, idOf)) await blankRows(database, round);
 };
 
 /** @returns those of the commands whose chats or applications are deleted */
@@ -334,7 +310,9 @@ export const createMessages = (database: Database) => ({
       const deleted = new Set(edits.filter(({ deleted }) => deleted).map(messageReference));
       await noteDeletions(
         transaction,
-        [...after].flatMap(([reference, row]) => (deleted.has(reference) ? [row] : [])),
+        [...after].flatMap(([reference, row]) =>
+          deleted.has(reference) && row.deletedAtMs !== undefined ? [row] : [],
+        ),
       );
       const outcome: Outcome<Command, SettledMessage> = {
         stored: [],
@@ -437,12 +415,9 @@ export const createMessages = (database: Database) => ({
       [message.token, message.chatNumber, message.messageNumber],
     );
     if (row === undefined) return;
-    const at = toDateTime(deletedAtMs);
-    await database.write(
-      `UPDATE messages SET body = '', deleted_at = ?, updated_at = ?, version = GREATEST(version + 1, ?)
-       WHERE id = ? AND deleted_at IS NULL AND command_id < ?`,
-      [at, at, commandId, row.id, commandId],
-    );
+    await blankRows(database, [
+      { id: row.id, editedAtMs: deletedAtMs, version: commandId, before: commandId },
+    ]);
   },
 
   /**

@@ -1,7 +1,7 @@
 import type { ReadMarker } from '#lib/domain/read-marker.ts';
 import { chatReference } from '#lib/domain/reference.ts';
 import { findChatIds } from './chats.ts';
-import { type Database, placeholders, tuples } from './connection/database.ts';
+import { type Database, literals, placeholders } from './connection/database.ts';
 
 /** A reader's stored chat. `newestDeleted`: the highest number of a deleted message, or 0. */
 export type MarkedChat = { chatId: number; marker: number; newestDeleted: number };
@@ -44,7 +44,10 @@ export const createReadMarkers = (database: Database) => ({
     return new Map(rows.map((row) => [row.chat_id, row.count]));
   },
 
-  /** Raises markers. @returns the markers that need no further write: those of stored chats, and expired ones */
+  /**
+   * Raises markers of users whose accounts are not erased, in one statement: an erasure comes before or after it, and removes
+   * the markers from before. @returns the markers that need no further write: those of stored chats, and expired ones
+   */
   raise: async <Marker extends ReadMarker>(markers: readonly Marker[]): Promise<Marker[]> => {
     if (markers.length === 0) return [];
     const ids = await findChatIds(database, markers);
@@ -58,8 +61,10 @@ export const createReadMarkers = (database: Database) => ({
     );
     if (values.length > 0) {
       await database.write(
-        `INSERT INTO read_markers (user_id, chat_id, number) VALUES ${tuples(values.length, 3)}
-         ON DUPLICATE KEY UPDATE number = GREATEST(number, VALUES(number))`,
+        `INSERT INTO read_markers (user_id, chat_id, number)
+         SELECT r.user_id, r.chat_id, r.number FROM ${literals(['user_id', 'chat_id', 'number'], values.length)} r
+           JOIN users u ON u.id = r.user_id WHERE u.erased_at IS NULL
+         ON DUPLICATE KEY UPDATE number = GREATEST(read_markers.number, VALUES(number))`,
         values.flat(),
       );
     }

@@ -77,13 +77,17 @@ const propertiesOf = ({ properties, content }: GetMessage) => {
 /** A letter and its copies: messages with the same id and content. */
 type Found = { letter: DeadLetter; messageId: string; redriven: number; copies: GetMessage[] };
 
-/** True for the id of a letter, with or without its digest. */
-const fits = ({ letter, messageId }: Found, id: string): boolean => id === letter.id || id === messageId;
+/** The ids that select a letter: with and without its digest. */
+const idsOf = ({ letter, messageId }: Found): string[] => [letter.id, messageId];
 
 /** @returns an error for the first id that fits letters of several contents */
 const findAmbiguity = (found: readonly Found[], ids: readonly string[]): Error | undefined => {
+  const byId = Map.groupBy(
+    found.flatMap((one) => idsOf(one).map((id) => ({ id, one }))),
+    ({ id }) => id,
+  );
   for (const id of ids) {
-    const fitting = found.filter((one) => fits(one, id));
+    const fitting = (byId.get(id) ?? []).map(({ one }) => one);
     if (fitting.length <= 1) continue;
     const choices = fitting.slice(0, SHOWN_CHOICES).map(({ letter }) => letter.id);
     return new KnownError('bad-input', `"${id}" fits several letters: choose among ${choices.join(', ')}.`);
@@ -115,6 +119,7 @@ const acknowledge = async (
  */
 export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'publish'>) => {
   const collect = async (channel: ConfirmChannel, queue: string, { ids, limit }: Selection, held: number) => {
+    const wanted = ids && new Set(ids);
     const found = new Map<string, Found>();
     const others = new Map<string, Found>();
     let looked = 0;
@@ -126,7 +131,7 @@ export const createDeadLetters = (broker: Broker, publisher: Pick<Publisher, 'pu
       const { redriven, messageId, ...properties } = propertiesOf(message);
       const letter = { ...properties, content: message.content };
       const one: Found = { letter, messageId, redriven, copies: [message] };
-      const isWanted = ids === undefined || ids.some((id) => fits(one, id));
+      const isWanted = wanted === undefined || idsOf(one).some((id) => wanted.has(id));
       if (isWanted) bytes += message.content.byteLength;
       else otherBytes += message.content.byteLength;
       if (!isWanted && otherBytes > MAX_HELD_BYTES) continue;

@@ -12,6 +12,8 @@ type Stored = Awaited<ReturnType<ReadMarkers['find']>>;
 type Counted = { chatNumber: number; messagesCount: number; known: KnownMarker | undefined };
 
 const WAIT_MS = 1_000;
+/** The most numbers that one request looks at for deleted messages, over all its chats. Older ones count as not deleted. */
+export const LOOKED_AT = 200_000;
 const tooSlow = () => unavailable('The database does not answer.');
 
 /** Counts the messages that a user has not read. */
@@ -22,21 +24,31 @@ export const createUnread = ({
   markers: Pick<Markers, 'read'>;
   readMarkers: Pick<ReadMarkers, 'find' | 'countDeleted'>;
 }) => {
-  /** Counts numbers without deleted ones, from the newest down, until enough are unread. Each step looks at more numbers. */
+  /**
+   * Counts numbers without deleted ones, from the newest down, until enough are unread. Each step looks at more numbers. Of
+   * so many deleted messages that it may look no further, the rest counts as unread.
+   */
   const countWithoutDeleted = async (ranges: readonly NumberRange[]): Promise<Map<number, number>> => {
     const counts = new Map(ranges.map(({ chatId }) => [chatId, 0]));
+    const add = (chatId: number, count: number) => counts.set(chatId, (counts.get(chatId) ?? 0) + count);
     let left = ranges.filter(({ from, to }) => to > from);
+    let mayLookAt = LOOKED_AT;
     for (let width: number = limits.unread; left.length > 0; width *= 4) {
-      const parts = left.map(({ from, ...range }) => ({ ...range, from: Math.max(from, range.to - width) }));
+      const each = Math.min(width, Math.floor(mayLookAt / left.length));
+      if (each === 0) break;
+      const parts = left.map(({ from, ...range }) => ({ ...range, from: Math.max(from, range.to - each) }));
       const deleted = await readMarkers.countDeleted(parts);
-      for (const { chatId, from, to } of parts)
-        counts.set(chatId, (counts.get(chatId) ?? 0) + to - from - (deleted.get(chatId) ?? 0));
+      for (const { chatId, from, to } of parts) {
+        add(chatId, to - from - (deleted.get(chatId) ?? 0));
+        mayLookAt -= to - from;
+      }
       left = left.flatMap((range, i) => {
         const to = parts[i]?.from ?? range.from;
         const isEnough = (counts.get(range.chatId) ?? 0) >= limits.unread;
         return isEnough || to <= range.from ? [] : [{ ...range, to }];
       });
     }
+    for (const { chatId, from, to } of left) add(chatId, to - from);
     return counts;
   };
 

@@ -46,26 +46,23 @@ const namedBy = ({ content }: Pick<DeadLetter, 'content'>): Named | undefined =>
   }
 };
 
+/** A letter with the place of its item. */
+type About<Letter> = { letter: Letter; item: Named };
+
+/** Letters that one look-up is about. */
+const TOGETHER = 1_000;
+
 /** @returns a function that finds the letters about deleted messages and chats @throws unavailable without MySQL */
-export const createLettersOfDeleted =
-  ({
-    chats,
-    messages,
-    deletedMessages,
-  }: {
-    chats: Pick<Chats, 'deletedAmong'>;
-    messages: Pick<Messages, 'states'>;
-    deletedMessages: Pick<DeletedMessages, 'among'>;
-  }) =>
-  async <Letter extends Pick<DeadLetter, 'content'>>(
-    queue: string,
-    letters: readonly Letter[],
-  ): Promise<Set<Letter>> => {
-    if (!queuesOfTexts.includes(queue)) return new Set();
-    const about = letters.flatMap((letter) => {
-      const item = namedBy(letter);
-      return item === undefined ? [] : [{ letter, item }];
-    });
+export const createLettersOfDeleted = ({
+  chats,
+  messages,
+  deletedMessages,
+}: {
+  chats: Pick<Chats, 'deletedAmong'>;
+  messages: Pick<Messages, 'states'>;
+  deletedMessages: Pick<DeletedMessages, 'among'>;
+}) => {
+  const goneAmong = async <Letter>(queue: string, about: readonly About<Letter>[]): Promise<Letter[]> => {
     const refs: MessageReference[] = about.flatMap(({ item: { messageNumber, ...chat } }) =>
       messageNumber === undefined ? [] : [{ ...chat, messageNumber }],
     );
@@ -83,13 +80,29 @@ export const createLettersOfDeleted =
       if (queue === createMessageCommand.queue && row?.commandId !== commandId) return false;
       return row?.isDeleted === true || recent?.deleted.has(reference) === true;
     };
-    return new Set(about.flatMap(({ letter, item }) => (isDeleted(item) ? [letter] : [])));
+    return about.flatMap(({ letter, item }) => (isDeleted(item) ? [letter] : []));
   };
+
+  return async <Letter extends Pick<DeadLetter, 'content'>>(
+    queue: string,
+    letters: readonly Letter[],
+  ): Promise<Set<Letter>> => {
+    if (!queuesOfTexts.includes(queue)) return new Set();
+    const about = letters.flatMap((letter): About<Letter>[] => {
+      const item = namedBy(letter);
+      return item === undefined ? [] : [{ letter, item }];
+    });
+    const gone = new Set<Letter>();
+    for (let from = 0; from < about.length; from += TOGETHER)
+      for (const letter of await goneAmong(queue, about.slice(from, from + TOGETHER))) gone.add(letter);
+    return gone;
+  };
+};
 
 export type LettersOfDeleted = ReturnType<typeof createLettersOfDeleted>;
 
 /** The most letters of a queue that a run reads, oldest first. */
-const READ = 1_000;
+const READ = 10_000;
 
 /**
  * The step of the erasure that discards letters of deleted messages and chats. It leaves the letters alone while the gate is closed:

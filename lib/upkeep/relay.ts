@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { Publication, Publisher } from '#lib/rabbitmq/publisher.ts';
+import type { Settles } from '#lib/redis/commands/all.ts';
 import type { Outbox } from '#lib/redis/commands/outbox.ts';
 import { toIndexPublication } from '#lib/writing/hand-on.ts';
 
@@ -8,6 +10,7 @@ type Uses = {
   outbox: Pick<Outbox, 'commands' | 'unindexed'>;
   publisher: Pick<Publisher, 'publish' | 'depth' | 'declare'>;
   messages: Pick<Messages, 'find'>;
+  settles: Pick<Settles, 'index-message'>;
   /** The queues of accepted commands, parents first. */
   queues: readonly string[];
   /** The longest that a deferred command may wait for its parent. */
@@ -30,7 +33,15 @@ const STEP_WAIT_MS = 15_000;
  * flooded. A second copy of a command does no harm. If the broker has lost its queues, the relay declares
  * them.
  */
-export const createRelay = ({ outbox, publisher, messages, queues, longestDeferralMs, now }: Uses) => {
+export const createRelay = ({
+  outbox,
+  publisher,
+  messages,
+  settles,
+  queues,
+  longestDeferralMs,
+  now,
+}: Uses) => {
   /** Waits until the consumer has taken all messages from the queue. */
   const becomesEmpty = async (queue: string, remainingMs: () => number): Promise<boolean> => {
     const deadline = now() + STEP_WAIT_MS;
@@ -60,6 +71,10 @@ export const createRelay = ({ outbox, publisher, messages, queues, longestDeferr
   const nextMessages = async (range: Range): Promise<Step> => {
     const refs = await outbox.unindexed(range);
     const rows = await messages.find(refs);
+    // Only the rows of deleted chats vanish.
+    const found = new Set(rows.map(messageReference));
+    const erased = refs.filter((ref) => !found.has(messageReference(ref)));
+    await settles['index-message']({ stored: erased.map((ref) => ({ ...ref, deleted: true })), dead: [] });
     return {
       publications: rows.map(toIndexPublication),
       upTo: refs.at(-1)?.version,

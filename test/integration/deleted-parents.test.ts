@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type * as z from 'zod';
+import type { Digested } from '#lib/consumer/read-batch.ts';
+import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
@@ -97,43 +100,47 @@ const settled = <Stored, Command>({ stored, dead, dropped = [] }: Outcome<Comman
   dead: [...dead.map(({ command }) => command), ...dropped],
 });
 /** One queue's consumer: its store and its settle step, as functions of the commands' texts. */
+const consumerOf =
+  <Schema extends z.ZodType<object>, Stored>(
+    contract: CommandContract<Schema>,
+    store: (commands: Digested<z.output<Schema>>[]) => Promise<Outcome<Digested<z.output<Schema>>, Stored>>,
+    settle: (settlement: { stored: Stored[]; dead: Digested<z.output<Schema>>[] }) => Promise<void>,
+  ) =>
+  async (contents: readonly string[]) => {
+    const outcome = await store(contents.map((content) => received(contract, content)));
+    return { outcome, settle: () => settle(settled(outcome)) };
+  };
 const consumers = {
-  'create-application': async (contents: readonly string[]) => {
-    const outcome = await stores.applications.insert(
-      contents.map((content) => received(createApplicationCommand, content)),
-    );
-    return { outcome, settle: () => stores.settles['create-application'](settled(outcome)) };
-  },
-  'update-application': async (contents: readonly string[]) => {
-    const outcome = await stores.applications.update(
-      contents.map((content) => received(updateApplicationCommand, content)),
-    );
-    return { outcome, settle: () => stores.settles['update-application'](settled(outcome)) };
-  },
-  'create-chat': async (contents: readonly string[]) => {
-    const outcome = await stores.chats.insert(
-      contents.map((content) => received(createChatCommand, content)),
-    );
-    return { outcome, settle: () => stores.settles['create-chat'](settled(outcome)) };
-  },
-  'update-chat': async (contents: readonly string[]) => {
-    const outcome = await stores.chats.update(
-      contents.map((content) => received(updateChatCommand, content)),
-    );
-    return { outcome, settle: () => stores.settles['update-chat'](settled(outcome)) };
-  },
-  'create-message': async (contents: readonly string[]) => {
-    const outcome = await stores.messages.insert(
-      contents.map((content) => received(createMessageCommand, content)),
-    );
-    return { outcome, settle: () => stores.settles['create-message'](settled(outcome)) };
-  },
-  'update-message': async (contents: readonly string[]) => {
-    const outcome = await stores.messages.update(
-      contents.map((content) => received(updateMessageCommand, content)),
-    );
-    return { outcome, settle: () => stores.settles['update-message'](settled(outcome)) };
-  },
+  'create-application': consumerOf(
+    createApplicationCommand,
+    (commands) => stores.applications.insert(commands),
+    (settlement) => stores.settles['create-application'](settlement),
+  ),
+  'update-application': consumerOf(
+    updateApplicationCommand,
+    (commands) => stores.applications.update(commands),
+    (settlement) => stores.settles['update-application'](settlement),
+  ),
+  'create-chat': consumerOf(
+    createChatCommand,
+    (commands) => stores.chats.insert(commands),
+    (settlement) => stores.settles['create-chat'](settlement),
+  ),
+  'update-chat': consumerOf(
+    updateChatCommand,
+    (commands) => stores.chats.update(commands),
+    (settlement) => stores.settles['update-chat'](settlement),
+  ),
+  'create-message': consumerOf(
+    createMessageCommand,
+    (commands) => stores.messages.insert(commands),
+    (settlement) => stores.settles['create-message'](settlement),
+  ),
+  'update-message': consumerOf(
+    updateMessageCommand,
+    (commands) => stores.messages.update(commands),
+    (settlement) => stores.settles['update-message'](settlement),
+  ),
 } as const;
 type Queue = keyof typeof consumers;
 const queues = Object.keys(consumers) as Queue[];
@@ -213,6 +220,11 @@ const gone = Array(9).fill('not-found');
 /** Redis forgets the marks, as a day later. */
 const forgetMarks = ({ token, chatNumber }: ChatReference) =>
   stores.redis.del(stores.keys.chatCounter(token, chatNumber));
+/** Redis forgets what expires within a day. */
+const letExpire = async (of: { token: string; chatNumber?: number }) => {
+  const counter = stores.keys.counter(of);
+  if ((await stores.redis.ttl(counter)) >= 0) await stores.redis.del(counter);
+};
 const countOf = (chat: { token: string; chatNumber?: number }) =>
   stores.redis.get(stores.keys.counter({ token: chat.token, chatNumber: chat.chatNumber }));
 const rowOf = async ({ token, chatNumber }: ChatReference) => {
@@ -400,7 +412,51 @@ describe('a deletion and the creation of its chat', () => {
     expect(await rowOf(chat)).toEqual(row);
   });
 
-  test('does not hit a chat whose number was given again after a loss', async () => {
+  test('that is pending for longer than a day leaves the mark', async () => {
+    const chat = await newChat();
+    await deliver('create-application', take('create-application'));
+    await deleteChat(chat);
+    await letExpire(chat);
+    expect(await uses(chat)).toEqual(gone);
+    await deliver('create-chat', take('create-chat'));
+    await deliver('create-message', take('create-message'));
+    await letExpire(chat);
+    expect(await countOf(chat)).toBe('deleted');
+    expect(await uses(chat)).toEqual(gone);
+    await persist();
+    const ttl = await stores.redis.ttl(stores.keys.chatCounter(chat.token, chat.chatNumber));
+    expect(ttl).toBeGreaterThan(86_000);
+    expect(ttl).toBeLessThanOrEqual(86_400);
+    expect(await uses(chat)).toEqual(gone);
+  });
+
+  test('of an application that is pending for longer than a day leaves its mark, and takes one from its chats', async () => {
+    const stored = await newChat();
+    await persist();
+    const pending = await newChat({ token: stored.token });
+    const application = { token: stored.token };
+    await submit(updateApplicationCommand, { ...application, name: 'other', callerId: ana });
+    const rename = take('update-application');
+    await deleteApplication(stored.token);
+    const deletion = take('update-application');
+    await letExpire(application);
+    await deliver('update-application', rename);
+    await letExpire(application);
+    expect(await countOf(application)).toBe('deleted');
+    await deliver('update-application', deletion);
+    for (const queue of ['create-chat', 'create-message'] as const)
+      expect(await deliver(queue, take(queue))).toEqual(dropped(1));
+    // Its row does not exist, so no erasure finds it.
+    expect(await countOf(pending)).toBe('deleted');
+    expect(await stores.redis.zscore(stores.keys.dirtyChats, `${pending.token}:2`)).toBeNull();
+    await letExpire(application);
+    await letExpire(pending);
+    expect([await countOf(application), await countOf(pending)]).toEqual([null, null]);
+    expect(await uses(pending)).toEqual(gone);
+    expect(await uses(stored)).toEqual(gone);
+  });
+
+  test('does not hit a chat whose number was given again after a loss, and one by another program hits any', async () => {
     const chat = await newChat();
     await persist();
     const { chats } = stores;
@@ -413,12 +469,94 @@ describe('a deletion and the creation of its chat', () => {
       editedAtMs: Date.now(),
       commandId: row?.id - 1,
       version: row?.id - 1,
+      epoch: 1,
     };
     await chats.blank(chat, { deletedAtMs: Date.now(), commandId: row?.id - 1 });
     expect(fates(await chats.update([before]))).toMatchObject({ stored: 1 });
     await stores.settles['update-chat'](settled(await chats.update([before])));
     expect(await rowOf(chat)).toMatchObject({ title: 'secret', isDeleted: false });
     expect(await countOf(chat)).toBe('1');
+    // Behind the deletion of the earlier chat, one of this chat in the same batch counts.
+    const after = { ...before, commandId: row?.id + 1, version: row?.id + 1 };
+    await chats.update([before, after]);
+    expect(await rowOf(chat)).toMatchObject({ title: null, isDeleted: true });
+    const other = await newChat();
+    await persist();
+    const { epoch: _, ...foreign } = { ...before, ...at(other), commandId: 5, version: 5 };
+    await chats.update([foreign]);
+    expect(await rowOf(other)).toMatchObject({ title: null, isDeleted: true });
+  });
+});
+
+describe('items of other programs, dated ahead', () => {
+  /** An application, a chat and a message of bare commands of the contract, dated almost a day ahead. */
+  const newForeign = async (): Promise<Place> => {
+    const chat = { token: createToken(), chatNumber: 1, messageNumber: 1 };
+    const date = new Date(Date.now() + 23 * 60 * 60 * 1000).toISOString();
+    const { token, chatNumber } = chat;
+    const commands = {
+      'create-application': { token, name: 'secret', creatorId: ana, date },
+      'create-chat': { token, chatNumber, creatorId: bo, title: 'secret', date },
+      'create-message': { ...chat, senderId: bo, body: 'secret', date },
+    } as const;
+    for (const queue of ['create-application', 'create-chat', 'create-message'] as const)
+      expect(await deliver(queue, [JSON.stringify(commands[queue])])).toMatchObject({ stored: 1 });
+    return chat;
+  };
+  const stateOf = async ({ token }: Place) => {
+    const [row] = await stores.database.select(
+      `SELECT a.name, a.deleted_at IS NOT NULL AS application, c.title, c.deleted_at IS NOT NULL AS chat, m.body,
+         m.deleted_at IS NOT NULL AS message
+       FROM applications a JOIN chats c ON c.application_id = a.id JOIN messages m ON m.chat_id = c.id WHERE a.token = ?`,
+      [token],
+    );
+    return { ...row };
+  };
+  const whole = { name: 'secret', application: 0, title: 'secret', chat: 0, body: 'secret', message: 0 };
+  const remove: Record<'message' | 'chat' | 'application', (chat: Place) => Promise<string>> = {
+    message: (chat) =>
+      outcome(submit(updateMessageCommand, { ...chat, body: '', deleted: true, callerId: bo })),
+    chat: (chat) => deleteChat(chat),
+    application: ({ token }) => deleteApplication(token),
+  };
+  const changed = {
+    message: { body: '', message: 1 },
+    chat: { title: null, chat: 1 },
+    application: { name: '', application: 1 },
+  } as const;
+
+  test.each(['message', 'chat', 'application'] as const)(
+    'the deletion of a %s reaches its row, by the handler or by the command',
+    async (what) => {
+      for (const isAtOnce of [true, false]) {
+        const chat = await newForeign();
+        isMysqlFast = isAtOnce;
+        expect(await remove[what](chat)).toBe('done');
+        isMysqlFast = false;
+        expect(await stateOf(chat)).toEqual(isAtOnce ? { ...whole, ...changed[what] } : whole);
+        await persist();
+        expect(await stateOf(chat)).toEqual({ ...whole, ...changed[what] });
+      }
+    },
+  );
+
+  test('a title and a name reach their rows, and an edited item is deleted as well', async () => {
+    const chat = await newForeign();
+    await submit(updateChatCommand, { ...at(chat), title: 'new', callerId: bo });
+    await submit(updateApplicationCommand, { token: chat.token, name: 'new', callerId: ana });
+    await submit(updateMessageCommand, { ...chat, body: 'new', callerId: bo });
+    await persist();
+    expect(await stateOf(chat)).toEqual({ ...whole, name: 'new', title: 'new', body: 'new' });
+    for (const what of ['message', 'chat', 'application'] as const) {
+      expect(await remove[what](chat)).toBe('done');
+      await persist();
+    }
+    expect(await stateOf(chat)).toEqual({
+      ...whole,
+      ...changed.application,
+      ...changed.chat,
+      ...changed.message,
+    });
   });
 });
 

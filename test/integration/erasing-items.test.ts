@@ -2,8 +2,9 @@ import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { createDeletedItems } from '#lib/mysql/deleted-items.ts';
 import { createMessageIndex } from '#lib/opensearch/index/message-index.ts';
-import { deleteChatsOfApplications, eraseChats } from '#lib/upkeep/erase-items.ts';
-import { createErasure } from '#lib/upkeep/erasure.ts';
+import { deleteChatsOfApplications, eraseChats, unindexChats } from '#lib/upkeep/erase-items.ts';
+import { createErasure, type ErasureStep } from '#lib/upkeep/erasure.ts';
+import { createRelay } from '#lib/upkeep/relay.ts';
 import { created } from '../support/commands.ts';
 import { openStores, type Stores } from '../support/stores.ts';
 
@@ -35,9 +36,22 @@ const steps = () => {
     messageIndex: index,
     now,
   };
-  return [deleteChatsOfApplications(uses), eraseChats(uses)];
+  return [deleteChatsOfApplications(uses), eraseChats(uses), unindexChats(uses)];
 };
-const erase = () => createErasure(steps(), { now })({ remainingMs: () => 50_000, log: () => undefined });
+const run = (ofSteps: ErasureStep[]) =>
+  createErasure(ofSteps, { now })({ remainingMs: () => 50_000, log: () => undefined });
+const erase = () => run(steps());
+/** Each counter in Redis, and the seconds until it expires. */
+const countersOf = async (token: string) => {
+  const { redis, keys } = stores;
+  const counters = [1, 2].map((chatNumber) => keys.chatCounter(token, chatNumber));
+  return Promise.all(
+    counters.map(async (counter) => [
+      await redis.get(counter),
+      Math.max(0, Math.ceil((await redis.ttl(counter)) / 1_000)),
+    ]),
+  );
+};
 
 const messageOf = (token: string, chatNumber: number, messageNumber: number) => ({
   token,
@@ -121,7 +135,7 @@ const leftOf = async (token: string, chatNumber: number) => {
 const nothing = [0, 0, 0, 0, 0, 0];
 const rowOf = async (token: string, chatNumber: number) => {
   const [row] = await stores.database.select(
-    'SELECT title, deleted_at, erase_at FROM chats WHERE token = ? AND number = ?',
+    'SELECT title, deleted_at, erase_at, unindex_at FROM chats WHERE token = ? AND number = ?',
     [token, chatNumber],
   );
   return row;
@@ -136,7 +150,12 @@ test('a deleted chat loses all of it everywhere, and no other chat does', async 
   expect(await leftOf(token, 1)).toEqual(nothing);
   expect(await leftOf(token, 2)).toEqual([1_200, 1, 1, 1, 3, 20]);
   expect(await rowOf(token, 1)).toMatchObject({ title: null });
-  expect(await rowOf(token, 2)).toEqual({ title: 'needle', deleted_at: null, erase_at: null });
+  expect(await rowOf(token, 2)).toEqual({
+    title: 'needle',
+    deleted_at: null,
+    erase_at: null,
+    unindex_at: null,
+  });
 });
 
 test('an interrupted erasure goes on where it was', async () => {
@@ -161,6 +180,125 @@ test('a deleted application loses all of its chats', async () => {
   expect(
     await stores.database.select('SELECT name, erase_at FROM applications WHERE token = ?', [token]),
   ).toEqual([{ name: '', erase_at: null }]);
+});
+
+test('erased messages leave the outbox of the index, and no other message does', async () => {
+  const token = await newApplication(3);
+  const { redis, keys, outbox, messages, settles } = stores;
+  const members = (chatNumber: number) => [1, 2, 3].map((number) => `${token}:${chatNumber}:${number}`);
+  const all = [...members(1), ...members(2)];
+  await redis.zadd(keys.indexOutbox, ...all.flatMap((member, i) => [1_000 + i, member]));
+  await redis.zadd(keys.deletions, ...all.flatMap((member) => ['+inf', member]));
+  await stores.chats.blank({ token, chatNumber: 1 }, deletedAt());
+  await erase();
+  const published: string[] = [];
+  const relay = createRelay({
+    outbox,
+    messages,
+    settles,
+    publisher: {
+      declare: async () => [],
+      depth: async () => ({ ready: 0, retry: 0, dead: 0 }),
+      publish: async (publications) => {
+        published.push(...publications.map(({ content }) => String(content)));
+      },
+    },
+    queues: [],
+    longestDeferralMs: 0,
+    now: () => Date.now(),
+  });
+  await relay(0, { remainingMs: () => 10_000 });
+  expect(published).toHaveLength(3);
+  expect(await redis.zrange(keys.indexOutbox, 0, '-1')).toEqual(members(2));
+  // A search may still see the index as it was, so the references to deleted ones stay for a minute.
+  const until = await Promise.all(
+    all.map(async (member) => Number(await redis.zscore(keys.deletions, member))),
+  );
+  expect(until.map(Number.isFinite)).toEqual([true, true, true, false, false, false]);
+  await redis.zremrangebyscore(keys.deletions, '-inf', '(+inf');
+  expect(await redis.zrange(keys.deletions, 0, '-1')).toEqual(members(2));
+});
+
+test('the counters of the chats of a deleted application become marks, which expire', async () => {
+  const token = await newApplication(3);
+  await stores.redis.zadd(stores.keys.dirtyChats, 1, `${token}:1`, 1, `${token}:2`);
+  // The second chat was deleted before, and its mark has begun to expire.
+  await stores.redis.set(stores.keys.chatCounter(token, 2), 'deleted', 'EX', 7_000);
+  await stores.applications.blank(token, deletedAt());
+  expect(await countersOf(token)).toEqual([
+    ['3', 0],
+    ['deleted', 7],
+  ]);
+  await erase();
+  expect(await countersOf(token)).toEqual([
+    ['deleted', 87],
+    ['deleted', 7],
+  ]);
+  expect(await stores.redis.zscore(stores.keys.dirtyChats, `${token}:1`)).toBeNull();
+});
+
+test('an application of many chats is read once, slice after slice', async () => {
+  const token = await newApplication(1);
+  const id = applications * 1_000_000;
+  const more = Array.from({ length: 2_100 }, (_, i) => ({
+    token,
+    chatNumber: 3 + i,
+    title: 'needle',
+    creatorId: ana,
+    ...created(id + 3 + i),
+  }));
+  for (let from = 0; from < more.length; from += 700) await stores.chats.insert(more.slice(from, from + 700));
+  await stores.applications.blank(token, deletedAt());
+  const deletedItems = createDeletedItems(stores.database);
+  const slices: unknown[] = [];
+  let place: Awaited<ReturnType<typeof deletedItems.deleteChats>>;
+  do {
+    place = await deletedItems.deleteChats(nowMs, place);
+    slices.push(place && [place.erased, place.chatNumber]);
+    // No slice reads the chats of the one before again, so this one stays.
+    if (slices.length === 1)
+      await stores.database.write('UPDATE chats SET deleted_at = NULL WHERE token = ? AND number = 1', [
+        token,
+      ]);
+  } while (place !== undefined);
+  expect(slices).toEqual([[1_000, 1_000], [1_000, 2_000], [103, 2_102], undefined]);
+  expect((await rowOf(token, 1))?.deleted_at).toBeNull();
+  await stores.chats.blank({ token, chatNumber: 1 }, deletedAt());
+  // Another process knows no place.
+  await stores.database.write('UPDATE applications SET erase_at = deleted_at WHERE token = ?', [token]);
+  await erase();
+  expect(await leftOf(token, 1)).toEqual(nothing);
+});
+
+test('a search outage stops no erasure in MySQL and Redis, of however many chats', async () => {
+  const token = await newApplication(3);
+  const id = applications * 1_000_000;
+  await stores.chats.insert(
+    Array.from({ length: 150 }, (_, i) => ({
+      token,
+      chatNumber: 3 + i,
+      creatorId: ana,
+      ...created(id + 3 + i),
+    })),
+  );
+  // More chats than one slice has, and the ones with messages are the last.
+  for (let chatNumber = 152; chatNumber > 0; chatNumber -= 1)
+    await stores.chats.blank(
+      { token, chatNumber },
+      { ...deletedAt(), deletedAtMs: nowMs - 500 - chatNumber },
+    );
+  const { database, recentMessages } = stores;
+  const deletedItems = createDeletedItems(database);
+  const down = { removeChats: () => Promise.reject(new Error('OpenSearch is down')) };
+  const uses = { deletedItems, recentMessages, now };
+  const withoutIndex = [eraseChats(uses), unindexChats({ ...uses, messageIndex: down })];
+  await expect(run(withoutIndex)).rejects.toThrow('OpenSearch is down');
+  expect((await leftOf(token, 1)).slice(0, -1)).toEqual(nothing.slice(1));
+  expect((await leftOf(token, 2)).slice(0, -1)).toEqual(nothing.slice(1));
+  expect((await leftOf(token, 1)).at(-1)).toBe(3);
+  await erase();
+  expect(await leftOf(token, 1)).toEqual(nothing);
+  expect((await rowOf(token, 1))?.unindex_at).toBeNull();
 });
 
 test('what comes back to the index within a day is removed again, also from an index under construction', async () => {
@@ -190,5 +328,6 @@ test('what comes back to the index within a day is removed again, also from an i
   nowMs += 25 * HOUR_MS;
   await erase();
   expect((await rowOf(token, 1))?.erase_at).toBeNull();
-  expect(await erase()).toEqual({ chatsOfApplications: 0, chats: 0 });
+  expect(await rowOf(token, 1)).toMatchObject({ erase_at: null, unindex_at: null });
+  expect(await erase()).toEqual({ chatsOfApplications: 0, chats: 0, index: 0 });
 });

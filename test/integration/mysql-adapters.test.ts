@@ -121,6 +121,39 @@ describe('messages in batches', () => {
     ]);
   });
 
+  test('a deletion from before a loss leaves a message whose number was given again', async () => {
+    const chat = await newChat();
+    await stores.messages.insert([message(chat, 1, 20), message(chat, 2, 20)]);
+    const deletion = (messageNumber: number, commandId: number) => ({
+      ...chat,
+      messageNumber,
+      body: '',
+      deleted: true as const,
+      ...edited(commandId),
+      epoch: 1,
+    });
+    const notedAs = async () => {
+      const rows = await stores.database.select(
+        'SELECT number FROM message_deletions WHERE chat_id = (SELECT id FROM chats WHERE token = ? AND number = ?)',
+        [token, chat.chatNumber],
+      );
+      return rows.map((row) => row.number);
+    };
+    const { stored } = await stores.messages.update([deletion(1, 19)]);
+    expect(stored).toMatchObject([{ messageNumber: 1, body: '1', commandId: 19 }]);
+    expect(stored[0]).not.toHaveProperty('deletedAtMs');
+    expect(await notedAs()).toEqual([]);
+    // Behind it, a deletion of this message in the same batch counts.
+    await stores.messages.update([deletion(1, 19), deletion(1, 21), deletion(2, 22), deletion(2, 23)]);
+    expect(
+      await stores.messages.find([1, 2].map((messageNumber) => ({ ...chat, messageNumber }))),
+    ).toMatchObject([
+      { body: '', deletedAtMs: expect.any(Number), version: 21 },
+      { body: '', deletedAtMs: expect.any(Number), version: 22 },
+    ]);
+    expect(await notedAs()).toEqual([1, 2]);
+  });
+
   test('keeps the handle of each sender, whatever handle a command of another program gives', async () => {
     const chat = await newChat();
     const handle = (await stores.users.findHandles([ana])).get(ana);

@@ -338,6 +338,22 @@ describe('a sync', () => {
     expect(await rowOf(ana, chat)).toBe(2);
   });
 
+  test('brings no marker of an erased account back, and stores those of others', async () => {
+    const chat = await newChat();
+    const [cleo = 0] = await stores.addUsers('cleo');
+    await send(ana, chat, 3);
+    await read(cleo, chat, 2);
+    await sync();
+    await read(cleo, chat, 3);
+    await read(bo, chat, 3);
+    expect(await stores.users.erase({ id: cleo, passwordHash: '-' })).toBe(1);
+    expect(await stores.users.finishErasure(cleo)).toBe(1);
+    expect((await sync()).markers).toBe(2);
+    expect([await rowOf(cleo, chat), await rowOf(bo, chat)]).toEqual([0, 3]);
+    const left = await stores.redis.zrange(stores.keys.dirtyMarkers, '0', '-1');
+    expect(left.filter((member) => member.startsWith(`${cleo}:`))).toEqual([]);
+  });
+
   test('drops the mark of a marker that has expired', async () => {
     const chat = await newChat();
     await send(ana, chat);

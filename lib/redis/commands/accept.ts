@@ -251,6 +251,15 @@ const fields = (names: readonly string[]) => names.map((name) => `${name} = ${na
 
 type Lua = { refuse?: string; edits?: { find: string }; apply?: string; applyTogether?: Together };
 
+/** Refuses a command whose parents are missing or not verified. */
+const parentLua = (isGone: string, isInChat: boolean) => /* lua */ `
+  if ${isGone} then return { 'missing' } end
+  if not isVerified(verifying, verified, parent)${isInChat ? ' or not isVerified(verifying, verified, token)' : ''} then
+    return { 'unverified', lost }
+  end
+  if not count${isInChat ? ' or not chats' : ''} then return { 'missing' } end
+`;
+
 /**
  * Accepts one command. All refusals come before the first write, which is the outbox entry. The MGET has every key that
  * a command needs, so that a feed that nobody watches costs no call.
@@ -280,17 +289,7 @@ const acceptOneLua = (
   local ${reads.map(([name]) => name).join(', ')} = unpack(redis.call('MGET', ${reads.map(([, key]) => key).join(', ')}))
   if present and tonumber(generation) < tonumber(present) then return { 'ended' } end
   if first then return repeated(first, fingerprint, outbox, epoch, ${creates === undefined ? 'false' : isGone}) end
-${
-  parent === undefined
-    ? ''
-    : /* lua */ `
-  if ${isGone} then return { 'missing' } end
-  if not isVerified(verifying, verified, parent)${isInChat ? ' or not isVerified(verifying, verified, token)' : ''} then
-    return { 'unverified', lost }
-  end
-  if not count${isInChat ? ' or not chats' : ''} then return { 'missing' } end
-`
-}
+${parent === undefined ? '' : parentLua(isGone, isInChat)}
 ${refuse}
 ${edits === undefined ? '' : editLua(edits.find)}
 ${

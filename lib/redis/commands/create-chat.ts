@@ -1,4 +1,5 @@
 import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
+import { marks } from '../gate/gate.lua.ts';
 import type { LuaModule } from '../script/script.ts';
 import { defineAccept } from './accept.ts';
 import { defineSettle } from './settle.ts';
@@ -44,19 +45,29 @@ end
 `,
 };
 
-/** Only a stored chat gets a counter, because the parent of a dead one may not exist. */
+/**
+ * Only a stored chat gets a counter, because the parent of a dead one may not exist. A chat that comes after the deletion of its
+ * application has no row, so its counter goes here.
+ */
 export const settleChats = defineSettle(createChatCommand, {
-  uses: [pendingChats],
+  uses: [pendingChats, marks],
   counter: ({ token }) => ({ token }),
   number: ({ chatNumber }) => chatNumber,
+  shared: { dirtyChats: (keys) => keys.dirtyChats },
   keys: { pending: (keys, { token }) => keys.pendingChats(token) },
   forget: /* lua */ `
+  local isGone = isDeleted(redis.call('GET', counter))
   for i, number in ipairs(numbers) do
+    local ofChat = counter .. ':' .. number
     forgetChat(pending, number, ids[i], isOurs[i], versions[i])
     if versions[i] or (isOurs[i] and redis.call('HGET', pending, 'c' .. number) == ids[i]) then
       redis.call('HDEL', pending, 'c' .. number)
     end
-    if versions[i] then raise(counter .. ':' .. number, '0') end
+    if versions[i] then
+      raise(ofChat, '0')
+    elseif isGone and redis.call('EXISTS', ofChat) == 1 then
+      markStored(ofChat, dirtyChats, parent .. ':' .. number)
+    end
   end
 `,
 });

@@ -53,7 +53,7 @@ export const settleApplicationUpdates = defineSettle<typeof updateApplicationCom
     keys: { application: (keys, { token }) => keys.application(token) },
     forget: 'for i, id in ipairs(ids) do forgetName(application, id, isOurs[i], versions[i]) end',
     stored: /* lua */ `
-  if rows['0'] then markDeleted(counter, dirty, parent) end
+  if rows['0'] then markStored(counter, dirty, parent) end
 `,
   },
 );

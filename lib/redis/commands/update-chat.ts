@@ -47,5 +47,5 @@ export const settleChatUpdates = defineSettle<typeof updateChatCommand, Erasable
   local number = string.match(parent, '%d+$')
   for i, id in ipairs(ids) do forgetChat(pending, number, id, isOurs[i], versions[i]) end
 `,
-  stored: "if rows['0'] then markDeleted(counter, dirty, parent) end",
+  stored: "if rows['0'] then markStored(counter, dirty, parent) end",
 });

@@ -48,20 +48,25 @@ end
 };
 
 export const DELETED = 'deleted';
-/** MySQL's `deleted_at` decides after this time. */
+/** The time of a mark once MySQL has the deletion, whose `deleted_at` decides after that. */
 const MARK_SECONDS = 24 * 60 * 60;
 
 /**
  * Whether an application or chat exists. The counter of a deleted one keeps a mark: without its key, the settling of a
- * pending creation would make the counter again.
+ * pending creation would make the counter again. While MySQL does not have the deletion, the mark does not expire.
  */
 export const marks: LuaModule = {
   lua: /* lua */ `
 local function isDeleted(count) return count == '${DELETED}' end
 local function exists(count) return count and count ~= '${DELETED}' end
 local function markDeleted(counter, dirty, member)
-  redis.call('SET', counter, '${DELETED}', 'EX', ${MARK_SECONDS})
+  redis.call('SET', counter, '${DELETED}')
   redis.call('ZREM', dirty, member)
+end
+-- The mark of a deletion that MySQL has.
+local function markStored(counter, dirty, member)
+  markDeleted(counter, dirty, member)
+  redis.call('EXPIRE', counter, ${MARK_SECONDS})
 end
 `,
 };

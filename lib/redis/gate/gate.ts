@@ -91,8 +91,8 @@ if not epoch or verifying ~= lost then return { 'closed' } end
   if not value and count == '' then return 'missing' end
   local dirty = string.find(member, ':', 1, true) and dirtyChats or dirtyApplications
   if isDeleted(value) or isDeleted(count) then
-    -- Of many deleted items, only those get a mark that Redis knows or somebody asks for.
-    if value or mark == '1' then markDeleted(counter, dirty, member) end
+    -- Of many deleted items, only those get a mark that Redis knows or somebody asks for. MySQL may not have the deletion yet.
+    if isDeleted(count) and (value or mark == '1') then markStored(counter, dirty, member) end
     if mark == '1' then redis.call('SADD', verified, member) end
     return 'missing'
   end

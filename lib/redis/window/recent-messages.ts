@@ -10,8 +10,9 @@ import {
 } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
+import { marks } from '../gate/gate.lua.ts';
 import type { Keys } from '../script/keys.ts';
-import { runScript } from '../script/script.ts';
+import { defineScript, runScript } from '../script/script.ts';
 import { beginWindow, finishWindow } from './build-window.ts';
 import { toEdit, toKept, toMessage } from './kept-message.ts';
 import { readMessage, readPage } from './read-page.ts';
@@ -44,6 +45,22 @@ const versionsOf = (flat: readonly string[]): Map<number, number> => {
   for (let i = 0; i < flat.length; i += 2) versions.set(Number(flat[i]), Number(flat[i + 1]));
   return versions;
 };
+
+const forgetChats = defineScript(
+  {
+    uses: [marks],
+    keys: ['dirty'],
+    each: {
+      keys: ['counter', 'order', 'entries', 'pendingOrder', 'pendingIds', 'pendingEdits'],
+      args: ['chat'],
+    },
+  },
+  /* lua */ `
+  redis.call('UNLINK', order, entries, pendingOrder, pendingIds, pendingEdits)
+  local count = redis.call('GET', counter)
+  if count and (exists(count) or redis.call('TTL', counter) < 0) then markStored(counter, dirty, chat) end
+`,
+);
 
 /** Reads the newest messages of chats: pending ones, and a bounded window of stored ones. */
 export const createRecentMessages = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
@@ -160,14 +177,13 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
       };
     },
 
-    /** Forgets the messages of deleted chats. Their counters keep the mark. @throws unavailable */
+    /**
+     * Forgets the messages of chats that MySQL has deleted. A counter becomes a mark, also that of a chat whose application
+     * was deleted. @throws unavailable
+     */
     forget: async (chats: readonly ChatReference[]): Promise<void> => {
-      const names = chats.flatMap(({ token, chatNumber }) =>
-        [keys.windowOrder, keys.windowEntries, keys.pendingOrder, keys.pendingIds, keys.pendingEdits].map(
-          (key) => key(token, chatNumber),
-        ),
-      );
-      if (names.length > 0) await guarded(client, ({ redis }) => redis.unlink(names));
+      if (chats.length === 0) return;
+      await guarded(client, runScript(forgetChats, { dirty: keys.dirtyChats }, chats.map(chatKeys)));
     },
 
     /** @returns true for one reader, which then calls `finishWindow` with MySQL's newest rows */

@@ -1,7 +1,7 @@
 import { acceptedQueues, queueNames } from '#lib/contracts/commands/all.ts';
 import { RETRY_DELAY_MS } from '#lib/rabbitmq/topology.ts';
 import { eraseAccounts } from '#lib/upkeep/account-erasure.ts';
-import { deleteChatsOfApplications, eraseChats } from '#lib/upkeep/erase-items.ts';
+import { deleteChatsOfApplications, eraseChats, unindexChats } from '#lib/upkeep/erase-items.ts';
 import { createErasure } from '#lib/upkeep/erasure.ts';
 import { createLettersOfDeleted, discardLettersOfDeleted } from '#lib/upkeep/letters.ts';
 import { createReconcile } from '#lib/upkeep/reconcile.ts';
@@ -21,6 +21,7 @@ export const relay = /* @__PURE__ */ lazy(() =>
     outbox: outbox(),
     publisher: publisher(),
     messages: messages(),
+    settles: settles(),
     queues: acceptedQueues,
     // Each attempt takes longer than the delay, at most twice as long.
     longestDeferralMs: 2 * maxDeferrals() * RETRY_DELAY_MS,
@@ -51,12 +52,8 @@ export const erasure = /* @__PURE__ */ lazy(() =>
         gate: gate(),
       }),
       deleteChatsOfApplications({ deletedItems: deletedItems(), now: now() }),
-      eraseChats({
-        deletedItems: deletedItems(),
-        recentMessages: recentMessages(),
-        messageIndex: messageIndex(),
-        now: now(),
-      }),
+      eraseChats({ deletedItems: deletedItems(), recentMessages: recentMessages(), now: now() }),
+      unindexChats({ deletedItems: deletedItems(), messageIndex: messageIndex(), now: now() }),
       eraseAccounts({
         users: users(),
         messages: messages(),

@@ -97,6 +97,39 @@ describe('the step of the erasure', () => {
     expect(await run()).toEqual({ erased: 1, discarded: [['update-message', ['letter 2']]] });
   });
 
+  test('finds them among the oldest 10,000 of a queue, by look-ups of 1,000', async () => {
+    const letters = Array.from({ length: 10_001 }, (_, i) => letter(i < 9_998 ? 1 : 2));
+    const sizes: number[] = [];
+    const uses = createLettersOfDeleted({
+      chats: { deletedAmong: async () => new Set() },
+      messages: {
+        states: async (refs) => {
+          sizes.push(refs.length);
+          return rows;
+        },
+      },
+      deletedMessages: { among: async () => ({ deleted: new Set(), knowsAll: true }) },
+    });
+    const discarded: string[] = [];
+    await discardLettersOfDeleted({
+      deadLetters: {
+        list: async (queue, { limit }) => ({
+          held: letters.length,
+          letters: queue === 'update-message' ? letters.slice(0, limit) : [],
+        }),
+        discard: async (_queue, { ids = [] }) => {
+          discarded.push(...ids);
+          return { held: letters.length, looked: letters.length, acted: ids.length };
+        },
+      },
+      lettersOfDeleted: uses,
+      publisher: { depth: async () => ({ ready: 0, retry: 0, dead: letters.length }) },
+      gate: { status: async () => ({ isOpen: true, verifying: undefined }) },
+    }).slice();
+    expect(discarded).toEqual(['letter 2', 'letter 2']);
+    expect(sizes).toEqual(Array(10).fill(1_000));
+  });
+
   test('touches no letter while the gate is closed, and reads no empty queue', async () => {
     expect(await run({ isOpen: false })).toEqual({ erased: 0, discarded: [] });
     expect(await run({ dead: 0 })).toEqual({ erased: 0, discarded: [] });

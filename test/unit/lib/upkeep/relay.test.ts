@@ -26,6 +26,7 @@ const relay = async (depth: { ready: number; retry: number }, ages: number[]): P
       },
     },
     messages: { find: async () => [] },
+    settles: { 'index-message': async () => undefined },
     queues: ['create-message'],
     longestDeferralMs: 1_200_000,
     now: () => nowMs,

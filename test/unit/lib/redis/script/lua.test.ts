@@ -104,6 +104,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     markers.clean([{ ...chat, userId: 7, number: 1 }]),
     recent.page(chat, { skip: 0, count: 1 }),
     recent.message(chat, 1),
+    recent.forget([chat]),
     recent.beginWindow(chat, 'b'),
     recent.finishWindow(chat, 'b', [], true),
     rateLimits.take('writes', '7')?.quota,
