@@ -2,7 +2,7 @@ import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import { type Change, changeTypeOf, isDeletion, numberUpTo, toChangedItem } from '#lib/domain/change.ts';
 import type { CounterReference } from '#lib/domain/reference.ts';
 import { findApplicationIds } from './application-ids.ts';
-import { type Database, placeholders, tuples } from './connection/database.ts';
+import { type Database, tuples } from './connection/database.ts';
 import { writeHandled } from './progress.ts';
 
 /** A stored command of this API. Commands of other programs have no epoch, and get their numbers from settling. */
