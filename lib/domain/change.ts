@@ -60,7 +60,7 @@ type ChangesBefore = { application?: number; chat?: number };
 export type NumberedChange = Change & { before: ChangesBefore };
 
 /** The content of a changed item, as clients see it. */
-type ChangeContent = {
+export type ChangeContent = {
   message?: {
     messageNumber: number;
     sender?: string;

@@ -332,6 +332,22 @@ export const createChats = (database: Database) => ({
     return row && { ...toChat(row), isDeleted: row.deleted === 1 };
   },
 
+  /** The stored ones of these chats of an application. Those of a deleted application count as deleted. */
+  findAmong: async (
+    token: string,
+    chatNumbers: readonly number[],
+  ): Promise<(ChatRow & { isDeleted: boolean })[]> => {
+    if (chatNumbers.length === 0) return [];
+    const rows = await database.select(
+      `SELECT c.number, c.title, c.messages_count, c.creator_id, IF(c.version = 0, c.command_id, c.version) AS version,
+         c.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL AS deleted
+       FROM chats c JOIN applications a ON a.id = c.application_id
+       WHERE c.token = ? AND c.number IN (${placeholders(chatNumbers.length)})`,
+      [token, ...chatNumbers],
+    );
+    return rows.map((row) => ({ ...toChat(row), isDeleted: row.deleted === 1 }));
+  },
+
   /** Chats numbered `from` to `to` that are not deleted. */
   list: async (token: string, from: number, to: number): Promise<ChatRow[]> => {
     const rows = await database.select(

@@ -1,6 +1,7 @@
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { numberUpTo } from '#lib/domain/change.ts';
+import { limits } from '#lib/domain/limits.ts';
 import { type Database, placeholders, toDateTime, tuples, type Value } from './connection/database.ts';
 
 /** An assigned number: of a chat or of a message; for an application, its token alone. */
@@ -33,7 +34,7 @@ export type Handled = {
 };
 
 /** The distance of an opening from all numbers before it: clocks of two machines may differ that much. */
-const OPENING_MICROS = 1_000_000;
+const OPENING_MICROS = limits.openingMs * 1_000;
 
 const placeValues = ({ token, chatNumber = 0, messageNumber = 0 }: Place): Value[] => [
   token,

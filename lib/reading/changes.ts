@@ -48,4 +48,4 @@ export const createFeed = ({
   };
 };
 
-export type Feed = ReturnType<typeof createFeed>;
+export type ReadFeed = ReturnType<typeof createFeed>;

@@ -64,8 +64,11 @@ type Step =
   | { do: 'delete chat'; chat: number }
   | { do: 'foreign message'; chat: number }
   | { do: 'foreign edit' | 'foreign deletion'; which: number }
-  /** `giveUp`: deferred commands die. */
-  | { do: 'consume'; order: number[]; crash: Crash; giveUp: boolean }
+  /**
+   * `giveUp`: deferred commands die. `during`: happens between settling and the storing of fresh numbers, as the broker may
+   * have given the batch to another consumer.
+   */
+  | { do: 'consume'; order: number[]; crash: Crash; giveUp: boolean; during: Step[] }
   | { do: 'relay' | 'redrive' }
   | { do: 'restart' | 'wipe' | 'snapshot' | 'roll back' }
   | { do: 'recover'; verify: boolean }
@@ -88,12 +91,15 @@ const crash = fc.constantFrom<Crash>(
   'before removing numbers',
   'before acknowledging',
 );
-const consume: fc.Arbitrary<Step> = fc.record({
-  do: only('consume'),
-  order: fc.array(fc.nat(12), { minLength: 1, maxLength: 8 }),
-  crash,
-  giveUp: rarely,
-});
+const consumed = (during: fc.Arbitrary<Step[]>): fc.Arbitrary<Step> =>
+  fc.record({
+    do: only('consume'),
+    order: fc.array(fc.nat(12), { minLength: 1, maxLength: 8 }),
+    crash,
+    giveUp: rarely,
+    during,
+  });
+const consume = consumed(fc.constant([]));
 const write: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: only('create message'), chat, copies }) },
   { weight: 4, arbitrary: fc.record({ do: only('edit message'), which, copies }) },
@@ -125,16 +131,89 @@ const read: fc.Arbitrary<Step> = fc.record({
   limit: fc.integer({ min: 1, max: 4 }),
   between,
 });
+const consumeMeanwhile = consumed(fc.array(fc.oneof(fault, recover, read), { maxLength: 4 }));
 const steps = fc.array(
   fc.oneof(
     { weight: 8, arbitrary: write },
-    { weight: 7, arbitrary: consume },
+    { weight: 6, arbitrary: consume },
+    { weight: 1, arbitrary: consumeMeanwhile },
     { weight: 3, arbitrary: fault },
     { weight: 3, arbitrary: recover },
     { weight: 8, arbitrary: read },
   ),
   { maxLength: 50 },
 );
+
+const all = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+const consumeAll: Step = { do: 'consume', order: all, crash: 'never', giveUp: false, during: [] };
+const readOne: Step = { do: 'read', client: 0, limit: 1, between: [] };
+const readAll = [readOne, readOne, readOne, readOne];
+const message: Step = { do: 'create message', chat: 0, copies: 1 };
+const foreignEdit: Step = { do: 'foreign edit', which: 0 };
+const recovered: Step = { do: 'recover', verify: true };
+/** Sequences that random choices rarely produce. */
+const scenarios: Record<string, Step[]> = {
+  'changes are stored between the two reads, above one that is not': [
+    consumeAll,
+    ...readAll,
+    { ...readOne, between: [message, message, message, { ...consumeAll, order: [1, 2] }] },
+    readOne,
+    readOne,
+  ],
+  'a change is settled between the two reads': [
+    message,
+    message,
+    consumeAll,
+    message,
+    { ...readOne, between: [consumeAll] },
+    ...readAll,
+  ],
+  'Redis is wiped before the fresh number of a change is stored, and another consumer goes on': [
+    message,
+    consumeAll,
+    consumeAll,
+    ...readAll,
+    foreignEdit,
+    { ...consumeAll, during: [{ do: 'wipe' }, recovered, ...readAll] },
+    ...readAll,
+  ],
+  'a fresh number is issued while the gate is closed after a rollback': [
+    message,
+    consumeAll,
+    consumeAll,
+    { do: 'snapshot' },
+    { ...message, copies: 0 },
+    ...readAll,
+    readOne,
+    { do: 'roll back' },
+    foreignEdit,
+    consumeAll,
+    recovered,
+    ...readAll,
+  ],
+  'a copy reads the history in pages after Redis was wiped': [
+    message,
+    consumeAll,
+    consumeAll,
+    { do: 'wipe' },
+    recovered,
+    ...readAll,
+    { do: 'restart' },
+    recovered,
+    ...readAll,
+  ],
+  'a copy in the middle of the history is sent back by a second loss only': [
+    message,
+    consumeAll,
+    consumeAll,
+    { do: 'wipe' },
+    recovered,
+    readOne,
+    { do: 'wipe' },
+    recovered,
+    ...readAll,
+  ],
+};
 
 let stores: Stores;
 let ana: number;
@@ -271,8 +350,12 @@ const createRun = async () => {
     return shown;
   };
 
-  /** The clocks at which the gate was opened. */
+  /** The clock that has survived all faults since the last opening, and those of all openings. */
+  let survived = Number.POSITIVE_INFINITY;
   const openings: number[] = [];
+  const survive = async () => {
+    survived = Math.min(survived, await clock());
+  };
 
   const consumers: {
     [Queue in AcceptedQueue]: (
@@ -336,8 +419,15 @@ const createRun = async () => {
   })();
 
   /** Settling that a kill interrupts. */
-  const settlingUntil = (crash: Crash): Settling => {
+  const settlingUntil = (crash: Crash, during: Step[]): Settling => {
     if (crash === 'before storing numbers') return settles as never;
+    if (during.length > 0) {
+      const insert = async (...issued: Parameters<typeof changes.insert>) => {
+        for (const step of during.splice(0)) await act(step);
+        await changes.insert(...issued);
+      };
+      return createSettling({ settles, changes: { insert }, pendingChanges });
+    }
     if (crash === 'before removing numbers')
       return createSettling({ settles, changes, pendingChanges: { remove: async () => [] } });
     return settling;
@@ -351,9 +441,20 @@ const createRun = async () => {
   };
 
   /** Delivers commands, one queue after the other. */
-  const deliver = async (commands: Command[], crash: Crash, giveUp: boolean): Promise<void> => {
+  const deliver = async (
+    commands: Command[],
+    {
+      crash = 'never',
+      giveUp = false,
+      during = [],
+    }: { crash?: Crash; giveUp?: boolean; during?: Step[] } = {},
+  ): Promise<void> => {
     for (const [queue, ofQueue] of Map.groupBy(commands, ({ queue }) => queue)) {
-      const outcome = await consumers[queue](ofQueue, settlingUntil(crash), crash === 'before settling');
+      const outcome = await consumers[queue](
+        ofQueue,
+        settlingUntil(crash, during),
+        crash === 'before settling',
+      );
       if (crash !== 'never') continue;
       letters.push(...outcome.dead);
       const waiting = giveUp ? [] : outcome.deferred;
@@ -368,7 +469,7 @@ const createRun = async () => {
 
   /** Everything that the broker has is stored, dead or deferred. */
   const drain = async () => {
-    for (let round = 0; round < 5; round += 1) await deliver([...broker], 'never', false);
+    for (let round = 0; round < 5; round += 1) await deliver([...broker]);
   };
 
   const relay = async () => {
@@ -403,7 +504,8 @@ const createRun = async () => {
       expect(await attempt.begin()).toBe('begun');
       const epoch = await recoveryState.beginEpoch(attempt.server);
       await drain();
-      openings.push(await clock());
+      openings.push(Math.min(survived, await clock()));
+      survived = Number.POSITIVE_INFINITY;
       expect(await openGate(attempt, epoch, await findWitness(), { recoveryState })).not.toBe('superseded');
     }
     if (verify) await verification({ remainingMs: () => 10_000, log: () => undefined });
@@ -580,7 +682,7 @@ const createRun = async () => {
       case 'consume': {
         if (broker.length === 0) return;
         const commands = step.order.flatMap((index) => broker[index % broker.length] ?? []);
-        return deliver([...new Set(commands)], step.crash, step.giveUp);
+        return deliver([...new Set(commands)], { ...step, during: [...step.during] });
       }
       case 'relay':
         return relay();
@@ -588,9 +690,11 @@ const createRun = async () => {
         broker.push(...letters.splice(0));
         return;
       case 'restart':
-        return close();
+        await close();
+        return survive();
       case 'wipe':
-        return wipe();
+        await wipe();
+        return survive();
       case 'snapshot': {
         const names = await allKeys();
         snapshot = await Promise.all(
@@ -602,7 +706,8 @@ const createRun = async () => {
         if (snapshot === undefined) return;
         await wipe();
         for (const { key, value } of snapshot) await redis.restore(key, 0, value);
-        return close();
+        await close();
+        return survive();
       }
       case 'recover':
         return recoverGate(step.verify);
@@ -642,7 +747,7 @@ const createRun = async () => {
     await recoverGate(true);
     await relay();
     await drain();
-    await deliver([...broker], 'never', true);
+    await deliver([...broker], { giveUp: true });
     await recoverGate(true);
     for (const [at, client] of clients.entries()) {
       const truth = await list(client.chatNumber).catch(codeOf);
@@ -673,6 +778,10 @@ const runSteps = async (steps: Step[]) => {
 const runs = Number(process.env.PROPERTY_RUNS ?? 30);
 
 describe('a copy that follows the feed is the truth', () => {
+  test.each(Object.entries(scenarios))('when %s', async (_name, steps) => {
+    await runSteps(steps);
+  });
+
   test('after any interleaving of writes, consumers, faults, openings and reads', async () => {
     await fc.assert(fc.asyncProperty(steps, runSteps), { numRuns: runs, interruptAfterTimeLimit: 300_000 });
   }, 400_000);
