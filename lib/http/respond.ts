@@ -49,7 +49,7 @@ const isNotModified = (event: HttpEvent, etag: string): boolean => {
   return known.includes(etag) || known.includes('*');
 };
 
-/** The header of an answer that has every change up to a number. One that may lag has none. */
+/** The header of an answer that has every change up to a number. An answer that may lag has no such header. */
 const upToHeader = (answer: unknown): Record<string, string> =>
   typeof answer === 'object' && answer !== null && 'upTo' in answer && typeof answer.upTo === 'number'
     ? { 'Changes-Up-To': String(answer.upTo) }

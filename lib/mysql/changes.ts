@@ -52,7 +52,7 @@ export const insertChanges = (
   );
 
 /**
- * What MySQL knows of a feed and a position in it. `applicationId` is undefined while the application is not stored.
+ * A feed and a position in it, as MySQL knows them. `applicationId` is undefined while the application is not stored.
  * `isGone`: the position is in the interval of an opening, so it may have seen changes that Redis has lost. `isComplete`:
  * the number `upTo` is in no interval.
  */
@@ -70,8 +70,8 @@ const inInterval = 'EXISTS (SELECT 1 FROM epochs WHERE start > ? AND found < ? A
 /** The feeds of applications: which change has which number. */
 export const createChanges = (database: Database) => ({
   /**
-   * Looks a position up. @param since the position, if any @param opening the one that it follows @param upTo the number up to
-   * which the page is complete
+   * Looks a position up. @param since the position, if any @param opening the last one before the position was given @param upTo
+   * the end of the page
    */
   place: async (
     { token, chatNumber }: CounterReference,

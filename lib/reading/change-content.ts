@@ -81,7 +81,8 @@ const readChats = async (
   const contents = new Map<string, ChangeContent>();
   for (const [token, ofToken] of Map.groupBy(refs, ({ token }) => token)) {
     const numbers = ofToken.map(({ chatNumber }) => chatNumber);
-    const { counts } = await counters.look(ofToken);
+    const { counts, upTo } = await counters.look(ofToken);
+    if (upTo === undefined) throw closed();
     const pending = await directory.pendingChats(token, numbers);
     const rows = await chats.findAmong(
       token,
@@ -109,7 +110,9 @@ const readApplications = async (
 ): Promise<Contents> => {
   const contents = new Map<string, ChangeContent>();
   for (const token of tokens) {
-    const [count] = (await counters.look([{ token }])).counts;
+    const { counts, upTo } = await counters.look([{ token }]);
+    if (upTo === undefined) throw closed();
+    const [count] = counts;
     if (count === 'missing') continue;
     const entry = await directory.application(token);
     const row = entry !== undefined && count !== 'unknown' ? undefined : await applications.find(token);

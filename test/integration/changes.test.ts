@@ -3,9 +3,11 @@ import type { AcceptedQueue } from '#lib/contracts/commands/all.ts';
 import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
-import { NUMBER_STEP } from '#lib/domain/change.ts';
+import { type Change, NUMBER_STEP } from '#lib/domain/change.ts';
 import { createToken } from '#lib/domain/token.ts';
+import { createChangeContent } from '#lib/reading/change-content.ts';
 import { createFeed } from '#lib/reading/changes.ts';
+import { createWithSenders } from '#lib/reading/senders.ts';
 import { openGate } from '#lib/recovery/opening.ts';
 import { createPendingChanges } from '#lib/redis/changes/pending-changes.ts';
 import { createAccepts, createSettles } from '#lib/redis/commands/all.ts';
@@ -13,7 +15,7 @@ import { persistApplication } from '../../functions/consumers/persist-applicatio
 import { persistChat } from '../../functions/consumers/persist-chat.ts';
 import { persistMessage } from '../../functions/consumers/persist-message.ts';
 import { digestOf, received } from '../support/received.ts';
-import { openStores, type Stores } from '../support/stores.ts';
+import { openGateOf, openStores, type Stores } from '../support/stores.ts';
 
 let stores: Stores;
 let ana: number;
@@ -278,6 +280,69 @@ describe('a feed that somebody watches', () => {
     });
     expect(issued).toMatchObject([{ changeNumber: await clock(), before: { application: at, chat: at } }]);
     await consume(command);
+  });
+});
+
+describe('the content of changes', () => {
+  const content = () =>
+    createChangeContent({ ...stores, withSenders: createWithSenders({ users: stores.users }) });
+  const itemOf = (messageNumber: number): Change => ({
+    type: 'message.created',
+    token,
+    chatNumber: 1,
+    messageNumber,
+    changeNumber: NUMBER_STEP,
+  });
+
+  test('is that of the moment of reading, pending or stored, and each item is read once', async () => {
+    const { command, messageNumber, commandId } = await send();
+    const shown = { message: { messageNumber, body: 'b', changeNumber: commandId } };
+    const twice = [itemOf(messageNumber), { ...itemOf(messageNumber), changeNumber: 2 * NUMBER_STEP }];
+    expect(await content()(twice)).toMatchObject([shown, shown]);
+    await consume(command);
+    expect(await content()(twice)).toMatchObject([shown, shown]);
+    const parents: Change[] = [
+      { type: 'chat.created', token, chatNumber: 1, changeNumber: NUMBER_STEP },
+      { type: 'application.created', token, changeNumber: NUMBER_STEP },
+    ];
+    expect(await content()(parents)).toMatchObject([
+      { chat: { chatNumber: 1, messagesCount: messageNumber } },
+      { application: { token, name: 'n', chatsCount: 1 } },
+    ]);
+  });
+
+  test('leaves out an item that does not exist, but no deletion of a chat', async () => {
+    const deletion: Change = { type: 'chat.deleted', token, chatNumber: 9, changeNumber: NUMBER_STEP };
+    const missing: Change[] = [
+      itemOf(4_000_000),
+      { type: 'chat.created', token, chatNumber: 9, changeNumber: NUMBER_STEP },
+      { type: 'application.created', token: 'nobody', changeNumber: NUMBER_STEP },
+    ];
+    expect(await content()([...missing, deletion])).toEqual([
+      { ...deletion, date: '1970-01-01T00:00:00.000Z' },
+    ]);
+  });
+
+  test('is refused while the gate is closed: an older copy of Redis may lack an edit', async () => {
+    const { command, messageNumber } = await send();
+    await consume(command);
+    await close();
+    const of: Change[][] = [
+      [itemOf(messageNumber)],
+      [{ type: 'chat.created', token, chatNumber: 1, changeNumber: NUMBER_STEP }],
+      [{ type: 'application.created', token, changeNumber: NUMBER_STEP }],
+    ];
+    for (const changes of of) await expect(content()(changes)).rejects.toMatchObject({ code: 'unavailable' });
+    await reopen();
+    expect(await content()(of.flat())).toHaveLength(3);
+  });
+
+  test('is refused for an item that only MySQL may know, and does not', async () => {
+    await close();
+    await openGateOf(stores.gate, (await clock()) + NUMBER_STEP);
+    await expect(content()([itemOf(4_000_000)])).rejects.toMatchObject({ code: 'unavailable' });
+    const { verifying } = await stores.gate.status();
+    if (verifying !== undefined) await stores.gate.saveProgress(undefined, verifying.lost);
   });
 });
 

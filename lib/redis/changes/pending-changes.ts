@@ -30,7 +30,7 @@ export const toIssued = (
 };
 
 /**
- * Ends pending changes whose rows are stored. One that is no longer pending, as after a rollback, gets another number: its
+ * Ends pending changes whose rows are stored. A change that a rollback has removed meanwhile gets another number: its
  * row may be below positions that were handed out since. The first write is a removal; see settle.ts.
  */
 const remove = defineScript(
@@ -157,7 +157,7 @@ export const createPendingChanges = ({ client, keys }: { client: RedisClient; ke
     };
   },
 
-  /** Ends pending changes whose rows are stored. @returns those that have another number now. @throws unavailable */
+  /** Ends pending changes whose rows are stored. @returns the changes with other numbers. @throws unavailable */
   remove: async (issued: readonly IssuedChange[]): Promise<IssuedChange[]> => {
     const left: IssuedChange[] = [];
     for (const chunk of chunks(issued)) {

@@ -60,7 +60,7 @@ type Definition<Contract extends CommandContract, Row> = {
  * the outbox does not have with this text.
  *
  * Settling decides the number of a change. A change that is pending under the command's id stops being pending: its row has
- * that number. One that is pending under another number was issued that before, and is answered again. Any other one gets a
+ * that number. A change that is pending under another number keeps that, which is answered again. Any other change gets a
  * fresh number, because positions above the command's id may have been handed out.
  *
  * The first write is a removal, even of nothing: a server at its `maxmemory` refuses a script whose first write adds, and
