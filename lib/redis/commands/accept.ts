@@ -377,7 +377,8 @@ local numbered = {}
 `,
     after: /* lua */ `
 if clock ~= clockBefore then redis.call('HSET', state, 'clock', clock) end
-for changes, feed in pairs(pendingChanges) do redis.call('ZADD', changes, unpack(feed)) end
+-- Without it, settling gives the change a number.
+for changes, feed in pairs(pendingChanges) do redis.pcall('ZADD', changes, unpack(feed)) end
 local dirtied = {}
 for counter, of in pairs(numbered) do
   redis.call('SET', counter, of.number)
