@@ -3,7 +3,8 @@ import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
-import { findApplicationIds } from './applications.ts';
+import { findApplicationIds } from './application-ids.ts';
+import { insertChanges } from './changes.ts';
 import {
   type Database,
   literals,
@@ -292,6 +293,7 @@ export const createChats = (database: Database) => ({
         else if (!command.deleted && (row.isDeleted || row.isOfDeleted)) outcome.dropped.push(command);
         else outcome.stored.push({ ...command, isDeleted: row.isDeleted });
       }
+      await insertChanges(transaction, updateChatCommand, outcome.stored);
       await recordHandled(transaction, updateChatCommand, batch, outcome);
       return outcome;
     });
@@ -328,6 +330,22 @@ export const createChats = (database: Database) => ({
       [token, chatNumber],
     );
     return row && { ...toChat(row), isDeleted: row.deleted === 1 };
+  },
+
+  /** The stored ones of these chats of an application. Those of a deleted application count as deleted. */
+  findAmong: async (
+    token: string,
+    chatNumbers: readonly number[],
+  ): Promise<(ChatRow & { isDeleted: boolean })[]> => {
+    if (chatNumbers.length === 0) return [];
+    const rows = await database.select(
+      `SELECT c.number, c.title, c.messages_count, c.creator_id, IF(c.version = 0, c.command_id, c.version) AS version,
+         c.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL AS deleted
+       FROM chats c JOIN applications a ON a.id = c.application_id
+       WHERE c.token = ? AND c.number IN (${placeholders(chatNumbers.length)})`,
+      [token, ...chatNumbers],
+    );
+    return rows.map((row) => ({ ...toChat(row), isDeleted: row.deleted === 1 }));
   },
 
   /** Chats numbered `from` to `to` that are not deleted. */
