@@ -3,13 +3,15 @@ import type { ClosingReason } from '#lib/contracts/frames/server.ts';
 import { pushQueue } from '#lib/contracts/queues.ts';
 import { type Signal, signal } from '#lib/contracts/signals.ts';
 import { metricsLine } from '#lib/domain/metrics.ts';
+import type { FanOut } from '#lib/live/fan-out.ts';
 import type { Posted, Posting } from '#lib/live/posting.ts';
 import type { Connections } from '#lib/redis/live/connections.ts';
-import { posting } from '#lib/runtime/services/live.ts';
+import { fanOut, posting } from '#lib/runtime/services/live.ts';
 import { connections } from '#lib/runtime/services/redis.ts';
 import { metricsNamespace, now } from '#lib/runtime/services/settings.ts';
 
 type Uses = {
+  fanOut: FanOut;
   posting: Pick<Posting, 'close'>;
   connections: Pick<Connections, 'unauthenticatedAmong'>;
   metricsNamespace: string;
@@ -25,15 +27,20 @@ const endingsOf = (signals: readonly Signal[], late: readonly string[]): Map<Clo
   return endings;
 };
 
-/** Closes connections whose token has ended, and those that have not authenticated in time. Counts failed posts. */
+/**
+ * Sends changes and read markers to the connections that subscribe to them. Closes connections whose token has ended, and
+ * those that have not authenticated in time. Counts failed posts.
+ */
 export const pushEvents = async (
   signals: readonly Signal[],
-  { posting, connections, metricsNamespace, now, write }: Uses,
+  { fanOut, posting, connections, metricsNamespace, now, write }: Uses,
 ): Promise<void> => {
   const checked = signals.flatMap((one) => ('check' in one ? [one.check] : []));
   const late = await connections.unauthenticatedAmong(checked);
-  const posts = [...endingsOf(signals, late)].map(([reason, ids]) => posting.close(ids, reason));
-  const results = await Promise.allSettled(posts);
+  const changes = signals.flatMap((one) => ('change' in one ? [one.change] : []));
+  const reads = signals.flatMap((one) => ('read' in one ? [one.read] : []));
+  const closings = [...endingsOf(signals, late)].map(([reason, ids]) => posting.close(ids, reason));
+  const results = await Promise.allSettled([fanOut.send(changes), fanOut.sendReads(reads), ...closings]);
   const done = results.flatMap((result): Posted[] => (result.status === 'fulfilled' ? [result.value] : []));
   const failed = results.flatMap((result): unknown[] =>
     result.status === 'rejected' ? [result.reason] : [],
@@ -51,6 +58,7 @@ export const pushEvents = async (
 };
 
 export const handler = signalHandler(pushQueue, signal, pushEvents, {
+  fanOut,
   posting,
   connections,
   metricsNamespace,

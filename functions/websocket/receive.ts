@@ -13,6 +13,8 @@ export const receive = async (
   switch (frame.type) {
     case 'authenticate':
       return subscriptions.authenticate(connection, frame.accessToken);
+    case 'subscribe':
+      return subscriptions.subscribe(connection, frame);
     case 'unsubscribe':
       return subscriptions.unsubscribe(connection, frame);
     case 'ping':

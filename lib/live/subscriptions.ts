@@ -5,6 +5,7 @@ import {
   conflict,
   isKnownError,
   KnownError,
+  notFound,
   tokenEnded,
   unauthenticated,
   unavailable,
@@ -20,7 +21,9 @@ type Ending = { closing: ClosingReason; after?: KnownError };
 type Barred = Exclude<Awaited<ReturnType<Connections['unsubscribe']>>, { kind: 'unsubscribed' }>;
 
 type Uses = {
-  connections: Pick<Connections, 'authenticate' | 'ping' | 'unsubscribe'>;
+  connections: Pick<Connections, 'authenticate' | 'subscribe' | 'ping' | 'unsubscribe'>;
+  /** Verifies counters against MySQL. @returns false if an item does not exist */
+  verifyCounters: (counters: readonly CounterReference[], lost: string) => Promise<boolean>;
   accessTokens: Pick<AccessTokens, 'open'>;
   limiter: RateLimiter;
   pingSeconds: number;
@@ -38,9 +41,20 @@ const tooManyConnections = () =>
     `A user may have ${socketLimits.connections} connections at the same time.`,
   );
 
+const tooManySubscriptions = () =>
+  new KnownError('too-many-requests', `A connection may have ${socketLimits.subscriptions} subscriptions.`);
+/** Tries of one subscription: Redis may lose a counter again while it is verified. */
+const TRIES = 5;
+
+const feedOf = ({ token, chatNumber }: CounterReference) => ({
+  token,
+  ...(chatNumber === undefined ? {} : { chatNumber }),
+});
+
 /** Answers the frames of connections. Each answer is a frame, or the end of the connection. */
 export const createSubscriptions = ({
   connections,
+  verifyCounters,
   accessTokens,
   limiter,
   pingSeconds,
@@ -103,12 +117,37 @@ export const createSubscriptions = ({
     authenticate: (connection: Connection, accessToken: string): Promise<Answer | Ending> =>
       authenticate(connection, accessToken).catch((error: unknown) => countBadToken(connection, error)),
 
+    /** @throws unauthenticated, not-found, too-many-requests, unavailable */
+    subscribe: async (connection: Connection, of: CounterReference): Promise<Answer | Ending> => {
+      const { token, chatNumber } = of;
+      const counters = chatNumber === undefined ? [{ token }] : [{ token, chatNumber }, { token }];
+      const missing = () => notFound(chatNumber === undefined ? 'application' : 'chat');
+      for (let left = TRIES; left > 0; left -= 1) {
+        const outcome = await connections.subscribe(connection.id, of);
+        switch (outcome.kind) {
+          case 'subscribed': {
+            const { changeNumber } = outcome;
+            return { type: 'subscribed', ...feedOf(of), changeNumber };
+          }
+          case 'unverified':
+            if (!(await verifyCounters(counters, outcome.lost))) throw missing();
+            break;
+          case 'missing':
+            throw missing();
+          case 'full':
+            throw tooManySubscriptions();
+          default:
+            return endOf(connection, outcome);
+        }
+      }
+      throw closed();
+    },
+
     /** @throws unauthenticated, unavailable */
     unsubscribe: async (connection: Connection, of: CounterReference): Promise<Answer | Ending> => {
       const outcome = await connections.unsubscribe(connection.id, of);
       if (outcome.kind !== 'unsubscribed') return endOf(connection, outcome);
-      const { token, chatNumber } = of;
-      return { type: 'unsubscribed', token, ...(chatNumber === undefined ? {} : { chatNumber }) };
+      return { type: 'unsubscribed', ...feedOf(of) };
     },
 
     /** Renews a connection, also while Redis is away or the gate is closed. @throws unauthenticated */

@@ -9,6 +9,8 @@ type Uses = {
   markers: Pick<Markers, 'raise'>;
   unread: Pick<Unread, 'stored' | 'storedSoon' | 'count'>;
   verifyCounters: VerifyCounters;
+  /** Tells the connections of the reader. Never rejects. Nobody by default. */
+  tellConnections?: (reader: Pick<Reader, 'id'>, chat: ChatReference, messageNumber: number) => Promise<void>;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
 };
@@ -20,7 +22,13 @@ const TRIES = 5;
  * Returns a function that notes how far a user has read a chat. MySQL is asked for a marker that Redis does not know, and
  * for deleted messages. It gets the marker by the next sync.
  */
-export const createMarkRead = ({ markers, unread, verifyCounters, askForRecovery }: Uses) => {
+export const createMarkRead = ({
+  markers,
+  unread,
+  verifyCounters,
+  tellConnections = async () => undefined,
+  askForRecovery,
+}: Uses) => {
   /**
    * @returns the present marker, which is higher if the user has read further
    * @throws unauthenticated (the access token has ended), not-found (no such chat, or no such message in it), unavailable
@@ -42,11 +50,13 @@ export const createMarkRead = ({ markers, unread, verifyCounters, askForRecovery
       );
       switch (outcome.kind) {
         case 'read': {
-          const { number, messagesCount } = outcome;
+          const { number, messagesCount, hasConnections } = outcome;
+          const told = hasConnections ? tellConnections(reader, chat, number) : undefined;
           const counted = { chatNumber, messagesCount, known: { number, isSure: true } };
           // The marker has risen: only the count waits for MySQL, a second at most.
           const deleted = stored ?? (await unread.storedSoon(reader.id, token, [chatNumber]));
           const [unreadCount = 0] = await unread.count([counted], deleted);
+          await told;
           return { messageNumber: number, unreadCount };
         }
         case 'ended':

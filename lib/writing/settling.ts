@@ -1,3 +1,4 @@
+import type { NumberedChange } from '#lib/domain/change.ts';
 import type { Changes } from '#lib/mysql/changes.ts';
 import type { IssuedChange, PendingChanges } from '#lib/redis/changes/pending-changes.ts';
 import type { Settles } from '#lib/redis/commands/all.ts';
@@ -18,10 +19,13 @@ export const createSettling = ({
   settles,
   changes,
   pendingChanges,
+  announce = async () => undefined,
 }: {
   settles: Settles;
   changes: Pick<Changes, 'insert'>;
   pendingChanges: Pick<PendingChanges, 'remove'>;
+  /** Announces changes that somebody watches. Never rejects. None by default. */
+  announce?: (changes: readonly NumberedChange[]) => Promise<void>;
 }): Settling => {
   const numbering =
     <Settlement>(queue: string, settle: (settlement: Settlement) => Promise<readonly IssuedChange[]>) =>
@@ -29,6 +33,7 @@ export const createSettling = ({
       let left = await settle(settlement);
       for (let round = 0; round < ROUNDS && left.length > 0; round += 1) {
         await changes.insert(queue, left);
+        await announce(left);
         left = await pendingChanges.remove(left);
       }
     };

@@ -5,6 +5,7 @@ import {
   type Given,
   neededItem,
 } from '#lib/contracts/commands/command.ts';
+import type { NumberedChange } from '#lib/domain/change.ts';
 import { notFound, unavailable } from '#lib/domain/errors.ts';
 import type { ItemReference } from '#lib/domain/reference.ts';
 import type { RecoveryState } from '#lib/mysql/progress.ts';
@@ -48,6 +49,8 @@ type Uses = {
   findStored: FindStored;
   /** Applies an accepted deletion to MySQL, as far as it can. Never throws. */
   eraseAtOnce: EraseAtOnce;
+  /** Announces a change that somebody watches, beside its command. Never rejects, and nobody waits for it. None by default. */
+  announce?: (changes: readonly NumberedChange[]) => Promise<void>;
   /** Starts a recovery; returns at once. */
   askForRecovery: () => void;
   onUnpublished: (queue: string, error: unknown) => void;
@@ -64,6 +67,7 @@ export const createSubmit = ({
   numbers,
   findStored,
   eraseAtOnce,
+  announce = async () => undefined,
   askForRecovery,
   onUnpublished,
 }: Uses) => {
@@ -99,6 +103,8 @@ export const createSubmit = ({
       const outcome = await accepts[command.queue](given, { idempotency, stored });
       switch (outcome.kind) {
         case 'accepted':
+          // In the turn of the command, so that one write carries both.
+          if (outcome.change !== undefined) void announce([outcome.change]);
           if (outcome.command !== undefined) await publish(command.queue, outcome.command);
           await confirm(outcome.epoch);
           if (outcome.command !== undefined && deletes(given))

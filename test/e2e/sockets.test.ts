@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
-import { createUser, type User } from '../support/servers.ts';
+import { createApplication, createChat, createMessage } from '../support/client.ts';
+import { createUser, publish, type User } from '../support/servers.ts';
 import { openSocket, type Socket } from '../support/socket.ts';
 
 let user: User;
@@ -86,6 +87,133 @@ describe('a connection', () => {
     const again = await open();
     again.send({ type: 'authenticate', accessToken: user.client.accessToken });
     expect(await again.next()).toMatchObject({ type: 'error', status: 401 });
+  });
+});
+
+describe('a subscription', () => {
+  const subscribed = async (socket: Socket, feed: object): Promise<number> => {
+    socket.send({ type: 'subscribe', ...feed });
+    const answer = await socket.next();
+    expect(answer).toMatchObject({ type: 'subscribed', ...feed });
+    return Number(answer.changeNumber);
+  };
+  const eventOf = async (socket: Socket): Promise<Record<string, unknown>> => {
+    const { type, items } = await socket.next();
+    expect(type).toBe('events');
+    if (!Array.isArray(items) || items.length !== 1) throw new Error('not one event');
+    return items[0];
+  };
+  let token: string;
+  let chatNumber: number;
+  beforeEach(async () => {
+    token = await createApplication(user.client, 'Shop');
+    chatNumber = await createChat(user.client, token);
+  });
+
+  it('hears of every change with the content that GET answers, each with the change before it', async () => {
+    const { client } = user;
+    const [ofChat, whole] = [await authenticated(), await authenticated(await createUser('Bob'))];
+    let chatPosition = await subscribed(ofChat, { token, chatNumber });
+    let position = await subscribed(whole, { token });
+    const path = `/applications/${token}/chats/${chatNumber}`;
+    const message = `${path}/messages/1`;
+    const steps: [type: string, change: () => Promise<{ status: number }>, read?: [string, string]][] = [
+      ['message.created', () => client.post(`${path}/messages`, { body: 'hi' }), [message, 'message']],
+      ['message.updated', () => client.put(message, { body: 'hello' }), [message, 'message']],
+      ['message.deleted', () => client.delete(message), [message, 'message']],
+      ['chat.updated', () => client.put(path, { title: 'Orders' }), [path, 'chat']],
+    ];
+    for (const [type, change, [url, field] = ['', '']] of steps) {
+      expect((await change()).status, type).toBe(200);
+      const { unreadCount: _own, ...content } = (await client.get<Record<string, unknown>>(url)).body;
+      const [here, there] = [await eventOf(ofChat), await eventOf(whole)];
+      expect(here).toMatchObject({ type, token, chatNumber, previous: chatPosition, [field]: content });
+      expect(there).toMatchObject({ type, previous: position, [field]: content });
+      expect(there.changeNumber).toBe(here.changeNumber);
+      chatPosition = Number(here.changeNumber);
+      position = chatPosition;
+    }
+    ofChat.send({ type: 'ping' });
+    expect(await ofChat.next()).toEqual({
+      type: 'pong',
+      positions: [{ token, chatNumber, changeNumber: chatPosition }],
+    });
+    await client.delete(path);
+    expect(await eventOf(ofChat)).toMatchObject({ type: 'chat.deleted', previous: chatPosition });
+    const deleted = await eventOf(whole);
+    expect(deleted).toMatchObject({ type: 'chat.deleted', previous: position });
+    expect(deleted).not.toHaveProperty('chat');
+    ofChat.send({ type: 'ping' });
+    expect(await ofChat.next()).toEqual({ type: 'pong', positions: [] });
+    await client.delete(`/applications/${token}`);
+    expect(await eventOf(whole)).toMatchObject({ type: 'application.deleted' });
+  });
+
+  it('hears of many writers at once, each change once and chained', async () => {
+    const socket = await authenticated();
+    let position = await subscribed(socket, { token, chatNumber });
+    const bodies = Array.from({ length: 60 }, (_, i) => `m${i}`);
+    await Promise.all(bodies.map((body) => createMessage(user.client, token, chatNumber, body)));
+    const events = () =>
+      socket.frames.flatMap(({ items }): Record<string, unknown>[] => (Array.isArray(items) ? items : []));
+    await expect.poll(() => events().length, { timeout: 15_000 }).toBe(60);
+    const sorted = events().sort((one, other) => Number(one.changeNumber) - Number(other.changeNumber));
+    for (const { previous, changeNumber } of sorted) {
+      expect(previous).toBe(position);
+      position = Number(changeNumber);
+    }
+  });
+
+  it('of another program: a foreign command gets a number, and is announced', async () => {
+    const socket = await authenticated();
+    const position = await subscribed(socket, { token, chatNumber });
+    const command = { token, chatNumber, messageNumber: 1, senderId: user.id, body: 'foreign' };
+    await publish('create-message', { ...command, date: new Date().toISOString() });
+    expect(await eventOf(socket)).toMatchObject({
+      type: 'message.created',
+      previous: position,
+      message: { body: 'foreign' },
+    });
+  });
+
+  it('ends by unsubscribe, and is refused without an item', async () => {
+    const socket = await authenticated();
+    await subscribed(socket, { token, chatNumber });
+    socket.send({ type: 'unsubscribe', token, chatNumber });
+    expect(await socket.next()).toEqual({ type: 'unsubscribed', token, chatNumber });
+    await createMessage(user.client, token, chatNumber, 'nobody hears this');
+    socket.send({ type: 'subscribe', token, chatNumber: 99, id: 'x' });
+    expect(await socket.next()).toMatchObject({ type: 'error', status: 404, replyTo: 'x' });
+    const stranger = await open();
+    stranger.send({ type: 'subscribe', token });
+    expect(await stranger.next()).toMatchObject({ type: 'error', status: 401 });
+  });
+
+  it("tells a reader's connections how far the chat is read", async () => {
+    await createMessage(user.client, token, chatNumber, 'hi');
+    const [own, other] = [await authenticated(), await authenticated(await createUser('Bob'))];
+    await subscribed(own, { token });
+    await subscribed(other, { token });
+    const reader = user.client;
+    const path = `/applications/${token}/chats/${chatNumber}/read`;
+    await createMessage(await createUser('Cy').then(({ client }) => client), token, chatNumber, 'hello');
+    await eventOf(own);
+    await eventOf(other);
+    expect((await reader.put(path, { messageNumber: 2 })).status).toBe(200);
+    expect(await own.next()).toEqual({ type: 'read', token, chatNumber, messageNumber: 2 });
+    other.send({ type: 'ping' });
+    expect(await other.next()).toMatchObject({ type: 'pong' });
+  });
+
+  it('never shows a body after the answer of its deletion', async () => {
+    const socket = await authenticated();
+    await subscribed(socket, { token, chatNumber });
+    const marker = 'needle-of-this-test';
+    const number = await createMessage(user.client, token, chatNumber, marker);
+    await user.client.delete(`/applications/${token}/chats/${chatNumber}/messages/${number}`);
+    const before = socket.frames.length;
+    await expect.poll(() => JSON.stringify(socket.frames), { timeout: 10_000 }).toContain('message.deleted');
+    expect(JSON.stringify(socket.frames.slice(before))).not.toContain(marker);
   });
 });
 

@@ -88,6 +88,7 @@ it('reportMetrics and pushEvents write every metric of the service that an alarm
     },
   );
   await pushEvents([{ close: ['slow'], reason: 'restart' }], {
+    fanOut: { send: async () => ({ gone: 0, slow: 0 }), sendReads: async () => ({ gone: 0, slow: 0 }) },
     posting: { close: async () => ({ gone: 0, slow: 1 }) },
     connections: { unauthenticatedAmong: async () => [] },
     metricsNamespace: 'chat-test',

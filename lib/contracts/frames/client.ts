@@ -24,6 +24,10 @@ const authenticateFrame = z
     description:
       'The first frame of a connection, within ten seconds; again with a fresh token before the old one ends',
   });
+const subscribeFrame = z.strictObject({ type: z.literal('subscribe'), ...feed, ...asked }).meta({
+  id: 'SubscribeFrame',
+  description: 'Asks for the changes of an application, or of one chat',
+});
 const unsubscribeFrame = z
   .strictObject({ type: z.literal('unsubscribe'), ...feed, ...asked })
   .meta({ id: 'UnsubscribeFrame', description: 'Ends a subscription' });
@@ -33,8 +37,8 @@ const pingFrame = z
 
 /** A frame that a client sends. */
 export const clientFrame = z
-  .discriminatedUnion('type', [authenticateFrame, unsubscribeFrame, pingFrame], {
-    error: 'Must be authenticate, unsubscribe or ping',
+  .discriminatedUnion('type', [authenticateFrame, subscribeFrame, unsubscribeFrame, pingFrame], {
+    error: 'Must be authenticate, subscribe, unsubscribe or ping',
   })
   .meta({ id: 'ClientFrame', description: 'A frame that a client sends: at most 4 KB' });
 export type ClientFrame = z.output<typeof clientFrame>;

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
-import { number, token } from '../fields.ts';
+import { changeNumber, number, token } from '../fields.ts';
+import { event } from '../items.ts';
 
 const answered = {
   replyTo: z
@@ -8,10 +9,6 @@ const answered = {
     .optional()
     .meta({ description: 'The `id` of the frame that this answers', examples: ['1'] }),
 };
-const changeNumber = z
-  .int()
-  .min(0)
-  .meta({ description: 'Rises with every change, not consecutive', examples: [1_772_357_400_000_000] });
 const feed = { token, chatNumber: number.optional() };
 
 const authenticated = z
@@ -66,13 +63,26 @@ const closing = z
   .object({ type: z.literal('closing'), reason: z.enum(closingReasons) })
   .meta({ id: 'ClosingFrame', description: 'The server closes the connection after this frame' });
 
+const events = z
+  .object({
+    type: z.literal('events'),
+    ...feed,
+    items: z.array(
+      event
+        .extend({
+          previous: changeNumber.meta({ description: 'The change before it in this subscription' }),
+        })
+        .meta({ id: 'PushedEvent', description: 'A change of a subscription' }),
+    ),
+  })
+  .meta({ id: 'EventsFrame', description: 'Changes of a subscription, lowest `changeNumber` first' });
 const read = z
   .object({ type: z.literal('read'), token, chatNumber: number, messageNumber: number })
   .meta({ id: 'ReadFrame', description: 'The user has read the chat up to this message; best effort' });
 
 /** A frame that the server sends. */
 export const serverFrame = z
-  .discriminatedUnion('type', [authenticated, subscribed, unsubscribed, pong, refused, read, closing])
+  .discriminatedUnion('type', [authenticated, subscribed, unsubscribed, pong, refused, events, read, closing])
   .meta({ id: 'ServerFrame', description: 'A frame that the server sends: at most 32 KB' });
 export type ServerFrame = z.input<typeof serverFrame>;
 /** The answer to a frame, before it names the frame. */

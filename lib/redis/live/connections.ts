@@ -1,9 +1,15 @@
-import type { ClosingReason } from '#lib/contracts/frames/server.ts';
-import { type CounterReference, counterReference, parseCounterReference } from '#lib/domain/reference.ts';
+import { type ClosingReason, closingReasons } from '#lib/contracts/frames/server.ts';
+import { NUMBER_STEP } from '#lib/domain/change.ts';
+import {
+  type ChatReference,
+  type CounterReference,
+  counterReference,
+  parseCounterReference,
+} from '#lib/domain/reference.ts';
 import { socketLimits } from '#lib/domain/socket-limits.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
-import { gate } from '../gate/gate.lua.ts';
+import { gate, marks } from '../gate/gate.lua.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
 import { connecting } from './connections.lua.ts';
@@ -42,6 +48,85 @@ renew(prefix, connection, id, ends, user, now)
 return { 'authenticated' }
 `,
   expecting<['authenticated' | 'ended' | 'another' | 'full'] | BarredReply>,
+);
+
+/**
+ * Adds a subscription. The position that it answers is that of the moment at which it begins, because commands are numbered in scripts
+ * as well: every later change is announced. Who subscribes first sets the position of the feed.
+ */
+const subscribe = defineScript(
+  {
+    uses: [gate, marks, connecting],
+    keys: ['state', 'verified', 'counter', 'application', 'connection', 'watched'],
+    args: ['server', 'prefix', 'id', 'reference', 'token'],
+  },
+  /* lua */ `
+local epoch, clock, lost, verifying = readState(state, server)
+if not epoch then return { 'closed' } end
+local now = nowMs()
+local holder, barred = useOf(prefix, connection, id, now)
+if not holder then return barred end
+local total, chats = unpack(redis.call('MGET', counter, application))
+if isDeleted(total) or isDeleted(chats) then return { 'missing' } end
+if not isVerified(verifying, verified, reference) or not isVerified(verifying, verified, token) then
+  return { 'unverified', lost }
+end
+if not total or not chats then return { 'missing' } end
+local field = '+' .. reference
+if redis.call('HEXISTS', connection, field) == 0 and #subscriptionsOf(connection) >= ${socketLimits.subscriptions} then
+  return { 'full' }
+end
+local position = tonumber(clock or '0')
+position = text(position - position % ${NUMBER_STEP})
+redis.call('HSET', connection, field, '1')
+redis.call('SET', watched, position, 'NX', 'PX', ${socketLimits.idleMs})
+renew(prefix, connection, id, holder.ends, holder.user, now)
+return { 'subscribed', position }
+`,
+  expecting<
+    ['subscribed', position: string] | ['unverified', lost: string] | ['missing' | 'full'] | BarredReply
+  >,
+);
+
+/** Most connections with an ended lease that one call removes from a feed. */
+const TRIMMED = 100;
+
+/** The connections that subscribe to feeds. Those whose lease has ended are removed, with the reason. */
+const readSubscribers = defineScript(
+  { uses: [connecting], args: ['prefix'], each: { keys: ['subscribers'] } },
+  {
+    before: 'local now = text(nowMs())',
+    each: /* lua */ `
+  local ended = {}
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', subscribers, '-inf', now, 'LIMIT', 0, ${TRIMMED})) do
+    local connection = prefix .. 'connection::' .. id
+    local ends = redis.call('HGET', connection, 'ends')
+    redis.call('ZREM', subscribers, id)
+    if ends then
+      local reason = tonumber(ends) <= tonumber(now) and 'token-expired' or 'idle'
+      finish(prefix, connection, id, reason)
+      ended[#ended + 1] = id
+      ended[#ended + 1] = reason
+    end
+  end
+  return { redis.call('ZRANGEBYSCORE', subscribers, '(' .. now, '+inf'), ended }
+`,
+  },
+  expecting<[ids: string[], ended: string[]][]>,
+);
+
+/** The connections of a user that subscribe to a chat or its application. */
+const readReaders = defineScript(
+  { uses: [connecting], keys: ['connections'], args: ['prefix', 'chat', 'token'] },
+  /* lua */ `
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', connections, '(' .. text(nowMs()), '+inf')) do
+  local chatOf, tokenOf = unpack(redis.call('HMGET', prefix .. 'connection::' .. id, '+' .. chat, '+' .. token))
+  if chatOf or tokenOf then found[#found + 1] = id end
+end
+return found
+`,
+  expecting<string[]>,
 );
 
 /** Renews the leases. Returns the subscriptions that go on, with the newest change of each. */
@@ -176,6 +261,84 @@ export const createConnections = ({ client, keys }: { client: RedisClient; keys:
         runScript(ping, { state, connection: keys.connection(id), prefix, id }),
       );
       return reply[0] === 'alive' ? { kind: 'alive', positions: positionsOf(reply[1]) } : barredOf(reply);
+    },
+
+    /** 'unverified': the counters of the chat and its application must be verified first, for the epoch `lost`. */
+    subscribe: async (
+      id: string,
+      of: CounterReference,
+    ): Promise<
+      | { kind: 'subscribed'; changeNumber: number }
+      | { kind: 'unverified'; lost: string }
+      | { kind: 'missing' | 'full' }
+      | Barred
+    > => {
+      const reply = await guarded(
+        client,
+        runScript(subscribe, {
+          state,
+          verified: keys.verified,
+          counter: keys.counter(of),
+          application: keys.applicationCounter(of.token),
+          connection: keys.connection(id),
+          watched: keys.watched(of),
+          prefix,
+          id,
+          reference: counterReference(of),
+          token: of.token,
+        }),
+      );
+      switch (reply[0]) {
+        case 'subscribed':
+          return { kind: 'subscribed', changeNumber: Number(reply[1]) };
+        case 'unverified':
+          return { kind: 'unverified', lost: reply[1] };
+        case 'missing':
+        case 'full':
+          return { kind: reply[0] };
+        default:
+          return barredOf(reply);
+      }
+    },
+
+    /** The connections that subscribe to feeds, by their order. `ended`: connections that have ended by now, and why. */
+    subscribers: async (
+      feeds: readonly CounterReference[],
+    ): Promise<{ ids: string[]; ended: { id: string; reason: ClosingReason }[] }[]> => {
+      if (feeds.length === 0) return [];
+      const found = await guarded(
+        client,
+        runScript(
+          readSubscribers,
+          { prefix },
+          feeds.map((of) => ({ subscribers: keys.subscribers(of) })),
+        ),
+      );
+      return found.map(([ids, ended]) => ({
+        ids,
+        ended: ended.flatMap((id, i) => {
+          const reason = closingReasons.find((one) => one === ended[i + 1]);
+          return i % 2 === 1 || reason === undefined ? [] : [{ id, reason }];
+        }),
+      }));
+    },
+
+    /** The connections of a user that subscribe to a chat or its application. */
+    readers: (userId: number, { token, chatNumber }: ChatReference): Promise<string[]> =>
+      guarded(
+        client,
+        runScript(readReaders, {
+          connections: keys.connections(userId),
+          prefix,
+          chat: counterReference({ token, chatNumber }),
+          token,
+        }),
+      ),
+
+    /** Ends all subscriptions to feeds of deleted items. */
+    endFeeds: async (feeds: readonly CounterReference[]): Promise<void> => {
+      if (feeds.length === 0) return;
+      await guarded(client, ({ redis }) => redis.unlink(...feeds.map((of) => keys.subscribers(of))));
     },
 
     /** Also if there is no such subscription. */

@@ -19,7 +19,7 @@ export type KnownMarker = { number: number; isSure: boolean };
  * the chat and of its application must be verified first, for the epoch `lost`.
  */
 type Raised =
-  | { kind: 'read'; number: number; messagesCount: number }
+  | { kind: 'read'; number: number; messagesCount: number; hasConnections: boolean }
   | { kind: 'unverified'; lost: string }
   | { kind: 'closed' | 'ended' | 'missing' | 'above' | 'unknown' };
 
@@ -38,7 +38,16 @@ const readScript = defineScript(
 const raiseScript = defineScript(
   {
     uses: [gate, marks, markers],
-    keys: ['state', 'verified', 'counter', 'chatsCounter', 'generations', 'read', 'dirtyMarkers'],
+    keys: [
+      'state',
+      'verified',
+      'counter',
+      'chatsCounter',
+      'generations',
+      'read',
+      'dirtyMarkers',
+      'connections',
+    ],
     args: ['server', 'generation', 'parent', 'token', 'chat', 'number', 'stored', 'member'],
   },
   /* lua */ `
@@ -57,13 +66,13 @@ if not isSure and stored == '' then return { 'unknown' } end
 local marker = math.max(tonumber(known or '0'), tonumber(stored ~= '' and stored or '0'))
 if tonumber(number) > marker then
   setMarker(read, chat, number, lost, dirtyMarkers, text(nowMicros()), member)
-  return { 'read', number, count }
+  return { 'read', number, count, redis.call('EXISTS', connections) == 1 and '1' or '' }
 end
 if not isSure then keepMarker(read, chat, text(marker), lost) end
-return { 'read', text(marker), count }
+return { 'read', text(marker), count, '' }
 `,
   expecting<
-    | ['read', number: string, messagesCount: string]
+    | ['read', number: string, messagesCount: string, hasConnections: '1' | '']
     | ['unverified', lost: string]
     | ['closed' | 'ended' | 'missing' | 'above' | 'unknown']
   >,
@@ -133,6 +142,7 @@ export const createMarkers = ({ client, keys }: { client: RedisClient; keys: Key
           generation,
           read: readKey({ userId, ...chat }),
           dirtyMarkers: keys.dirtyMarkers,
+          connections: keys.connections(userId),
           parent: chatReference(chat),
           token: chat.token,
           chat: chat.chatNumber,
@@ -143,7 +153,12 @@ export const createMarkers = ({ client, keys }: { client: RedisClient; keys: Key
       );
       switch (reply[0]) {
         case 'read':
-          return { kind: 'read', number: Number(reply[1]), messagesCount: Number(reply[2]) };
+          return {
+            kind: 'read',
+            number: Number(reply[1]),
+            messagesCount: Number(reply[2]),
+            hasConnections: reply[3] === '1',
+          };
         case 'unverified':
           return { kind: 'unverified', lost: reply[1] };
         default:

@@ -1,10 +1,14 @@
 import { createInvoke } from '#lib/lambda/invoke.ts';
+import { createFanOut } from '#lib/live/fan-out.ts';
 import { createPosting } from '#lib/live/posting.ts';
 import { createSubscriptions } from '#lib/live/subscriptions.ts';
+import { createVerifyCounters } from '#lib/writing/verify-counters.ts';
 import { currentCredentials, currentFunction } from '../config.ts';
 import { lazy } from '../lazy.ts';
 import { accessTokens } from './auth.ts';
-import { connections, rateLimits } from './redis.ts';
+import { recoveryState } from './mysql.ts';
+import { readChangeContent } from './reading.ts';
+import { connections, gate, rateLimits } from './redis.ts';
 import { config } from './servers.ts';
 import { now } from './settings.ts';
 import { askForRecovery } from './writing.ts';
@@ -22,9 +26,17 @@ export const posting = /* @__PURE__ */ lazy(() =>
     connections: connections(),
   }),
 );
+export const fanOut = /* @__PURE__ */ lazy(() =>
+  createFanOut({
+    connections: connections(),
+    readChangeContent: readChangeContent(),
+    posting: posting(),
+  }),
+);
 export const subscriptions = /* @__PURE__ */ lazy(() =>
   createSubscriptions({
     connections: connections(),
+    verifyCounters: createVerifyCounters({ gate: gate(), numbers: recoveryState() }),
     accessTokens: accessTokens(),
     limiter: rateLimits(),
     pingSeconds: config().PING_SECONDS,

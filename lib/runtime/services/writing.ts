@@ -35,6 +35,7 @@ export const submit = /* @__PURE__ */ lazy(() =>
       messages: messages(),
       onFailure: noteClientError('MySQL'),
     }),
+    announce: signals().announce,
     askForRecovery: askForRecovery(),
     onUnpublished,
   }),
@@ -44,11 +45,17 @@ export const markRead = /* @__PURE__ */ lazy(() =>
     markers: markers(),
     unread: unread(),
     verifyCounters: createVerifyCounters({ gate: gate(), numbers: recoveryState() }),
+    tellConnections: signals().read,
     askForRecovery: askForRecovery(),
   }),
 );
 export const settles = /* @__PURE__ */ lazy(() =>
-  createSettling({ settles: settlesInRedis(), changes: changes(), pendingChanges: pendingChanges() }),
+  createSettling({
+    settles: settlesInRedis(),
+    changes: changes(),
+    pendingChanges: pendingChanges(),
+    announce: signals().announce,
+  }),
 );
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));
 export const revoke = /* @__PURE__ */ lazy(() =>

@@ -3,9 +3,20 @@ import type { Signal } from '#lib/contracts/signals.ts';
 import { pushEvents } from '../../../../functions/consumers/push-events.ts';
 
 const run = async (signals: Signal[], { slow = 0, fails = false } = {}) => {
+  const sent: unknown[] = [];
   const closed: [string, string[]][] = [];
   const lines: Record<string, unknown>[] = [];
   const outcome = await pushEvents(signals, {
+    fanOut: {
+      send: async (changes) => {
+        sent.push(...changes.map(({ changeNumber }) => changeNumber));
+        return { gone: 0, slow };
+      },
+      sendReads: async (reads) => {
+        sent.push(...reads);
+        return { gone: 0, slow: 0 };
+      },
+    },
     posting: {
       close: async (ids: readonly string[], reason: string) => {
         closed.push([reason, [...ids]]);
@@ -23,7 +34,7 @@ const run = async (signals: Signal[], { slow = 0, fails = false } = {}) => {
     () => 'done',
     (error: Error) => error.message,
   );
-  return { outcome, closed, lines };
+  return { outcome, closed, lines, sent };
 };
 
 it('closes connections by their reasons, and those that have not authenticated', async () => {
@@ -43,8 +54,20 @@ it('closes connections by their reasons, and those that have not authenticated',
 
 it('counts slow connections and failed posts for the alarms', async () => {
   const slow = await run([{ close: ['a'], reason: 'restart' }], { slow: 2 });
-  expect(slow.lines).toMatchObject([{ FailedPosts: 0, SlowConnections: 2 }]);
+  expect(slow.lines).toMatchObject([{ FailedPosts: 0, SlowConnections: 4 }]);
   const failed = await run([{ close: ['a'], reason: 'restart' }], { fails: true });
   expect(failed.lines).toMatchObject([{ FailedPosts: 1, SlowConnections: 0 }]);
   expect(failed.outcome).toBe('The function does not answer');
+});
+
+it('sends changes and read markers', async () => {
+  const change = {
+    type: 'chat.updated',
+    token: 'app',
+    chatNumber: 1,
+    changeNumber: 16,
+    before: { chat: 8 },
+  } as const;
+  const read = { userId: 7, token: 'app', chatNumber: 1, messageNumber: 5 };
+  expect((await run([{ read }, { change }])).sent).toEqual([16, read]);
 });

@@ -10,6 +10,12 @@ const subscriptions: Subscriptions = {
     expiresIn: accessToken.length,
     pingSeconds: 30,
   }),
+  subscribe: async (_connection, { token, chatNumber = 0 }) => ({
+    type: 'subscribed',
+    token,
+    chatNumber,
+    changeNumber: 16,
+  }),
   unsubscribe: async (_connection, { token, chatNumber = 0 }) => ({
     type: 'unsubscribed',
     token,
@@ -22,6 +28,10 @@ it.each<[ClientFrame, object]>([
   [
     { type: 'authenticate', accessToken: 'four', id: undefined },
     { type: 'authenticated', expiresIn: 4, pingSeconds: 30 },
+  ],
+  [
+    { type: 'subscribe', token: 'app', chatNumber: 2, id: undefined },
+    { type: 'subscribed', token: 'app', chatNumber: 2, changeNumber: 16 },
   ],
   [
     { type: 'unsubscribe', token: 'app', chatNumber: 2, id: undefined },
