@@ -28,8 +28,8 @@ const endingsOf = (signals: readonly Signal[], late: readonly string[]): Map<Clo
 };
 
 /**
- * Sends changes and read markers to the connections that subscribe to them. Closes connections whose token has ended, and
- * those that have not authenticated in time. Counts failed posts.
+ * Sends changes and read markers to the connections that subscribe to them. Closes connections of ended tokens and
+ * unauthenticated ones. Counts failed posts.
  */
 export const pushEvents = async (
   signals: readonly Signal[],
