@@ -32,7 +32,7 @@ const subscriptionsWith = (
       limitOf: () => ({ count: 1, seconds: 60 }),
       take: () => ({
         isFar: false,
-        giveBack: () => undefined,
+        giveBack: async () => undefined,
         quota: Promise.resolve({ remaining: 0, resetSeconds: 1, exceeded: badTokens > 1 }),
       }),
     },
