@@ -157,8 +157,8 @@ describe('GET /applications/{token}/changes', () => {
   it('is 404 for an application that does not exist, or no longer', async () => {
     const gone = await createApplication(client);
     expect((await client.delete(`/applications/${gone}`)).status).toBe(200);
-    for (const of of [gone, 'nobody'])
-      expect((await client.get(`/applications/${of}/changes?since=0`)).status).toBe(404);
+    for (const missing of [gone, 'nobody'])
+      expect((await client.get(`/applications/${missing}/changes?since=0`)).status).toBe(404);
   });
 });
 
