@@ -82,12 +82,16 @@ export class System {
   readonly keys: Keys;
   readonly #stack: Stack;
   readonly #cluster: RedisPair | undefined;
-  readonly #ports: { http: number; lambda: number };
+  readonly #ports: { http: number; websocket: number; lambda: number };
   #api: SlsOffline | undefined;
   /** The proxies that a fault has put between the functions and the servers. */
   readonly #proxies = new Map<ServiceName, TcpProxy>();
 
-  private constructor(stack: Stack, cluster: RedisPair | undefined, ports: { http: number; lambda: number }) {
+  private constructor(
+    stack: Stack,
+    cluster: RedisPair | undefined,
+    ports: { http: number; websocket: number; lambda: number },
+  ) {
     this.#stack = stack;
     this.#cluster = cluster;
     this.#ports = ports;
@@ -119,7 +123,11 @@ export class System {
     await removeAbandonedStacks('chaos-');
     await removeAbandonedStacks('test-chaos-');
     const { stack, cluster } = await startServers(report, options);
-    const ports = { http: await pickPort(undefined), lambda: await pickPort(undefined) };
+    const ports = {
+      http: await pickPort(undefined),
+      websocket: await pickPort(undefined),
+      lambda: await pickPort(undefined),
+    };
     const system = new System(stack, cluster, ports);
     try {
       await system.operate('operations/migrate');

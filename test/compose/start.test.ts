@@ -35,6 +35,7 @@ type Message = { messageNumber: number; body: string; senderName: string; create
 
 let folder: string;
 let port: number;
+let socketPort: number;
 let start: ChildProcess | undefined;
 let output = '';
 let project = '';
@@ -44,6 +45,7 @@ const environment = (): NodeJS.ProcessEnv => ({
   ...{ MYSQL_URL: '', REDIS_URL: '', RABBITMQ_URL: '', OPENSEARCH_URL: '' },
   LOCAL_SERVICES: 'docker',
   PORT: `${port}`,
+  WEBSOCKET_PORT: `${socketPort}`,
 });
 
 /** Settles when the API answers. */
@@ -97,6 +99,7 @@ beforeAll(async () => {
   for (const name of copied) cpSync(join(checkout, name), join(folder, name), { recursive: true });
   symlinkSync(join(checkout, 'node_modules'), join(folder, 'node_modules'));
   port = await pickPort(undefined);
+  socketPort = await pickPort(undefined);
 });
 
 afterAll(async () => {
@@ -104,6 +107,7 @@ afterAll(async () => {
   if (project !== '')
     await docker(['compose', '--project-name', project, 'down', '--volumes']).catch(() => undefined);
   releasePort(port);
+  releasePort(socketPort);
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -15,6 +15,7 @@ import { pickPort, releasePort } from '../../local/services/index.ts';
 const checkout = resolve(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'chat-development-'));
 let port: number;
+let socketPort: number;
 let dev: ChildProcess;
 let output = '';
 
@@ -44,9 +45,15 @@ beforeAll(async () => {
   );
   writeService({});
   port = await pickPort(undefined);
+  socketPort = await pickPort(undefined);
   dev = spawn(process.execPath, [join(folder, 'local/start.ts'), '--watch'], {
     cwd: folder,
-    env: { ...process.env, ...inject('functionEnvironment'), PORT: `${port}` },
+    env: {
+      ...process.env,
+      ...inject('functionEnvironment'),
+      PORT: `${port}`,
+      WEBSOCKET_PORT: `${socketPort}`,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   for (const stream of [dev.stdout, dev.stderr])
@@ -63,6 +70,7 @@ afterAll(async () => {
     await ended;
   }
   releasePort(port);
+  releasePort(socketPort);
   rmSync(folder, { recursive: true, force: true });
 });
 
