@@ -260,6 +260,53 @@ const parentLua = (isGone: string, isInChat: boolean) => /* lua */ `
   if not count${isInChat ? ' or not chats' : ''} then return { 'missing' } end
 `;
 
+/** What the MGET reads: variables, and keys by their names. */
+const readsOf = (isInChat: boolean, isEdit: boolean) => [
+  ['count', 'counter'],
+  ['first', 'idempotency'],
+  ['present', 'generations'],
+  ['before', 'watched'],
+  ...(isInChat
+    ? [
+        ['chats', 'chatsCounter'],
+        ['chatBefore', 'watchedChat'],
+      ]
+    : []),
+  ...(isEdit ? [['looked', 'lookedUp']] : []),
+];
+
+/** Notes the change of an accepted command, to be written after the last command. */
+const pendingLua = (isNumbered: boolean, isInChat: boolean) => /* lua */ `
+  local feed = pendingChanges[changes]
+  if not feed then
+    feed = {}
+    pendingChanges[changes] = feed
+  end
+  feed[#feed + 1] = id
+  feed[#feed + 1] = change .. ${isNumbered ? `number .. ${isInChat ? "':'" : "':0:'"} .. ` : ''}id
+`;
+
+/** The answer to an accepted command. Where somebody watches, it has the changes before. */
+const acceptedLua = (isInChat: boolean) => /* lua */ `
+${
+  isInChat
+    ? /* lua */ `
+  if before or chatBefore then
+    if before then redis.call('SET', watched, id, 'KEEPTTL') end
+    if chatBefore then redis.call('SET', watchedChat, id, 'KEEPTTL') end
+    return { 'accepted', answer, id, epoch, command, changeBefore(before, opened), changeBefore(chatBefore, opened) }
+  end
+`
+    : /* lua */ `
+  if before then
+    redis.call('SET', watched, id, 'KEEPTTL')
+    return { 'accepted', answer, id, epoch, command, changeBefore(before, opened), '' }
+  end
+`
+}
+  return { 'accepted', answer, id, epoch, command }
+`;
+
 /**
  * Accepts one command. All refusals come before the first write, which is the outbox entry. The MGET has every key that
  * a command needs, so that a feed that nobody watches costs no call.
@@ -270,19 +317,7 @@ const acceptOneLua = (
 ) => {
   const isNumbered = creates !== undefined && parent !== undefined;
   const isInChat = parent === 'chat';
-  const reads = [
-    ['count', 'counter'],
-    ['first', 'idempotency'],
-    ['present', 'generations'],
-    ['before', 'watched'],
-    ...(isInChat
-      ? [
-          ['chats', 'chatsCounter'],
-          ['chatBefore', 'watchedChat'],
-        ]
-      : []),
-    ...(edits === undefined ? [] : [['looked', 'lookedUp']]),
-  ];
+  const reads = readsOf(isInChat, edits !== undefined);
   const isGone = `isDeleted(count)${isInChat ? ' or isDeleted(chats)' : ''}`;
   return /* lua */ `
   if not isUsable then return { 'closed' } end
@@ -307,14 +342,7 @@ ${
   local id = text(latest)
   command = keep(outbox, command, id, epoch, ${isNumbered ? `',"${creates}":' .. number` : "''"})
   clock = id
-  -- Written after the last command.
-  local feed = pendingChanges[changes]
-  if not feed then
-    feed = {}
-    pendingChanges[changes] = feed
-  end
-  feed[#feed + 1] = id
-  feed[#feed + 1] = change .. ${isNumbered ? `number .. ${isInChat ? "':'" : "':0:'"} .. ` : ''}id
+${pendingLua(isNumbered, isInChat)}
   local answer = ${isNumbered ? 'number' : 'parent'}
   redis.call('SET', idempotency, fingerprint .. ' ' .. answer .. ' ' .. id, 'EX', seconds)
 ${edits === undefined ? '' : "if looked then redis.call('SET', lookedUp, string.match(looked, '^%d+ ') .. id, 'KEEPTTL') end"}
@@ -331,23 +359,7 @@ ${applyTogether === undefined ? '' : `  of.items[#of.items + 1] = { ${fields(['n
     : ''
 }
 ${apply}
-${
-  isInChat
-    ? /* lua */ `
-  if before or chatBefore then
-    if before then redis.call('SET', watched, id, 'KEEPTTL') end
-    if chatBefore then redis.call('SET', watchedChat, id, 'KEEPTTL') end
-    return { 'accepted', answer, id, epoch, command, changeBefore(before, opened), changeBefore(chatBefore, opened) }
-  end
-`
-    : /* lua */ `
-  if before then
-    redis.call('SET', watched, id, 'KEEPTTL')
-    return { 'accepted', answer, id, epoch, command, changeBefore(before, opened), '' }
-  end
-`
-}
-  return { 'accepted', answer, id, epoch, command }
+${acceptedLua(isInChat)}
 `;
 };
 
