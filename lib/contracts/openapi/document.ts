@@ -114,6 +114,11 @@ Applications contain chats, and chats contain messages. The server numbers an it
 2. Sign in: \`POST /users/token\` with Basic authentication (e-mail address and password) returns an access token.
 3. Send the token with all other requests: \`Authorization: Bearer <accessToken>\`.
 
+**Take back and find:**
+- Delete a message: \`DELETE /applications/{token}/chats/{chatNumber}/messages/{messageNumber}\`.
+- Find messages by words, person and date: \`GET /applications/{token}/messages/search\`, or the same below one chat.
+- Change the password: \`PUT /users/me/password\`. Sign out everywhere: \`DELETE /users/me/tokens\`. Erase the account: \`DELETE /users/me\`.
+
 Requests and responses are JSON in UTF-8. Unknown fields are refused. If a body repeats a key, its last value counts; a query parameter must not be repeated. Every path accepts a trailing slash.
 Errors are [problem documents](https://www.rfc-editor.org/rfc/rfc9457). Lists have a \`Link\` header if there is a next page.
 `.trim();
