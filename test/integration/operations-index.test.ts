@@ -257,8 +257,8 @@ describe('reconcile', { timeout: 60_000 }, () => {
     await contents.refresh();
     const bySender = async () => {
       const { hits } = await services
-        .search()
-        .find({ token: 'appone', chatNumber: 2, sender: handle, upTo: 4, limit: 10 });
+        .messageIndex()
+        .search({ token: 'appone', chatNumber: 2, sender: handle, upTo: 4, limit: 10 });
       return hits.map(({ messageNumber }) => messageNumber);
     };
     expect(await bySender()).toEqual([2, 1]);
