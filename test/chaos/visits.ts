@@ -23,7 +23,7 @@ type Options = {
 export class Visits {
   readonly #options: Options;
   readonly #stopped = new AbortController();
-  readonly #loops: Promise<void>[] = [];
+  #loop: Promise<void> | undefined;
   #index: number;
 
   constructor(options: Options) {
@@ -32,15 +32,15 @@ export class Visits {
   }
 
   start(): void {
-    for (let i = 0; i < 2; i += 1) this.#loops.push(this.#loop());
+    this.#loop = this.#visitAgainAndAgain();
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort();
-    await Promise.all(this.#loops);
+    await this.#loop;
   }
 
-  async #loop(): Promise<void> {
+  async #visitAgainAndAgain(): Promise<void> {
     const { api, ledger, random } = this.#options;
     while (!this.#stopped.signal.aborted) {
       await delay(WRITE_PAUSE_MS);
