@@ -13,7 +13,7 @@ export type Creation = {
 /** A deletion that was begun. `endedAt`: the time of its 200, infinite without one. `isStored`: MySQL certainly has it. */
 export type Deletion = { beganAt: number; endedAt: number; isStored: boolean };
 
-/** The time of a request, and whether readers may miss what Redis alone knows. */
+/** The time of a request. While Redis is away, readers may miss its pending writes. */
 export type Seen = { from: number; to: number; isRedisAway: boolean };
 
 /** True if an answer may show an item with these deletions, its own and its parent's. */

@@ -27,7 +27,7 @@ type Options = {
   random: Random;
   /** Chats that every round writes to. They and their applications stay. */
   standing: readonly ChatRecord[];
-  /** True while readers may miss what Redis alone knows. */
+  /** True while readers may miss pending writes of Redis. */
   mayLag: () => boolean;
 };
 
@@ -68,7 +68,7 @@ const probesOf = (item: Item, { random, ledger }: Pick<Options, 'random' | 'ledg
   ];
 };
 
-/** Clients that delete chats and applications, and readers who ask for what is deleted, and for the lists without it. */
+/** Clients delete chats and applications. Readers ask for deleted items on every route, and compare the lists. */
 export class Removals {
   readonly #options: Options;
   readonly #stopped = new AbortController();
@@ -207,7 +207,7 @@ export class Removals {
     const user = random.pick(this.#options.users);
     if (user === undefined) return;
     const own = [...ledger.applications.values()].filter(({ owner }) => owner === user.index);
-    // The last page has the newest; here only what must not be there counts.
+    // Only deleted applications count here: a new one may be on another page.
     const known = own.filter(({ deletion }) => deletion !== undefined);
     const path = `/applications?limit=100&page=${1 + random.below(1 + Math.floor(own.length / 100))}`;
     await this.#list(path, { user, known, named: (one) => fieldOf(one, 'token') });

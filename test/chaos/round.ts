@@ -242,7 +242,7 @@ export class Arena {
     }
   }
 
-  /** Erases what was deleted, with the clocks an hour ahead. @returns the needles that a store or the log still holds */
+  /** Erases deleted items, with the clocks an hour ahead. @returns the needles that a store or the log still holds */
   async #findErased(): Promise<string[]> {
     const stores = await this.#system.stores();
     await putErasuresBack(stores.MYSQL_URL);
