@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { audit, drainDeadLetters, type Findings, findUnrest, isClean, noFindings } from './audit.ts';
 import { type Api, createApi } from './client.ts';
 import { dumpStores, findRemains, putErasuresBack } from './dumps.ts';
-import { type Fault, publish, readOutboxes } from './faults.ts';
+import { type Copy, type Fault, publish, readOutboxes } from './faults.ts';
 import { type Forged, forge, mustBeDead } from './forgery.ts';
 import type { Landing } from './landing.ts';
 import { type ChatRecord, type Creation, Ledger } from './ledger.ts';
@@ -127,6 +127,7 @@ export class Arena {
             this.#losses.push({ beganAt: performance.now(), endedAt: Number.POSITIVE_INFINITY });
         },
         takesWrites: () => this.#takesWrites(),
+        pending: () => this.#pending(),
         expectDead: (count) => {
           poison += count;
         },
@@ -261,9 +262,19 @@ export class Arena {
   async #forge(): Promise<Forged[]> {
     const [application] = [...this.#ledger.applications.values()];
     if (application === undefined) return [];
-    const messages = forge(application.token, await readOutboxes(this.#system));
+    const messages = forge(application.token, await this.#pending());
     await publish(this.#system, messages);
     return messages;
+  }
+
+  /** A command for a deleted chat would be dropped, whatever it is forged to be. */
+  async #pending(): Promise<Copy[]> {
+    const chat = this.#standing[0] ?? firstChatOf(this.#ledger);
+    return (await readOutboxes(this.#system)).filter(({ queue, content }) => {
+      if (queue !== 'create-message') return false;
+      const { token, chatNumber } = JSON.parse(content);
+      return token === chat?.token && chatNumber === chat?.number;
+    });
   }
 
   async #takesWrites(): Promise<boolean> {
