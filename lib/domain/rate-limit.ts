@@ -16,6 +16,8 @@ export type CountedRequest = {
   isFar: boolean;
   /** Undefined if the limiter failed or was too slow, or if the access token has ended. Never rejects. */
   quota: Promise<Quota | undefined>;
+  /** Takes the request out of the count again, if it was counted. Never rejects. */
+  giveBack: () => Promise<void>;
 };
 
 /** Whose quota a request uses, and by which access token, if it has one. */

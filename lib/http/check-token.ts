@@ -23,9 +23,13 @@ const worstOf = async (event: HttpEvent, error: Error, tokenCheck: () => TokenCh
   return error;
 };
 
-/** Counts a token that has ended as a bad one. @throws too-many-requests */
+/**
+ * Counts a token that has ended as a bad one, and not against its user: without its generation, Redis counted the request
+ * there. @throws too-many-requests
+ */
 const countEnded = async (event: HttpEvent, error: Error, limiter: () => RateLimiter): Promise<void> => {
   if (!isKnownError(error, 'unauthenticated') || error.logCode !== 'token-ended') return;
+  await event.counted?.giveBack();
   try {
     await countRequest(event, 'bad-tokens', limiter());
   } finally {

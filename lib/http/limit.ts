@@ -38,6 +38,7 @@ export const countRequest = async (
 ): Promise<void> => {
   const taken = take(event, routeClass, limiter);
   if (taken === undefined) return;
+  if (routeClass !== 'bad-tokens') event.counted = taken;
   const rate = limiter.limitOf(routeClass);
   event.quotaHeaders = taken.quota.then((quota) => headersOf(routeClass, rate, quota));
   if (taken.isFar) return;

@@ -2,6 +2,7 @@ import type middy from '@middy/core';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import type { Caller } from '#lib/auth/access-tokens.ts';
 import type { RouteContract } from '#lib/contracts/http/route.ts';
+import type { CountedRequest } from '#lib/domain/rate-limit.ts';
 
 /** The event of one request. Each middleware adds its result. */
 export type HttpEvent = APIGatewayProxyEventV2 & {
@@ -17,6 +18,8 @@ export type HttpEvent = APIGatewayProxyEventV2 & {
   credentials?: { user: string; password: string };
   /** Set by `checkToken`: rejects if the access token has ended, or if nobody can tell. */
   permission?: Promise<void>;
+  /** Set by `limit`: the request in the count of its user or network. */
+  counted?: CountedRequest;
   /** Set by `limit`: the `RateLimit` headers. */
   quotaHeaders?: Promise<Record<string, string>>;
   /** Set by `readBody`: the JSON value. */

@@ -53,13 +53,13 @@ const summaryOf = (errors: FieldError[]): FieldError[] => {
   return [...first.values()].slice(0, limits.errors);
 };
 
-type Given = { path: unknown; query: unknown; rawQuery: string; body: unknown };
+type Given = { path: unknown; query: unknown; rawQuery: string; body: unknown; user: string };
 
 /**
  * @returns the fields of path, query and body in one object, as the contract's schemas give them
  * @throws badInput that names every invalid field
  */
-const inputOf = ({ request }: RouteContract, given: Given): Record<string, unknown> => {
+const inputOf = ({ request, faultsOf }: RouteContract, given: Given): Record<string, unknown> => {
   const input: Record<string, unknown> = {};
   const errors: FieldError[] = [];
   const check = (schema: z.ZodType | undefined, value: unknown) => {
@@ -74,6 +74,7 @@ const inputOf = ({ request }: RouteContract, given: Given): Record<string, unkno
     check(request.query ?? noQuery, given.query);
   }
   check(request.body, given.body);
+  if (errors.length === 0) errors.push(...(faultsOf?.(input, given.user) ?? []));
   if (errors.length > 0) throw badInput(summaryOf(errors));
   return input;
 };
@@ -86,6 +87,7 @@ export const validate: HttpMiddleware = {
       query: event.queryStringParameters ?? {},
       rawQuery: event.rawQueryString ?? '',
       body: event.content,
+      user: event.credentials?.user ?? '',
     });
   },
 };

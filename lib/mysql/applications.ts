@@ -122,6 +122,21 @@ const findDeleted = async (transaction: Database, ids: readonly number[]): Promi
   return new Set(rows.flatMap((row) => (row.deleted === 1 ? [row.id] : [])));
 };
 
+type FoundApplication = ApplicationRow & { isDeleted: boolean };
+
+const findAll = async (
+  database: Database,
+  tokens: readonly string[],
+): Promise<Map<string, FoundApplication>> => {
+  if (tokens.length === 0) return new Map();
+  const rows = await database.select(
+    `SELECT token, name, chats_count, creator_id, version, deleted_at IS NOT NULL AS deleted
+     FROM applications WHERE token IN (${placeholders(tokens.length)})`,
+    tokens,
+  );
+  return new Map(rows.map((row) => [row.token, { ...toApplication(row), isDeleted: row.deleted === 1 }]));
+};
+
 export const createApplications = (database: Database) => ({
   /** Stores new applications. */
   insert: async <Command extends Creation>(batch: readonly Command[]): Promise<Outcome<Command>> => {
@@ -182,14 +197,12 @@ export const createApplications = (database: Database) => ({
     await blankRows(database, [{ id, editedAtMs: deletedAtMs, version: commandId, before: commandId }]);
   },
 
-  find: async (token: string): Promise<(ApplicationRow & { isDeleted: boolean }) | undefined> => {
-    const [row] = await database.select(
-      `SELECT token, name, chats_count, creator_id, version, deleted_at IS NOT NULL AS deleted
-       FROM applications WHERE token = ?`,
-      [token],
-    );
-    return row && { ...toApplication(row), isDeleted: row.deleted === 1 };
-  },
+  /** The rows of these applications, by their tokens. */
+  findAll: (tokens: readonly string[]): Promise<ReadonlyMap<string, FoundApplication>> =>
+    findAll(database, tokens),
+
+  find: async (token: string): Promise<FoundApplication | undefined> =>
+    (await findAll(database, [token])).get(token),
 
   /** The applications of a user, newest first, without the given tokens. */
   listByCreator: async (

@@ -63,7 +63,7 @@ export const createReadMarkers = (database: Database) => ({
       await database.write(
         `INSERT INTO read_markers (user_id, chat_id, number)
          SELECT r.user_id, r.chat_id, r.number FROM ${literals(['user_id', 'chat_id', 'number'], values.length)} r
-           JOIN users u ON u.id = r.user_id WHERE u.erased_at IS NULL
+           STRAIGHT_JOIN users u ON u.id = r.user_id WHERE u.erased_at IS NULL
          ON DUPLICATE KEY UPDATE number = GREATEST(read_markers.number, VALUES(number))`,
         values.flat(),
       );

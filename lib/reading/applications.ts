@@ -19,7 +19,7 @@ export const createApplicationDirectory = ({
 }: {
   directory: Directory;
   counters: Pick<Counters, 'read'>;
-  applications: Pick<Applications, 'find' | 'listByCreator'>;
+  applications: Pick<Applications, 'find' | 'findAll' | 'listByCreator'>;
 }) => ({
   /** @throws not-found, unavailable */
   get: async (token: string): Promise<Versioned> => {
@@ -64,12 +64,23 @@ export const createApplicationDirectory = ({
     const [names, counts] = (await ifAvailable(
       Promise.all([directory.applicationNames(tokens), counters.read(tokens.map((token) => ({ token })))]),
     )) ?? [new Map<string, string>(), []];
+    // After a rollback, Redis may show an application as pending that is stored or deleted since.
+    const unsure = page.filter(
+      ({ token, name }, i) => name === undefined && (!names.has(token) || counts[i] === 'unknown'),
+    );
+    const stored = await applications.findAll(unsure.map(({ token }) => token));
     const items = page.flatMap(({ token, name, chatsCount }, i) => {
-      const current = names.get(token) ?? name;
+      const row = stored.get(token);
+      const current = names.get(token) ?? name ?? row?.name;
       const count = counts[i];
-      return current === undefined || count === 'missing'
-        ? []
-        : [{ token, name: current, chatsCount: typeof count === 'number' ? count : chatsCount }];
+      if (current === undefined || count === 'missing' || row?.isDeleted) return [];
+      return [
+        {
+          token,
+          name: current,
+          chatsCount: typeof count === 'number' ? count : (row?.chatsCount ?? chatsCount),
+        },
+      ];
     });
     return { items, hasMore: found.length > count };
   },

@@ -1,6 +1,7 @@
 import { ifAvailable } from '#lib/concurrency/if-available.ts';
 import { notFound, notKnownYet } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
+import { chatReference } from '#lib/domain/reference.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
 import type { Counters } from '#lib/redis/gate/counters.ts';
@@ -38,7 +39,7 @@ export const createChatDirectory = ({
 }: {
   directory: Pick<Directory, 'pendingChats'>;
   counters: Pick<Counters, 'read'>;
-  chats: Pick<Chats, 'find' | 'list' | 'hasAbove'>;
+  chats: Pick<Chats, 'find' | 'list' | 'hasAbove' | 'deletedAmong'>;
   applications: Pick<Applications, 'find'>;
   unread: Unread;
 }) => {
@@ -138,10 +139,19 @@ export const createChatDirectory = ({
         ? [[], await unread.storedSoon(userId, token, numbers)]
         : await Promise.all([chats.list(token, skip + 1, to), unread.stored(userId, token, numbers)]);
       const byNumber = new Map(rows.map((row) => [row.chatNumber, row]));
+      // After a rollback, Redis may have the creation of a chat that was deleted since.
+      const unsure = numbers.filter(
+        (chatNumber, i) => counts[i] === 'unknown' && pending.has(chatNumber) && !byNumber.has(chatNumber),
+      );
+      const deleted =
+        unsure.length === 0
+          ? new Set()
+          : await chats.deletedAmong(unsure.map((chatNumber) => ({ token, chatNumber })));
       const found = numbers.flatMap((chatNumber, i) => {
         const shown = newer(pending.get(chatNumber), byNumber.get(chatNumber));
         const counted = counts[i];
         const messagesCount = typeof counted === 'number' ? counted : byNumber.get(chatNumber)?.messagesCount;
+        if (deleted.has(chatReference({ token, chatNumber }))) return [];
         // MySQL lists no deleted chat. Without a counter and a row, the chat may be one.
         if (counted === 'missing' || (messagesCount === undefined && shown === undefined)) return [];
         return [{ chatNumber, title: shown?.title, messagesCount: messagesCount ?? 0, known: markers[i] }];

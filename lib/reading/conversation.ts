@@ -119,16 +119,14 @@ export const createConversation = ({
     /** @throws not-found, unavailable */
     message: async (chat: ChatReference, messageNumber: number): Promise<Message> => {
       const recent = await ifAvailable(recentMessages.message(chat, messageNumber));
-      if (!recent?.isAuthoritative) {
-        const stored = await ifAvailable(chats.find(chat.token, chat.chatNumber));
-        if (stored?.isDeleted) throw notFound('chat');
-      }
       const find = () => messages.find([{ ...chat, messageNumber }]);
       let message = recent?.message;
-      if (message === undefined) [message] = await find();
-      // After a rollback of Redis, its copy may lack edits of the message.
-      else if (!recent?.isAuthoritative)
-        [message] = mergeByNumber([message], (await ifAvailable(find())) ?? []);
+      if (!recent?.isAuthoritative) {
+        // After a rollback, Redis' copy may lack an edit or a deletion, so it is not shown without MySQL's.
+        const [stored, rows] = await Promise.all([chats.find(chat.token, chat.chatNumber), find()]);
+        if (stored?.isDeleted) throw notFound('chat');
+        [message] = mergeByNumber(message === undefined ? [] : [message], rows);
+      } else if (message === undefined) [message] = await find();
       if (message === undefined) throw recent?.isAuthoritative ? notFound('message') : notKnownYet('message');
       const [shown = message] = await withSenders([applyEdit(message, recent?.edit)]);
       return shown;

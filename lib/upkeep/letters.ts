@@ -103,34 +103,47 @@ export type LettersOfDeleted = ReturnType<typeof createLettersOfDeleted>;
 
 /** The most letters of a queue that a run reads, oldest first. */
 const READ = 10_000;
+/** A slice begins with no other queue after this time: reading so many letters takes about ten seconds, and discarding as many. */
+const SLICE_MS = 15_000;
 
 /**
  * The step of the erasure that discards letters of deleted messages and chats. It leaves the letters alone while the gate is closed:
- * a recovery could miss letters that are read meanwhile.
+ * a recovery could miss letters that are read meanwhile. The queues take turns.
  */
 export const discardLettersOfDeleted = ({
   deadLetters,
   lettersOfDeleted,
   publisher,
   gate,
+  now,
 }: {
   deadLetters: Pick<DeadLetters, 'list' | 'discard'>;
   lettersOfDeleted: LettersOfDeleted;
   publisher: Pick<Publisher, 'depth'>;
   gate: Pick<Gate, 'status'>;
-}): ErasureStep => ({
-  name: 'letters',
-  slice: async () => {
-    if (!(await gate.status()).isOpen) return 0;
-    let discarded = 0;
-    for (const queue of queuesOfTexts) {
-      if ((await publisher.depth(queue)).dead === 0) continue;
-      const { letters } = await deadLetters.list(queue, { limit: READ });
-      const found = await lettersOfDeleted(queue, letters);
-      if (found.size === 0) continue;
-      const ids = [...found].map(({ id }) => id);
-      discarded += (await deadLetters.discard(queue, { ids, limit: READ })).acted;
-    }
-    return discarded;
-  },
-});
+  now: () => number;
+}): ErasureStep => {
+  let turns = 0;
+  const discardFrom = async (queue: string): Promise<number> => {
+    if ((await publisher.depth(queue)).dead === 0) return 0;
+    const { letters } = await deadLetters.list(queue, { limit: READ });
+    const found = await lettersOfDeleted(queue, letters);
+    if (found.size === 0) return 0;
+    const ids = [...found].map(({ id }) => id);
+    return (await deadLetters.discard(queue, { ids, limit: READ })).acted;
+  };
+  return {
+    name: 'letters',
+    slice: async () => {
+      if (!(await gate.status()).isOpen) return 0;
+      const deadline = now() + SLICE_MS;
+      let discarded = 0;
+      for (let i = 0; i < queuesOfTexts.length && now() < deadline; i += 1) {
+        const queue = queuesOfTexts[turns % queuesOfTexts.length] ?? '';
+        turns += 1;
+        discarded += await discardFrom(queue);
+      }
+      return discarded;
+    },
+  };
+};

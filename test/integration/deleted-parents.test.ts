@@ -724,6 +724,47 @@ describe('a loss of Redis', () => {
     },
   );
 
+  test.each(['chat', 'application'] as const)(
+    'that brings the pending creation of a deleted %s back shows it in no list',
+    async (what) => {
+      const chat = await newChat();
+      const { redis, keys } = stores;
+      const creations = await Promise.all(
+        [keys.pendingChats(chat.token), keys.application(chat.token), keys.pendingApplications(ana)].map(
+          async (key) => ({ key, dump: await redis.dumpBuffer(key) }),
+        ),
+      );
+      await persist();
+      await (what === 'chat' ? deleteChat(chat) : deleteApplication(chat.token));
+      await persist();
+      const { applicationDirectory, chatDirectory } = readers();
+      const isListed = async () => ({
+        application: (await applicationDirectory.list(ana, { skip: 0, count: 50 })).items.some(
+          ({ token }) => token === chat.token,
+        ),
+        chats: await chatDirectory.list(ana, chat.token, { skip: 0, count: 10 }).then(
+          ({ chats }) => chats.length,
+          () => 0,
+        ),
+      });
+      expect(await isListed()).toEqual({ application: what === 'chat', chats: 0 });
+      for (const { key, dump } of creations) if (dump !== null) await redis.restore(key, 0, dump, 'REPLACE');
+      await redis.mset(
+        keys.applicationCounter(chat.token),
+        '1',
+        keys.chatCounter(chat.token, chat.chatNumber),
+        '1',
+      );
+      const lost = await openAfterLoss();
+      expect(await isListed()).toEqual({ application: what === 'chat', chats: 0 });
+      const { gate, recoveryState: numbers } = stores;
+      await createVerifyCounters({ gate, numbers })([{ token: chat.token }], lost);
+      expect(await isListed()).toEqual({ application: what === 'chat', chats: 0 });
+      await verifyAll();
+      expect(await isListed()).toEqual({ application: what === 'chat', chats: 0 });
+    },
+  );
+
   test('of all keys: writes to a chat verify it and its application in one call', async () => {
     const chat = await newChat();
     await persist();

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
 import type { Database, Row, Value } from '#lib/mysql/connection/database.ts';
+import { createDeletedItems } from '#lib/mysql/deleted-items.ts';
 import { created, edited } from '../support/commands.ts';
 import { openStores, type Stores } from '../support/stores.ts';
 
@@ -93,9 +94,10 @@ const statementsOf = async (work: () => Promise<unknown>): Promise<Statement[]> 
   return [...seen];
 };
 
-const isInsert = ({ sql }: Statement) => /^\s*INSERT/.test(sql);
-/** The result of a subquery that is itself a page: the only thing that may be scanned or sorted. */
-const isPage = (row: Row) => /^<(derived|subquery)/.test(String(row.table));
+/** Inserts of values alone, which have no plan. */
+const isInsert = ({ sql }: Statement) => /^\s*INSERT(?![^;]*JOIN)/.test(sql);
+/** The result of a subquery that is itself a page, or a list of literals: the only thing that may be scanned or sorted. */
+const isPage = (row: Row) => /^<(derived|subquery|union)/.test(String(row.table));
 
 /** Rows that the server really looked at. */
 const readsOf = async (work: (database: Database) => Promise<unknown>): Promise<number> =>
@@ -110,6 +112,7 @@ const readsOf = async (work: (database: Database) => Promise<unknown>): Promise<
     return (await count()) - before + 2 * own;
   });
 
+const deletedItems = () => createDeletedItems(recording(stores.database));
 const chatsOf = (count: number) => Array.from({ length: count }, (_, i) => ({ token, chatNumber: i + 2 }));
 const anaAddress = parseEmailAddress('ana@example.org') ?? expect.unreachable();
 const message = { ...hot, senderId: 0, body: 'b' };
@@ -179,6 +182,28 @@ describe('every query finds its rows by an index', () => {
       stores.chats.update(
         chatsOf(200).map((chat) => ({ ...chat, title: 'b', ...edited(40_000 + chat.chatNumber, TIE_MS) })),
       ),
+    'chats deleted': () =>
+      stores.chats.update(
+        chatsOf(200).map((chat) => ({
+          token,
+          chatNumber: 9_000 + chat.chatNumber,
+          deleted: true as const,
+          ...edited(5, TIE_MS),
+        })),
+      ),
+    'a chat deleted at once': () =>
+      stores.chats.blank({ token, chatNumber: 9_999 }, { deletedAtMs: TIE_MS, commandId: 20_000 }),
+    'chats of a deleted application': async () => {
+      await stores.applications.blank('app-9', { deletedAtMs: TIE_MS, commandId: 20_000 });
+      await deletedItems().deleteChats(Date.now(), undefined);
+    },
+    'chats to erase': async () => {
+      const chats = await deletedItems().dueChats(Date.now());
+      expect(chats).not.toEqual([]);
+      await deletedItems().postpone(chats, Date.now());
+      expect(await deletedItems().indexedChats(Date.now())).not.toEqual([]);
+      await deletedItems().noteUnindexed(chats, Date.now());
+    },
     'counts of chats raised': () =>
       stores.chats.raiseMessagesCounts(chatsOf(500).map((chat) => ({ ...chat, count: 8 }))),
     'counters of chats recovered': () => stores.chats.highestMessageNumbers(5_000, 1_000),
@@ -221,6 +246,16 @@ describe('every query finds its rows by an index', () => {
     'messages edited': () =>
       stores.messages.update(
         chatsOf(200).map((chat) => ({ ...chat, messageNumber: 2, body: 'c', ...edited(5, TIE_MS) })),
+      ),
+    'messages deleted': () =>
+      stores.messages.update(
+        chatsOf(200).map((chat) => ({
+          ...chat,
+          messageNumber: 4,
+          body: '',
+          deleted: true as const,
+          ...edited(6, TIE_MS),
+        })),
       ),
     'the newest epoch': () => stores.recoveryState.newestEpoch(),
     'the epochs of a queue': () => stores.recoveryState.epochs('create-chat'),

@@ -293,6 +293,25 @@ describe('bad tokens', () => {
     });
     expect((await update(present)).headers?.RateLimit).toMatch(/^"writes";r=2;t=\d+$/);
   });
+
+  test('of a sign-in that has ended leave the quota of the user alone also where Redis has lost the end', async () => {
+    const [id = 0] = await stores.addUsers('signed-out-before-a-loss');
+    await stores.database.write('UPDATE users SET token_generation = 1 WHERE id = ?', [id]);
+    const [ended, present] = [await bearerOf(id), await bearerOf(id, 1)];
+    const source = newAddress();
+    const run = `run:${(await stores.client.connection()).server}`;
+    const epoch = (await stores.redis.hget(stores.keys.state, run)) ?? '';
+    await stores.redis.hdel(stores.keys.state, run);
+    try {
+      await expectStatuses(Array(25).fill(401), () => askBadly(source, ended));
+    } finally {
+      await stores.redis.hset(stores.keys.state, run, epoch);
+    }
+    expect(await askBadly(source, present)).toMatchObject({
+      statusCode: 200,
+      headers: { RateLimit: expect.stringMatching(/^"reads";r=19;t=\d+$/) },
+    });
+  });
 });
 
 describe('a password', () => {
@@ -379,8 +398,13 @@ describe('a rate limit', () => {
         headers: basicOf('nobody@example.org', 'whatever it is'),
         body,
       });
-    for (let i = 0; i < 10; i += 1) {
-      const answer = await change({ password: 'short' });
+    for (const password of [
+      ...Array(10).fill('short'),
+      'nobody@example.org',
+      'Nobody@Example.ORG',
+      'password123',
+    ]) {
+      const answer = await change({ password });
       expect(answer.statusCode).toBe(400);
       expect(answer.headers?.RateLimit).toBeUndefined();
     }

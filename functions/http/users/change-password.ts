@@ -1,6 +1,7 @@
 import type { Passwords } from '#lib/auth/passwords.ts';
 import { changePassword as contract } from '#lib/contracts/http/users.ts';
-import { badInput, wrongPassword } from '#lib/domain/errors.ts';
+import { parseEmailAddress } from '#lib/domain/email-address.ts';
+import { badInput, type FieldError, wrongPassword } from '#lib/domain/errors.ts';
 import { findPasswordFault } from '#lib/domain/password-policy.ts';
 import { httpHandler, type Request } from '#lib/http/http-handler.ts';
 import type { Users } from '#lib/mysql/users.ts';
@@ -18,10 +19,10 @@ type Uses = {
   revoke: Revoke;
 };
 
-/** @throws badInput for a password that is guessed first */
-const checkNew = (password: string, user: { name: string; email: string }): void => {
-  const fault = findPasswordFault(password, user);
-  if (fault !== undefined) throw badInput([{ path: 'password', message: fault }]);
+/** The faults of a new password that show without its user. The user's name would be revealed. */
+export const faultsOf = ({ password }: Request<typeof contract>['input'], address: string): FieldError[] => {
+  const fault = findPasswordFault(password, { name: address, email: parseEmailAddress(address) ?? address });
+  return fault === undefined ? [] : [{ path: 'password', message: fault }];
 };
 
 /** Ends all access tokens as well. MySQL has the new password before Redis hears of their end. */
@@ -30,10 +31,10 @@ export const changePassword = async (
   { passwordCheck, passwords, users, revoke }: Uses,
 ) => {
   const { password } = request.input;
-  // A refusal that names the user's name would reveal it, so that comes after the old password.
-  checkNew(password, { name: '', email: request.credentials.user });
   const user = await passwordCheck(request);
-  checkNew(password, user);
+  // With the user's name, which only the user may learn.
+  const fault = findPasswordFault(password, user);
+  if (fault !== undefined) throw badInput([{ path: 'password', message: fault }]);
   const generation = await users.changePassword(user, await passwords.hash(password));
   // Somebody else has changed the password since it was read.
   if (generation === undefined) throw wrongPassword();
@@ -41,4 +42,9 @@ export const changePassword = async (
   return {};
 };
 
-export const handler = httpHandler(contract, changePassword, { passwordCheck, passwords, users, revoke });
+export const handler = httpHandler({ ...contract, faultsOf }, changePassword, {
+  passwordCheck,
+  passwords,
+  users,
+  revoke,
+});

@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import type { ErrorCode } from '#lib/domain/errors.ts';
+import type { ErrorCode, FieldError } from '#lib/domain/errors.ts';
 
 /** Who may call: anyone, anyone with a password, or the holder of an access token. */
 type Authentication = 'none' | 'basic' | 'bearer';
@@ -33,6 +33,11 @@ export type RouteContract<
     body?: Body;
     bodyOptional?: true;
   };
+  /**
+   * Faults of a body that its schema accepts, with the user's name in the Basic credentials. They are 400, before the request
+   * counts as a sign-in.
+   */
+  faultsOf?(body: z.output<Body>, user: string): readonly FieldError[];
   /** The successful answer. Clients never get fields that are not declared here. */
   response: Response;
   /** The write is accepted by a script that checks the access token. Other writes wait for a check of their own. */

@@ -36,6 +36,12 @@ const countRequests = defineScript(
   expecting<[consumed: number, msBeforeNext: number] | null>,
 );
 
+/** Takes a request out of the count again, in its window or in the next one. */
+const giveBackRequest = defineScript(
+  { keys: ['key'] },
+  "if tonumber(redis.call('GET', key) or '0') > 0 then redis.call('DECR', key) end",
+);
+
 /**
  * Settles with the work, or with undefined after `timeoutMs`. Replies that arrived while this process was
  * busy are read first, so that a busy process does not skip its limits.
@@ -54,6 +60,8 @@ type Limiter = {
   far: number;
   /** @returns 'ended' if the token has ended. @throws an Error when Redis fails */
   count: (subject: string, requests: number, token: RateLimitToken) => Promise<Count | 'ended'>;
+  /** @throws an Error when Redis fails */
+  giveBack: (subject: string) => Promise<void>;
 };
 
 const createLimiter = (
@@ -74,6 +82,9 @@ const createLimiter = (
     };
     const counted = await runScript(countRequests, values)(await client.connection());
     return counted === null ? 'ended' : { consumed: counted[0], msBeforeNext: counted[1] };
+  },
+  giveBack: async (subject) => {
+    await runScript(giveBackRequest, { key: `${keyPrefix}:${subject}` })(await client.connection());
   },
 });
 
@@ -127,6 +138,7 @@ export const createRateLimits = ({
     if (limit) limiters.set(routeClass, createLimiter(limit, client, keys, keys.rateLimit(routeClass)));
   }
   const memory = createMemory();
+  const report = (error: unknown) => onError(error instanceof Error ? error : new Error(String(error)));
 
   /** Never rejects. */
   const countBatch = async (
@@ -140,7 +152,7 @@ export const createRateLimits = ({
       memory.read(name, limiter.limit.count - count.consumed, count.msBeforeNext);
       return count;
     } catch (error) {
-      onError(error instanceof Error ? error : new Error(String(error)));
+      report(error);
       return undefined;
     }
   };
@@ -176,7 +188,10 @@ export const createRateLimits = ({
       if (limiter === undefined) return undefined;
       const name = `${routeClass} ${subject}`;
       const quota = takeOne({ limiter, name, subject, token });
-      return { isFar: memory.isFar(name, limiter.far), quota };
+      const giveBack = async () => {
+        if ((await quota) !== undefined) await limiter.giveBack(subject).catch(report);
+      };
+      return { isFar: memory.isFar(name, limiter.far), quota, giveBack };
     },
   };
 };

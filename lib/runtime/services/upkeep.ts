@@ -50,6 +50,7 @@ export const erasure = /* @__PURE__ */ lazy(() =>
         lettersOfDeleted: lettersOfDeleted(),
         publisher: publisher(),
         gate: gate(),
+        now: now(),
       }),
       deleteChatsOfApplications({ deletedItems: deletedItems(), now: now() }),
       eraseChats({ deletedItems: deletedItems(), recentMessages: recentMessages(), now: now() }),

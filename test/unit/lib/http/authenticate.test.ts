@@ -21,7 +21,7 @@ const limiter: RateLimiter = {
     counted.push(`${routeClass} ${subject}`);
     const used = counted.filter((one) => one.endsWith(` ${subject}`)).length;
     const quota = { remaining: Math.max(0, 3 - used), resetSeconds: 9, exceeded: used > 3 };
-    return { isFar: false, quota: Promise.resolve(quota) };
+    return { isFar: false, quota: Promise.resolve(quota), giveBack: async () => undefined };
   },
 };
 beforeEach(() => {

@@ -2,7 +2,7 @@ import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
 import { badInput, forbidden, KnownError, tokenEnded, unavailable } from '#lib/domain/errors.ts';
-import type { RateLimiter } from '#lib/domain/rate-limit.ts';
+import type { CountedRequest, RateLimiter } from '#lib/domain/rate-limit.ts';
 import { checkToken } from '#lib/http/check-token.ts';
 import type { HttpEvent, HttpResult } from '#lib/http/middleware.ts';
 import { createLambdaContext } from '../../../../local/emulation/lambda-context.ts';
@@ -37,12 +37,20 @@ const ask = async ({
     if (refusal !== undefined) throw refusal;
   };
   const counted: string[] = [];
+  let givenBack = 0;
+  const ofUser: CountedRequest = {
+    isFar: true,
+    quota: Promise.resolve(undefined),
+    giveBack: async () => {
+      givenBack += 1;
+    },
+  };
   const limiter: RateLimiter = {
     limitOf: () => ({ count: 3, seconds: 60 }),
     take: (routeClass, subject) => {
       counted.push(`${routeClass} ${subject}`);
       const quota = { remaining: 0, resetSeconds: 9, exceeded: isBeyond };
-      return { isFar: false, quota: Promise.resolve(quota) };
+      return { isFar: false, quota: Promise.resolve(quota), giveBack: async () => undefined };
     },
   };
   let error: Error | null = null;
@@ -73,10 +81,10 @@ const ask = async ({
   });
   const caller = { id: 7, name: 'Ada', generation: 0 };
   const { statusCode } = await handle(
-    httpEvent(contract, isSignedIn ? { caller } : {}),
+    httpEvent(contract, isSignedIn ? { caller, counted: ofUser } : {}),
     createLambdaContext('test'),
   );
-  return { answer: error ?? statusCode, steps, counted, headers };
+  return { answer: error ?? statusCode, steps, counted, givenBack, headers };
 };
 
 describe('a token', () => {
@@ -143,8 +151,9 @@ describe('a token that has ended', () => {
     ],
     ['of a user beyond a limit', { refusal, fails: new KnownError('too-many-requests', 'Too many.', {}) }],
   ])('%s counts as a bad one of its address, and is 429 beyond that limit', async (_what, given) => {
-    const { answer, counted, headers } = await ask(given);
+    const { answer, counted, givenBack, headers } = await ask(given);
     expect(answer).toMatchObject({ logCode: 'token-ended' });
+    expect(givenBack).toBe(1);
     expect(counted).toEqual(['bad-tokens 127.0.0.1']);
     expect(headers).toEqual({
       'RateLimit-Policy': '"bad-tokens";q=3;w=60',
@@ -158,6 +167,6 @@ describe('a token that has ended', () => {
     ['another refusal', { fails: badInput([]) }],
     ['a check that nobody can make', { refusal: unavailable('No answer.') }],
   ])('is not what %s tells', async (_what, given) => {
-    expect((await ask(given)).counted).toEqual([]);
+    expect(await ask(given)).toMatchObject({ counted: [], givenBack: 0 });
   });
 });

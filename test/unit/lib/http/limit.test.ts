@@ -14,6 +14,7 @@ const nothing: Quota = { remaining: 0, resetSeconds: 30, exceeded: true };
 const counted = (quota: Quota | undefined, isFar = false): CountedRequest => ({
   isFar,
   quota: Promise.resolve(quota),
+  giveBack: async () => undefined,
 });
 
 /** One request through the middleware. @returns the counted subjects, the answer, and whether the function ran */

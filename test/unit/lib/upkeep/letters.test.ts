@@ -89,6 +89,7 @@ describe('the step of the erasure', () => {
       lettersOfDeleted: given(),
       publisher: { depth: async () => ({ ready: 0, retry: 0, dead }) },
       gate: { status: async () => ({ isOpen, verifying: undefined }) },
+      now: () => 0,
     });
     return { erased: await slice(), discarded };
   };
@@ -125,9 +126,41 @@ describe('the step of the erasure', () => {
       lettersOfDeleted: uses,
       publisher: { depth: async () => ({ ready: 0, retry: 0, dead: letters.length }) },
       gate: { status: async () => ({ isOpen: true, verifying: undefined }) },
+      now: () => 0,
     }).slice();
     expect(discarded).toEqual(['letter 2', 'letter 2']);
     expect(sizes).toEqual(Array(10).fill(1_000));
+  });
+
+  test('leaves time to the other steps: slow queues take turns', async () => {
+    let nowMs = 0;
+    const read: string[] = [];
+    const { slice } = discardLettersOfDeleted({
+      deadLetters: {
+        list: async (queue) => {
+          read.push(queue);
+          nowMs += 10_000;
+          return { held: 1, letters: [] };
+        },
+        discard: async () => ({ held: 1, looked: 1, acted: 1 }),
+      },
+      lettersOfDeleted: given(),
+      publisher: { depth: async () => ({ ready: 0, retry: 0, dead: 1 }) },
+      gate: { status: async () => ({ isOpen: true, verifying: undefined }) },
+      now: () => nowMs,
+    });
+    await slice();
+    expect(read).toEqual(['create-chat', 'update-chat']);
+    await slice();
+    await slice();
+    expect(read).toEqual([
+      'create-chat',
+      'update-chat',
+      'create-message',
+      'update-message',
+      'index-message',
+      'create-chat',
+    ]);
   });
 
   test('touches no letter while the gate is closed, and reads no empty queue', async () => {

@@ -39,8 +39,10 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
   const signingIn = scriptsOnly({ reply: ['begun'] });
   const signIn = createSignInAttempts({ client: signingIn.client, keys: cell.keys, hash: String });
   const address = { email: parseEmailAddress('a@example.org') ?? expect.unreachable(), source: '::1' };
+  const limited = scriptsOnly({ reply: [1, 1] });
   const rateLimits = createRateLimits({
     ...cell,
+    client: limited.client,
     limits: {
       'sign-up': undefined,
       'sign-in': undefined,
@@ -102,12 +104,12 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     recent.forget([chat]),
     recent.beginWindow(chat, 'b'),
     recent.finishWindow(chat, 'b', [], true),
-    rateLimits.take('writes', '7')?.quota,
+    rateLimits.take('writes', '7')?.giveBack(),
     signIn.attempt(address, async () => 'found'),
     signIn.attempt(address, async () => undefined),
     signIn.attempt(address, () => Promise.reject(new Error('No look'))),
   ]);
-  return new Set([...texts, ...signingIn.texts]);
+  return new Set([...texts, ...signingIn.texts, ...limited.texts]);
 };
 
 /** How often the sources define a script, without those that define scripts for others. */
