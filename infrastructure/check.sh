@@ -29,7 +29,7 @@ run_project() {
 # The interpreter is named here: the first line of a program of the environment cannot hold a path with a space.
 lint() {
   local package template python=$tools/bin/python
-  for package in sockets dev prod; do
+  for package in dev prod; do
     template=.data/cloud/$package/cloudformation-template-update-stack.json
     "$python" "$tools/bin/cfn-lint" "$template"
     "$python" "$tools/bin/checkov" --skip-download --config-file infrastructure/checkov.yml --file "$template"
@@ -47,7 +47,7 @@ else
   rm -rf "$tools" "$emulator"
 fi
 
-# Packages both stages on its way, into .data/cloud/<stage>, and a copy with a WebSocket API, into .data/cloud/sockets.
+# Packages both stages on its way, into .data/cloud/<stage>.
 node local/install.mjs
 run_project cloud
 [ $has_python = no ] || lint
@@ -58,7 +58,7 @@ seconds=$((SECONDS - since))
 
 resources=$(node -e '
   const { readFileSync } = require("node:fs");
-  const counts = ["dev", "prod", "sockets"].map((name) => {
+  const counts = ["dev", "prod"].map((name) => {
     const file = `.data/cloud/${name}/cloudformation-template-update-stack.json`;
     return `${name} ${Object.keys(JSON.parse(readFileSync(file, "utf8")).Resources).length}`;
   });

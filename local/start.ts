@@ -7,7 +7,7 @@ import { type SlsOffline, startSlsOffline } from './emulation/sls-offline.ts';
 import { Failure, messageOf, type Stack, startServices, terminalReport } from './services/index.ts';
 import { watchForInterruption } from './start/interruption.ts';
 import { createLineFilter, summaryOf } from './start/output.ts';
-import { getPort } from './start/port.ts';
+import { getPorts, type Ports } from './start/port.ts';
 import { readSettings } from './start/settings.ts';
 import { watchContent } from './start/watch-content.ts';
 
@@ -49,12 +49,12 @@ const recoverCounters = async (environment: NodeJS.ProcessEnv, signal: AbortSign
 /** Whether functions are reloaded when their sources change, and the API when serverless.yml does. */
 const isWatched = process.argv.includes('--watch');
 
-const runApi = (port: number, environment: NodeJS.ProcessEnv, { urls, adopt }: Stack, signal: AbortSignal) =>
+const runApi = (ports: Ports, environment: NodeJS.ProcessEnv, { urls, adopt }: Stack, signal: AbortSignal) =>
   during('starting the API', 'the API answers', () =>
     startSlsOffline({
       environment,
       signal,
-      ports: { http: port },
+      ports,
       watch: isWatched,
       readiness: isHealthy({ withoutSearch: urls.OPENSEARCH_URL === undefined }),
       onOutput: createLineFilter(report),
@@ -67,7 +67,7 @@ const runApi = (port: number, environment: NodeJS.ProcessEnv, { urls, adopt }: S
  * one could not create; until then, messages to index wait in their queue.
  */
 const startApi = async (
-  port: number,
+  ports: Ports,
   environment: NodeJS.ProcessEnv,
   running: Stack,
 ): Promise<SlsOffline> => {
@@ -77,7 +77,7 @@ const startApi = async (
     .then(() => migrate(environment, signal))
     .catch((error: unknown) => searchFailed.abort(error));
   void recoverCounters(environment, signal);
-  const started = await runApi(port, environment, running, signal);
+  const started = await runApi(ports, environment, running, signal);
   await search;
   if (signal.aborted) await started.stop();
   signal.throwIfAborted();
@@ -118,7 +118,7 @@ const main = async (): Promise<void> => {
   const { given, hints } = readSettings(join(checkout, '.env'), process.env);
   Object.assign(process.env, given);
   for (const hint of hints) report.say(`  ! ${hint}`);
-  const port = await getPort(stackName);
+  const ports = await getPorts(stackName);
   stack = await startServices({
     stack: stackName,
     environment: process.env,
@@ -135,10 +135,12 @@ const main = async (): Promise<void> => {
   };
   await during('migrating', 'migrated', () => migrate(environment, stopped.signal));
   const running = stack;
-  api = await startApi(port, environment, running);
-  report.say(summaryOf(running, port));
+  api = await startApi(ports, environment, running);
+  const urls = { url: `http://localhost:${ports.http}`, socketUrl: `ws://localhost:${ports.websocket}` };
+  running.announce(urls);
+  report.say(summaryOf(running, urls));
   const how = isWatched
-    ? await follow(() => runApi(port, environment, running, stopped.signal))
+    ? await follow(() => runApi(ports, environment, running, stopped.signal))
     : await Promise.race([whenStopped, api.exited]);
   if (how !== undefined) throw new Failure(`sls offline ended by itself (${how}): its last lines are above.`);
 };

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SystemStatus } from '#lib/upkeep/system-status.ts';
 import { findUrls } from './running.ts';
-import { messageOf } from './services/index.ts';
+import { apiOf, messageOf } from './services/index.ts';
 
 const REFRESH_MS = 2_000;
 
@@ -13,7 +13,7 @@ const seconds = (value: number | undefined): string =>
 /** A problem comes first in its line, so that a glance down the left edge finds it. */
 const mark = (isWell: boolean) => (isWell ? ' ok ' : ' !! ');
 
-const render = ({ queues, oldestCommandSeconds, indexLagSeconds, gate }: SystemStatus): string[] => {
+const render = ({ queues, signals, oldestCommandSeconds, indexLagSeconds, gate }: SystemStatus): string[] => {
   const width = Math.max(...(queues ?? []).map(({ queue }) => queue.length), 24);
   const row = (isWell: boolean, ...cells: [string, ...string[]]) =>
     `${mark(isWell)} ${cells[0].padEnd(width)}${cells
@@ -24,6 +24,11 @@ const render = ({ queues, oldestCommandSeconds, indexLagSeconds, gate }: SystemS
     row(gate === 'open', 'numbering', gate ?? 'no answer'),
     row((oldestCommandSeconds ?? 999) < 60, 'oldest not in MySQL', seconds(oldestCommandSeconds)),
     row((indexLagSeconds ?? 999) < 60, 'oldest not in the index', seconds(indexLagSeconds)),
+    row(
+      (signals ?? 50_000) < 50_000,
+      'signals for connections',
+      signals === undefined ? 'no answer' : `${signals}`,
+    ),
     '',
     `     ${'queue'.padEnd(width)}   waiting  deferred      dead`,
     ...(queues?.map(({ queue, ready, retry, dead }) =>
@@ -39,7 +44,11 @@ const main = async (): Promise<void> => {
   const { systemStatus } = await import('#lib/runtime/services/upkeep.ts');
   const isWatched = process.stdout.isTTY;
   do {
-    const lines = render(await systemStatus().read());
+    const api = apiOf('start');
+    const lines = [
+      ...(api === undefined ? [] : [`      ${api.url}, live at ${api.socketUrl}`, '']),
+      ...render(await systemStatus().read()),
+    ];
     // Home, each line to its end, then the rest of the screen: nothing flickers.
     if (isWatched) process.stdout.write('\x1b[H');
     const end = isWatched ? '\x1b[K\n' : '\n';

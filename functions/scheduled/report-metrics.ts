@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { Job } from '#lib/domain/job.ts';
+import { type Metric, metricsLine } from '#lib/domain/metrics.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';
 import { metricsNamespace, now } from '#lib/runtime/services/settings.ts';
 import { systemStatus } from '#lib/runtime/services/upkeep.ts';
@@ -11,34 +12,15 @@ type Uses = {
   now: () => number;
   write: (line: string) => void;
 };
-type Metric = { name: string; unit: 'Count' | 'Seconds' | 'None'; value: number };
 
-/**
- * One log line in CloudWatch's embedded metric format.
- * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
- */
-const toLine = (
-  namespace: string,
-  timestampMs: number,
-  dimensions: Record<string, string>,
-  metrics: Metric[],
-): string =>
-  JSON.stringify({
-    _aws: {
-      Timestamp: timestampMs,
-      CloudWatchMetrics: [
-        {
-          Namespace: namespace,
-          Dimensions: [Object.keys(dimensions)],
-          Metrics: metrics.map(({ name, unit }) => ({ Name: name, Unit: unit })),
-        },
-      ],
-    },
-    ...dimensions,
-    ...Object.fromEntries(metrics.map(({ name, value }) => [name, value])),
-  });
-
-const metricsOf = ({ oldestCommandSeconds, indexLagSeconds, gate, queues }: SystemStatus): Metric[] => [
+const metricsOf = ({
+  oldestCommandSeconds,
+  indexLagSeconds,
+  gate,
+  queues,
+  signals,
+}: SystemStatus): Metric[] => [
+  ...(signals === undefined ? [] : [{ name: 'WaitingSignals', unit: 'Count' as const, value: signals }]),
   ...(oldestCommandSeconds === undefined
     ? []
     : [{ name: 'OldestCommand', unit: 'Seconds' as const, value: oldestCommandSeconds }]),
@@ -76,10 +58,10 @@ export const reportMetrics = async (
   const unknown = Object.entries(status).flatMap(([name, value]) => (value === undefined ? [name] : []));
   if (unknown.length > 0) log('Numbers that cannot be read', { code: 'metrics-unknown', unknown });
   const metrics = metricsOf(status);
-  if (metrics.length > 0) write(toLine(metricsNamespace, now(), {}, metrics));
+  if (metrics.length > 0) write(metricsLine(metricsNamespace, now(), {}, metrics));
   for (const { queue, ready, retry, dead } of status.queues ?? []) {
     write(
-      toLine(metricsNamespace, now(), { Queue: queue }, [
+      metricsLine(metricsNamespace, now(), { Queue: queue }, [
         { name: 'Waiting', unit: 'Count', value: ready },
         { name: 'Deferred', unit: 'Count', value: retry },
         { name: 'DeadLetters', unit: 'Count', value: dead },

@@ -78,6 +78,21 @@ export const createAccessTokens = (secrets: readonly string[]) => {
     return { caller, expiresAtMs: (payload.exp ?? 0) * 1_000 };
   };
 
+  const read = async (token: string): Promise<Opened> => {
+    const known = opened.get(token);
+    if (known !== undefined && Date.now() < known.expiresAtMs) return known;
+    try {
+      const found = await open(token);
+      opened.set(token, found);
+      return found;
+    } catch (error) {
+      const expired = error instanceof Error && 'code' in error && error.code === 'ERR_JWT_EXPIRED';
+      throw expired
+        ? unauthenticated('The access token has expired.', 'token-expired')
+        : unauthenticated('The access token is not valid.', 'token-invalid');
+    }
+  };
+
   return {
     /**
      * @param caller `generation`: as it was when the password was read; 0 by default
@@ -103,21 +118,11 @@ export const createAccessTokens = (secrets: readonly string[]) => {
       expiresIn: limits.accessTokenSeconds,
     }),
 
-    /** @throws unauthenticated for a token that is malformed, expired, or not ours */
-    verify: async (token: string): Promise<Caller> => {
-      const known = opened.get(token);
-      if (known !== undefined && Date.now() < known.expiresAtMs) return known.caller;
-      try {
-        const found = await open(token);
-        opened.set(token, found);
-        return found.caller;
-      } catch (error) {
-        const expired = error instanceof Error && 'code' in error && error.code === 'ERR_JWT_EXPIRED';
-        throw expired
-          ? unauthenticated('The access token has expired.', 'token-expired')
-          : unauthenticated('The access token is not valid.', 'token-invalid');
-      }
-    },
+    /** @throws as `open` does */
+    verify: async (token: string): Promise<Caller> => (await read(token)).caller,
+
+    /** @returns the caller, and the end of the token. @throws unauthenticated for a token that is malformed, expired, or not ours */
+    open: read,
   };
 };
 

@@ -1,25 +1,10 @@
 import * as z from 'zod';
+import { fieldErrorsOf, pathOf, summaryOf } from '#lib/contracts/field-errors.ts';
 import type { RouteContract } from '#lib/contracts/http/route.ts';
 import { badInput, type FieldError } from '#lib/domain/errors.ts';
-import { limits } from '#lib/domain/limits.ts';
 import type { HttpMiddleware } from './middleware.ts';
 
 const noQuery = z.strictObject({});
-
-/** An empty name is shown in quotes, because an empty path would name nothing. */
-const nameOf = (key: PropertyKey): string => (key === '' ? '""' : String(key));
-
-const pathOf = (keys: readonly PropertyKey[]): string =>
-  [...keys.map(nameOf).join('.')].slice(0, limits.errorPath).join('') || 'body';
-
-const errorsOf = ({ issues }: z.ZodError): FieldError[] =>
-  issues.flatMap(({ path, message, ...issue }): FieldError[] =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys
-          .slice(0, limits.errors)
-          .map((key) => ({ path: pathOf([...path, key]), message: 'Is not a known field' }))
-      : [{ path: pathOf(path), message }],
-  );
 
 const isWellEncoded = (text: string): boolean => {
   try {
@@ -46,13 +31,6 @@ const errorsOfQuery = (query: string): FieldError[] => {
   });
 };
 
-/** The first error of each field, up to the limit of errors. */
-const summaryOf = (errors: FieldError[]): FieldError[] => {
-  const first = new Map<string, FieldError>();
-  for (const error of errors) if (!first.has(error.path)) first.set(error.path, error);
-  return [...first.values()].slice(0, limits.errors);
-};
-
 type Given = { path: unknown; query: unknown; rawQuery: string; body: unknown; user: string };
 
 /**
@@ -66,7 +44,7 @@ const inputOf = ({ request, faultsOf }: RouteContract, given: Given): Record<str
     if (schema === undefined) return;
     const result = schema.safeParse(value);
     if (result.success) Object.assign(input, result.data);
-    else errors.push(...errorsOf(result.error));
+    else errors.push(...fieldErrorsOf(result.error));
   };
   check(request.path, given.path);
   if (request.anyQuery !== true) {

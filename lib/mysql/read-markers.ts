@@ -63,8 +63,8 @@ export const createReadMarkers = (database: Database) => ({
     if (values.length > 0) {
       await database.write(
         `INSERT INTO read_markers (user_id, chat_id, number)
-         SELECT r.user_id, r.chat_id, r.number FROM ${literals(['user_id', 'chat_id', 'number'], values.length)} r
-           STRAIGHT_JOIN users u ON u.id = r.user_id WHERE u.erased_at IS NULL
+         SELECT r.reader, r.chat, r.marker FROM ${literals(['reader', 'chat', 'marker'], values.length)} r
+           STRAIGHT_JOIN users u ON u.id = r.reader WHERE u.erased_at IS NULL
          ON DUPLICATE KEY UPDATE number = GREATEST(read_markers.number, VALUES(number))`,
         values.flat(),
       );

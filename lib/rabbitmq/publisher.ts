@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ConfirmChannel, Options } from 'amqplib';
 import { gather } from '#lib/concurrency/gather.ts';
-import { deadQueue, recoveryQueue, retryQueue } from '#lib/contracts/queues.ts';
+import { deadQueue, pushQueue, recoveryQueue, retryQueue } from '#lib/contracts/queues.ts';
 import { unavailable } from '#lib/domain/errors.ts';
 import type { Broker } from './connection.ts';
 import { declareTopology } from './topology.ts';
@@ -154,6 +154,9 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
       { id, content }: { id: string; content: string },
       waitMs: number,
     ): Promise<void> => publishOne({ publication: { queue, content, messageId: id }, waitMs }),
+    /** Publishes a hint, together with a command of the same turn of the event loop. @throws unavailable, as `publish` does */
+    publishSignal: (queue: string, signal: object, waitMs: number): Promise<void> =>
+      publishOne({ publication: { queue, content: JSON.stringify(signal) }, waitMs }),
     /** Asks the function `recoverCounters` to run now. @throws unavailable */
     askForRecovery: (waitMs: number): Promise<void> =>
       publish([{ queue: recoveryQueue, content: '{}' }], waitMs),
@@ -171,6 +174,9 @@ export const createPublisher = (broker: Broker, queues: readonly string[]) => {
           dead: dead.messageCount,
         };
       }),
+    /** The signals that wait for connections. @throws unavailable */
+    waitingSignals: (): Promise<number> =>
+      broker.withOwnChannel(async (channel) => (await channel.checkQueue(pushQueue)).messageCount),
     /** A round trip to the broker. @throws unavailable if it does not answer, or blocks publishers */
     ping: (): Promise<void> => broker.withOwnChannel(async () => undefined),
   };

@@ -1,5 +1,6 @@
 import type { Options } from 'amqplib';
-import { deadQueue, recoveryQueue, retryQueue } from '#lib/contracts/queues.ts';
+import { deadQueue, laterPushQueue, pushQueue, recoveryQueue, retryQueue } from '#lib/contracts/queues.ts';
+import { socketLimits } from '#lib/domain/socket-limits.ts';
 import type { Broker } from './connection.ts';
 
 /** A deferred command returns after this time. All have the same, because a queue expires messages only at its head. */
@@ -28,6 +29,40 @@ const recoveryDeclaration: Declaration = {
     },
   },
 };
+
+/** A signal helps for a moment only, and clients find what they missed. So the oldest go first. */
+const MOST_SIGNALS = 100_000;
+const SIGNAL_MS = 60_000;
+
+const pushDeclarations: Declaration[] = [
+  {
+    name: pushQueue,
+    options: {
+      durable: true,
+      arguments: {
+        'x-queue-type': 'quorum',
+        'x-delivery-limit': DELIVERY_LIMIT,
+        'x-max-length': MOST_SIGNALS,
+        'x-overflow': 'drop-head',
+        'x-message-ttl': SIGNAL_MS,
+      },
+    },
+  },
+  {
+    name: laterPushQueue,
+    options: {
+      durable: true,
+      arguments: {
+        'x-queue-type': 'quorum',
+        'x-dead-letter-exchange': '',
+        'x-dead-letter-routing-key': pushQueue,
+        'x-max-length': MOST_SIGNALS,
+        'x-overflow': 'drop-head',
+        'x-message-ttl': socketLimits.authenticateMs,
+      },
+    },
+  },
+];
 
 const declarationsOf = (queue: string): Declaration[] => [
   {
@@ -77,7 +112,7 @@ const isOtherwiseDeclared = (error: unknown): boolean =>
  * @throws unavailable
  */
 export const declareTopology = async (broker: Broker, queues: readonly string[]): Promise<string[]> => {
-  const left = [...queues.flatMap(declarationsOf), recoveryDeclaration];
+  const left = [...queues.flatMap(declarationsOf), recoveryDeclaration, ...pushDeclarations];
   const kept: string[] = [];
   while (left.length > 0) {
     // A refused declaration ends its channel, so the rest continues on the next one.

@@ -38,6 +38,14 @@ const trustedProxies = optional(
   z.string().regex(/^(\d|10)$/, { error: 'Must be a whole number from 0 to 10' }),
 ).transform((digits) => Number(digits ?? 0));
 
+const pingSeconds = optional(
+  z
+    .string()
+    .regex(/^\d{1,3}$/, { error: 'Must be a whole number from 5 to 300' })
+    .transform(Number)
+    .refine((seconds) => seconds >= 5 && seconds <= 300, { error: 'Must be a whole number from 5 to 300' }),
+).transform((seconds) => seconds ?? 30);
+
 const environment = z.object({
   MYSQL_URL: url('mysql:'),
   REDIS_URL: url('redis:', 'rediss:'),
@@ -82,6 +90,12 @@ const environment = z.object({
   /** Counted by user. Generous, because one user may be a server that acts for many people. */
   LIMIT_READS: limit({ count: 12_000, seconds: 60 }),
   LIMIT_WRITES: limit({ count: 6_000, seconds: 60 }),
+  /** Seconds within which a client of the WebSocket API must send a ping. */
+  PING_SECONDS: pingSeconds,
+  /** Where connections of the WebSocket API are posted to. Set by the start command and the template. */
+  CONNECTIONS_URL: optional(url('http:', 'https:')),
+  /** Where functions are invoked. Set by the start command. Default: the region's Lambda API. */
+  LAMBDA_URL: optional(url('http:', 'https:')),
   /** Megabytes, set by Lambda. Elsewhere the machine's memory counts. */
   AWS_LAMBDA_FUNCTION_MEMORY_SIZE: optional(z.coerce.number().int().min(128)),
 });
@@ -144,6 +158,14 @@ const partOf = (variables: NodeJS.ProcessEnv, absent: ReadonlySet<string>): Conf
   return values as Config;
 };
 
+/** What signs calls to AWS. Outside the cloud nobody checks a signature. */
+const credentialsOf = (variables: NodeJS.ProcessEnv) => ({
+  region: variables.AWS_REGION || 'local',
+  accessKeyId: variables.AWS_ACCESS_KEY_ID || 'local',
+  secretAccessKey: variables.AWS_SECRET_ACCESS_KEY || 'local',
+  sessionToken: variables.AWS_SESSION_TOKEN,
+});
+
 const secretsOf = (variables: NodeJS.ProcessEnv) => {
   const region = variables.AWS_REGION ?? '';
   const endpoint =
@@ -167,6 +189,28 @@ export const currentOrigins = (): ReadonlySet<string> => new Set(origins.parse(p
 
 /** Needs no secret. @throws ZodError for text that is not a whole number */
 export const currentTrustedProxies = (): number => trustedProxies.parse(process.env.TRUSTED_PROXIES);
+
+/** Needs no secret. @throws ZodError for text that is no URL, or without one */
+export const currentConnectionsUrl = (): string => url('http:', 'https:').parse(process.env.CONNECTIONS_URL);
+
+/** Where clients connect; undefined where the functions do not know it. Needs no secret. */
+export const currentSocketUrl = (): string | undefined =>
+  process.env.CONNECTIONS_URL ? currentConnectionsUrl().replace(/^http/, 'ws') : undefined;
+
+/** The credentials of this execution environment. */
+export const currentCredentials = () => credentialsOf(process.env);
+
+/**
+ * Where another function of this service is invoked, and its full name. Needs no secret.
+ * @param key of the function in serverless.yml
+ */
+export const currentFunction = (key: string): { url: string; name: string } => {
+  const { LAMBDA_URL, AWS_REGION = '', AWS_LAMBDA_FUNCTION_NAME = '' } = process.env;
+  return {
+    url: LAMBDA_URL || `https://lambda.${AWS_REGION}.amazonaws.com`,
+    name: AWS_LAMBDA_FUNCTION_NAME.replace(/[^-]*$/, key),
+  };
+};
 
 /** The configuration of this execution environment. @throws Error as {@link readConfig} does */
 export const currentConfig = (): Config => readConfig({ ...process.env, ...secrets.get() });

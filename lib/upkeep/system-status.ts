@@ -6,6 +6,8 @@ type QueueStatus = { queue: string; ready: number; retry: number; dead: number }
 /** The load of the pipeline. A number is undefined while its server does not answer. */
 export type SystemStatus = {
   queues: QueueStatus[] | undefined;
+  /** Signals that wait for connections. */
+  signals: number | undefined;
   /** Age of the oldest accepted command that MySQL does not have, in seconds; 0 when it has all of them. */
   oldestCommandSeconds: number | undefined;
   /** Age of the oldest stored message that the index does not have, in seconds; 0 when it has all of them. */
@@ -14,7 +16,7 @@ export type SystemStatus = {
 };
 
 type Uses = {
-  publisher: Pick<Publisher, 'depth'>;
+  publisher: Pick<Publisher, 'depth' | 'waitingSignals'>;
   outbox: Pick<Outbox, 'commands' | 'unindexed'>;
   gate: Pick<Gate, 'status'>;
   /** The queues that have an outbox. */
@@ -50,15 +52,16 @@ export const createSystemStatus = ({ publisher, outbox, gate, commandQueues, que
   return {
     /** Reads all numbers. Never throws: a part whose server does not answer is undefined. */
     read: async (): Promise<SystemStatus> => {
-      const [depths, oldestCommandSeconds, indexLagSeconds, gateState] = await Promise.all([
+      const [depths, signals, oldestCommandSeconds, indexLagSeconds, gateState] = await Promise.all([
         orUndefined(() =>
           Promise.all(queues.map(async (queue) => ({ queue, ...(await publisher.depth(queue)) }))),
         ),
+        orUndefined(() => publisher.waitingSignals()),
         orUndefined(oldestCommand),
         orUndefined(async () => ageSeconds((await outbox.unindexed(OLDEST))[0]?.version)),
         orUndefined(async () => ((await gate.status()).isOpen ? ('open' as const) : ('closed' as const))),
       ]);
-      return { queues: depths, oldestCommandSeconds, indexLagSeconds, gate: gateState };
+      return { queues: depths, signals, oldestCommandSeconds, indexLagSeconds, gate: gateState };
     },
   };
 };

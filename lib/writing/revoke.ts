@@ -11,15 +11,20 @@ const RETRY_AFTER_SECONDS = 1;
 export const createRevoke =
   ({
     generations,
+    closeConnections,
     askForRecovery,
   }: {
     generations: Pick<Generations, 'raise'>;
+    /** Has the connections of ended tokens closed, which get no event any more. Never rejects. */
+    closeConnections: (ids: readonly string[]) => Promise<void>;
     /** Starts a recovery; returns at once. */
     askForRecovery: () => void;
   }) =>
   /** @throws unavailable if a token of an earlier generation may still be accepted somewhere */
   async (user: Generation): Promise<void> => {
-    if ((await generations.raise([user])) === 'open') return;
+    const { gate, ended } = await generations.raise([user]);
+    await closeConnections(ended);
+    if (gate === 'open') return;
     askForRecovery();
     throw unavailable(
       'The numbers are being recovered, so the end of the access tokens may not be known everywhere yet. Try again.',

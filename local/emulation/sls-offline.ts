@@ -14,7 +14,7 @@ const LAST_CHARACTERS = 5_000;
 export type SlsOfflineOptions = {
   environment: NodeJS.ProcessEnv;
   /** Claimed ports if absent. */
-  ports?: { http?: number; lambda?: number };
+  ports?: { http?: number; websocket?: number; lambda?: number };
   /** Folder of the service; this checkout if absent. */
   folder?: string;
   /** Name of a configuration in the folder; serverless.yml if absent. */
@@ -34,6 +34,8 @@ export type SlsOfflineOptions = {
 export type SlsOffline = {
   /** Of the HTTP API, without a trailing slash. */
   url: string;
+  /** Of the WebSocket API. */
+  socketUrl: string;
   /** Of the Lambda API, which invokes functions by name. */
   lambdaUrl: string;
   pid: number;
@@ -47,9 +49,10 @@ export type SlsOffline = {
   kill: () => Promise<void>;
 };
 
+type Ports = { http: number; websocket: number; lambda: number };
 type Output = { last: () => string; hasFailedStart: () => boolean; ready: () => void };
 
-const spawnOffline = (options: SlsOfflineOptions, ports: { http: number; lambda: number }): ChildProcess => {
+const spawnOffline = (options: SlsOfflineOptions, ports: Ports): ChildProcess => {
   const { environment, folder = checkout, config, watch, logFile } = options;
   const { file, args } = asOwned({
     file: process.execPath,
@@ -58,7 +61,8 @@ const spawnOffline = (options: SlsOfflineOptions, ports: { http: number; lambda:
       'offline',
       ...(config === undefined ? [] : ['--config', config]),
       ...(watch === true ? ['--watch'] : []),
-      ...['--httpPort', `${ports.http}`, '--lambdaPort', `${ports.lambda}`, '--noSponsor'],
+      ...['--httpPort', `${ports.http}`, '--websocketPort', `${ports.websocket}`],
+      ...['--lambdaPort', `${ports.lambda}`, '--noSponsor'],
     ],
   });
   const output = logFile === undefined ? 'pipe' : openSync(logFile, 'a');
@@ -66,7 +70,13 @@ const spawnOffline = (options: SlsOfflineOptions, ports: { http: number; lambda:
     // A process group of its own: Ctrl-C at the terminal reaches only us, and a signal can reach all of the group.
     return spawn(file, args, {
       cwd: folder,
-      env: { ...environment, SLS_TELEMETRY_DISABLED: '1', FORCE_COLOR: '0' },
+      env: {
+        ...environment,
+        CONNECTIONS_URL: `http://localhost:${ports.websocket}`,
+        LAMBDA_URL: `http://localhost:${ports.lambda}`,
+        SLS_TELEMETRY_DISABLED: '1',
+        FORCE_COLOR: '0',
+      },
       stdio: ['ignore', output, output],
       detached: true,
     });
@@ -102,7 +112,11 @@ const outputOf = (child: ChildProcess, { logFile, onOutput }: SlsOfflineOptions)
   };
 };
 
-const control = (child: ChildProcess, pid: number, folder: string): Omit<SlsOffline, 'url' | 'lambdaUrl'> => {
+const control = (
+  child: ChildProcess,
+  pid: number,
+  folder: string,
+): Omit<SlsOffline, 'url' | 'socketUrl' | 'lambdaUrl'> => {
   const exited = once(child, 'exit').then(([code, by]) => (by === null ? `exit code ${code}` : `by ${by}`));
   const signal = (name: NodeJS.Signals) => {
     try {
@@ -152,6 +166,7 @@ const untilReady = async (url: string, child: ChildProcess, output: Output, opti
 export const startSlsOffline = async (options: SlsOfflineOptions): Promise<SlsOffline> => {
   const ports = {
     http: options.ports?.http ?? (await pickPort(undefined)),
+    websocket: options.ports?.websocket ?? (await pickPort(undefined)),
     lambda: options.ports?.lambda ?? (await pickPort(undefined)),
   };
   const child = spawnOffline(options, ports);
@@ -163,6 +178,7 @@ export const startSlsOffline = async (options: SlsOfflineOptions): Promise<SlsOf
   const url = `http://127.0.0.1:${ports.http}`;
   const offline = {
     url,
+    socketUrl: `ws://127.0.0.1:${ports.websocket}`,
     lambdaUrl: `http://127.0.0.1:${ports.lambda}`,
     ...control(child, child.pid, options.folder ?? checkout),
   };

@@ -14,7 +14,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { Failure } from './failure.ts';
 import { isAlive, isRoot, type ProcessId, readJson, startTimeOf, type User } from './processes.ts';
-import type { Urls } from './types.ts';
+import type { ApiUrls, Urls } from './types.ts';
 
 export const projectName = 'chat-functions';
 const checkout = resolve(import.meta.dirname, '../..');
@@ -138,6 +138,11 @@ export class StackFolder {
     writePrivate(join(this.path, 'urls.json'), JSON.stringify(urls), undefined);
   }
 
+  /** Records the addresses of the API for {@link apiOf}. */
+  writeApi(api: ApiUrls): void {
+    writePrivate(join(this.path, 'api.json'), JSON.stringify(api), undefined);
+  }
+
   unlock(): void {
     rmSync(join(this.path, 'lock.json'), { force: true });
   }
@@ -188,6 +193,10 @@ export const ownerOf = (stack: string): number | undefined => {
 /** URLs of a stack's servers; undefined unless the stack runs now, as this user. */
 export const urlsOf = (stack: string): Urls | undefined =>
   ownerOf(stack) === undefined ? undefined : readJson<Urls>(join(dataRoot(), stack, 'urls.json'));
+
+/** The addresses of the running API of a stack; undefined while it does not run. */
+export const apiOf = (stack: string): ApiUrls | undefined =>
+  ownerOf(stack) === undefined ? undefined : readJson<ApiUrls>(join(dataRoot(), stack, 'api.json'));
 
 /** A secret of a stack of this checkout; undefined if it was not generated yet. */
 export const secretOf = (stack: string, name: string): string | undefined =>

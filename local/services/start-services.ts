@@ -248,6 +248,7 @@ export const startServices = async (options: StartOptions): Promise<Stack> => {
     folder: folder.path,
     secret: (name) => folder.secret(name),
     adopt: (name, pid) => record.add(name, pid),
+    announce: (api) => folder.writeApi(api),
     stop,
   };
 };

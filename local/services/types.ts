@@ -45,6 +45,9 @@ export interface RunningService {
   wipe(): Promise<void>;
 }
 
+/** Where an API answers, and where its changes are live. */
+export type ApiUrls = { url: string; socketUrl: string };
+
 export interface Stack {
   readonly urls: Urls;
   readonly services: Readonly<Record<ServiceName, RunningService | undefined>>;
@@ -59,6 +62,8 @@ export interface Stack {
   secret(name: string): string;
   /** Records a process of the owner. The next start ends it if the owner was killed. */
   adopt(name: string, pid: number): void;
+  /** Records the addresses of the API, for commands that look at it. */
+  announce(api: ApiUrls): void;
   /** Stops everything that this stack started, and nothing else. Removes temporary data. May be called twice. */
   stop(): Promise<void>;
 }

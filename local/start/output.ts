@@ -1,4 +1,4 @@
-import type { Report, Stack } from '../services/index.ts';
+import type { ApiUrls, Report, Stack } from '../services/index.ts';
 
 /**
  * Lines that say nothing new: those of serverless-offline about each call, because the line of the answer says more, and
@@ -17,8 +17,8 @@ export const createLineFilter = (report: Report): ((text: string) => void) => {
   };
 };
 
-/** Servers with their addresses, and the API's address. */
-export const summaryOf = (stack: Stack, port: number): string => {
+/** Servers with their addresses, and the addresses of the API. */
+export const summaryOf = (stack: Stack, { url, socketUrl }: ApiUrls): string => {
   const services = Object.values(stack.services).filter((service) => service !== undefined);
   const width = Math.max(...services.map(({ version }) => version.length));
   return [
@@ -26,7 +26,8 @@ export const summaryOf = (stack: Stack, port: number): string => {
     ...services.map(({ version, where }) => `  ${version.padEnd(width)}  ${where}`),
     ...(stack.urls.OPENSEARCH_URL === undefined ? ['  no OpenSearch: search answers 503 (see above)'] : []),
     '',
-    `  The API is at http://localhost:${port}, to read and try at http://localhost:${port}/docs`,
+    `  The API is at ${url}, to read and try at ${url}/docs`,
+    `  Its changes are live at ${socketUrl}`,
     '  Ctrl-C ends it and the services; the data stay.',
     '',
   ].join('\n');

@@ -12,12 +12,15 @@ import {
 import { readEnvFile } from './env-file.ts';
 import { findNearestName } from './nearest-name.ts';
 
+const port = z
+  .string()
+  .refine((text) => /^(?:[1-9]\d{0,4})?$/.test(text) && Number(text) <= 65_535)
+  .optional();
+
 /** Settings of the start itself, which no function reads. */
 const own = z.object({
-  PORT: z
-    .string()
-    .refine((text) => /^(?:[1-9]\d{0,4})?$/.test(text) && Number(text) <= 65_535)
-    .optional(),
+  PORT: port,
+  WEBSOCKET_PORT: port,
   LOCAL_SERVICES: z.enum(['', 'docker', 'process']).optional(),
   SYNC_COUNTS_RATE: z
     .string()
@@ -26,6 +29,7 @@ const own = z.object({
 });
 const expected: Record<string, string> = {
   PORT: 'Must be a number from 1 to 65535, or empty for 3000',
+  WEBSOCKET_PORT: 'Must be a number from 1 to 65535, or empty for the port after PORT',
   LOCAL_SERVICES: 'Must be docker or process, or empty',
   SYNC_COUNTS_RATE: 'Must be a rate such as rate(5 minutes), or cron(…) with six fields',
 };
@@ -37,9 +41,11 @@ const ofTools =
 
 /** Settings of functions in the cloud. */
 const ofCloud = ['METRICS_NAMESPACE', 'AWS_LAMBDA_FUNCTION_MEMORY_SIZE'];
+/** Settings that the start sets itself. */
+const ofStart = ['CONNECTIONS_URL', 'LAMBDA_URL'];
 
 export const knownNames: readonly string[] = [
-  ...settingNames.filter((name) => !ofCloud.includes(name)),
+  ...settingNames.filter((name) => ![...ofCloud, ...ofStart].includes(name)),
   ...ownNames,
 ];
 const isKnown = (name: string): boolean => knownNames.includes(name) || ofTools.test(name);

@@ -1,4 +1,8 @@
-import { CloudFormationClient, GetTemplateCommand } from '@aws-sdk/client-cloudformation';
+import {
+  CloudFormationClient,
+  DescribeStacksCommand,
+  GetTemplateCommand,
+} from '@aws-sdk/client-cloudformation';
 import { CreateServiceLinkedRoleCommand, GetRoleCommand, IAMClient } from '@aws-sdk/client-iam';
 import { GetAccountSettingsCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { ofType, type Resources } from './template.ts';
@@ -7,6 +11,18 @@ import { ofType, type Resources } from './template.ts';
 const UNRESERVED = 100;
 
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : '');
+
+/** @returns the value of a stack's output; undefined if it has none of this name */
+export const findOutput = async (
+  config: object,
+  stackName: string,
+  name: string,
+): Promise<string | undefined> => {
+  const { Stacks = [] } = await new CloudFormationClient(config).send(
+    new DescribeStacksCommand({ StackName: stackName }),
+  );
+  return Stacks[0]?.Outputs?.find(({ OutputKey }) => OutputKey === name)?.OutputValue;
+};
 
 /** The concurrency that the stack's functions have now; 0 for a new stack. */
 const reservedBy = async (config: object, stackName: string): Promise<number> => {

@@ -1,4 +1,4 @@
-import { checkQuota, ensureSearchRole } from './account.ts';
+import { checkQuota, ensureSearchRole, findOutput } from './account.ts';
 import { completeTemplate } from './order.ts';
 import { protectDatabase } from './protection.ts';
 import { applySnapshots } from './snapshots.ts';
@@ -27,6 +27,7 @@ export default class Deployment {
   readonly hooks: Record<string, () => Promise<void> | void>;
   readonly #serverless: Serverless;
   readonly #log: Log;
+  #isDeployed = false;
 
   constructor(serverless: Serverless, _options: object, { log }: { log: Log }) {
     this.#serverless = serverless;
@@ -35,6 +36,7 @@ export default class Deployment {
       'after:aws:package:finalize:mergeCustomProviderResources': () => this.#complete(),
       'before:deploy:deploy': () => this.#prepareAccount(),
       'after:deploy:deploy': () => this.#protect(),
+      finalize: () => this.#nameSocketUrl(),
       'after:remove:remove': () => this.#sayWhatIsKept(),
     };
   }
@@ -85,6 +87,7 @@ export default class Deployment {
   async #protect(): Promise<void> {
     const stackName = this.#aws.naming.getStackName();
     const { isProtected } = this.#settings;
+    this.#isDeployed = true;
     try {
       await protectDatabase(await this.#aws.getAwsSdkV3Config(), this.#resources, stackName, isProtected);
     } catch (error) {
@@ -94,6 +97,17 @@ export default class Deployment {
         'DATABASE_PROTECTION',
       );
     }
+  }
+
+  /** The last line of a deploy. */
+  async #nameSocketUrl(): Promise<void> {
+    if (!this.#isDeployed) return;
+    const url = await findOutput(
+      await this.#aws.getAwsSdkV3Config(),
+      this.#aws.naming.getStackName(),
+      'SocketUrl',
+    );
+    if (url !== undefined) this.#log.notice(`SocketUrl: ${url}`);
   }
 
   #sayWhatIsKept(): void {

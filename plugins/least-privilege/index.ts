@@ -8,7 +8,8 @@ import { capitalized, getAtt, type Resource, roleFor } from './role.ts';
 type Grant = {
   /** Logical ids of secrets, by the settings that they hold. */
   secrets?: Record<string, string>;
-  environment?: Record<string, string | number>;
+  /** A value may be a function of CloudFormation. */
+  environment?: Record<string, string | number | object>;
   securityGroups?: string[];
 };
 type Event = { rabbitmq?: object };
@@ -156,7 +157,10 @@ const outsideVpc = {
 const environmentOf = (granted: Grant[], secrets: Record<string, string>): Record<string, unknown> => ({
   ...Object.fromEntries(
     granted.flatMap(({ environment = {} }) =>
-      Object.entries(environment).map(([name, value]) => [name, String(value)]),
+      Object.entries(environment).map(([name, value]) => [
+        name,
+        typeof value === 'object' ? value : String(value),
+      ]),
     ),
   ),
   ...Object.fromEntries(Object.entries(secrets).map(([name, id]) => [`SECRET_ARN_${name}`, { Ref: id }])),

@@ -1,7 +1,7 @@
 import { prepareApiServer, prepareFunctions } from './api-server.ts';
-import { closeToPages, surviveFailedEvents } from './other-servers.ts';
+import { closeToPages, surviveBrokenFrames, surviveFailedEvents } from './other-servers.ts';
 import { type AnsweringServer, noteRequests } from './request-lines.ts';
-import { type HapiServer, hapiServers, lambdaPools } from './serverless-offline.ts';
+import { type HapiServer, hapiServers, lambdaPools, socketClients } from './serverless-offline.ts';
 
 /** The part of osls that this plugin reads. */
 type HttpApiEvent = string | { method?: string; path?: string };
@@ -39,6 +39,7 @@ export default class RawBody {
   async #prepare(): Promise<void> {
     const lambdas = await lambdaPools();
     surviveFailedEvents(lambdas);
+    surviveBrokenFrames(await socketClients());
     prepareFunctions(lambdas, (functionKey, error) =>
       this.#log.error(`${functionKey}: ${error instanceof Error ? error.message : String(error)}`),
     );

@@ -1,5 +1,5 @@
 import { answerNodeErrors, respondWith } from './api-server.ts';
-import type { HapiRequest, HapiServer, LambdaApi } from './serverless-offline.ts';
+import type { HapiRequest, HapiServer, LambdaApi, SocketClients } from './serverless-offline.ts';
 
 const isLocal = (host: string): boolean => /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host);
 
@@ -35,5 +35,17 @@ export const surviveFailedEvents = (api: LambdaApi): void => {
         return run;
       },
     };
+  };
+};
+
+/**
+ * Lets the emulation survive a client that breaks the WebSocket protocol, for example by text that is not UTF-8. The connection
+ * ends with an `error` event, to which serverless-offline does not listen, and that would end the process.
+ */
+export const surviveBrokenFrames = (clients: SocketClients): void => {
+  const { addClient } = clients;
+  clients.addClient = function addSurviving(this: SocketClients, client, connectionId) {
+    client.on('error', () => undefined);
+    addClient.call(this, client, connectionId);
   };
 };

@@ -59,3 +59,14 @@ export const lambdaPools = async (): Promise<LambdaPool & LambdaApi> => {
   const { default: Lambda } = await import(import.meta.resolve('serverless-offline/lambda'));
   return Lambda.prototype;
 };
+
+type SocketClient = { on(event: 'error', listener: () => void): void };
+/** Holds the connections of the WebSocket API. */
+export type SocketClients = { addClient(client: SocketClient, connectionId: string): void };
+
+/** The class that holds the connections of the WebSocket API. */
+export const socketClients = async (): Promise<SocketClients> => {
+  const file = new URL('events/websocket/WebSocketClients.js', import.meta.resolve('serverless-offline'));
+  const { default: WebSocketClients } = await import(file.href);
+  return WebSocketClients.prototype;
+};

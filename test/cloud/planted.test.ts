@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { templateFindings } from '../support/findings/index.ts';
-import { type Resource, readTemplate, type Template, withSockets } from '../support/packages.ts';
+import { type Resource, readTemplate, type Template } from '../support/packages.ts';
 
 const templates = () => ({ 'chat-dev': readTemplate('dev'), 'chat-prod': readTemplate('prod') });
 
@@ -15,9 +15,8 @@ const drop = (template: Template, id: string): void => {
 };
 const mentions = (value: unknown, id: string): boolean => JSON.stringify(value).includes(`"${id}"`);
 
-it('finds nothing in either stage, nor with a WebSocket API', () => {
+it('finds nothing in either stage', () => {
   expect(templateFindings(templates())).toEqual([]);
-  expect(templateFindings({ 'chat-dev': readTemplate(withSockets) })).toEqual([]);
 });
 
 type Fault = [name: string, plant: (dev: Template, prod: Template) => void, finding: RegExp];

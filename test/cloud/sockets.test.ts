@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { statementsOf } from '../support/cell.ts';
-import { type Resource, readTemplate, withSockets } from '../support/packages.ts';
+import { type Resource, readTemplate } from '../support/packages.ts';
 
-const { Resources } = readTemplate(withSockets);
-const { Resources: without } = readTemplate('dev');
+const { Resources, Outputs } = readTemplate('dev');
 const resource = (id: string): Resource => {
   const found = Resources[id];
   if (found === undefined) throw new Error(`no ${id}`);
@@ -26,20 +25,24 @@ const arnOf = (name: string) => ({
 });
 
 describe('a WebSocket API beside the HTTP API', () => {
-  it('leaves the routes and the throttles of the HTTP API as they are', () => {
-    const routes = Object.values(without).filter(({ Type }) => Type === 'AWS::ApiGatewayV2::Route');
-    expect(keysOf('HttpApi').sort()).toEqual(
-      routes.map(({ Properties }) => String(Properties.RouteKey)).sort(),
-    );
-    const settings = ({ Properties }: Resource) => [
-      Properties.DefaultRouteSettings,
-      Properties.RouteSettings,
-    ];
-    expect(settings(resource('HttpApiStage'))).toEqual(settings(without.HttpApiStage ?? resource('none')));
-  });
-
   it('has its routes once', () => {
     expect(keysOf('WebsocketsApi').sort()).toEqual(['$connect', '$default', '$disconnect']);
+  });
+
+  it('is named by the output SocketUrl', () => {
+    expect(Outputs?.SocketUrl?.Value).toEqual({
+      'Fn::Sub': `wss://\${WebsocketsApi}.execute-api.\${AWS::Region}.\${AWS::URLSuffix}/dev`,
+    });
+  });
+
+  it('gives its answers to frames, and logs no frame', () => {
+    const routes = of('AWS::ApiGatewayV2::Route').filter(
+      ([, { Properties }]) => Properties.ApiId.Ref === 'WebsocketsApi',
+    );
+    const answering = routes.filter(([, { Properties }]) => Properties.RouteResponseSelectionExpression);
+    expect(answering.map(([, { Properties }]) => Properties.RouteKey)).toEqual(['$default']);
+    const settings = resource('WebsocketsDeploymentStage').Properties.DefaultRouteSettings;
+    expect(settings.DataTraceEnabled ?? false).toBe(false);
   });
 
   it('throttles its own stage', () => {
@@ -56,7 +59,7 @@ describe('a WebSocket API beside the HTTP API', () => {
       expect(JSON.stringify(Properties.SourceArn), id).toMatch(
         /\$\{AWS::Region\}|"AWS::Region"|"Fn::GetAtt"/,
       );
-    const [text, { Api: api }] = resource('TakeFramesLambdaPermissionWebsockets').Properties.SourceArn[
+    const [text, { Api: api }] = resource('ReceiveLambdaPermissionWebsockets').Properties.SourceArn[
       'Fn::Sub'
     ];
     expect(text).toMatch(/:execute-api:\$\{AWS::Region\}:\$\{AWS::AccountId\}:\$\{Api\}\/\*$/);
@@ -64,37 +67,42 @@ describe('a WebSocket API beside the HTTP API', () => {
   });
 
   it("puts the functions of its routes into the VPC, like the HTTP API's", () => {
-    expect(resource('TakeFramesLambdaFunction').Properties.VpcConfig).toEqual({
-      SubnetIds: [{ Ref: 'SubnetA' }, { Ref: 'SubnetB' }],
-      SecurityGroupIds: [{ 'Fn::GetAtt': ['FunctionGroup', 'GroupId'] }],
-    });
+    for (const key of ['Connect', 'Receive', 'Disconnect']) {
+      const { SubnetIds, SecurityGroupIds } = resource(`${key}LambdaFunction`).Properties.VpcConfig;
+      expect(SubnetIds).toEqual([{ Ref: 'SubnetA' }, { Ref: 'SubnetB' }]);
+      expect(SecurityGroupIds).toContainEqual({ 'Fn::GetAtt': ['FunctionGroup', 'GroupId'] });
+    }
   });
 });
 
 describe('a function that speaks to the internet', () => {
   it('is outside the VPC, without a secret', () => {
-    const { Properties } = resource('PostOutsideLambdaFunction');
+    const { Properties } = resource('PostToConnectionsLambdaFunction');
     expect(Properties.VpcConfig).toBeUndefined();
-    expect(Properties.Environment?.Variables ?? {}).toEqual({});
+    expect(Properties.Environment?.Variables).toEqual({
+      CONNECTIONS_URL: {
+        'Fn::Sub': `https://\${WebsocketsApi}.execute-api.\${AWS::Region}.\${AWS::URLSuffix}/dev`,
+      },
+    });
     for (const action of [/^secretsmanager:/, /^kms:/, /^ec2:/, /^mq:/])
-      expect(allowed(resource('PostOutsideRole'), action)).toEqual([]);
+      expect(allowed(resource('PostToConnectionsRole'), action)).toEqual([]);
   });
 
   it('leaves every other function in the VPC', () => {
     const outside = of('AWS::Lambda::Function').filter(([, { Properties }]) => !Properties.VpcConfig);
-    expect(outside.map(([id]) => id)).toEqual(['PostOutsideLambdaFunction']);
+    expect(outside.map(([id]) => id)).toEqual(['PostToConnectionsLambdaFunction']);
   });
 
   it('may be invoked by its callers alone', () => {
     const callers = roles.filter(([, role]) => allowed(role, /^(lambda:(Invoke|\*)|\*)/).length > 0);
-    expect(callers.map(([id]) => id).sort()).toEqual(['PersistMessageRole', 'TakeFramesRole']);
+    expect(callers.map(([id]) => id).sort()).toEqual(['PushEventsRole', 'ReceiveRole']);
     for (const [id, role] of callers)
       expect(allowed(role, /^lambda:/), id).toEqual([
         {
           Sid: 'InvokeFunctions',
           Effect: 'Allow',
           Action: ['lambda:InvokeFunction'],
-          Resource: [arnOf('chat-dev-postOutside')],
+          Resource: [arnOf('chat-dev-postToConnections')],
         },
       ]);
     const opened = JSON.stringify([
@@ -103,7 +111,7 @@ describe('a function that speaks to the internet', () => {
       ...of('AWS::Events::Rule'),
       ...of('AWS::Lambda::Url'),
     ]);
-    expect(opened).not.toContain('PostOutside');
+    expect(opened).not.toContain('PostToConnections');
   });
 
   it('alone may use connections, and only those of this API and stage', () => {
@@ -111,8 +119,8 @@ describe('a function that speaks to the internet', () => {
     const posting = of('AWS::IAM::Role').filter(([, { Properties }]) =>
       /execute-api:/.test(JSON.stringify(Properties.Policies ?? [])),
     );
-    expect(posting.map(([id]) => id)).toEqual(['PostOutsideRole']);
-    expect(allowed(resource('PostOutsideRole'), /^execute-api:/)).toMatchObject([
+    expect(posting.map(([id]) => id)).toEqual(['PostToConnectionsRole']);
+    expect(allowed(resource('PostToConnectionsRole'), /^execute-api:/)).toMatchObject([
       {
         Action: ['execute-api:ManageConnections'],
         Resource: {

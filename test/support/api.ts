@@ -10,6 +10,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** Of the API that runs for the end-to-end tests, without a trailing slash. */
     apiUrl: string;
+    /** Of its WebSocket API. */
+    socketUrl: string;
     /** Of the Lambda API that serverless-offline has beside it: functions are invoked there by name. */
     lambdaUrl: string;
     /** The functions' settings, for tests that run functions themselves. */
@@ -53,6 +55,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     readiness: isHealthy({ withoutSearch: functionEnvironment.OPENSEARCH_URL === '' }),
   });
   project.provide('apiUrl', api.url);
+  project.provide('socketUrl', api.socketUrl);
   project.provide('lambdaUrl', api.lambdaUrl);
   project.provide('functionEnvironment', functionEnvironment);
   return async () => {

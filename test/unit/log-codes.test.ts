@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import type { SystemStatus } from '#lib/upkeep/system-status.ts';
+import { pushEvents } from '../../functions/consumers/push-events.ts';
 import { reportMetrics } from '../../functions/scheduled/report-metrics.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -63,7 +64,7 @@ it.each([
   expect(section.split('\n### ')[0]).toMatch(/`[a-z]+(?:-[a-z]+)+`/);
 });
 
-it('reportMetrics writes every metric of the service that an alarm watches', async () => {
+it('reportMetrics and pushEvents write every metric of the service that an alarm watches', async () => {
   type Alarm = { Type: string; Properties: { Namespace?: string; MetricName?: string } };
   const { Resources }: { Resources: Record<string, Alarm> } = parse(read('infrastructure/alarms.yml'));
   const watched = Object.values(Resources).flatMap(({ Properties: { Namespace, MetricName } = {} }) =>
@@ -73,6 +74,7 @@ it('reportMetrics writes every metric of the service that an alarm watches', asy
     gate: 'open',
     oldestCommandSeconds: 1,
     indexLagSeconds: 1,
+    signals: 0,
     queues: [{ queue: 'create-chat', ready: 0, retry: 0, dead: 0 }],
   };
   const lines: string[] = [];
@@ -85,6 +87,13 @@ it('reportMetrics writes every metric of the service that an alarm watches', asy
       write: (line) => lines.push(line),
     },
   );
+  await pushEvents([{ close: ['slow'], reason: 'restart' }], {
+    posting: { close: async () => ({ gone: 0, slow: 1 }) },
+    connections: { unauthenticatedAmong: async () => [] },
+    metricsNamespace: 'chat-test',
+    now: () => 0,
+    write: (line) => lines.push(line),
+  });
   const written = new Set(lines.flatMap((line) => Object.keys(JSON.parse(line))));
   expect(watched.length).toBeGreaterThan(4);
   expect(watched.filter((metric) => !written.has(metric))).toEqual([]);

@@ -7,7 +7,7 @@ import { commands } from '#lib/contracts/commands/all.ts';
 import { rateLimitClassOf } from '#lib/contracts/http/rate-limit-class.ts';
 import { unknownRoute } from '#lib/contracts/http/system.ts';
 import { routes } from '#lib/contracts/index.ts';
-import { recoveryQueue } from '#lib/contracts/queues.ts';
+import { pushQueue, recoveryQueue } from '#lib/contracts/queues.ts';
 
 type Event = { httpApi?: string; rabbitmq?: { queue: string }; schedule?: unknown };
 type Definition = { handler: string; timeout?: number; events?: Event[] };
@@ -80,10 +80,12 @@ it('leads every route of the contracts to its function, and every other route to
   expect(wired.sort()).toEqual([...contracted, ...refused].sort());
 });
 
-it('leads every queue to the function of its command, and the call for a recovery to its function', () => {
+it('leads every queue to the function of its command, and the other queues to theirs', () => {
   const wired = eventsOf('rabbitmq').map(({ key, event }) => `${event?.queue} → ${key}`);
   const commandQueues = commands.map(({ queue, function: key }) => `${queue} → ${key}`);
-  expect(wired.sort()).toEqual([...commandQueues, `${recoveryQueue} → recoverCounters`].sort());
+  expect(wired.sort()).toEqual(
+    [...commandQueues, `${recoveryQueue} → recoverCounters`, `${pushQueue} → pushEvents`].sort(),
+  );
 });
 
 it.each([
@@ -145,7 +147,9 @@ describe('each handler', () => {
       const isScheduled =
         kind === 'rabbitmq' &&
         functions.find(([name]) => name === key)?.[1].handler.startsWith('functions/scheduled/');
-      const expected = isScheduled ? 'jobHandler' : wrapper;
+      // Its messages are signals, which nobody tries again.
+      const isSignalled = kind === 'rabbitmq' && key === 'pushEvents';
+      const expected = isScheduled ? 'jobHandler' : isSignalled ? 'signalHandler' : wrapper;
       expect(used.get(key), key).toEqual([isPublic(key) ? 'publicHandler' : expected]);
     }
   });

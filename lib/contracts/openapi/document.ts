@@ -1,4 +1,7 @@
+import * as z from 'zod';
 import project from '../../../package.json' with { type: 'json' };
+import { clientFrame } from '../frames/client.ts';
+import { serverFrame } from '../frames/server.ts';
 import { rateLimitClassOf } from '../http/rate-limit-class.ts';
 import type { RouteContract } from '../http/route.ts';
 import { statuses } from '../http/statuses.ts';
@@ -114,6 +117,8 @@ Applications contain chats, and chats contain messages. The server numbers an it
 2. Sign in: \`POST /users/token\` with Basic authentication (e-mail address and password) returns an access token.
 3. Send the token with all other requests: \`Authorization: Bearer <accessToken>\`.
 
+**Live:** the WebSocket at \`x-socket-url\` of this document (locally \`ws://localhost:3001\`). Each message is one JSON object in a text frame: \`ClientFrame\` and \`ServerFrame\` below are its schemas. Send \`{"type": "authenticate", "accessToken": "…"}\` within ten seconds and wait for \`authenticated\`. Then send \`{"type": "ping"}\` at least every \`pingSeconds\`. An \`id\` comes back as \`replyTo\`. A connection takes 30 frames in ten seconds, of 4 KB each; a user has 20 connections. After \`closing\`, connect again: at once with a fresh token for \`token-expired\`, after a random delay for \`too-slow\`, \`idle\`, \`limit\` and \`restart\`, and not for \`signed-out\` and \`bad-frames\`.
+
 Requests and responses are JSON in UTF-8. Unknown fields are refused. If a body repeats a key, its last value counts; a query parameter must not be repeated. Every path accepts a trailing slash.
 Errors are [problem documents](https://www.rfc-editor.org/rfc/rfc9457). Lists have a \`Link\` header if there is a next page.
 `.trim();
@@ -132,6 +137,9 @@ export const openApiDocument = () => {
       [contract.method.toLowerCase()]: operationOf(name, contract, schemas),
     };
   }
+  // Of the WebSocket API, which no path shows.
+  const { properties: sent } = schemas.schemaOf(z.object({ sent: clientFrame }), 'input');
+  const { properties: received } = schemas.schemaOf(z.object({ received: serverFrame }), 'output');
   return {
     openapi: '3.1.1',
     info: {
@@ -143,6 +151,7 @@ export const openApiDocument = () => {
     servers: [{ url: '/' }],
     tags: Object.entries(tags).map(([name, about]) => ({ name, description: about })),
     paths,
+    'x-frames': { ...sent, ...received },
     components: {
       securitySchemes,
       parameters,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Connection } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
-import { type Generation, raiseOn } from '../revocation/generations.ts';
+import { type Generation, type RevocationKeys, raiseOn } from '../revocation/generations.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
 import { numbers } from './gate.lua.ts';
@@ -66,10 +66,7 @@ return isBehind and 'lost' or 'open'
 );
 
 /** One attempt on one socket. It opens the gate for the server run with which it began. */
-export const createAttempt = (
-  connection: Connection,
-  keys: Pick<Keys, 'state' | 'verified' | 'generation'>,
-) => {
+export const createAttempt = (connection: Connection, keys: Pick<Keys, 'verified'> & RevocationKeys) => {
   const { server } = connection;
   const { state, verified } = keys;
   const on = <Result>(work: (connection: Connection) => Promise<Result>) =>

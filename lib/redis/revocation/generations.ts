@@ -3,6 +3,7 @@ import { limits } from '#lib/domain/limits.ts';
 import type { Connection, RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
 import { gate } from '../gate/gate.lua.ts';
+import { connecting } from '../live/connections.lua.ts';
 import type { Keys } from '../script/keys.ts';
 import { defineScript, expecting, runScript } from '../script/script.ts';
 
@@ -21,26 +22,39 @@ const TOGETHER = 200;
 export const revocationSeconds = limits.accessTokenSeconds + (2 * limits.skewMs) / 1000;
 
 /**
- * Raises generations, so that two revocations may cross. Returns whether the gate is open: until then another server may
+ * Raises generations, so that two revocations may cross, and ends the connections of the tokens that end with them. Returns
+ * these connections, and whether the gate is open: until then another server may
  * still be the primary for somebody, and this call may be lost.
  */
 const raiseGenerations = defineScript(
   {
-    uses: [gate],
+    uses: [gate, connecting],
     keys: ['state'],
-    args: ['server', 'seconds'],
-    each: { keys: ['generations'], args: ['present'] },
+    args: ['server', 'seconds', 'prefix'],
+    each: { keys: ['generations', 'connections'], args: ['present'] },
   },
   {
     each: /* lua */ `
-  if tonumber(redis.call('GET', generations) or '-1') >= tonumber(present) then return end
-  redis.call('SET', generations, present, 'EX', seconds)
+  if tonumber(redis.call('GET', generations) or '-1') < tonumber(present) then
+    redis.call('SET', generations, present, 'EX', seconds)
+  end
+  -- Also of a generation that is known: a rollback may have brought connections back.
+  local ended = {}
+  for _, id in ipairs(redis.call('ZRANGE', connections, 0, -1)) do
+    local connection = prefix .. 'connection::' .. id
+    local generation = redis.call('HGET', connection, 'generation')
+    if generation and tonumber(generation) < tonumber(present) then
+      finish(prefix, connection, id, 'signed-out')
+      ended[#ended + 1] = id
+    end
+  end
+  return ended
 `,
     after: /* lua */ `
-return readState(state, server) and 'open' or 'closed'
+return { readState(state, server) and 'open' or 'closed', results }
 `,
   },
-  expecting<'open' | 'closed'>,
+  expecting<[gate: 'open' | 'closed', ended: string[][]]>,
 );
 
 /** Reads generations, and whether the gate is open, in one script: otherwise a loss could fall between the two. */
@@ -57,15 +71,26 @@ return { readState(state, server) and '1' or '', results }
   expecting<[isOpen: '1' | '', present: (string | null)[]]>,
 );
 
+/** The keys that a revocation reads and writes. */
+export type RevocationKeys = Pick<Keys, 'prefix' | 'state' | 'generation' | 'connections'>;
+/** `gate`: 'closed' if a revocation may be lost. `ended`: ids of the connections that ended with their tokens. */
+export type Revoked = { gate: 'open' | 'closed'; ended: string[] };
+
 /** Raises generations on one connection. */
 export const raiseOn =
-  ({ keys }: { keys: Pick<Keys, 'state' | 'generation'> }, users: readonly Generation[]) =>
-  (connection: Connection): Promise<'open' | 'closed'> =>
-    runScript(
+  ({ keys }: { keys: RevocationKeys }, users: readonly Generation[]) =>
+  async (connection: Connection): Promise<Revoked> => {
+    const [gate, ended] = await runScript(
       raiseGenerations,
-      { state: keys.state, seconds: revocationSeconds },
-      users.map(({ id, generation }) => ({ generations: keys.generation(id), present: generation })),
+      { state: keys.state, seconds: revocationSeconds, prefix: keys.prefix },
+      users.map(({ id, generation }) => ({
+        generations: keys.generation(id),
+        connections: keys.connections(id),
+        present: generation,
+      })),
     )(connection);
+    return { gate, ended: ended.flat() };
+  };
 
 /** The generations of access tokens in Redis, each for as long as a token of an earlier one could live. */
 export const createGenerations = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
@@ -97,11 +122,9 @@ export const createGenerations = ({ client, keys }: { client: RedisClient; keys:
     read,
 
     /**
-     * Ends the tokens of earlier generations. A generation never sinks.
-     * @returns 'closed' if this may be lost, because the gate is closed. @throws unavailable
+     * Ends the tokens of earlier generations, and their connections. A generation never sinks. @throws unavailable
      */
-    raise: (users: readonly Generation[]): Promise<'open' | 'closed'> =>
-      guarded(client, raiseOn({ keys }, users)),
+    raise: (users: readonly Generation[]): Promise<Revoked> => guarded(client, raiseOn({ keys }, users)),
   };
 };
 

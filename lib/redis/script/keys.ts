@@ -23,6 +23,17 @@ const keysOfChat = (prefix: string) => {
   };
 };
 
+/** The keys of connections of the WebSocket API. All have leases. */
+const keysOfConnections = (prefix: string) => ({
+  /** hash: a connection; see connections.lua.ts. */
+  connection: (id: string): string => `${prefix}connection::${id}`,
+  /** sorted sets by the end of the lease: the connections of a user, and those that subscribe to a feed. */
+  connections: (userId: number): string => `${prefix}connections::${userId}`,
+  subscribers: (of: CounterReference): string => `${prefix}subscribers::${counterReference(of)}`,
+  /** strings: counters of a connection's frames. */
+  frames: (kind: 'all' | 'bad', id: string): string => `${prefix}frames::${kind}:${id}`,
+});
+
 /**
  * The names of all keys. The contract defines `<token>` and `<token>:<chatNumber>`. Every other key has a
  * word of its own followed by `::`, which these two cannot contain, so no two names are equal.
@@ -65,7 +76,6 @@ export const createKeys = (prefix = '') => {
     changes: (token: string): string => own('changes', token),
     /** string with expiry: the newest change number of an application or a chat that somebody watches. */
     watched: (of: CounterReference): string => own('watched', counterReference(of)),
-
     /** string with expiry: an edit reads the item's version from MySQL; see accept.ts. */
     lookedUp: (item: ItemReference): string => own('looked-up', itemReference(item)),
     /** string with expiry: fingerprint, answer and command id of the first request with an Idempotency-Key. */
@@ -89,6 +99,7 @@ export const createKeys = (prefix = '') => {
     /** hash with expiry: chatNumber → the highest message number that the user has read; see markers.lua.ts. */
     readMarkers: (userId: number, token: string): string => own('read', userId, token),
     ...keysOfChat(prefix),
+    ...keysOfConnections(prefix),
   };
 };
 

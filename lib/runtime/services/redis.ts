@@ -4,6 +4,7 @@ import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createConnections } from '#lib/redis/live/connections.ts';
 import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createDeletedMessages } from '#lib/redis/window/deleted-messages.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
@@ -50,4 +51,7 @@ export const deletedMessages = /* @__PURE__ */ lazy(() =>
 export const outbox = /* @__PURE__ */ lazy(() => createOutbox({ client: redisClient(), keys: keys() }));
 export const generations = /* @__PURE__ */ lazy(() =>
   createGenerations({ client: redisClient(), keys: keys() }),
+);
+export const connections = /* @__PURE__ */ lazy(() =>
+  createConnections({ client: redisClient(), keys: keys() }),
 );

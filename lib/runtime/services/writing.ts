@@ -12,12 +12,13 @@ import { publisher } from './rabbitmq.ts';
 import { unread } from './reading.ts';
 import { accepts, gate, generations, markers } from './redis.ts';
 import { noteClientError } from './servers.ts';
+import { signals } from './signals.ts';
 
 const onUnpublished = (queue: string, error: unknown) =>
   noteClientError('RabbitMQ publish')(
     error instanceof Error ? error : new Error(`${queue}: ${String(error)}`),
   );
-const askForRecovery = /* @__PURE__ */ lazy(() =>
+export const askForRecovery = /* @__PURE__ */ lazy(() =>
   createRecoveryRequest({ gate: gate(), publisher: publisher(), onUnpublished }),
 );
 export const submit = /* @__PURE__ */ lazy(() =>
@@ -47,5 +48,9 @@ export const markRead = /* @__PURE__ */ lazy(() =>
 );
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));
 export const revoke = /* @__PURE__ */ lazy(() =>
-  createRevoke({ generations: generations(), askForRecovery: askForRecovery() }),
+  createRevoke({
+    generations: generations(),
+    closeConnections: (ids) => signals().close(ids, 'signed-out'),
+    askForRecovery: askForRecovery(),
+  }),
 );

@@ -19,7 +19,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createRedisUser } from '../../support/cell.ts';
 import { Client, type Listed, signIn } from '../../support/client.ts';
 import { readEvent } from '../../support/event-file.ts';
-import { readTemplate, type Stage, type Template, withSockets } from '../../support/packages.ts';
+import { readTemplate, type Stage, type Template } from '../../support/packages.ts';
 import { type Emulator, isInstalled, startEmulator } from './emulator.ts';
 import { startMappings } from './mappings.ts';
 import { createVersion, type Version } from './version.ts';
@@ -142,10 +142,13 @@ describe.skipIf(!isInstalled())('a deploy to an emulated account', { timeout: 18
     await expectDeployed(await deploy('dev', first), 'dev', first);
   });
 
-  it('deploys dev again, with a WebSocket API beside the HTTP API', async () => {
-    const second = createVersion(withSockets, 2, { into: versions });
-    await expectDeployed(await deploy('dev', second, '--force'), 'dev', second);
-    const [, id] = /^wss:\/\/(\w+)\./.exec(await outputOf('dev', 'ServiceEndpointWebsocket')) ?? [];
+  it('deploys dev again, and names its WebSocket API in the last line', async () => {
+    const second = createVersion('dev', 2, { into: versions });
+    const deployed = await deploy('dev', second, '--force');
+    await expectDeployed(deployed, 'dev', second);
+    const socketUrl = await outputOf('dev', 'SocketUrl');
+    expect(deployed.output.trimEnd().split('\n').at(-1)).toBe(`SocketUrl: ${socketUrl}`);
+    const [, id] = /^wss:\/\/(\w+)\./.exec(socketUrl) ?? [];
     const socket = new WebSocket(`${aws.url.replace('http', 'ws')}/_aws/execute-api/${id}/dev`);
     await once(socket, 'open', { signal: AbortSignal.timeout(30_000) });
     socket.close();

@@ -6,7 +6,7 @@ const nowMs = 1_000_000_000;
 const secondsAgo = (seconds: number) => (nowMs - seconds * 1_000) * 1_000;
 
 const uses = {
-  publisher: { depth: async () => ({ ready: 3, retry: 2, dead: 1 }) },
+  publisher: { depth: async () => ({ ready: 3, retry: 2, dead: 1 }), waitingSignals: async () => 7 },
   outbox: {
     commands: async (queue: string) =>
       queue === 'create-chat' ? [{ commandId: secondsAgo(90), command: '{}' }] : [],
@@ -45,6 +45,7 @@ it('writes the metrics of the system and of each queue in the embedded metric fo
             Namespace: 'chat-test',
             Dimensions: [[]],
             Metrics: [
+              { Name: 'WaitingSignals', Unit: 'Count' },
               { Name: 'OldestCommand', Unit: 'Seconds' },
               { Name: 'IndexLag', Unit: 'Seconds' },
               { Name: 'GateClosed', Unit: 'None' },
@@ -54,6 +55,7 @@ it('writes the metrics of the system and of each queue in the embedded metric fo
           },
         ],
       },
+      WaitingSignals: 7,
       OldestCommand: 90,
       IndexLag: 20,
       GateClosed: 0,
@@ -85,10 +87,13 @@ it('writes the metrics of the system and of each queue in the embedded metric fo
 
 it('leaves out the metrics of a server that is down, and logs them as unknown', async () => {
   const { lines, logged } = await report({
-    publisher: { depth: () => Promise.reject(new Error('down')) },
+    publisher: {
+      depth: () => Promise.reject(new Error('down')),
+      waitingSignals: () => Promise.reject(new Error('down')),
+    },
   });
   expect(lines).toHaveLength(1);
   expect(lines[0]).not.toHaveProperty('AllDeadLetters');
   expect(lines[0]).toMatchObject({ OldestCommand: 90, IndexLag: 20, GateClosed: 0 });
-  expect(logged).toEqual([{ code: 'metrics-unknown', unknown: ['queues'] }]);
+  expect(logged).toEqual([{ code: 'metrics-unknown', unknown: ['queues', 'signals'] }]);
 });

@@ -101,7 +101,7 @@ const givenRecovery = ({
     generations: {
       raise: async (users) => {
         steps.push(`end tokens of ${users.map(({ id }) => id).join()} again`);
-        return 'open';
+        return { gate: 'open', ended: [] };
       },
     },
     users: {

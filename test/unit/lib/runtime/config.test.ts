@@ -29,6 +29,7 @@ describe('the environment', () => {
       TRUSTED_PROXIES: 0,
       METRICS_NAMESPACE: 'chat',
       MAX_DEFERRALS: 600,
+      PING_SECONDS: 30,
       LIMIT_SIGN_UP: { count: 60, seconds: 3_600 },
       LIMIT_SIGN_IN: { count: 40, seconds: 60 },
       LIMIT_BAD_TOKENS: { count: 600, seconds: 60 },

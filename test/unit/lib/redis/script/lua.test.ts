@@ -9,6 +9,7 @@ import { createCounters } from '#lib/redis/gate/counters.ts';
 import { createGate } from '#lib/redis/gate/gate.ts';
 import { createRateLimits } from '#lib/redis/limits/rate-limits.ts';
 import { createSignInAttempts } from '#lib/redis/limits/sign-in-attempts.ts';
+import { createConnections } from '#lib/redis/live/connections.ts';
 import { createGenerations } from '#lib/redis/revocation/generations.ts';
 import { createKeys } from '#lib/redis/script/keys.ts';
 import { defineScript } from '#lib/redis/script/script.ts';
@@ -34,6 +35,7 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
   const attempt = await gate.attempt();
   const counters = createCounters(cell);
   const generations = createGenerations(cell);
+  const connections = createConnections(cell);
   const recent = createRecentMessages(cell);
   const markers = createMarkers(cell);
   const signingIn = scriptsOnly({ reply: ['begun'] });
@@ -90,6 +92,11 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     attempt.end(),
     generations.read(7),
     generations.raise([{ id: 7, generation: 1 }]),
+    connections.countFrame('one=', { isBad: true }),
+    connections.authenticate('one=', { id: 7, generation: 1, endsAtMs: 1 }),
+    connections.ping('one='),
+    connections.unsubscribe('one=', chat),
+    connections.forget(['one=']),
     counters.read([chat]),
     counters.clean('chats', [{ ...chat, count: 1 }]),
     createDirectory(cell).application('app'),
