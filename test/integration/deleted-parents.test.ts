@@ -622,6 +622,7 @@ describe('a late command', () => {
     // Chats without a row, the first one in a deleted application.
     const of = [gone, present].map(({ token }) => ({ token, chatNumber: 7 }));
     await deleteApplication(gone.token);
+    await deliver('update-application', take('update-application'));
     const counts = of.map((chat) => ({ ...chat, count: 3 }));
     const markers = of.map((chat) => ({ ...chat, userId: bo, number: 2 }));
     expect(await stores.chats.raiseMessagesCounts(counts)).toEqual(counts.slice(0, 1));
