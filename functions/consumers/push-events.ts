@@ -25,7 +25,7 @@ const endingsOf = (signals: readonly Signal[], late: readonly string[]): Map<Clo
   return endings;
 };
 
-/** Closes connections whose token has ended, and those that have not authenticated in time. Counts failed posts. */
+/** Closes connections with an ended token, and connections without authentication in time. Counts failed posts. */
 export const pushEvents = async (
   signals: readonly Signal[],
   { posting, connections, metricsNamespace, now, write }: Uses,

@@ -30,7 +30,7 @@ const recoveryDeclaration: Declaration = {
   },
 };
 
-/** A signal helps for a moment only, and clients find what they missed. So the oldest go first. */
+/** A signal helps for a moment only, and clients find missed changes by themselves. So the oldest go first. */
 const MOST_SIGNALS = 100_000;
 const SIGNAL_MS = 60_000;
 

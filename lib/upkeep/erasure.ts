@@ -48,7 +48,7 @@ export const createErasure =
       let hasMore = true;
       while (hasMore && isInTime()) hasMore = await runSlice(step);
     };
-    // A step may leave work to one that has ended already, so all that did not fail begin again after any work.
+    // A step may leave work to another that has ended already. After any work all steps without a failure begin again.
     let before: number;
     do {
       before = total();

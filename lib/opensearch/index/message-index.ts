@@ -133,7 +133,7 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
     },
 
     removeChats: async (chats) => {
-      // The query sees only what was refreshed. A message that was written a moment ago would stay.
+      // The query sees refreshed messages only. A message of a moment ago would stay.
       await request(client, {
         method: 'POST',
         path: `/${alias},${buildingAlias}/_refresh`,

@@ -68,7 +68,7 @@ local function renew(prefix, connection, id, ends, user, now)
   end
   return lease
 end
--- The state of a connection that may act, or the reply for one that may not.
+-- The state of an authenticated connection, or the reply for another one.
 local function useOf(prefix, connection, id, now)
   local user, generation, ends, lease, closed =
     unpack(redis.call('HMGET', connection, 'user', 'generation', 'ends', 'until', 'closed'))

@@ -123,7 +123,7 @@ const positionsOf = (reply: readonly string[]): (CounterReference & { changeNumb
   return positions;
 };
 
-/** Connections of the WebSocket API: who holds them, and what they subscribe to. Each call throws unavailable. */
+/** Connections of the WebSocket API, with their users and subscriptions. Each call throws unavailable. */
 export const createConnections = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
   const { prefix, state } = keys;
   return {
