@@ -367,7 +367,7 @@ export const createChats = (database: Database) => ({
       ])
     ).length > 0,
 
-  /** Raises counts. @returns the counts whose chats exist */
+  /** Raises counts. @returns the counts whose chats exist, or never will, because their application is deleted */
   raiseMessagesCounts: async <Count extends ChatReference & { count: number }>(
     counts: readonly Count[],
   ): Promise<Count[]> => {
@@ -377,14 +377,18 @@ export const createChats = (database: Database) => ({
       const id = ids.get(chatReference(count));
       return id === undefined ? [] : [{ id, count }];
     });
-    if (stored.length === 0) return [];
+    const orphans = await findOrphans(
+      database,
+      counts.filter((count) => !ids.has(chatReference(count))),
+    );
+    if (stored.length === 0) return [...orphans];
     await database.write(
       `UPDATE chats
        SET messages_count = GREATEST(messages_count, CASE id ${stored.map(() => 'WHEN ? THEN ?').join(' ')} END)
        WHERE id IN (${placeholders(stored.length)})`,
       [...stored.flatMap(({ id, count }) => [id, count.count]), ...stored.map(({ id }) => id)],
     );
-    return stored.map(({ count }) => count);
+    return [...stored.map(({ count }) => count), ...orphans];
   },
 
   /** The highest message number of each chat, after the chat `afterId`: for recovering the counters. */
