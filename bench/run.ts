@@ -1,7 +1,7 @@
 /**
  * Measures the system on servers of its own, and prints one table. See bench/README.md.
  *
- *   npm run bench [-- <section>… --json <file> --markdown <file> --minutes 2 --chats 1000000 --large]
+ *   npm run bench [-- <section>… --json <file> --markdown <file> --minutes 2 --chats 1000000 --erased 1000000 --large]
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,12 +22,14 @@ const { values, positionals } = parseArgs({
     markdown: { type: 'string' },
     minutes: { type: 'string' },
     chats: { type: 'string', default: '10000' },
+    erased: { type: 'string', default: '100000' },
     large: { type: 'boolean', default: false },
   },
 });
 const options: Options = {
   steadySeconds: values.minutes === undefined ? DEFAULT_STEADY_SECONDS : Number(values.minutes) * 60,
   chats: Number(values.chats),
+  erased: Number(values.erased),
   grownTo: values.large ? 1_000_000 : 100_000,
 };
 

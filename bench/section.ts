@@ -8,6 +8,8 @@ export type Options = {
   chats: number;
   /** Chats and messages in one chat that growth ends at. */
   grownTo: number;
+  /** Messages of the chat and of the account that are erased. */
+  erased: number;
 };
 
 /** One part of the table. */

@@ -2,6 +2,7 @@ import { Failure, type ServiceName } from '../../local/services/index.ts';
 import type { Section } from '../section.ts';
 import { accept } from './accept.ts';
 import { consumers } from './consume.ts';
+import { erasure } from './erasure.ts';
 import { growth } from './growth.ts';
 import { heal } from './heal.ts';
 import { http } from './http.ts';
@@ -17,7 +18,13 @@ export const sections = {
   path: { run: path, group: 'api', only: ALL },
   heal: { run: heal, group: 'api', only: ALL },
   growth: { run: growth, group: 'api', only: ALL },
-} satisfies Record<string, { run: Section; group: 'accept' | 'consumers' | 'api'; only: ServiceName[] }>;
+  erasure: { run: erasure, group: 'erasure', only: ALL },
+} satisfies Record<
+  string,
+  { run: Section; group: 'accept' | 'consumers' | 'api' | 'erasure'; only: ServiceName[] }
+>;
+
+const groupsWithApi = ['api', 'erasure'];
 
 export type SectionName = keyof typeof sections;
 
@@ -38,6 +45,6 @@ export const groupsOf = (names: readonly string[]): SectionName[][] => {
 
 /** Servers of a group of sections, and whether the API runs in front of them. */
 export const needs = ([first]: readonly SectionName[]): { withApi: boolean; only: ServiceName[] } => ({
-  withApi: first !== undefined && sections[first].group === 'api',
+  withApi: first !== undefined && groupsWithApi.includes(sections[first].group),
   only: first === undefined ? [] : sections[first].only,
 });

@@ -5,7 +5,7 @@ import { messageReference } from '#lib/domain/reference.ts';
 import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { Settles } from '#lib/redis/commands/all.ts';
 import { messageIndex } from '#lib/runtime/services/opensearch.ts';
-import { settles } from '#lib/runtime/services/redis.ts';
+import { settlesInRedis } from '#lib/runtime/services/redis.ts';
 
 type Uses = { messageIndex: Pick<MessageIndex, 'write' | 'remove'>; settles: Pick<Settles, 'index-message'> };
 
@@ -49,4 +49,7 @@ export const indexMessage: Consumer<Read<typeof indexMessageCommand>, Uses> = {
   settle: ({ settles }, outcome) => settles['index-message'](outcome),
 };
 
-export const handler = consumerHandler(indexMessageCommand, indexMessage, { messageIndex, settles });
+export const handler = consumerHandler(indexMessageCommand, indexMessage, {
+  messageIndex,
+  settles: settlesInRedis,
+});

@@ -2,16 +2,18 @@ import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.t
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
-import type { Erasable, Settles } from '#lib/redis/commands/all.ts';
+import type { Erasable } from '#lib/redis/commands/all.ts';
 import type { Directory } from '#lib/redis/window/directory.ts';
 import { applications } from '#lib/runtime/services/mysql.ts';
-import { directory, settles } from '#lib/runtime/services/redis.ts';
+import { directory } from '#lib/runtime/services/redis.ts';
+import { settles } from '#lib/runtime/services/writing.ts';
+import type { Settling } from '#lib/writing/settling.ts';
 
 type Command = Read<typeof updateApplicationCommand>;
 type Uses = {
   applications: Pick<Applications, 'update' | 'storedAmong'>;
   directory: Pick<Directory, 'pendingBesides'>;
-  settles: Pick<Settles, 'update-application'>;
+  settles: Pick<Settling, 'update-application'>;
 };
 
 /** Stores new names of applications, and deletions of applications. */

@@ -3,16 +3,18 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import { chatReference } from '#lib/domain/reference.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
-import type { Erasable, Settles } from '#lib/redis/commands/all.ts';
+import type { Erasable } from '#lib/redis/commands/all.ts';
 import type { Directory } from '#lib/redis/window/directory.ts';
 import { chats } from '#lib/runtime/services/mysql.ts';
-import { directory, settles } from '#lib/runtime/services/redis.ts';
+import { directory } from '#lib/runtime/services/redis.ts';
+import { settles } from '#lib/runtime/services/writing.ts';
+import type { Settling } from '#lib/writing/settling.ts';
 
 type Command = Read<typeof updateChatCommand>;
 type Uses = {
   chats: Pick<Chats, 'update' | 'storedAmong'>;
   directory: Pick<Directory, 'pendingCreations'>;
-  settles: Pick<Settles, 'update-chat'>;
+  settles: Pick<Settling, 'update-chat'>;
 };
 
 /** Stores new titles of chats, and deletions of chats. */

@@ -3,17 +3,17 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages, SettledMessage } from '#lib/mysql/messages.ts';
-import type { Settles } from '#lib/redis/commands/all.ts';
 import type { RecentMessages } from '#lib/redis/window/recent-messages.ts';
 import { messages } from '#lib/runtime/services/mysql.ts';
-import { recentMessages, settles } from '#lib/runtime/services/redis.ts';
-import { indexing } from '#lib/runtime/services/writing.ts';
+import { recentMessages } from '#lib/runtime/services/redis.ts';
+import { indexing, settles } from '#lib/runtime/services/writing.ts';
 import type { Indexing } from '#lib/writing/hand-on.ts';
+import type { Settling } from '#lib/writing/settling.ts';
 
 type Uses = {
   messages: Pick<Messages, 'update' | 'states'>;
   recentMessages: Pick<RecentMessages, 'pendingAmong'>;
-  settles: Pick<Settles, 'update-message'>;
+  settles: Pick<Settling, 'update-message'>;
   indexing: Indexing;
 };
 

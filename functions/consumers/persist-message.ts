@@ -2,15 +2,14 @@ import { type Consumer, consumerHandler } from '#lib/consumer/consumer-handler.t
 import type { Read } from '#lib/contracts/commands/command.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import type { Messages, SettledMessage } from '#lib/mysql/messages.ts';
-import type { Settles } from '#lib/redis/commands/all.ts';
 import { messages } from '#lib/runtime/services/mysql.ts';
-import { settles } from '#lib/runtime/services/redis.ts';
-import { indexing } from '#lib/runtime/services/writing.ts';
+import { indexing, settles } from '#lib/runtime/services/writing.ts';
 import type { Indexing } from '#lib/writing/hand-on.ts';
+import type { Settling } from '#lib/writing/settling.ts';
 
 type Uses = {
   messages: Pick<Messages, 'insert'>;
-  settles: Pick<Settles, 'create-message'>;
+  settles: Pick<Settling, 'create-message'>;
   indexing: Indexing;
 };
 

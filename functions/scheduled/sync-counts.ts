@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { Job } from '#lib/domain/job.ts';
+import { limits } from '#lib/domain/limits.ts';
 import { jobHandler } from '#lib/job/job-handler.ts';
 import type { Applications } from '#lib/mysql/applications.ts';
 import type { Chats } from '#lib/mysql/chats.ts';
@@ -39,7 +40,7 @@ export const syncCounts = async (
   { applications, chats, counters, markers, readMarkers, now }: Uses,
 ) => {
   // Changes during this run are left for the next one, so that a busy chat does not delay the others.
-  const until = now();
+  const until = now() + limits.openingMs;
   /** @param write returns the values that it wrote, and leaves out those of items that MySQL does not have */
   const sync = async <One>({ dirty, clean }: Changed<One>, write: (batch: One[]) => Promise<One[]>) => {
     let synced = 0;

@@ -1,6 +1,7 @@
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod';
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
+import { acceptedCommand } from '#lib/contracts/commands/fields.ts';
 import { isKnownError } from '#lib/domain/errors.ts';
 import { type Providers, provide } from '#lib/runtime/lazy.ts';
 import { logContext } from '#lib/runtime/log-context.ts';
@@ -91,7 +92,11 @@ export const createConsumerHandlers =
     /** Removes malformed messages from the outbox. No consumer function can settle them. */
     const forget = async (malformed: readonly Malformed[]): Promise<void> => {
       const found = malformed
-        .map(({ delivery }) => ({ commandId: Number(delivery.messageId), digest: digestOf(delivery) }))
+        .map(({ delivery, content }) => ({
+          commandId: Number(delivery.messageId),
+          digest: digestOf(delivery),
+          token: acceptedCommand.safeParse(content).data?.token,
+        }))
         .filter(({ commandId }) => Number.isSafeInteger(commandId) && commandId > 0);
       if (hasOutbox) await outbox().forget(queue, found);
     };

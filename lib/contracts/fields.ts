@@ -50,6 +50,7 @@ export const examples = {
   createdAt: '2026-03-01T09:30:00.000Z',
   editedAt: '2026-03-01T09:31:12.480Z',
   deletedAt: '2026-03-01T09:45:03.120Z',
+  changeNumber: 1_772_357_400_000_000,
 } as const;
 
 const MAX_DIGITS = 15;
@@ -130,6 +131,35 @@ export const searchText = text(limits.query)
 const MAX_PAGE = 10 ** MAX_DIGITS - 1;
 const limit = digits(limits.pageSize, 10).default(10).describe(`Items a page, 1 to ${limits.pageSize}`);
 const depth = `\`page\` and \`limit\` together skip at most ${limits.skippedRows} items`;
+
+/** A number of a change, or a position in a feed. */
+export const changeNumber = z
+  .int()
+  .min(0)
+  .meta({ examples: [examples.changeNumber] });
+/** A position in a feed, in a query: 0 is the beginning. */
+const since = z
+  .string()
+  .regex(/^(0|[1-9]\d{0,15})$/, { error: 'Must be a whole number, 0 or more', abort: true })
+  .meta({
+    type: 'integer',
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    examples: [examples.changeNumber],
+  })
+  .transform(Number)
+  .refine((value) => value <= Number.MAX_SAFE_INTEGER, {
+    error: `Must be at most ${Number.MAX_SAFE_INTEGER}`,
+  });
+/** For feeds of changes. */
+export const feedPaging = {
+  since: since
+    .optional()
+    .describe('The `changeNumber` of the answer before; 0 is the beginning. Without it: only where to begin'),
+  limit: digits(limits.pageSize, limits.pageSize)
+    .default(limits.pageSize)
+    .describe(`Items a page, 1 to ${limits.pageSize}`),
+};
 
 export const paging = { page: digits(MAX_PAGE, 1).default(1).describe('1 is the first page'), limit };
 

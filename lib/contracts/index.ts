@@ -1,4 +1,5 @@
 import * as applications from './http/applications.ts';
+import * as changes from './http/changes.ts';
 import * as chats from './http/chats.ts';
 import * as messages from './http/messages.ts';
 import type { RouteContract } from './http/route.ts';
@@ -13,6 +14,7 @@ export const routes: Record<string, RouteContract> = {
   ...applications,
   ...chats,
   ...messages,
+  ...changes,
   getHealth,
   getOpenapi,
   getDocs,

@@ -1,3 +1,30 @@
+/**
+ * Change numbers and command ids are multiples of it, so 62,500 a second follow the clock. Between two numbers, a position has
+ * room for a mark: the opening of the gate that it follows.
+ */
+export const NUMBER_STEP = 16;
+const MARKS = NUMBER_STEP - 1;
+
+/** The highest change number up to these microseconds. */
+export const numberUpTo = (micros: number): number => micros - (micros % NUMBER_STEP);
+
+/**
+ * The position behind a change, at the end of a page that is cut. After a loss, the whole history may be in the interval of
+ * an opening, and positions from before are refused. The mark tells that this one was given later.
+ * @param epoch of the last opening of the gate
+ */
+const markedPosition = (changeNumber: number, epoch: number): number =>
+  numberUpTo(changeNumber) + 1 + (epoch % MARKS);
+
+/**
+ * The opening that a position follows: openings up to it do not matter. Openings have their epochs' numbers.
+ * @returns 0 for a position without a mark
+ */
+export const openingOf = (position: number, epoch: number): number => {
+  const mark = position % NUMBER_STEP;
+  return mark === 0 ? 0 : Math.max(0, epoch - ((epoch - (mark - 1) + MARKS) % MARKS));
+};
+
 /** What can change. The order is that of the column `type`. */
 export const changeTypes = [
   'application.created',
@@ -33,7 +60,7 @@ type ChangesBefore = { application?: number; chat?: number };
 export type NumberedChange = Change & { before: ChangesBefore };
 
 /** The content of a changed item, as clients see it. */
-type ChangeContent = {
+export type ChangeContent = {
   message?: {
     messageNumber: number;
     sender?: string;
@@ -60,6 +87,41 @@ export const changeTypeOf = (
   return isDeletion ? `${item}.deleted` : `${item}.updated`;
 };
 
+/**
+ * Whether a stored command has deleted its item. A deletion leaves an item whose number was given again after a loss.
+ * @param isDeleted of the row, where that may differ
+ */
+export const isDeletion = ({
+  deleted,
+  isDeleted = true,
+}: {
+  deleted?: true | null | undefined;
+  isDeleted?: boolean;
+}): boolean => deleted === true && isDeleted;
+
+/** A part of a feed. It is complete up to `changeNumber`, which is the next position. */
+export type FeedPage<Item> = { changeNumber: number; more: boolean; items: Item[] };
+
+/**
+ * Merges changes of Redis and MySQL, each list with the lowest numbers above a position: at least `limit` + 1, or all up to
+ * `upTo`. A change may be in both.
+ * @param isCut whether changes above `upTo` may be missing in the lists @param epoch of the last opening of the gate
+ */
+export const mergeChanges = (
+  lists: readonly (readonly Change[])[],
+  { limit, upTo, isCut, epoch }: { limit: number; upTo: number; isCut: boolean; epoch: number },
+): FeedPage<Change> => {
+  const byNumber = new Map<number, Change>();
+  for (const change of lists.flat())
+    if (change.changeNumber <= upTo) byNumber.set(change.changeNumber, change);
+  const sorted = [...byNumber.values()].sort((one, other) => one.changeNumber - other.changeNumber);
+  const items = sorted.slice(0, limit);
+  const last = items.at(-1);
+  if (sorted.length > limit && last !== undefined)
+    return { changeNumber: markedPosition(last.changeNumber, epoch), more: true, items };
+  return { changeNumber: isCut ? markedPosition(upTo, epoch) : upTo, more: isCut, items };
+};
+
 /** The time of a change: numbers are microseconds since 1970. */
 export const dateOfChange = ({ changeNumber }: Pick<Change, 'changeNumber'>): string =>
   new Date(Math.floor(changeNumber / 1000)).toISOString();
@@ -82,7 +144,7 @@ export const parseChangedItem = (token: string, text: string): ChangedItem | und
 };
 
 /** @param chatNumber 0 for a change of the application @param messageNumber 0 for a change of a chat */
-const toChangedItem = (
+export const toChangedItem = (
   type: ChangeType,
   token: string,
   chatNumber: number,

@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'not-found'
   | 'not-allowed'
   | 'conflict'
+  | 'gone'
   | 'precondition-failed'
   | 'too-large'
   | 'not-json'
@@ -72,6 +73,9 @@ export const wrongPassword = () =>
 
 /** The request contradicts the present state, and a repetition would as well. */
 export const conflict = (detail: string, cause?: unknown) => new KnownError('conflict', detail, { cause });
+
+/** The position in a feed cannot be continued. */
+export const gone = (detail: string) => new KnownError('gone', detail);
 
 /** The item is not in a version that `If-Match` names, or `If-None-Match: *` was sent. */
 export const preconditionFailed = (detail: string) => new KnownError('precondition-failed', detail);

@@ -32,6 +32,8 @@ export const limits = {
   errors: 20,
   errorPath: 100,
   futureMs: 24 * 60 * 60 * 1000,
+  /** After an opening of the gate, the clock of Redis is ahead of the time by about as much. */
+  openingMs: 1_000,
   /** The largest accepted difference between the clocks of two machines. */
   skewMs: 5 * 60 * 1000,
 } as const;

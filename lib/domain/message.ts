@@ -114,4 +114,5 @@ export const toResponse = (message: Message) => ({
   createdAt: new Date(message.createdAtMs).toISOString(),
   ...(message.editedAtMs === undefined ? {} : { editedAt: new Date(message.editedAtMs).toISOString() }),
   ...(message.deletedAtMs === undefined ? {} : { deletedAt: new Date(message.deletedAtMs).toISOString() }),
+  changeNumber: message.version,
 });

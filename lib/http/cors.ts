@@ -1,6 +1,6 @@
 import { type HttpEvent, type HttpMiddleware, type HttpResult, headerOf } from './middleware.ts';
 
-const exposed = 'Link, Retry-After, Search-Lag, ETag, RateLimit, RateLimit-Policy';
+const exposed = 'Link, Retry-After, Search-Lag, Changes-Up-To, ETag, RateLimit, RateLimit-Policy';
 
 /** The answer to a browser that asks whether a page may send a request (https://fetch.spec.whatwg.org/#cors-preflight-fetch). */
 const preflight = (headers: Record<string, string>): HttpResult => ({

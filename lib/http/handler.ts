@@ -43,10 +43,14 @@ type Answer<Contract extends RouteContract> =
         next?: Record<string, string | number> | undefined;
         prev?: Record<string, string | number> | undefined;
         headers?: Record<string, string>;
+        /** The answer has every change up to it; undefined if it may lag. */
+        upTo?: number | undefined;
       }
     : Output<Contract> & {
         /** The version of an item that a PUT can change. */
         version?: number;
+        /** As of a list. */
+        upTo?: number | undefined;
       };
 
 /** The last part of a function's time, reserved to answer a slow request before the gateway does. */

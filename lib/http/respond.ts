@@ -10,6 +10,7 @@ type Page = {
   next?: PageQuery | undefined;
   prev?: PageQuery | undefined;
   headers?: Record<string, string>;
+  upTo?: number | undefined;
 };
 
 /**
@@ -48,6 +49,12 @@ const isNotModified = (event: HttpEvent, etag: string): boolean => {
   return known.includes(etag) || known.includes('*');
 };
 
+/** The header of an answer that has every change up to a number. An answer that may lag has no such header. */
+const upToHeader = (answer: unknown): Record<string, string> =>
+  typeof answer === 'object' && answer !== null && 'upTo' in answer && typeof answer.upTo === 'number'
+    ? { 'Changes-Up-To': String(answer.upTo) }
+    : {};
+
 /** The version of an item that a PUT can change; 0 for anything else. */
 const versionOf = (answer: unknown): number =>
   typeof answer === 'object' && answer !== null && 'version' in answer && typeof answer.version === 'number'
@@ -69,13 +76,18 @@ const etagOf = (version: number, { headers = {}, body = '' }: HttpResult): strin
  * A client with the same answer gets 304 without the headers that describe it (RFC 9110, 15.4.5). `Vary` and the headers
  * of CORS are in `answerHeaders`.
  */
-const withEtag = (event: HttpEvent, version: number, { headers, body, ...rest }: HttpResult): HttpResult => {
+const withEtag = (
+  event: HttpEvent,
+  answer: unknown,
+  version: number,
+  { headers, body, ...rest }: HttpResult,
+): HttpResult => {
   const validators = {
     ETag: etagOf(version, { headers, body }),
     'Cache-Control': event.contract.authentication === 'none' ? 'no-cache' : 'private, no-cache',
   };
   if (isNotModified(event, validators.ETag))
-    return { statusCode: 304, headers: { ...event.answerHeaders, ...validators } };
+    return { statusCode: 304, headers: { ...event.answerHeaders, ...upToHeader(answer), ...validators } };
   const isHead = event.requestContext.http.method === 'HEAD';
   return { ...rest, headers: { ...headers, ...validators }, ...(isHead ? {} : { body }) };
 };
@@ -112,11 +124,14 @@ export const respond = (event: HttpEvent, answer: unknown): HttpResult => {
       'Content-Type': contract.produces ?? 'application/json',
       ...event.answerHeaders,
       ...page?.headers,
+      ...upToHeader(answer),
       ...(page === undefined ? {} : linkOf(event, page)),
     },
     body: typeof filtered === 'string' ? filtered : JSON.stringify(filtered),
   };
   return forLambda(
-    contract.method === 'GET' ? withEtag(event, page === undefined ? versionOf(answer) : 0, result) : result,
+    contract.method === 'GET'
+      ? withEtag(event, answer, page === undefined ? versionOf(answer) : 0, result)
+      : result,
   );
 };

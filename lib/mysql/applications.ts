@@ -2,6 +2,8 @@ import type { Read } from '#lib/contracts/commands/command.ts';
 import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import { updateApplicationCommand } from '#lib/contracts/commands/update-application.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
+import { findApplicationIds } from './application-ids.ts';
+import { insertChanges } from './changes.ts';
 import { type Database, literals, placeholders, toDateTime, toMs } from './connection/database.ts';
 import { storeCreations } from './creations.ts';
 import { type Deletion, deletionRounds, isMeant, newestOf } from './edits.ts';
@@ -99,18 +101,6 @@ const blankRows = async (database: Database, deletions: readonly Deletion[]): Pr
   );
 };
 
-/** @returns the ids of the stored applications among `tokens` */
-export const findApplicationIds = async (
-  database: Database,
-  tokens: readonly string[],
-): Promise<Map<string, number>> => {
-  const rows = await database.select(
-    `SELECT id, token FROM applications WHERE token IN (${placeholders(tokens.length)})`,
-    tokens,
-  );
-  return new Map(rows.map((row) => [row.token, row.id]));
-};
-
 /** @returns those of the ids whose rows are deleted now. The rows cannot change until the transaction ends */
 const findDeleted = async (transaction: Database, ids: readonly number[]): Promise<Set<number>> => {
   if (ids.length === 0) return new Set();
@@ -176,6 +166,7 @@ export const createApplications = (database: Database) => ({
         else if (isDeleted && !command.deleted) outcome.dropped.push(command);
         else outcome.stored.push({ ...command, isDeleted });
       }
+      await insertChanges(transaction, updateApplicationCommand, outcome.stored);
       await recordHandled(transaction, updateApplicationCommand, batch, outcome);
       return outcome;
     });

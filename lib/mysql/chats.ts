@@ -3,7 +3,8 @@ import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { updateChatCommand } from '#lib/contracts/commands/update-chat.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
 import { type ChatReference, chatReference } from '#lib/domain/reference.ts';
-import { findApplicationIds } from './applications.ts';
+import { findApplicationIds } from './application-ids.ts';
+import { insertChanges } from './changes.ts';
 import {
   type Database,
   literals,
@@ -292,6 +293,7 @@ export const createChats = (database: Database) => ({
         else if (!command.deleted && (row.isDeleted || row.isOfDeleted)) outcome.dropped.push(command);
         else outcome.stored.push({ ...command, isDeleted: row.isDeleted });
       }
+      await insertChanges(transaction, updateChatCommand, outcome.stored);
       await recordHandled(transaction, updateChatCommand, batch, outcome);
       return outcome;
     });
@@ -330,6 +332,22 @@ export const createChats = (database: Database) => ({
     return row && { ...toChat(row), isDeleted: row.deleted === 1 };
   },
 
+  /** The stored ones of these chats of an application. Those of a deleted application count as deleted. */
+  findAmong: async (
+    token: string,
+    chatNumbers: readonly number[],
+  ): Promise<(ChatRow & { isDeleted: boolean })[]> => {
+    if (chatNumbers.length === 0) return [];
+    const rows = await database.select(
+      `SELECT c.number, c.title, c.messages_count, c.creator_id, IF(c.version = 0, c.command_id, c.version) AS version,
+         c.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL AS deleted
+       FROM chats c JOIN applications a ON a.id = c.application_id
+       WHERE c.token = ? AND c.number IN (${placeholders(chatNumbers.length)})`,
+      [token, ...chatNumbers],
+    );
+    return rows.map((row) => ({ ...toChat(row), isDeleted: row.deleted === 1 }));
+  },
+
   /** Chats numbered `from` to `to` that are not deleted. */
   list: async (token: string, from: number, to: number): Promise<ChatRow[]> => {
     const rows = await database.select(
@@ -349,7 +367,7 @@ export const createChats = (database: Database) => ({
       ])
     ).length > 0,
 
-  /** Raises counts. @returns the counts whose chats exist */
+  /** Raises counts. @returns the counts whose chats exist, or never will, because their application is deleted */
   raiseMessagesCounts: async <Count extends ChatReference & { count: number }>(
     counts: readonly Count[],
   ): Promise<Count[]> => {
@@ -359,14 +377,18 @@ export const createChats = (database: Database) => ({
       const id = ids.get(chatReference(count));
       return id === undefined ? [] : [{ id, count }];
     });
-    if (stored.length === 0) return [];
+    const orphans = await findOrphans(
+      database,
+      counts.filter((count) => !ids.has(chatReference(count))),
+    );
+    if (stored.length === 0) return [...orphans];
     await database.write(
       `UPDATE chats
        SET messages_count = GREATEST(messages_count, CASE id ${stored.map(() => 'WHEN ? THEN ?').join(' ')} END)
        WHERE id IN (${placeholders(stored.length)})`,
       [...stored.flatMap(({ id, count }) => [id, count.count]), ...stored.map(({ id }) => id)],
     );
-    return stored.map(({ count }) => count);
+    return [...stored.map(({ count }) => count), ...orphans];
   },
 
   /** The highest message number of each chat, after the chat `afterId`: for recovering the counters. */

@@ -1,5 +1,6 @@
 import type { CommandContract, Read } from '#lib/contracts/commands/command.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
+import { insertChanges } from './changes.ts';
 import { type Database, keepWhatIsThere, tuples, type Value } from './connection/database.ts';
 import { type Handleable, recordHandled } from './progress.ts';
 import { findOwners, type Owner } from './users.ts';
@@ -152,6 +153,11 @@ export const storeCreations = async <
       dead: [...placed.dead, ...dead],
       dropped: [...late.map(({ command }) => command), ...dropped, ...orphans],
     };
+    await insertChanges(
+      transaction,
+      contract,
+      stored.map(({ command }) => command),
+    );
     await recordHandled(transaction, contract, batch, {
       ...whole,
       stored: stored.map(({ command }) => command),

@@ -72,10 +72,20 @@ export const createDeletedItems = (database: Database) => ({
     const ids = chats.map(({ id }) => id);
     const ofChats = `chat_id IN (${placeholders(ids.length)})`;
     const places = chats.map(() => '(token = ? AND chat_number = ? AND number > 0)').join(' OR ');
+    const feeds = await database.select(
+      `SELECT application_id, number FROM chats WHERE id IN (${placeholders(ids.length)})`,
+      ids,
+    );
+    const ofFeeds = feeds.map(() => '(application_id = ? AND chat_number = ?)').join(' OR ');
     const statements: [sql: string, values: Value[]][] = [
       [`DELETE FROM messages WHERE ${ofChats} LIMIT ?`, ids],
       [`DELETE FROM message_deletions WHERE ${ofChats} LIMIT ?`, ids],
       [`DELETE FROM read_markers WHERE ${ofChats} LIMIT ?`, ids],
+      // A reader of the application's feed must hear of the deletion itself.
+      [
+        `DELETE FROM changes WHERE (${ofFeeds}) AND type <> 'chat.deleted' LIMIT ?`,
+        feeds.flatMap((row) => [row.application_id, row.number]),
+      ],
       [
         `DELETE FROM reservations WHERE ${places} LIMIT ?`,
         chats.flatMap(({ token, chatNumber }) => [token, chatNumber]),

@@ -5,6 +5,7 @@ import type { Outcome } from '#lib/domain/batch.ts';
 import { DELETED_USER, type Message } from '#lib/domain/message.ts';
 import type { PageStart } from '#lib/domain/position.ts';
 import { chatReference, type MessageReference, messageReference } from '#lib/domain/reference.ts';
+import { insertChanges } from './changes.ts';
 import { findAliveChats, findChatIds, findDeletedChats, findOrphans } from './chats.ts';
 import {
   type Database,
@@ -32,7 +33,12 @@ const columns =
 type StoredMessage = Message & { id: number; chatId: number; commandId: number; digest?: string | undefined };
 
 /** A message as it is stored now, and the command that this completes: the creation or one of the edits. */
-export type SettledMessage = Message & { commandId: number; digest?: string | undefined };
+export type SettledMessage = Message & {
+  commandId: number;
+  digest?: string | undefined;
+  /** Whether the command is a deletion. */
+  deleted?: true | null | undefined;
+};
 
 /** A message of an erased account, by its row. */
 export type ErasedMessage = Message & { id: number };
@@ -322,8 +328,14 @@ export const createMessages = (database: Database) => ({
             ...toMessage(row),
             commandId: command.commandId,
             digest: command.digest,
+            deleted: command.deleted,
           });
       }
+      await insertChanges(
+        transaction,
+        updateMessageCommand,
+        edits.filter((command) => after.has(messageReference(command))),
+      );
       await recordHandled(transaction, updateMessageCommand, batch, outcome);
       return outcome;
     });

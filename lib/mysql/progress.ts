@@ -1,5 +1,7 @@
 import type { CommandContract } from '#lib/contracts/commands/command.ts';
 import type { Outcome } from '#lib/domain/batch.ts';
+import { numberUpTo } from '#lib/domain/change.ts';
+import { limits } from '#lib/domain/limits.ts';
 import { type Database, placeholders, toDateTime, tuples, type Value } from './connection/database.ts';
 
 /** An assigned number: of a chat or of a message; for an application, its token alone. */
@@ -31,6 +33,9 @@ export type Handled = {
   releasedIds: readonly number[];
 };
 
+/** The distance of an opening from all numbers before it: clocks of two machines may differ that much. */
+const OPENING_MICROS = limits.openingMs * 1_000;
+
 const placeValues = ({ token, chatNumber = 0, messageNumber = 0 }: Place): Value[] => [
   token,
   chatNumber,
@@ -48,7 +53,8 @@ const release = async (database: Database, commandIds: readonly number[]): Promi
   );
 };
 
-const writeHandled = async (
+/** Writes the records of a batch. Empty lists and 0 write nothing. */
+export const writeHandled = async (
   database: Database,
   { queue, highestId, reserved, releasedIds }: Handled,
 ): Promise<void> => {
@@ -132,6 +138,34 @@ export const createRecoveryState = (database: Database) => {
         [number, server, toDateTime(Date.now())],
       );
     },
+
+    /**
+     * Records the interval of an opening: change numbers above `found` and below `start` are not continued.
+     * @param above the highest number that is known
+     * @returns `start`, also a second above all earlier ones and the clock of MySQL; undefined once a later epoch has begun
+     */
+    recordOpening: (
+      epoch: number,
+      { found, above }: { found: number; above: number },
+    ): Promise<number | undefined> =>
+      database.transaction(async (transaction) => {
+        // The locks let a later epoch begin only after the interval is recorded, so its own one begins behind it.
+        const newest = await transaction.select('SELECT number FROM epochs WHERE number >= ? FOR UPDATE', [
+          epoch,
+        ]);
+        if (newest.some(({ number }) => number > epoch)) return undefined;
+        const [row] = await transaction.select(
+          'SELECT MAX(start) AS highest, UNIX_TIMESTAMP(NOW(6)) AS seconds FROM epochs',
+          [],
+        );
+        const now = Math.ceil(Number(row?.seconds) * 1_000_000);
+        const start = numberUpTo(Math.max(above, Number(row?.highest ?? 0), now) + OPENING_MICROS);
+        await transaction.write(
+          'UPDATE epochs SET found = LEAST(COALESCE(found, ?), ?), start = ? WHERE number = ?',
+          [found, found, start, epoch],
+        );
+        return start;
+      }),
 
     /** @returns whether MySQL has an application, and thus assigned numbers */
     hasNumbers: async (): Promise<boolean> =>

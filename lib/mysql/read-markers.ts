@@ -1,6 +1,6 @@
 import type { ReadMarker } from '#lib/domain/read-marker.ts';
 import { chatReference } from '#lib/domain/reference.ts';
-import { findChatIds } from './chats.ts';
+import { findChatIds, findOrphans } from './chats.ts';
 import { type Database, literals, placeholders } from './connection/database.ts';
 
 /** A reader's stored chat. `newestDeleted`: the highest number of a deleted message, or 0. */
@@ -46,7 +46,8 @@ export const createReadMarkers = (database: Database) => ({
 
   /**
    * Raises markers of users whose accounts are not erased, in one statement: an erasure comes before or after it, and removes
-   * the markers from before. @returns the markers that need no further write: those of stored chats, and expired ones
+   * the markers from before. @returns the markers that need no further write: those of stored chats, expired ones, and
+   * those of chats that are never stored, because their application is deleted
    */
   raise: async <Marker extends ReadMarker>(markers: readonly Marker[]): Promise<Marker[]> => {
     if (markers.length === 0) return [];
@@ -68,7 +69,13 @@ export const createReadMarkers = (database: Database) => ({
         values.flat(),
       );
     }
-    return markers.filter((marker) => marker.number === 0 || ids.has(chatReference(marker)));
+    const orphans = await findOrphans(
+      database,
+      markers.filter((marker) => !ids.has(chatReference(marker))),
+    );
+    return markers.filter(
+      (marker) => marker.number === 0 || ids.has(chatReference(marker)) || orphans.has(marker),
+    );
   },
 });
 

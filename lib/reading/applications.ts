@@ -5,8 +5,8 @@ import type { Counters } from '#lib/redis/gate/counters.ts';
 import type { Directory } from '#lib/redis/window/directory.ts';
 
 type Listed = { token: string; name: string; chatsCount: number };
-/** An application with the version of its name. */
-type Versioned = Listed & { version: number };
+/** An application with the version of its name. `upTo`: it has every change up to there; undefined if it may lag. */
+type Versioned = Listed & { version: number; upTo?: number | undefined };
 
 /** The most pending applications of a user that a list reads. */
 const PENDING = 1_000;
@@ -18,23 +18,25 @@ export const createApplicationDirectory = ({
   applications,
 }: {
   directory: Directory;
-  counters: Pick<Counters, 'read'>;
+  counters: Pick<Counters, 'read' | 'look'>;
   applications: Pick<Applications, 'find' | 'findAll' | 'listByCreator'>;
 }) => ({
   /** @throws not-found, unavailable */
   get: async (token: string): Promise<Versioned> => {
-    const [[count = 'unknown'], entry] = (await ifAvailable(
-      Promise.all([counters.read([{ token }]), directory.application(token)]),
-    )) ?? [[], undefined];
+    const [looked, entry] = (await ifAvailable(
+      Promise.all([counters.look([{ token }]), directory.application(token)]),
+    )) ?? [undefined, undefined];
+    const [count = 'unknown'] = looked?.counts ?? [];
+    const upTo = count === 'unknown' ? undefined : looked?.upTo;
     if (count === 'missing') throw notFound('application');
     if (entry !== undefined && count !== 'unknown')
-      return { token, name: entry.name, chatsCount: count, version: entry.version };
+      return { token, name: entry.name, chatsCount: count, version: entry.version, upTo };
     const row = await applications.find(token);
     if (row?.isDeleted) throw notFound('application');
     const named = entry ?? row;
     if (named === undefined) throw count === 'unknown' ? notKnownYet('application') : notFound('application');
     const { name, version } = named;
-    return { token, name, chatsCount: count === 'unknown' ? (row?.chatsCount ?? 0) : count, version };
+    return { token, name, chatsCount: count === 'unknown' ? (row?.chatsCount ?? 0) : count, version, upTo };
   },
 
   /**

@@ -10,8 +10,8 @@ import type { Unread } from './unread.ts';
 
 type Listed = { chatNumber: number; title?: string; messagesCount: number; unreadCount: number };
 
-/** A chat with the version of its title. */
-type Versioned = Listed & { version: number };
+/** A chat with the version of its title. `upTo`: it has every change up to there; undefined if it may lag. */
+type Versioned = Listed & { version: number; upTo?: number | undefined };
 type Titled = { title: string | undefined; version: number };
 
 /** The newer title of Redis and MySQL. */
@@ -38,7 +38,7 @@ export const createChatDirectory = ({
   unread,
 }: {
   directory: Pick<Directory, 'pendingChats'>;
-  counters: Pick<Counters, 'read'>;
+  counters: Pick<Counters, 'read' | 'look'>;
   chats: Pick<Chats, 'find' | 'list' | 'hasAbove' | 'deletedAmong'>;
   applications: Pick<Applications, 'find'>;
   unread: Unread;
@@ -47,20 +47,24 @@ export const createChatDirectory = ({
     const unreadCounts = await unread.count(found, stored);
     return found.map((one, i) => toListed(one, unreadCounts[i] ?? 0));
   };
-  /** @returns undefined if only MySQL knows the count. @throws not-found */
+  /**
+   * The count, and the number up to which reads that follow have every change. Both are undefined if only MySQL knows the count.
+   * @throws not-found
+   */
   const count = async (
     what: string,
     of: { token: string; chatNumber?: number },
-  ): Promise<number | undefined> => {
-    const [value = 'unknown'] = (await ifAvailable(counters.read([of]))) ?? [];
+  ): Promise<{ counted?: number; upTo?: number | undefined }> => {
+    const looked = await ifAvailable(counters.look([of]));
+    const [value = 'unknown'] = looked?.counts ?? [];
     if (value === 'missing') throw notFound(what);
-    return value === 'unknown' ? undefined : value;
+    return value === 'unknown' ? {} : { counted: value, upTo: looked?.upTo };
   };
 
   return {
     /** A chat as this user sees it. @throws not-found, unavailable */
     get: async (userId: number, token: string, chatNumber: number): Promise<Versioned> => {
-      const [counted, pendingChats, [known]] = await Promise.all([
+      const [{ counted, upTo }, pendingChats, [known]] = await Promise.all([
         count('chat', { token, chatNumber }),
         ifAvailable(directory.pendingChats(token, [chatNumber])),
         unread.known(userId, token, [chatNumber]),
@@ -73,7 +77,11 @@ export const createChatDirectory = ({
       ): Promise<Versioned> => {
         const one = { chatNumber, known, title: titled?.title, messagesCount };
         const [unreadCount = 0] = await unread.count([one], stored);
-        return { ...toListed(one, unreadCount), version: titled?.version ?? 0 };
+        return {
+          ...toListed(one, unreadCount),
+          version: titled?.version ?? 0,
+          upTo: pendingChats === undefined ? undefined : upTo,
+        };
       };
       if (counted !== undefined && pending?.isNewest)
         return shown(pending, counted, await unread.storedSoon(userId, token, [chatNumber]));
@@ -91,8 +99,8 @@ export const createChatDirectory = ({
      * not-found, unavailable
      */
     messagesCount: async (token: string, chatNumber: number): Promise<number> => {
-      const known = await count('chat', { token, chatNumber });
-      if (known !== undefined) return known;
+      const { counted } = await count('chat', { token, chatNumber });
+      if (counted !== undefined) return counted;
       const row = await chats.find(token, chatNumber);
       if (row?.isDeleted) throw notFound('chat');
       if (row === undefined) throw notKnownYet('chat');
@@ -107,10 +115,10 @@ export const createChatDirectory = ({
       userId: number,
       token: string,
       { skip, count: wanted }: { skip: number; count: number },
-    ): Promise<{ chats: Listed[]; hasMore: boolean }> => {
-      const known = await count('application', { token });
+    ): Promise<{ chats: Listed[]; hasMore: boolean; upTo?: number | undefined }> => {
+      const { counted: known, upTo } = await count('application', { token });
       const to = Math.min(skip + wanted, known ?? Number.MAX_SAFE_INTEGER);
-      if (to <= skip) return { chats: [], hasMore: false };
+      if (to <= skip) return { chats: [], hasMore: false, upTo };
       if (known === undefined) {
         const [application, rows, hasMore] = await Promise.all([
           applications.find(token),
@@ -156,7 +164,12 @@ export const createChatDirectory = ({
         if (counted === 'missing' || (messagesCount === undefined && shown === undefined)) return [];
         return [{ chatNumber, title: shown?.title, messagesCount: messagesCount ?? 0, known: markers[i] }];
       });
-      return { chats: await listed(found, stored), hasMore: to < known };
+      const mayLag = fromRedis === undefined || counts.includes('unknown');
+      return {
+        chats: await listed(found, stored),
+        hasMore: to < known,
+        upTo: mayLag ? undefined : upTo,
+      };
     },
   };
 };

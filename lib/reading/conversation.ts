@@ -93,10 +93,14 @@ export const createConversation = ({
 
   return {
     /**
-     * Newest first, from a cursor (exclusive) or after `skip` messages; with `after` oldest first.
+     * Newest first, from a cursor (exclusive) or after `skip` messages; with `after` oldest first. `upTo`: the page has every
+     * change up to it; undefined if it may lag.
      * @throws not-found, unavailable
      */
-    page: async (chat: ChatReference, query: PageQuery): Promise<Message[]> => {
+    page: async (
+      chat: ChatReference,
+      query: PageQuery,
+    ): Promise<{ messages: Message[]; upTo?: number | undefined }> => {
       const isNewest = query.before === undefined && query.after === undefined;
       let recent = await ifAvailable(recentMessages.page(chat, query));
       const isSure = recent !== undefined && (recent.kind !== 'part' || recent.isAuthoritative);
@@ -105,7 +109,7 @@ export const createConversation = ({
       if (recent?.kind === 'part' && recent.cold && isNewest) {
         if (await ifAvailable(warm(chat))) recent = await ifAvailable(recentMessages.page(chat, query));
       }
-      if (recent?.kind === 'whole') return withSenders(whole(recent));
+      if (recent?.kind === 'whole') return { messages: await withSenders(whole(recent)), upTo: recent.upTo };
       if (recent?.kind === 'deep') {
         throw unavailable(
           'Too many messages of this chat are not stored yet for a page this deep. Follow the Link header of an earlier page instead.',
@@ -113,12 +117,17 @@ export const createConversation = ({
       }
       const page = await fromBoth(chat, query, recent);
       if (page.length === 0 && !isSure && stored === undefined) throw notKnownYet('chat');
-      return withSenders(page);
+      return { messages: await withSenders(page), upTo: recent?.upTo };
     },
 
-    /** @throws not-found, unavailable */
-    message: async (chat: ChatReference, messageNumber: number): Promise<Message> => {
-      const recent = await ifAvailable(recentMessages.message(chat, messageNumber));
+    /** `upTo`: as of a page. @throws not-found, unavailable */
+    message: async (
+      chat: ChatReference,
+      messageNumber: number,
+    ): Promise<Message & { upTo?: number | undefined }> => {
+      const known = await ifAvailable(recentMessages.messages([{ ...chat, messageNumber }]));
+      const recent = known?.found[0];
+      if (recent === 'missing') throw notFound('message');
       const find = () => messages.find([{ ...chat, messageNumber }]);
       let message = recent?.message;
       if (!recent?.isAuthoritative) {
@@ -129,7 +138,7 @@ export const createConversation = ({
       } else if (message === undefined) [message] = await find();
       if (message === undefined) throw recent?.isAuthoritative ? notFound('message') : notKnownYet('message');
       const [shown = message] = await withSenders([applyEdit(message, recent?.edit)]);
-      return shown;
+      return { ...shown, upTo: recent?.isAuthoritative ? known?.upTo : undefined };
     },
   };
 };

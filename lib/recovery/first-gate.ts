@@ -1,5 +1,6 @@
 import type { RecoveryState } from '#lib/mysql/progress.ts';
 import type { Gate } from '#lib/redis/gate/gate.ts';
+import { openGate } from './opening.ts';
 
 /** Opens the gate on new tables, for which no number can have been given. */
 export const createFirstGate = ({
@@ -7,12 +8,12 @@ export const createFirstGate = ({
   recoveryState,
 }: {
   gate: Pick<Gate, 'attempt'>;
-  recoveryState: Pick<RecoveryState, 'beginEpoch'>;
+  recoveryState: Pick<RecoveryState, 'beginEpoch' | 'recordOpening'>;
 }) => ({
   open: async (): Promise<void> => {
     const attempt = await gate.attempt();
     if ((await attempt.begin()) !== 'begun') return;
-    await attempt.open(await recoveryState.beginEpoch(attempt.server), 0);
+    await openGate(attempt, await recoveryState.beginEpoch(attempt.server), 0, { recoveryState });
   },
 });
 

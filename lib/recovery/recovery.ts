@@ -7,6 +7,7 @@ import type { Gate } from '#lib/redis/gate/gate.ts';
 import type { OpeningAttempt } from '#lib/redis/gate/opening-attempt.ts';
 import type { Generations } from '#lib/redis/revocation/generations.ts';
 import { ALIVE_MS, type BarrierUses, passBarriers } from './barriers.ts';
+import { openGate } from './opening.ts';
 import { type RevocationUses, revokeAgain } from './revocations.ts';
 import { createVerification, type VerificationUses } from './verification.ts';
 
@@ -17,7 +18,7 @@ type Uses = BarrierUses &
     gate: Pick<Gate, 'attempt' | 'newestEpoch'>;
     recoveryState: Pick<
       RecoveryState,
-      'beginEpoch' | 'newestEpoch' | 'adoptEpoch' | 'hasReservations' | 'hasNumbers'
+      'beginEpoch' | 'newestEpoch' | 'recordOpening' | 'adoptEpoch' | 'hasReservations' | 'hasNumbers'
     >;
   };
 
@@ -62,7 +63,7 @@ const outlastOldPrimary = async (
  * 4. It compares the highest id that a consumer has handled with the last id in Redis. If Redis has lost nothing, the
  *    gate opens for all counters. Otherwise it opens for verified counters only; the first use of a counter verifies it.
  *    It stops at an id that is more than a day ahead, because every later id would have to be higher. Before it opens,
- *    Redis hears again of all access tokens that have ended: from then on everybody believes its silence.
+ *    MySQL notes the change numbers that are left out (opening.ts), and Redis hears again of all access tokens that have ended: from then on everybody believes its silence.
  * 5. It verifies all other counters in the background.
  *
  * May run at any time, twice at once, and again after a crash. An attempt opens nothing after a later one has
@@ -120,7 +121,7 @@ export const createRecovery = (uses: Uses) => {
       const epoch = await passAll(attempt, job);
       if (epoch === undefined || (await recoveryState.newestEpoch()) !== epoch) return 'closed';
       await revokeAgain(attempt.raiseGenerations, uses);
-      const result = await attempt.open(epoch, await findWitness());
+      const result = await openGate(attempt, epoch, await findWitness(), uses);
       if (result === 'superseded') return 'closed';
       job.log('Writes are accepted again', { code: 'gate-opened', epoch, lost: result === 'lost' });
       return 'open';

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { Users } from '#lib/mysql/users.ts';
-import type { Settles } from '#lib/redis/commands/all.ts';
 import type { Indexing } from '#lib/writing/hand-on.ts';
+import type { Settling } from '#lib/writing/settling.ts';
 import type { ErasureStep } from './erasure.ts';
 
 type Uses = {
   users: Pick<Users, 'findErasing' | 'finishErasure'>;
   messages: Pick<Messages, 'eraseNext' | 'noteErased'>;
-  settles: Pick<Settles, 'update-message'>;
+  settles: Pick<Settling, 'update-message'>;
   indexing: Indexing;
   now: () => number;
 };
@@ -34,7 +34,7 @@ export const eraseAccounts = ({ users, messages, settles, indexing, now }: Uses)
     if (last === undefined) return 0;
     // As a deletion of each, whose command is in no outbox.
     await settles['update-message']({
-      stored: rows.map((row) => ({ ...row, commandId: row.version })),
+      stored: rows.map((row) => ({ ...row, commandId: row.version, deleted: true as const })),
       dead: [],
     });
     await indexing.handOn(rows);

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { limits } from '#lib/domain/limits.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { Publication, Publisher } from '#lib/rabbitmq/publisher.ts';
@@ -86,7 +87,7 @@ export const createRelay = ({
     olderThanMs: number,
     { remainingMs }: { remainingMs: () => number },
   ): Promise<Record<string, number>> => {
-    const micros = (ageMs: number) => Math.floor((now() - ageMs) * 1000);
+    const micros = (ageMs: number) => Math.floor((now() + limits.openingMs - ageMs) * 1000);
     // All queues share one bound. With a later bound for each, a child could be published before its parent
     // is old enough.
     const olderThan = micros(olderThanMs);

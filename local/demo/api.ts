@@ -16,7 +16,7 @@ export type Answer = {
 };
 
 export type Call = {
-  method: 'GET' | 'POST' | 'PUT';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   path: string;
   authorization?: string;
   idempotencyKey?: string;

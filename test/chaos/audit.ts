@@ -10,7 +10,9 @@ import {
   type ApplicationRecord,
   type ChatRecord,
   type Creation,
+  deletionsOf,
   type Ledger,
+  mayBeGone,
   mayShow,
   tagOf,
 } from './ledger.ts';
@@ -168,6 +170,26 @@ const auditTags = (
   return repeated;
 };
 
+/**
+ * Compares the row of an application or a chat with its deletions. A deletion without an answer may have had its effect.
+ * @returns whether the row is deleted
+ */
+const auditDeletion = (
+  what: string,
+  item: ApplicationRecord | ChatRecord,
+  { row, text }: { row: RowDataPacket; text: string | null },
+  findings: Findings,
+): boolean => {
+  if (row.deleted_at === null) {
+    if (item.deletion !== undefined && item.deletion.endedAt < Number.POSITIVE_INFINITY)
+      findings.wrong.push(`${what} is not deleted`);
+    return false;
+  }
+  if (!mayBeGone(deletionsOf(item))) findings.lost.push(`${what} was deleted by nobody`);
+  if (text !== null && text !== '') findings.wrong.push(`${what} is deleted and has the text "${text}"`);
+  return true;
+};
+
 const auditNumbers = (what: string, numbers: readonly number[], counter: number, findings: Findings) => {
   numbers.forEach((number, i) => {
     if (number !== i + 1) findings.gaps.push(`${what}: ${number} stands at place ${i + 1}`);
@@ -220,9 +242,11 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
   let chatRows: RowDataPacket[];
   let messageRows: RowDataPacket[];
   try {
-    applicationRows = await select('SELECT token, name, chats_count FROM applications ORDER BY id');
+    applicationRows = await select(
+      'SELECT token, name, chats_count, deleted_at FROM applications ORDER BY id',
+    );
     chatRows = await select(
-      'SELECT token, number, title, messages_count FROM chats WHERE token IN (?) ORDER BY token, number',
+      'SELECT token, number, title, messages_count, deleted_at FROM chats WHERE token IN (?) ORDER BY token, number',
       [tokens],
     );
     messageRows = await select(
@@ -241,6 +265,12 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
     messagesByChat.set(key, rows);
   }
   const chatKeys = chatRows.map((row) => `${row.token}:${row.number}`);
+  const deletedTokens = new Set(
+    applicationRows.flatMap((row): string[] => (row.deleted_at === null ? [] : [row.token])),
+  );
+  const presentKeys = chatRows
+    .filter((row) => row.deleted_at === null && !deletedTokens.has(row.token))
+    .map((row) => `${row.token}:${row.number}`);
   const [counters, leftovers] = await withRedis(urls.REDIS_URL, async (redis) => {
     const names = [...tokens, ...chatKeys];
     const counterKeys = [
@@ -279,6 +309,7 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
       findings.lost.push(`application ${token}`);
       continue;
     }
+    if (auditDeletion(`application ${token}`, application, { row, text: row.name }, findings)) continue;
     if (!application.name.allows(row.name)) findings.wrong.push(`application ${token}: named "${row.name}"`);
     const chats = chatRows.filter((chat) => chat.token === token);
     auditNumbers(
@@ -291,7 +322,7 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
       findings.wrong.push(`application ${token}: chats_count ${row.chats_count} of ${chats.length}`);
     repeated += auditTags(
       `chats of ${token}`,
-      chats.map(({ title }) => title),
+      chats.map(({ number, title }) => application.chats.get(number)?.tag ?? tagOf(title ?? '')),
       application.sent,
       mayRepeat,
       findings,
@@ -300,10 +331,13 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
     for (const chat of application.chats.values()) {
       const stored = byNumber.get(chat.number);
       if (stored === undefined) findings.lost.push(`chat ${token}/${chat.number}`);
-      else if (stored.title !== chat.tag)
-        findings.wrong.push(`chat ${token}/${chat.number}: "${stored.title}" instead of "${chat.tag}"`);
+      else if (
+        !auditDeletion(`chat ${token}/${chat.number}`, chat, { row: stored, text: stored.title }, findings) &&
+        stored.title !== chat.title
+      )
+        findings.wrong.push(`chat ${token}/${chat.number}: "${stored.title}" instead of "${chat.title}"`);
     }
-    for (const stored of chats) {
+    for (const stored of chats.filter(({ deleted_at }) => deleted_at === null)) {
       const what = `messages of ${token}/${stored.number}`;
       const messages = messagesByChat.get(`${token}:${stored.number}`) ?? [];
       auditNumbers(
@@ -316,9 +350,14 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
         findings.wrong.push(`${what}: messages_count ${stored.messages_count} of ${messages.length}`);
       const chat = application.chats.get(stored.number);
       if (chat === undefined) continue;
+      const blank = messages.filter(({ number, body }) => body === '' && !chat.messages.has(number));
+      if (blank.length > chat.mayBeBlank)
+        findings.wrong.push(`${what}: ${blank.length} are blank, of ${chat.mayBeBlank} that may be`);
       repeated += auditTags(
         what,
-        messages.map(({ number, body }) => chat.messages.get(number)?.tag ?? tagOf(body)),
+        messages
+          .filter((row) => !blank.includes(row))
+          .map(({ number, body }) => chat.messages.get(number)?.tag ?? tagOf(body)),
         chat.sent,
         mayRepeat,
         findings,
@@ -336,8 +375,10 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
   }
 
   if (urls.OPENSEARCH_URL !== '') {
-    const index = await readIndex(urls.OPENSEARCH_URL, chatKeys);
+    const index = await readIndex(urls.OPENSEARCH_URL, presentKeys);
+    const present = new Set(presentKeys);
     for (const row of messageRows) {
+      if (!present.has(`${row.token}:${row.chat_number}`)) continue;
       const key = `${row.token}:${row.chat_number}:${row.number}`;
       const body = index.get(key);
       index.delete(key);
@@ -352,6 +393,7 @@ export const audit = async (options: AuditOptions): Promise<{ findings: Findings
 
   const busiest = applications
     .flatMap(({ chats }) => [...chats.values()])
+    .filter(({ token, number }) => presentKeys.includes(`${token}:${number}`))
     .sort((a, b) => b.messages.size - a.messages.size)
     .slice(0, 5);
   for (const chat of busiest) {

@@ -41,11 +41,12 @@ describe('nothing accepted is lost, no number is given twice', () => {
     },
   );
 
-  test('an audit finds lost, changed, duplicated and restored items', async () => {
+  test('an audit finds lost, changed, duplicated and restored items, and chats that nobody deleted', async () => {
     const connection = await createConnection(system.service('mysql').url);
     const change = async (sql: string) => {
       await connection.query(sql);
     };
+    const select = async (sql: string) => (await connection.query<RowDataPacket[]>(sql))[0];
     try {
       expect(await arena.audit()).toEqual(noFindings());
       await change(
@@ -53,16 +54,26 @@ describe('nothing accepted is lost, no number is given twice', () => {
       );
       await change('DELETE FROM messages WHERE number = 2 ORDER BY id DESC LIMIT 10');
       const [deleted] = await connection.query<RowDataPacket[]>(
-        'SELECT id FROM messages WHERE deleted_at IS NOT NULL ORDER BY id DESC LIMIT 1',
+        // Nobody deletes the first chat.
+        'SELECT id FROM messages WHERE chat_id = (SELECT MIN(id) FROM chats) AND deleted_at IS NOT NULL AND sender IS NOT NULL LIMIT 1',
       );
       expect(deleted).toHaveLength(1);
       await change(`UPDATE messages SET body = 'back', deleted_at = NULL WHERE id = ${deleted[0]?.id}`);
-      await change('UPDATE chats SET messages_count = messages_count + 1 ORDER BY id DESC LIMIT 1');
+      const chats = 'FROM chats c JOIN applications a ON a.id = c.application_id WHERE a.deleted_at IS NULL';
+      const [[gone], [present, other]] = await Promise.all([
+        select(`SELECT c.id ${chats} AND c.deleted_at IS NOT NULL ORDER BY c.id DESC LIMIT 1`),
+        select(`SELECT c.id ${chats} AND c.deleted_at IS NULL ORDER BY c.id DESC LIMIT 2`),
+      ]);
+      await change(`UPDATE chats SET deleted_at = NULL WHERE id = ${gone?.id}`);
+      await change(`UPDATE chats SET deleted_at = NOW(3), title = NULL WHERE id = ${other?.id}`);
+      await change(`UPDATE chats SET messages_count = messages_count + 1 WHERE id = ${present?.id}`);
       const findings = await arena.audit();
       expect(findings.lost.length).toBeGreaterThan(0);
       expect(findings.gaps.length).toBeGreaterThan(0);
       expect(findings.wrong.length).toBeGreaterThan(2);
       expect(findings.wrong.join()).toContain('is "back"');
+      expect(findings.wrong.join()).toMatch(/chat \S+ is not deleted/);
+      expect(findings.lost.join()).toMatch(/chat \S+ was deleted by nobody/);
     } finally {
       await connection.end();
     }

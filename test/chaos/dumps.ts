@@ -56,7 +56,7 @@ const dumpRedis = async (url: string, take: Take): Promise<void> => {
 type Page = { _scroll_id: string; hits: { hits: { _index: string; _source: unknown }[] } };
 
 const dumpIndex = async (url: string, take: Take): Promise<void> => {
-  const call = async (path: string, body: object): Promise<Page> => {
+  const call = async (path: string, body?: object): Promise<Page> => {
     const response = await fetch(`${url}${path}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -65,6 +65,7 @@ const dumpIndex = async (url: string, take: Take): Promise<void> => {
     if (!response.ok) throw new Error(`OpenSearch answered ${response.status}`);
     return (await response.json()) as Page;
   };
+  await call('/_refresh');
   let page = await call('/*/_search?scroll=1m', { size: 5_000, query: { match_all: {} } });
   while (page.hits.hits.length > 0) {
     for (const { _index, _source } of page.hits.hits) take(`OpenSearch, ${_index}`, JSON.stringify(_source));
@@ -90,6 +91,39 @@ const dumpQueues = async (url: string, take: Take): Promise<void> => {
     await connection.close().catch(() => undefined);
   }
 };
+
+const withMysql = async <Result>(
+  url: string,
+  work: (run: (sql: string) => Promise<RowDataPacket[]>) => Promise<Result>,
+): Promise<Result> => {
+  const connection = await createConnection({ uri: url, connectTimeout: 3_000 });
+  try {
+    return await work(async (sql) => (await connection.query<RowDataPacket[]>(sql))[0]);
+  } finally {
+    connection.destroy();
+  }
+};
+
+/** Puts the beginnings of unfinished erasures back by an hour: the clock of MySQL counts for them. */
+export const putErasuresBack = (url: string): Promise<RowDataPacket[]> =>
+  withMysql(url, (run) =>
+    run('UPDATE users SET erased_at = erased_at - INTERVAL 1 HOUR WHERE erasing = TRUE'),
+  );
+
+/** @returns rows of MySQL that `eraseDeleted` must have removed or finished */
+export const findRemains = (url: string): Promise<string[]> =>
+  withMysql(url, async (run) => {
+    const messages = await run(
+      'SELECT m.token, m.chat_number, m.number FROM chats c JOIN messages m ON m.chat_id = c.id WHERE c.deleted_at IS NOT NULL',
+    );
+    const accounts = await run('SELECT id FROM users WHERE erasing = TRUE');
+    return [
+      ...messages.map(
+        (row) => `message ${row.token}/${row.chat_number}/${row.number} of a deleted chat is left`,
+      ),
+      ...accounts.map(({ id }) => `the erasure of user ${id} is not finished`),
+    ];
+  });
 
 /** Reads everything that the stores and the log hold. */
 export const dumpStores = async (stores: Stores, logFile: string, take: Take): Promise<void> => {

@@ -27,6 +27,8 @@ type Attack = {
   redisGoes: () => void;
   /** Whether a client's write is accepted now. */
   takesWrites: () => Promise<boolean>;
+  /** Accepted messages that MySQL does not have yet, of a chat that nobody deletes. */
+  pending: () => Promise<Copy[]>;
   /** Reports the number of published commands that can never succeed. */
   expectDead: (count: number) => void;
   /** Publishes forged messages of each kind, and expects the dead letters that they must become. */
@@ -351,9 +353,13 @@ export const faults: readonly Fault[] = [
   {
     name: 'poison',
     what: 'poisoned commands in a batch of a thousand',
-    inject: ({ system, sleep, pace, expectDead, found }) =>
+    inject: ({ system, sleep, pace, pending, expectDead, found }) =>
       whileMysqlHangs({ system, sleep }, 1_500, async () => {
-        const creates = (await readOutboxes(system)).filter(({ queue }) => queue === 'create-message');
+        let creates = await pending();
+        for (let tries = 0; tries < 50 && creates.length === 0; tries += 1) {
+          await sleep(200);
+          creates = await pending();
+        }
         const [first] = creates;
         if (first === undefined) return found('stuck', 'no message was on the way when the batch was made');
         const command = JSON.parse(first.content);

@@ -10,8 +10,21 @@ export type Creation = {
   sends: number;
 };
 
-/** A deletion that was begun. `endedAt`: the time of its 200, infinite without one. */
-type Deletion = { beganAt: number; endedAt: number };
+/** A deletion that was begun. `endedAt`: the time of its 200, infinite without one. `isStored`: MySQL certainly has it. */
+export type Deletion = { beganAt: number; endedAt: number; isStored: boolean };
+
+/** The time of a request. While Redis is away, readers may miss its pending writes. */
+export type Seen = { from: number; to: number; isRedisAway: boolean };
+
+/** True if an answer may show an item with these deletions, its own and its parent's. */
+export const mayExist = (deletions: readonly Deletion[], { from, isRedisAway }: Omit<Seen, 'to'>): boolean =>
+  deletions.every(({ endedAt, isStored }) => endedAt >= from || (isRedisAway && !isStored));
+
+/** True if an answer may be without an item with these deletions. */
+export const mayBeGone = (
+  deletions: readonly Deletion[],
+  { to }: Pick<Seen, 'to'> = { to: Number.POSITIVE_INFINITY },
+): boolean => deletions.some(({ beganAt }) => beganAt <= to);
 
 export type MessageRecord = {
   number: number;
@@ -37,13 +50,22 @@ export const mayShow = (
 };
 
 export type ChatRecord = {
+  application: ApplicationRecord;
   token: string;
   number: number;
   tag: string;
+  title: string;
+  creator: number;
   round: number;
+  createdAt: number;
   messages: Map<number, MessageRecord>;
   /** Messages that were sent here, answered or not. */
   sent: Map<string, Creation>;
+  /** Messages without an answer of accounts that are erased: their rows may be blank. */
+  mayBeBlank: number;
+  /** The random words of its title, and of all messages that were sent here, answered or not. */
+  needles: string[];
+  deletion?: Deletion;
 };
 
 export type ApplicationRecord = {
@@ -52,9 +74,32 @@ export type ApplicationRecord = {
   round: number;
   owner: number;
   name: Register;
+  createdAt: number;
   chats: Map<number, ChatRecord>;
   sent: Map<string, Creation>;
+  /** The random words of its names, and of the titles that were sent here. */
+  needles: string[];
+  deletion?: Deletion;
 };
+
+/** An account whose erasure was begun. */
+export type ErasedAccount = {
+  /** Its messages, in whatever chat. */
+  messages: MessageRecord[];
+  /** The random words of its name, address and messages, and its handle. */
+  needles: string[];
+  /** The time of the first request to erase it, and of its 200: all access tokens have ended. */
+  beganAt: number;
+  revokedAt: number;
+  /** Also true if a repeated request found no account. */
+  isErased: boolean;
+};
+
+/** The deletions that take away a chat or an application. */
+export const deletionsOf = (item: ChatRecord | ApplicationRecord): Deletion[] =>
+  [item.deletion, 'application' in item ? item.application.deletion : undefined].filter(
+    (one) => one !== undefined,
+  );
 
 /** The first word of a value is the tag of its writer. */
 export const tagOf = (text: string): string => text.split(' ', 1)[0] ?? '';
@@ -76,7 +121,11 @@ export class Ledger {
   refused = 0;
   unanswered = 0;
   deletions = 0;
+  deletedChats = 0;
+  deletedApplications = 0;
+  erasedAccounts = 0;
   revocations = 0;
+  readonly #erasing: ErasedAccount[] = [];
   #tags = 0;
 
   tag(kind: string): string {
@@ -88,29 +137,48 @@ export class Ledger {
     this.contradictions.push({ kind, what });
   }
 
-  keepApplication(round: number, owner: number, token: string, tag: string, name: string): void {
+  keepApplication(
+    round: number,
+    owner: number,
+    token: string,
+    { tag, name, needles }: { tag: string; name: string; needles: string[] },
+  ): void {
     if (this.applications.has(token)) this.contradict('twice', `application ${token} was given twice`);
+    const createdAt = performance.now();
     this.applications.set(token, {
       token,
       tag,
       round,
       owner,
-      name: new Register(name, performance.now()),
+      name: new Register(name, createdAt),
+      createdAt,
       chats: new Map(),
       sent: new Map(),
+      needles,
     });
   }
 
-  keepChat(application: ApplicationRecord, round: number, number: number, tag: string): void {
+  keepChat(
+    application: ApplicationRecord,
+    round: number,
+    number: number,
+    { tag, title, creator, needles }: { tag: string; title: string; creator: number; needles: string[] },
+  ): void {
     if (application.chats.has(number))
       this.contradict('twice', `chat ${application.token}/${number} was given twice`);
     application.chats.set(number, {
+      application,
       token: application.token,
       number,
       tag,
+      title,
+      creator,
       round,
+      createdAt: performance.now(),
       messages: new Map(),
       sent: new Map(),
+      mayBeBlank: 0,
+      needles,
     });
   }
 
@@ -126,5 +194,42 @@ export class Ledger {
     const message = { number, tag, body: new Register(body, createdAt), sender, createdAt, needles };
     chat.messages.set(number, message);
     return message;
+  }
+
+  /** A random word for a text of this item. No answer shows it after the deletion of the item, whenever the text is sent. */
+  needleFor(item: ChatRecord | ApplicationRecord): string {
+    const needle = this.needles.make();
+    item.needles.push(needle);
+    for (const { endedAt, isStored } of deletionsOf(item))
+      if (endedAt < Number.POSITIVE_INFINITY) this.needles.deleted([needle], { at: endedAt, isStored });
+    return needle;
+  }
+
+  /** Notes the 200 of a deletion. */
+  deletedItem(item: ChatRecord | ApplicationRecord, deletion: Deletion): void {
+    const { endedAt: at, isStored } = deletion;
+    const isChat = 'application' in item;
+    const chats = isChat ? [item] : [...item.chats.values()];
+    for (const { needles } of isChat ? chats : [item, ...chats])
+      this.needles.deleted(needles, { at, isStored });
+    if (isChat) this.deletedChats += 1;
+    else this.deletedApplications += 1;
+  }
+
+  /** Notes an erased account. Until `eraseDeleted` has run, its words may be shown. */
+  erasedAccount(account: ErasedAccount): void {
+    this.#erasing.push(account);
+    this.needles.erasing(account.needles);
+    this.erasedAccounts += 1;
+  }
+
+  /** Notes that `eraseDeleted` has run: no answer shows the words of erased accounts any more. */
+  erasuresEnded(): void {
+    const at = performance.now();
+    for (const { messages, needles } of this.#erasing.splice(0)) {
+      for (const { deletion } of messages)
+        if (deletion !== undefined) deletion.endedAt = Math.min(at, deletion.endedAt);
+      this.needles.deleted(needles, { at, isStored: true });
+    }
   }
 }

@@ -8,6 +8,12 @@ import { signIn, type User } from './workload.ts';
 type Issued = { accessToken: string; revokingAt: number; revokedAt: number };
 type Guest = { user: User; issued: Issued[] };
 
+const newlyIssued = (accessToken: string): Issued => ({
+  accessToken,
+  revokingAt: Number.POSITIVE_INFINITY,
+  revokedAt: Number.POSITIVE_INFINITY,
+});
+
 const CLIENTS_EACH = 10;
 /** The pause between the requests of one client, and between revocations. */
 const CLIENT_PAUSE_MS = 1_000;
@@ -34,7 +40,7 @@ export class Revocation {
   readonly #loops: Promise<void>[] = [];
 
   constructor(guests: readonly User[], options: Options) {
-    this.#guests = guests.map((user) => ({ user, issued: [] }));
+    this.#guests = guests.map((user) => ({ user, issued: [newlyIssued(user.token)] }));
     this.#options = options;
   }
 
@@ -66,14 +72,13 @@ export class Revocation {
     if (newest === undefined || newest.revokingAt < Number.POSITIVE_INFINITY) {
       const accessToken = await signIn(api, user.email).catch(() => undefined);
       if (accessToken === undefined) return;
-      issued.unshift({
-        accessToken,
-        revokingAt: Number.POSITIVE_INFINITY,
-        revokedAt: Number.POSITIVE_INFINITY,
-      });
+      user.token = accessToken;
+      issued.unshift(newlyIssued(accessToken));
       issued.splice(KEPT_TOKENS);
       return;
     }
+    // The next round begins with a new one.
+    user.token = '';
     for (const one of issued) one.revokingAt = Math.min(one.revokingAt, performance.now());
     while (newest.revokedAt === Number.POSITIVE_INFINITY && !this.#stopped.signal.aborted) {
       const answer = await api('DELETE', '/users/me/tokens', { token: newest.accessToken });

@@ -1,15 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { audit, drainDeadLetters, type Findings, findUnrest, isClean, noFindings } from './audit.ts';
 import { type Api, createApi } from './client.ts';
-import { dumpStores } from './dumps.ts';
-import { type Fault, publish, readOutboxes } from './faults.ts';
+import { dumpStores, findRemains, putErasuresBack } from './dumps.ts';
+import { type Copy, type Fault, publish, readOutboxes } from './faults.ts';
 import { type Forged, forge, mustBeDead } from './forgery.ts';
 import type { Landing } from './landing.ts';
 import { type ChatRecord, type Creation, Ledger } from './ledger.ts';
 import type { Pace } from './pace.ts';
 import { createRandom, type Random } from './random.ts';
+import { Removals } from './removals.ts';
 import { Revocation } from './revocation.ts';
 import type { System } from './system.ts';
+import { Visits } from './visits.ts';
 import { signIn, signUp, type User, Workload } from './workload.ts';
 
 export type RoundResult = {
@@ -20,6 +22,10 @@ export type RoundResult = {
   unanswered: number;
   /** Deletions and revocations that were answered 200. */
   deleted: number;
+  /** Deletions of chats and applications, and erasures of accounts. */
+  chats: number;
+  applications: number;
+  accounts: number;
   revoked: number;
   /** Creations that ran twice because Redis had lost their idempotency keys. */
   repeated: number;
@@ -32,6 +38,9 @@ export type RoundResult = {
 
 const WRITERS = 6;
 const GUESTS = 5;
+/** No round has more visitors. */
+const VISITORS = 1_000;
+const HOUR_MS = 60 * 60_000;
 const SIGN_IN_EVERY_MS = 20 * 60_000;
 
 const firstChatOf = (ledger: Ledger): ChatRecord | undefined =>
@@ -65,7 +74,7 @@ export class Arena {
     const round = this.#rounds;
     await this.#signIn();
     const ledger = this.#ledger;
-    const { accepted, refused, unanswered, deletions, revocations } = ledger;
+    const before = { ...ledger };
     let mayLag = false;
     const workload = new Workload({
       api: this.#api,
@@ -82,13 +91,27 @@ export class Arena {
       random: this.#random,
       chat: () => this.#standing[0] ?? firstChatOf(ledger),
     });
+    const removals = new Removals({
+      api: this.#api,
+      ledger,
+      users: this.#users,
+      random: this.#random,
+      standing: this.#standing,
+      mayLag: () => mayLag,
+    });
+    const visits = new Visits({
+      api: this.#api,
+      ledger,
+      random: this.#random,
+      firstIndex: WRITERS + GUESTS + 1 + round * VISITORS,
+    });
+    const clients = [workload, revocation, removals, visits];
     const findings = noFindings();
     const landings: Landing[] = [];
     let poison = 0;
     const forged = new Set<string>();
     let healedAt: number;
-    workload.start();
-    revocation.start();
+    for (const client of clients) client.start();
     try {
       await delay(pace.beforeMs);
       // Every fault meets forged messages. Those that a fault loses with the broker become no dead letters.
@@ -104,6 +127,7 @@ export class Arena {
             this.#losses.push({ beganAt: performance.now(), endedAt: Number.POSITIVE_INFINITY });
         },
         takesWrites: () => this.#takesWrites(),
+        pending: () => this.#pending(),
         expectDead: (count) => {
           poison += count;
         },
@@ -116,7 +140,7 @@ export class Arena {
       healedAt = performance.now();
       await delay(pace.afterMs);
     } finally {
-      await Promise.all([workload.stop(), revocation.stop()]);
+      await Promise.all(clients.map((client) => client.stop()));
     }
     const endedAt = performance.now();
     for (const loss of this.#losses) loss.endedAt = Math.min(loss.endedAt, endedAt);
@@ -131,11 +155,14 @@ export class Arena {
     }
     return {
       fault: fault.name,
-      accepted: ledger.accepted - accepted,
-      refused: ledger.refused - refused,
-      unanswered: ledger.unanswered - unanswered,
-      deleted: ledger.deletions - deletions,
-      revoked: ledger.revocations - revocations,
+      accepted: ledger.accepted - before.accepted,
+      refused: ledger.refused - before.refused,
+      unanswered: ledger.unanswered - before.unanswered,
+      deleted: ledger.deletions - before.deletions,
+      chats: ledger.deletedChats - before.deletedChats,
+      applications: ledger.deletedApplications - before.deletedApplications,
+      accounts: ledger.erasedAccounts - before.erasedAccounts,
+      revoked: ledger.revocations - before.revocations,
       repeated,
       secondsUntilWhole,
       findings,
@@ -216,11 +243,16 @@ export class Arena {
     }
   }
 
-  /** Erases deleted messages, with the clock an hour ahead. @returns the needles that a store or the log still holds */
+  /** Erases deleted items, with the clocks an hour ahead. @returns the needles that a store or the log still holds */
   async #findErased(): Promise<string[]> {
-    await this.#system.operate('scheduled/erase-deleted', {}, { aheadMs: 60 * 60_000 });
-    const found = new Set<string>();
-    await dumpStores(await this.#system.stores(), this.#system.logFile, (place, text) => {
+    const stores = await this.#system.stores();
+    await putErasuresBack(stores.MYSQL_URL);
+    await this.#system.operate('scheduled/erase-deleted', {}, { aheadMs: HOUR_MS });
+    // The index hears of blank messages by its queue.
+    for (let tries = 0; tries < 120 && (await findUnrest(stores)).length > 0; tries += 1) await delay(250);
+    this.#ledger.erasuresEnded();
+    const found = new Set(await findRemains(stores.MYSQL_URL));
+    await dumpStores(stores, this.#system.logFile, (place, text) => {
       for (const needle of this.#ledger.needles.shownIn(text)) found.add(`${place} holds ${needle}`);
     });
     return [...found];
@@ -230,14 +262,26 @@ export class Arena {
   async #forge(): Promise<Forged[]> {
     const [application] = [...this.#ledger.applications.values()];
     if (application === undefined) return [];
-    const messages = forge(application.token, await readOutboxes(this.#system));
+    const messages = forge(application.token, await this.#pending());
     await publish(this.#system, messages);
     return messages;
   }
 
+  /** A command for a deleted chat would be dropped, whatever it is forged to be. */
+  async #pending(): Promise<Copy[]> {
+    const chat = this.#standing[0] ?? firstChatOf(this.#ledger);
+    return (await readOutboxes(this.#system)).filter(({ queue, content }) => {
+      if (queue !== 'create-message') return false;
+      const { token, chatNumber } = JSON.parse(content);
+      return token === chat?.token && chatNumber === chat?.number;
+    });
+  }
+
   async #takesWrites(): Promise<boolean> {
     const [user] = this.#users;
-    const application = [...this.#ledger.applications.values()].find(({ owner }) => owner === user?.index);
+    const application = [...this.#ledger.applications.values()].find(
+      ({ owner, deletion }) => owner === user?.index && deletion === undefined,
+    );
     if (user === undefined || application === undefined) return true;
     const name = `${this.#ledger.tag('n')} after the round`;
     const write = application.name.begin(name, performance.now());
@@ -257,7 +301,10 @@ export class Arena {
         this.#guests.push(await signUp(this.#api, WRITERS + index));
       this.#signedInAt = performance.now();
     }
-    if (performance.now() - this.#signedInAt < SIGN_IN_EVERY_MS) return;
+    const isLong = performance.now() - this.#signedInAt >= SIGN_IN_EVERY_MS;
+    for (const guest of this.#guests)
+      if (guest.token === '' || isLong) guest.token = await signIn(this.#api, guest.email);
+    if (!isLong) return;
     for (const user of this.#users) user.token = await signIn(this.#api, user.email);
     this.#signedInAt = performance.now();
   }

@@ -62,7 +62,7 @@ const showTable = (): string => {
 const say = (what: string, result: RoundResult): void => {
   const counts = kinds.map((kind) => `${kind} ${result.findings[kind].length}`).join(', ');
   report.say(
-    `  ${what}: accepted ${result.accepted}, refused ${result.refused}, unanswered ${result.unanswered}, deleted ${result.deleted}, revoked ${result.revoked}, ${counts}, repeated ${result.repeated}, whole after ${result.secondsUntilWhole?.toFixed(1) ?? 'never'} s`,
+    `  ${what}: accepted ${result.accepted}, refused ${result.refused}, unanswered ${result.unanswered}, deleted ${result.deleted} messages, ${result.chats} chats, ${result.applications} applications, ${result.accounts} accounts, revoked ${result.revoked}, ${counts}, repeated ${result.repeated}, whole after ${result.secondsUntilWhole?.toFixed(1) ?? 'never'} s`,
   );
   for (const kind of kinds) {
     for (const what of result.findings[kind].slice(0, 8))

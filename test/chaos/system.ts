@@ -106,6 +106,8 @@ export class System {
       // A few users do the work of many, and sign in again in every round.
       LIMIT_SIGN_UP: '100000/3600',
       LIMIT_SIGN_IN: '100000/60',
+      // All guests have one address, and try tokens that have ended.
+      LIMIT_BAD_TOKENS: '1000000/60',
       LIMIT_READS: '1000000/60',
       LIMIT_WRITES: '1000000/60',
     };

@@ -4,8 +4,12 @@ import {
   type ApplicationRecord,
   type ChatRecord,
   type Creation,
+  type Deletion,
+  deletionsOf,
   type Ledger,
   type MessageRecord,
+  mayBeGone,
+  mayExist,
   mayShow,
 } from './ledger.ts';
 import type { Random } from './random.ts';
@@ -15,13 +19,21 @@ export type User = { index: number; email: string; password: string; token: stri
 const PASSWORD = 'a password of the chaos run';
 const WORDS = 'the quick brown fox jumps over the lazy dog while seven zebras yawn'.split(' ');
 /** The attempts of a client without an answer, and the pauses between them. */
-const TRIES = 4;
-const RETRY_PAUSE_MS = 250;
+export const TRIES = 4;
+export const RETRY_PAUSE_MS = 250;
 
 /** A deletion that takes as long may be in Redis alone: the handler did not wait longer for MySQL. */
 const MYSQL_WAIT_MS = 900;
-/** A message is certainly stored after this time, unless the fault is another server's. */
+/** An item is certainly stored after this time, unless the fault is another server's. */
 const STORED_AFTER_MS = 10_000;
+/** Clients still write to an item for this time after its deletion. */
+const LATE_MS = 1_000;
+
+/** Redis alone may know a deletion that MySQL did not take within its second, or whose item is not stored yet. */
+export const isStoredAt = (
+  { createdAt }: { createdAt: number },
+  { sentAt, now }: { sentAt: number; now: number },
+): boolean => now - sentAt < MYSQL_WAIT_MS && sentAt - createdAt > STORED_AFTER_MS;
 
 const basic = (email: string, password: string) =>
   `Basic ${Buffer.from(`${email}:${password}`).toString('base64')}`;
@@ -33,17 +45,16 @@ export const signIn = async (api: Api, email: string): Promise<string> => {
   return token;
 };
 
-export const signUp = async (api: Api, index: number): Promise<User> => {
-  const email = `writer-${index}@example.com`;
-  const answer = await api('POST', '/users', {
-    body: { name: `Writer ${index}`, email, password: PASSWORD },
-  });
+/** @param name of the user; the address begins with it, too */
+export const signUp = async (api: Api, index: number, name = `writer-${index}`): Promise<User> => {
+  const email = `${name}@example.com`;
+  const answer = await api('POST', '/users', { body: { name, email, password: PASSWORD } });
   if (answer.status !== 200) throw new Error(`${email} cannot sign up: ${answer.status}`);
   return { index, email, password: PASSWORD, token: await signIn(api, email) };
 };
 
 /** A 503 has `Retry-After`. The gateway answers 502 or 504 for a function that ran out of time. */
-const isRefusal = (answer: Answer): boolean =>
+export const isRefusal = (answer: Answer): boolean =>
   answer.status === 502 || answer.status === 504 || (answer.status === 503 && Number(answer.retryAfter) > 0);
 
 export type WorkloadOptions = {
@@ -106,10 +117,21 @@ export class Workload {
     return [tag, ...Array.from({ length: 3 + random.below(6) }, () => random.pick(WORDS))].join(' ');
   }
 
-  /** @param message the one that the request edits: after a deletion an edit is refused */
-  #note(answer: Answer, what: string, message?: MessageRecord): void {
-    const { ledger } = this.#options;
-    if (answer.status === 200) ledger.accepted += 1;
+  /**
+   * @param target the message that the request edits: after a deletion an edit is refused; and the deletions of its parents.
+   * Without `sentAt` the answer may be the one of an earlier request.
+   */
+  #note(
+    answer: Answer,
+    what: string,
+    { message, deletions, sentAt }: { message?: MessageRecord; deletions: Deletion[]; sentAt?: number },
+  ): void {
+    const { ledger, mayLag } = this.#options;
+    if (answer.status === 200) {
+      ledger.accepted += 1;
+      if (sentAt !== undefined && !mayExist(deletions, { from: sentAt, isRedisAway: mayLag() }))
+        ledger.contradict('wrong', `${what} was answered 200 after the deletion`);
+    } else if (answer.status === 404 && mayBeGone(deletions)) return;
     else if (answer.status === 409 && message?.deletion !== undefined) return;
     else if (answer.status === 'none') ledger.unanswered += 1;
     else if (isRefusal(answer)) ledger.refused += 1;
@@ -123,7 +145,7 @@ export class Workload {
     path: string,
     field: string,
     body: object,
-    creation: Creation,
+    { creation, parents }: { creation: Creation; parents: () => Deletion[] },
   ): Promise<string | number | undefined> {
     const { api, ledger, random, mayLag } = this.#options;
     const send = () => {
@@ -133,7 +155,11 @@ export class Workload {
     };
     for (let attempt = 1; attempt <= TRIES; attempt += 1) {
       const answer = await send();
-      this.#note(answer, `POST ${path}`);
+      this.#note(answer, `POST ${path}`, {
+        deletions: parents(),
+        ...(attempt === 1 ? { sentAt: creation.lastSentAt } : {}),
+      });
+      if (answer.status === 404) return undefined;
       if (answer.status === 200) {
         const given = fieldOf(answer.body, field);
         if (typeof given !== 'string' && typeof given !== 'number') {
@@ -178,10 +204,12 @@ export class Workload {
   async #createApplication(user: User): Promise<void> {
     const { ledger, round } = this.#options;
     const creation = this.#creation(ledger.sentApplications, 'a');
-    const name = this.#text(creation.tag);
-    const token = await this.#create(user, '/applications', 'token', { name }, creation);
+    const needle = ledger.needles.make();
+    const name = this.#text(`${creation.tag} ${needle}`);
+    const of = { creation, parents: () => [] };
+    const token = await this.#create(user, '/applications', 'token', { name }, of);
     if (typeof token !== 'string') return;
-    ledger.keepApplication(round, user.index, token, creation.tag, name);
+    ledger.keepApplication(round, user.index, token, { tag: creation.tag, name, needles: [needle] });
     const application = ledger.applications.get(token);
     if (application === undefined) return;
     this.#applications.push(application);
@@ -190,20 +218,48 @@ export class Workload {
 
   async #createChat(user: User): Promise<void> {
     const { ledger, round, random } = this.#options;
-    const application = random.pick(this.#applications);
+    const application = random.pick(this.#present(this.#applications));
     if (application === undefined) return;
     const creation = this.#creation(application.sent, 'c');
+    const needle = ledger.needleFor(application);
+    const title = `${creation.tag} ${needle}`;
     const path = `/applications/${application.token}/chats`;
-    const number = await this.#create(user, path, 'chatNumber', { title: creation.tag }, creation);
+    const number = await this.#create(
+      user,
+      path,
+      'chatNumber',
+      { title },
+      {
+        creation,
+        parents: () => deletionsOf(application),
+      },
+    );
     if (typeof number !== 'number') return;
-    ledger.keepChat(application, round, number, creation.tag);
+    ledger.keepChat(application, round, number, {
+      tag: creation.tag,
+      title,
+      creator: user.index,
+      needles: [needle],
+    });
     const chat = application.chats.get(number);
-    if (chat !== undefined) (this.#hot.length < 4 ? this.#hot : this.#cold).push(chat);
+    if (chat !== undefined) (this.#present(this.#hot).length < 4 ? this.#hot : this.#cold).push(chat);
+  }
+
+  /** Forgets items that were deleted a while ago. */
+  #present<Item extends ChatRecord | ApplicationRecord>(items: Item[]): Item[] {
+    const now = performance.now();
+    const isLong = (item: Item) => deletionsOf(item).some(({ endedAt }) => endedAt + LATE_MS < now);
+    for (let i = items.length - 1; i >= 0; i -= 1) {
+      const item = items[i];
+      if (item !== undefined && isLong(item)) items.splice(i, 1);
+    }
+    return items;
   }
 
   #someChat(): ChatRecord | undefined {
     const { random } = this.#options;
-    return random.next() < 0.7 || this.#cold.length === 0 ? random.pick(this.#hot) : random.pick(this.#cold);
+    const [hot, cold] = [this.#present(this.#hot), this.#present(this.#cold)];
+    return (random.next() < 0.7 ? random.pick(hot) : undefined) ?? random.pick(cold) ?? random.pick(hot);
   }
 
   async #createMessage(user: User): Promise<void> {
@@ -211,10 +267,11 @@ export class Workload {
     const chat = this.#someChat();
     if (chat === undefined) return;
     const creation = this.#creation(chat.sent, 'm');
-    const needle = ledger.needles.make();
+    const needle = ledger.needleFor(chat);
     const body = this.#text(`${creation.tag} ${needle}`);
     const path = `/applications/${chat.token}/chats/${chat.number}/messages`;
-    const number = await this.#create(user, path, 'messageNumber', { body }, creation);
+    const of = { creation, parents: () => deletionsOf(chat) };
+    const number = await this.#create(user, path, 'messageNumber', { body }, of);
     if (typeof number !== 'number') return;
     const message = ledger.keepMessage(chat, user.index, number, {
       tag: creation.tag,
@@ -234,10 +291,19 @@ export class Workload {
     if (target === undefined || target.message.deletion !== undefined) return this.#createMessage(user);
     const path = `/applications/${target.chat.token}/chats/${target.chat.number}/messages/${target.message.number}`;
     const edit = async () => {
-      const needle = ledger.needles.make();
+      const needle = ledger.needleFor(target.chat);
       target.message.needles.push(needle);
       const body = this.#text(`${ledger.tag('e')} ${needle}`);
-      await this.#put(user, path, target.message.body, body, { body }, target.message);
+      await this.#put(
+        user,
+        path,
+        target.message.body,
+        { value: body, body: { body } },
+        {
+          message: target.message,
+          deletions: () => deletionsOf(target.chat),
+        },
+      );
     };
     // Two at once now and then: either may win.
     await Promise.all(random.next() < 0.2 ? [edit(), edit()] : [edit()]);
@@ -256,16 +322,20 @@ export class Workload {
     const owner = users.find(({ index }) => index === ledger.applications.get(chat.token)?.owner) ?? user;
     const { token } = random.next() < 0.3 ? owner : user;
     const path = `/applications/${chat.token}/chats/${chat.number}/messages/${message.number}`;
-    message.deletion = { beganAt: performance.now(), endedAt: Number.POSITIVE_INFINITY };
+    message.deletion = {
+      beganAt: performance.now(),
+      endedAt: Number.POSITIVE_INFINITY,
+      isStored: false,
+    };
     for (let attempt = 1; attempt <= TRIES && !this.#stopped.signal.aborted; attempt += 1) {
       const sentAt = performance.now();
       const answer = await api('DELETE', path, { token });
-      this.#note(answer, `DELETE ${path}`);
+      this.#note(answer, `DELETE ${path}`, { deletions: deletionsOf(chat), sentAt });
+      if (answer.status === 404) return;
       if (answer.status === 200) {
         const now = performance.now();
-        message.deletion.endedAt = now;
-        // Redis alone may know a deletion that MySQL did not take within its second, or whose message is not stored yet.
-        const isStored = now - sentAt < MYSQL_WAIT_MS && sentAt - message.createdAt > STORED_AFTER_MS;
+        const isStored = isStoredAt(message, { sentAt, now });
+        message.deletion = { ...message.deletion, endedAt: now, isStored };
         ledger.needles.deleted(message.needles, { at: now, isStored });
         ledger.deletions += 1;
         return;
@@ -276,24 +346,37 @@ export class Workload {
 
   async #rename(): Promise<void> {
     const { random, users, ledger } = this.#options;
-    const application = random.pick(this.#applications);
+    const application = random.pick(this.#present(this.#applications));
     const owner = users.find(({ index }) => index === application?.owner);
     if (application === undefined || owner === undefined) return;
-    const name = this.#text(ledger.tag('n'));
-    await this.#put(owner, `/applications/${application.token}`, application.name, name, { name });
+    const name = this.#text(`${ledger.tag('n')} ${ledger.needleFor(application)}`);
+    const path = `/applications/${application.token}`;
+    await this.#put(
+      owner,
+      path,
+      application.name,
+      { value: name, body: { name } },
+      {
+        deletions: () => deletionsOf(application),
+      },
+    );
   }
 
   async #put(
     user: User,
     path: string,
     register: MessageRecord['body'],
-    value: string,
-    body: object,
-    message?: MessageRecord,
+    { value, body }: { value: string; body: object },
+    { message, deletions }: { message?: MessageRecord; deletions: () => Deletion[] },
   ): Promise<void> {
-    const write = register.begin(value, performance.now());
+    const sentAt = performance.now();
+    const write = register.begin(value, sentAt);
     const answer = await this.#options.api('PUT', path, { token: user.token, body });
-    this.#note(answer, `PUT ${path}`, message);
+    this.#note(answer, `PUT ${path}`, {
+      deletions: deletions(),
+      sentAt,
+      ...(message === undefined ? {} : { message }),
+    });
     if (answer.status === 200) write.acknowledged(performance.now());
   }
 
@@ -315,6 +398,10 @@ export class Workload {
     this.#checkNeedles(answer, base, from, laggedBefore);
     if (answer.status === 'none' || laggedBefore || mayLag()) return;
     if (isRefusal(answer)) return;
+    const deletions = deletionsOf(chat);
+    if (answer.status === 404 && mayBeGone(deletions, { to })) return;
+    if (answer.status === 200 && !mayExist(deletions, { from, isRedisAway: false }))
+      ledger.contradict('shown', `GET ${base} was answered 200 after the deletion`);
     if (answer.status !== 200) {
       ledger.contradict('wrong', `GET ${base}/${message.number} was answered ${answer.status}`);
       return;

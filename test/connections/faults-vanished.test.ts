@@ -121,6 +121,11 @@ const functions: Record<string, { load: () => Promise<{ handler: unknown }>; cal
     load: () => import(`${folder}/applications/delete-application.ts`),
     call: { method: 'DELETE', path: () => ({ token: spareApplications.pop() ?? '' }) },
   },
+  listChanges: { load: () => import(`${folder}/changes/list-changes.ts`), call: { path: () => ({ token }) } },
+  listChatChanges: {
+    load: () => import(`${folder}/changes/list-chat-changes.ts`),
+    call: { path: () => ({ token, chatNumber }) },
+  },
   listChats: { load: () => import(`${folder}/chats/list-chats.ts`), call: { path: () => ({ token }) } },
   getChat: {
     load: () => import(`${folder}/chats/get-chat.ts`),

@@ -110,6 +110,7 @@ describe('commands of another program, with the fields of the contract alone', (
         body: 'a bare edit',
         createdAt: at(2),
         editedAt: at(6),
+        changeNumber: expect.any(Number),
       },
     ]);
     await eventually(async () =>

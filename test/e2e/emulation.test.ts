@@ -206,7 +206,8 @@ describe('a page', () => {
   });
   const readable = {
     'access-control-allow-origin': origin,
-    'access-control-expose-headers': 'Link, Retry-After, Search-Lag, ETag, RateLimit, RateLimit-Policy',
+    'access-control-expose-headers':
+      'Link, Retry-After, Search-Lag, Changes-Up-To, ETag, RateLimit, RateLimit-Policy',
     variesByOrigin: true,
   };
 

@@ -84,6 +84,8 @@ beforeAll(async () => {
     `/applications/${token}/messages/search?q=edited&limit=1&highlight=true`,
   );
   await call('GET', '/search', `/search?application_token=${token}&chat_number=1&body=edited`);
+  await call('GET', `${application}/changes`, `/applications/${token}/changes?since=0`);
+  await call('GET', `${chats}/{chatNumber}/changes`, `/applications/${token}/chats/1/changes?since=0`);
   for (const path of ['/health', '/openapi.json', '/docs']) await call('GET', path, path);
 
   const second = await client.post<{ token: string }>('/applications', { name: 'Ids, deleted' });

@@ -45,6 +45,7 @@ describe('POST …/messages', () => {
         senderName: 'Grace',
         body: 'two',
         createdAt: expect.stringMatching(ISO),
+        changeNumber: expect.any(Number),
       },
       {
         messageNumber: 1,
@@ -52,6 +53,7 @@ describe('POST …/messages', () => {
         senderName: 'Ada',
         body: 'one',
         createdAt: expect.stringMatching(ISO),
+        changeNumber: expect.any(Number),
       },
     ]);
   });
@@ -163,6 +165,7 @@ describe.each<
       body: 'before',
       createdAt: '2024-05-01T12:00:00.000Z',
       editedAt: expect.stringMatching(ISO),
+      changeNumber: expect.any(Number),
     };
     const { body: message } = await client.get<Listed>(`${path}/1`);
     expect(message).toEqual(edited);
@@ -229,6 +232,7 @@ describe('DELETE …/messages/{messageNumber}', () => {
       body: '',
       createdAt: '2024-05-01T12:00:00.000Z',
       deletedAt: expect.stringMatching(ISO),
+      changeNumber: expect.any(Number),
     };
     const { body: message } = await client.get<{ deletedAt: string }>(`${path}/1`);
     expect(message).toEqual(deleted);

@@ -616,6 +616,19 @@ describe('a late command', () => {
     expect(await rowOf(chat)).toBeUndefined();
   });
 
+  test('leaves no count or marker that waits for its chat for ever', async () => {
+    const [gone, present] = [await newChat(), await newChat()];
+    await persist();
+    // Chats without a row, the first one in a deleted application.
+    const of = [gone, present].map(({ token }) => ({ token, chatNumber: 7 }));
+    await deleteApplication(gone.token);
+    await deliver('update-application', take('update-application'));
+    const counts = of.map((chat) => ({ ...chat, count: 3 }));
+    const markers = of.map((chat) => ({ ...chat, userId: bo, number: 2 }));
+    expect(await stores.chats.raiseMessagesCounts(counts)).toEqual(counts.slice(0, 1));
+    expect(await stores.readMarkers.raise(markers)).toEqual(markers.slice(0, 1));
+  });
+
   test('that was deferred before releases its reservation', async () => {
     const { chat, late } = await givenLate('chat');
     const [content = ''] = late['create-message'];

@@ -56,7 +56,7 @@ const page = () => system.services.conversation().page({ token, chatNumber }, { 
 const expectDeleted = async () => {
   const blank = { messageNumber: 1, body: '', deletedAtMs: expect.any(Number) };
   expect(await read()).toMatchObject(blank);
-  expect(await page()).toMatchObject([blank]);
+  expect(await page()).toMatchObject({ messages: [blank] });
 };
 const found = async () => {
   const { hits } = await system.services

@@ -158,6 +158,34 @@ test('a deleted chat loses all of it everywhere, and no other chat does', async 
   });
 });
 
+test('of a deleted chat the feed keeps its deletion alone', async () => {
+  const token = await newApplication(3);
+  const types = ['chat.created', 'message.created', 'chat.deleted'] as const;
+  await stores.changes.insert(
+    'create-chat',
+    [1, 2].flatMap((chatNumber) =>
+      types.map((type, at) => ({
+        type,
+        token,
+        chatNumber,
+        changeNumber: (chatNumber * 10 + at) * 16,
+        movesWitness: false,
+      })),
+    ),
+  );
+  await stores.chats.blank({ token, chatNumber: 1 }, deletedAt());
+  await erase();
+  const rows = await stores.database.select(
+    `SELECT c.type, c.chat_number FROM changes c JOIN applications a ON a.id = c.application_id
+     WHERE a.token = ? ORDER BY c.number`,
+    [token],
+  );
+  expect(rows.map(({ type, chat_number: chatNumber }) => [type, chatNumber])).toEqual([
+    ['chat.deleted', 1],
+    ...types.map((type) => [type, 2]),
+  ]);
+});
+
 test('an interrupted erasure goes on where it was', async () => {
   const token = await newApplication(1_200);
   await stores.chats.blank({ token, chatNumber: 2 }, deletedAt());

@@ -87,7 +87,9 @@ describe('with a key prefix', () => {
   test('accepts, persists and reads, and every key carries it', async () => {
     await begin();
     expect(await system.accept.messages(token, chatNumber, 3)).toEqual(upTo(3));
-    const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 10 });
+    const { messages: page } = await system.services
+      .conversation()
+      .page({ token, chatNumber }, { skip: 0, count: 10 });
     expect(page.map(({ messageNumber }) => messageNumber).sort()).toEqual(upTo(3));
     await consumeCommands();
     await settled(3);
@@ -332,7 +334,9 @@ describe('dead letters', () => {
     await system.invoke('deadLetters', { action: 'redrive' });
     await settled(3);
     expect((await list()).held).toBe(0);
-    const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 10 });
+    const { messages: page } = await system.services
+      .conversation()
+      .page({ token, chatNumber }, { skip: 0, count: 10 });
     expect(page.map(({ messageNumber }) => messageNumber).sort()).toEqual(upTo(3));
     expect(await system.accept.message(token, chatNumber)).toBe(4);
   });

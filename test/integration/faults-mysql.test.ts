@@ -278,7 +278,7 @@ describe('an answer that is about the command', { timeout: 60_000 }, () => {
       );
       // Readers no longer see the dead message, although they saw it while it was pending.
       await eventually(async () => {
-        const page = await system.services
+        const { messages: page } = await system.services
           .conversation()
           .page({ token, chatNumber }, { skip: 0, count: 100 });
         expect(page.map(({ messageNumber }) => messageNumber).sort((a, b) => a - b)).toEqual(others);

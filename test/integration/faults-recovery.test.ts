@@ -22,7 +22,9 @@ const consumeAll = async () => {
 const stored = (count: number) =>
   eventually(async () => expect(await system.stored(token, chatNumber)).toEqual(upTo(count)));
 const newest = async (): Promise<number[]> => {
-  const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 100 });
+  const { messages: page } = await system.services
+    .conversation()
+    .page({ token, chatNumber }, { skip: 0, count: 100 });
   return page.map(({ messageNumber }) => messageNumber).sort((one, other) => one - other);
 };
 const recovered = () =>
@@ -422,7 +424,9 @@ test('an older copy of Redis gives no number twice and shows nothing stale', {
   await recovered();
   expect((await four()).body).toBe('edited since');
   expect(await newest()).toEqual(upTo(9));
-  const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 100 });
+  const { messages: page } = await system.services
+    .conversation()
+    .page({ token, chatNumber }, { skip: 0, count: 100 });
   expect(page.find(({ messageNumber }) => messageNumber === 1)?.body).toBe('edited since');
   expect(await system.services.applicationDirectory().get(token)).toMatchObject({ name: 'newest' });
   expect(await system.accept.message(token, chatNumber)).toBe(10);
@@ -558,6 +562,8 @@ test('an edit in its queue is shown as soon as writes are accepted again', { tim
   await stopConsuming();
   await consumeAll();
   await recovered();
-  const [message] = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 1 });
+  const {
+    messages: [message],
+  } = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 1 });
   expect(message?.body).toBe('edited');
 });

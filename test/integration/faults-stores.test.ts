@@ -197,7 +197,9 @@ describe('Redis', { timeout: 60_000 }, () => {
     return items.map(({ messageNumber }) => messageNumber).sort((a, b) => a - b);
   };
   const shown = async (): Promise<number[]> => {
-    const page = await system.services.conversation().page({ token, chatNumber }, { skip: 0, count: 100 });
+    const { messages: page } = await system.services
+      .conversation()
+      .page({ token, chatNumber }, { skip: 0, count: 100 });
     return page.map(({ messageNumber }) => messageNumber).sort((a, b) => a - b);
   };
 

@@ -145,7 +145,7 @@ describe('a rebuild', () => {
         body: { ...body, fields },
       },
     };
-    const { max_result_window: _window, ...olderSettings } = settings;
+    const { max_result_window: _window, merge, ...olderSettings } = settings;
     await client.transport.request({
       method: 'PUT',
       path: `/${prefix}messages-000001`,
@@ -153,6 +153,11 @@ describe('a rebuild', () => {
     });
 
     expect(await index.prepare()).toEqual({ outdated: true });
+    const { body: set } = await client.indices.getSettings({ index: `${prefix}messages-000001` });
+    const { segments_per_tier } = merge.policy;
+    expect(set[`${prefix}messages-000001`]?.settings).toMatchObject({
+      index: { merge: { policy: { segments_per_tier: String(segments_per_tier) } } },
+    });
     const sent = message(1, '\u{1D412}ale ends :) call +49 (170) 123-4567', 1);
     expect(await index.write([sent])).toEqual({ refused: [] });
     await index.refresh();

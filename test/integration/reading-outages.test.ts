@@ -85,8 +85,8 @@ const newChat = async () => {
   await stores.settles['create-chat']({ stored: [chat], dead: [] });
   return { token, chatNumber: result };
 };
-const numbersOf = async (page: Promise<{ messageNumber: number }[]>) =>
-  (await page).map(({ messageNumber }) => messageNumber);
+const numbersOf = async (page: Promise<{ messages: { messageNumber: number }[] }>) =>
+  (await page).messages.map(({ messageNumber }) => messageNumber);
 const from = (first: number, count: number) => Array.from({ length: count }, (_, i) => first - i);
 const unavailable = { code: 'unavailable' };
 const notFound = { code: 'not-found' };
@@ -147,7 +147,9 @@ describe('reads without a query to MySQL', () => {
   test('a warm chat, from its first message on, and again after one reader rebuilt its window', async () => {
     const chat = await newChat();
     const { conversation } = readers();
-    await quietly(async () => expect(await conversation.page(chat, { skip: 0, count: 11 })).toEqual([]));
+    await quietly(async () =>
+      expect(await numbersOf(conversation.page(chat, { skip: 0, count: 11 }))).toEqual([]),
+    );
     await send(chat.chatNumber, size);
     const pages = async () => {
       expect(await numbersOf(conversation.page(chat, { skip: 0, count: 11 }))).toEqual(from(size, 11));
@@ -199,10 +201,11 @@ describe('a window', () => {
       }
       let before = { createdAtMs: Date.parse(date), messageNumber: count + 1 };
       const read: number[] = [];
-      for (let page = await conversation.page(chat, { before, skip: 0, count: 90 }); page.length > 0; ) {
-        read.push(...page.map(({ messageNumber }) => messageNumber));
+      const page = () => numbersOf(conversation.page(chat, { before, skip: 0, count: 90 }));
+      for (let numbers = await page(); numbers.length > 0; ) {
+        read.push(...numbers);
         before = { createdAtMs: Date.parse(date), messageNumber: read.at(-1) ?? 0 };
-        page = await conversation.page(chat, { before, skip: 0, count: 90 });
+        numbers = await page();
       }
       expect(read).toEqual(from(count, count));
     };
@@ -264,7 +267,7 @@ describe('with MySQL killed', () => {
         body: 'meanwhile',
         date,
       });
-      expect((await conversation.page(warm, { skip: 0, count: 1 }))[0]).toMatchObject({
+      expect((await conversation.page(warm, { skip: 0, count: 1 })).messages[0]).toMatchObject({
         messageNumber: result,
         body: 'meanwhile',
       });

@@ -469,7 +469,7 @@ const createRun = async () => {
         return deliver(edits, step, persistMessageUpdate, { messages, recentMessages, settles, indexing });
       case 'read': {
         const skip = (step.page - 1) * step.limit;
-        const page = await conversation.page(chat, { skip, count: step.limit });
+        const { messages: page } = await conversation.page(chat, { skip, count: step.limit });
         expect(page.map(shown)).toEqual(sorted().slice(skip, skip + step.limit));
         return;
       }
@@ -542,7 +542,7 @@ const createRun = async () => {
     const limit = 1 + (salt % 4);
     const at = new Map<number, Position>();
     for (let skip = 0; skip <= whole.length; skip += limit) {
-      const page = await onlooker.page(chat, { skip, count: limit + 1 });
+      const { messages: page } = await onlooker.page(chat, { skip, count: limit + 1 });
       expect(page.map(shown)).toEqual(whole.slice(skip, skip + limit + 1));
       const last = page[limit - 1];
       if (last) at.set(skip + limit, last);
@@ -551,7 +551,11 @@ const createRun = async () => {
     if (from) {
       let [read, before]: [number, Position | undefined] = from;
       while (before !== undefined) {
-        const page: Message[] = await onlooker.page(chat, { before, skip: 0, count: limit });
+        const { messages: page }: { messages: Message[] } = await onlooker.page(chat, {
+          before,
+          skip: 0,
+          count: limit,
+        });
         expect(page.map(shown)).toEqual(whole.slice(read, read + limit));
         read += page.length;
         before = page.at(-1);
@@ -563,7 +567,11 @@ const createRun = async () => {
     let read = salt % 3 === 0 ? 0 : salt % (upwards.length + 1);
     let after: Position | 'start' | undefined = upwards[read - 1] ?? 'start';
     while (after !== undefined) {
-      const page: Message[] = await onlooker.page(chat, { after, skip: 0, count: limit });
+      const { messages: page }: { messages: Message[] } = await onlooker.page(chat, {
+        after,
+        skip: 0,
+        count: limit,
+      });
       expect(page.map(shown)).toEqual(upwards.slice(read, read + limit));
       read += page.length;
       after = page.at(-1);

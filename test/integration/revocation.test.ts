@@ -42,6 +42,8 @@ const files: Record<string, string> = {
   updateMessage: 'messages/update-message',
   listMessages: 'messages/list-messages',
   getMessage: 'messages/get-message',
+  listChanges: 'changes/list-changes',
+  listChatChanges: 'changes/list-chat-changes',
 };
 const old = 'the old password of this user';
 const bearer = (accessToken: string) => `Bearer ${accessToken}`;
@@ -171,6 +173,8 @@ describe('signing out', { timeout: 60_000 }, () => {
     updateMessage: () => ({ path: item(), body: { body: 'b' } }),
     listMessages: () => ({ path: { token, chatNumber: String(chatNumber) } }),
     getMessage: () => ({ path: item() }),
+    listChanges: () => ({ path: { token } }),
+    listChatChanges: () => ({ path: { token, chatNumber: String(chatNumber) } }),
     signOut: () => ({}),
   };
 

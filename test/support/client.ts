@@ -27,6 +27,7 @@ export interface Listed {
   body: string;
   createdAt: string;
   editedAt?: string;
+  changeNumber: number;
 }
 
 type Call = {

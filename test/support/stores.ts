@@ -3,7 +3,9 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import { createHandle } from '#lib/auth/handles.ts';
+import { NUMBER_STEP, numberUpTo } from '#lib/domain/change.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
+import { createChanges } from '#lib/mysql/changes.ts';
 import { createChats } from '#lib/mysql/chats.ts';
 import { type Database, openDatabase } from '#lib/mysql/connection/database.ts';
 import { createMessages } from '#lib/mysql/messages.ts';
@@ -11,6 +13,7 @@ import { createMigrations, type Migration } from '#lib/mysql/migrations.ts';
 import { createRecoveryState } from '#lib/mysql/progress.ts';
 import { createReadMarkers } from '#lib/mysql/read-markers.ts';
 import { createUsers } from '#lib/mysql/users.ts';
+import { createPendingChanges } from '#lib/redis/changes/pending-changes.ts';
 import { createSettles } from '#lib/redis/commands/all.ts';
 import { createOutbox } from '#lib/redis/commands/outbox.ts';
 import { createRedisClient, type RedisClient } from '#lib/redis/connection/client.ts';
@@ -20,6 +23,7 @@ import { createKeys } from '#lib/redis/script/keys.ts';
 import { createDirectory } from '#lib/redis/window/directory.ts';
 import { createMarkers } from '#lib/redis/window/read-markers.ts';
 import { createRecentMessages } from '#lib/redis/window/recent-messages.ts';
+import { createSettling } from '#lib/writing/settling.ts';
 import { acceptingOn } from './accepting.ts';
 
 const ignore = () => undefined;
@@ -52,7 +56,10 @@ let epochs = 0;
 export const openGateOf = async (gate: Gate, witness = 0): Promise<void> => {
   const attempt = await gate.attempt();
   epochs += 1;
-  if ((await attempt.begin()) === 'begun') await attempt.open(epochs, witness);
+  if ((await attempt.begin()) !== 'begun') return;
+  const { clock, late, now } = await attempt.readClocks();
+  const start = numberUpTo(Math.max(clock, late, now, witness) + NUMBER_STEP);
+  await attempt.open(epochs, { witness, found: clock, start });
 };
 
 /** A connection of the test's own to the server that the client writes to; it connects again after a restart. */
@@ -100,7 +107,12 @@ export const openStores = async (
     accept: acceptingOn({ client, keys }),
     directory: createDirectory({ client, keys }),
     outbox: createOutbox({ client, keys }),
-    settles: createSettles({ client, keys }),
+    settles: createSettling({
+      settles: createSettles({ client, keys }),
+      changes: createChanges(seen),
+      pendingChanges: createPendingChanges({ client, keys }),
+    }),
+    changes: createChanges(seen),
     recentMessages: createRecentMessages({ client, keys }),
     markers: createMarkers({ client, keys }),
     readMarkers: createReadMarkers(seen),

@@ -11,8 +11,8 @@ export const listChats = async (
   { chatDirectory }: Uses,
 ) => {
   const range = { skip: (page - 1) * limit, count: limit };
-  const { chats, hasMore } = await chatDirectory.list(caller.id, token, range);
-  return { items: chats, next: hasMore ? { page: page + 1 } : undefined };
+  const { chats, hasMore, upTo } = await chatDirectory.list(caller.id, token, range);
+  return { items: chats, upTo, next: hasMore ? { page: page + 1 } : undefined };
 };
 
 export const handler = httpHandler(contract, listChats, { chatDirectory });

@@ -11,7 +11,7 @@ export const getMessage = async (
   { conversation }: Uses,
 ) => {
   const message = await conversation.message({ token, chatNumber }, messageNumber);
-  return { ...toResponse(message), version: message.version };
+  return { ...toResponse(message), version: message.version, upTo: message.upTo };
 };
 
 export const handler = httpHandler(contract, getMessage, { conversation });

@@ -43,7 +43,7 @@ export const listMessages = async (
   { conversation, cursors }: Uses,
 ) => {
   const chat = { token, chatNumber };
-  const found = await conversation.page(chat, {
+  const { messages: found, upTo } = await conversation.page(chat, {
     before: before === undefined ? undefined : placeOf('before', before, chat, cursors),
     after: after === undefined || after === 'start' ? after : placeOf('after', after, chat, cursors),
     skip: (page - 1) * limit,
@@ -55,7 +55,7 @@ export const listMessages = async (
     return message === undefined ? undefined : cursors.write(positionOf(message), chat);
   };
   const [first, last] = [cursorAt(0), cursorAt(items.length - 1)];
-  return { items, ...linksOf({ first, last, hasMore }, { before, after, page }) };
+  return { items, upTo, ...linksOf({ first, last, hasMore }, { before, after, page }) };
 };
 
 export const handler = httpHandler<typeof contract, Uses>(contract, listMessages, { conversation, cursors });

@@ -1,16 +1,9 @@
 import * as z from 'zod';
 import { name as anyName, boundedPaging, examples, token, withBoundedDepth } from '../fields.ts';
-import { route } from './route.ts';
+import { application } from '../items.ts';
+import { route, upToHeader } from './route.ts';
 
 const name = anyName.meta({ examples: ['Web shop'] });
-
-const application = z
-  .object({
-    token: z.string().meta({ examples: [examples.token] }),
-    name: z.string().meta({ examples: ['Web shop'] }),
-    chatsCount: z.int().meta({ examples: [1] }),
-  })
-  .meta({ id: 'Application', description: 'An application with its number of chats' });
 
 export const createApplication = route({
   function: 'createApplication',
@@ -87,5 +80,6 @@ export const getApplication = route({
   authentication: 'bearer',
   request: { path: z.strictObject({ token }) },
   response: application,
+  responseHeaders: upToHeader,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });

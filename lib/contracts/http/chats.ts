@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
 import { examples, number, numberInPath, optional, paging, title, token } from '../fields.ts';
-import { route } from './route.ts';
+import { route, upToHeader } from './route.ts';
 
 const unreadCount = z
   .int()
@@ -89,6 +89,7 @@ export const listChats = route({
   request: { path: z.strictObject({ token }), query: z.strictObject(paging) },
   response: z.array(chat).describe('One page of the list'),
   list: true,
+  responseHeaders: upToHeader,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
 
@@ -101,6 +102,7 @@ export const getChat = route({
   authentication: 'bearer',
   request: { path: z.strictObject({ token, chatNumber: numberInPath }) },
   response: chat,
+  responseHeaders: upToHeader,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
 

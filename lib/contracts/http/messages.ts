@@ -16,47 +16,11 @@ import {
   withBoundedDepth,
   withRule,
 } from '../fields.ts';
-import { route } from './route.ts';
+import { message, shown } from '../items.ts';
+import { route, upToHeader } from './route.ts';
 
 const inChat = z.strictObject({ token, chatNumber: numberInPath });
 const ofMessage = z.strictObject({ token, chatNumber: numberInPath, messageNumber: numberInPath });
-
-const shown = {
-  messageNumber: z.int().meta({ examples: [1] }),
-  sender: z.string().meta({
-    description: 'The handle of the sender; absent after the account was erased',
-    examples: [examples.handle],
-  }),
-  senderName: z.string().meta({ examples: [examples.user] }),
-  body: z.string().meta({ examples: [examples.body] }),
-  createdAt: z.string().meta({ format: 'date-time', description: 'In UTC', examples: [examples.createdAt] }),
-};
-
-const message = z
-  .object({
-    messageNumber: shown.messageNumber,
-    sender: shown.sender.optional(),
-    senderName: shown.senderName,
-    body: shown.body,
-    createdAt: shown.createdAt,
-    editedAt: z
-      .string()
-      .meta({
-        format: 'date-time',
-        description: 'In UTC; absent if the message was never edited',
-        examples: [examples.editedAt],
-      })
-      .optional(),
-    deletedAt: z
-      .string()
-      .meta({
-        format: 'date-time',
-        description: 'In UTC; present only if the message was deleted. Its `body` is empty then',
-        examples: [examples.deletedAt],
-      })
-      .optional(),
-  })
-  .meta({ id: 'Message', description: 'A message' });
 
 const highlights = z
   .array(z.string())
@@ -187,6 +151,7 @@ export const listMessages = route({
   },
   response: z.array(message).describe('One page of the list'),
   list: true,
+  responseHeaders: upToHeader,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
 
@@ -199,6 +164,7 @@ export const getMessage = route({
   authentication: 'bearer',
   request: { path: ofMessage },
   response: message,
+  responseHeaders: upToHeader,
   errors: ['bad-input', 'not-found', 'unavailable'],
 });
 

@@ -20,7 +20,7 @@ export type RouteContract<
   /** The function also answers HEAD: the headers of GET without the body. */
   alsoHead?: true;
   path: string;
-  tag: 'Users' | 'Applications' | 'Chats' | 'Messages' | 'System';
+  tag: 'Users' | 'Applications' | 'Chats' | 'Messages' | 'Changes' | 'System';
   summary: string;
   /** More about the route for its callers, in Markdown. */
   description?: string;
@@ -79,3 +79,8 @@ export type Output<Contract> =
   Contract extends RouteContract<infer _Path, infer _Query, infer _Body, infer Response>
     ? z.input<Response>
     : never;
+
+/** Of answers that show items. */
+export const upToHeader = {
+  'Changes-Up-To': 'The answer has every change up to this `changeNumber`. Absent while it may lag',
+};

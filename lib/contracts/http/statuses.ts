@@ -8,6 +8,7 @@ export const statuses: Record<ErrorCode, { status: number; title: string }> = {
   'not-found': { status: 404, title: 'Not Found' },
   'not-allowed': { status: 405, title: 'Method Not Allowed' },
   conflict: { status: 409, title: 'Conflict' },
+  gone: { status: 410, title: 'Gone' },
   'precondition-failed': { status: 412, title: 'Precondition Failed' },
   'too-large': { status: 413, title: 'Content Too Large' },
   'not-json': { status: 415, title: 'Unsupported Media Type' },

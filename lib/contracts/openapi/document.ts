@@ -105,6 +105,7 @@ const tags: Record<RouteContract['tag'], string> = {
   Applications: 'Applications contain chats and are identified by a token',
   Chats: 'Numbered 1, 2, 3, … in their application',
   Messages: 'Numbered 1, 2, 3, … in their chat',
+  Changes: 'What has changed, in an order that never skips anything',
   System: 'Health and documentation of the API',
 };
 const tagNames = Object.keys(tags);

@@ -28,6 +28,10 @@ const errorAnswers: Record<DocumentedCode, { when: string; detail: string; field
     when: 'The e-mail address is taken, the message was deleted, or no number is left',
     detail: 'This e-mail address is taken.',
   },
+  gone: {
+    when: 'The position cannot be continued: begin again from a list',
+    detail: 'This position cannot be continued. Begin again from a list.',
+  },
   'precondition-failed': {
     when: 'The item no longer has the version of `If-Match`, or `If-None-Match: *` was sent',
     detail: 'The message has another version.',

@@ -8,6 +8,13 @@ import {
   type Unnumbered,
 } from '#lib/contracts/commands/command.ts';
 import {
+  type ChangedItem,
+  changedItemText,
+  changeTypeOf,
+  NUMBER_STEP,
+  type NumberedChange,
+} from '#lib/domain/change.ts';
+import {
   conflict,
   forbidden,
   isKnownError,
@@ -18,6 +25,7 @@ import {
 } from '#lib/domain/errors.ts';
 import { limits } from '#lib/domain/limits.ts';
 import { type CounterReference, counterReference, type ItemReference } from '#lib/domain/reference.ts';
+import { changesBefore, watching } from '../changes/changes.lua.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
 import { gate, marks, outbox } from '../gate/gate.lua.ts';
@@ -44,7 +52,8 @@ export type StoredItem = {
 
 /**
  * The result of accepting a write. 'accepted': `command` is to be published; a repeated request has none once MySQL has
- * stored it. `epoch`: the gate must still be open in this epoch when the request is answered. 'unverified': the counters
+ * stored it. `epoch`: the gate must still be open in this epoch when the request is answered. `change`: of a new command, if
+ * somebody watches its feed. 'unverified': the counters
  * must be verified against MySQL first, for the epoch `lost`. 'unknown': only MySQL knows the item, which is the
  * application if its creator may give the command.
  */
@@ -54,13 +63,22 @@ export type Outcome<Answered> =
       answer: Answered;
       epoch: string;
       command: { id: string; content: string } | undefined;
+      change?: NumberedChange;
     }
   | { kind: 'closed' }
   | { kind: 'unverified'; counters: CounterReference[]; lost: string }
   | { kind: 'unknown'; item: ItemReference; lookedUpAt: string };
 
 type Reply =
-  | ['accepted' | 'repeated', answer: string, id: string, epoch: string, content: string]
+  | [
+      'accepted' | 'repeated',
+      answer: string,
+      id: string,
+      epoch: string,
+      content: string,
+      before?: string,
+      chatBefore?: string,
+    ]
   | ['unverified', lost: string]
   | ['unknown', lookedUpAt: string]
   | [
@@ -136,7 +154,7 @@ const TOGETHER = 32;
 
 /** The functions of the accepting scripts. */
 const accepting: LuaModule = {
-  needs: [gate, marks, outbox],
+  needs: [gate, marks, outbox, watching],
   lua: /* lua */ `
 -- The highest number that a command may have.
 local MAX_NUMBER = ${limits.number - 1}
@@ -242,9 +260,56 @@ const parentLua = (isGone: string, isInChat: boolean) => /* lua */ `
   if not count${isInChat ? ' or not chats' : ''} then return { 'missing' } end
 `;
 
+/** What the MGET reads: variables, and keys by their names. */
+const readsOf = (isInChat: boolean, isEdit: boolean) => [
+  ['count', 'counter'],
+  ['first', 'idempotency'],
+  ['present', 'generations'],
+  ['before', 'watched'],
+  ...(isInChat
+    ? [
+        ['chats', 'chatsCounter'],
+        ['chatBefore', 'watchedChat'],
+      ]
+    : []),
+  ...(isEdit ? [['looked', 'lookedUp']] : []),
+];
+
+/** Notes the change of an accepted command, to be written after the last command. */
+const pendingLua = (isNumbered: boolean, isInChat: boolean) => /* lua */ `
+  local feed = pendingChanges[changes]
+  if not feed then
+    feed = {}
+    pendingChanges[changes] = feed
+  end
+  feed[#feed + 1] = id
+  feed[#feed + 1] = change .. ${isNumbered ? `number .. ${isInChat ? "':'" : "':0:'"} .. ` : ''}id
+`;
+
+/** The answer to an accepted command. Where somebody watches, it has the changes before. */
+const acceptedLua = (isInChat: boolean) => /* lua */ `
+${
+  isInChat
+    ? /* lua */ `
+  if before or chatBefore then
+    if before then redis.call('SET', watched, id, 'KEEPTTL') end
+    if chatBefore then redis.call('SET', watchedChat, id, 'KEEPTTL') end
+    return { 'accepted', answer, id, epoch, command, changeBefore(before, opened), changeBefore(chatBefore, opened) }
+  end
+`
+    : /* lua */ `
+  if before then
+    redis.call('SET', watched, id, 'KEEPTTL')
+    return { 'accepted', answer, id, epoch, command, changeBefore(before, opened), '' }
+  end
+`
+}
+  return { 'accepted', answer, id, epoch, command }
+`;
+
 /**
- * Accepts one command. All refusals come before the first write, which is the outbox entry. A `watched` key belongs into
- * the MGET.
+ * Accepts one command. All refusals come before the first write, which is the outbox entry. The MGET has every key that
+ * a command needs, so that a feed that nobody watches costs no call.
  */
 const acceptOneLua = (
   { parent, creates }: CommandContract,
@@ -252,13 +317,7 @@ const acceptOneLua = (
 ) => {
   const isNumbered = creates !== undefined && parent !== undefined;
   const isInChat = parent === 'chat';
-  const reads = [
-    ['count', 'counter'],
-    ['first', 'idempotency'],
-    ['present', 'generations'],
-    ...(isInChat ? [['chats', 'chatsCounter']] : []),
-    ...(edits === undefined ? [] : [['looked', 'lookedUp']]),
-  ];
+  const reads = readsOf(isInChat, edits !== undefined);
   const isGone = `isDeleted(count)${isInChat ? ' or isDeleted(chats)' : ''}`;
   return /* lua */ `
   if not isUsable then return { 'closed' } end
@@ -279,10 +338,11 @@ ${
     : ''
 }
   -- Microseconds since 1970, increasing at every command: its id and the version of the row that it writes.
-  latest = latest + 1
+  latest = latest + ${NUMBER_STEP}
   local id = text(latest)
   command = keep(outbox, command, id, epoch, ${isNumbered ? `',"${creates}":' .. number` : "''"})
   clock = id
+${pendingLua(isNumbered, isInChat)}
   local answer = ${isNumbered ? 'number' : 'parent'}
   redis.call('SET', idempotency, fingerprint .. ' ' .. answer .. ' ' .. id, 'EX', seconds)
 ${edits === undefined ? '' : "if looked then redis.call('SET', lookedUp, string.match(looked, '^%d+ ') .. id, 'KEEPTTL') end"}
@@ -299,23 +359,26 @@ ${applyTogether === undefined ? '' : `  of.items[#of.items + 1] = { ${fields(['n
     : ''
 }
 ${apply}
-  return { 'accepted', answer, id, epoch, command }
+${acceptedLua(isInChat)}
 `;
 };
 
 /**
  * Accepts one command after another. If one of them makes Redis refuse a call, its neighbours are kept, and the caller
  * sends it alone. The clock, the counters and their dirty marks are written once for all commands. Redis applies
- * the writes of a script together, so no crash shows some of them. A pending change belongs to the counters' `items`.
+ * the writes of a script together, so no crash shows some of them.
  */
 const acceptLua = (command: CommandContract, lua: Lua) => {
   const { applyTogether } = lua;
   return {
     before: /* lua */ `
-local epoch, clock, lost, verifying, behind = readState(state, server)
+local epoch, clock, lost, verifying, behind, _, late, opened = readState(state, server)
 local isUsable, clockBefore = epoch and not isAhead(clock), clock
--- The last id.
-local latest = math.max(nowMicros() - 1, tonumber(clock or '0'))
+-- The last id, as a multiple of the step.
+local latest = math.max(nowMicros() - 1, tonumber(clock or '0'), tonumber(late or '0'))
+latest = latest - latest % ${NUMBER_STEP}
+-- key → score, member, …
+local pendingChanges = {}
 -- counter → what this call has numbered
 local numbered = {}
 `,
@@ -326,6 +389,8 @@ local numbered = {}
 `,
     after: /* lua */ `
 if clock ~= clockBefore then redis.call('HSET', state, 'clock', clock) end
+-- Without it, settling gives the change a number.
+for changes, feed in pairs(pendingChanges) do redis.pcall('ZADD', changes, unpack(feed)) end
 local dirtied = {}
 for counter, of in pairs(numbered) do
   redis.call('SET', counter, of.number)
@@ -401,18 +466,73 @@ const refusal = <Contract extends CommandContract>(
   }
 };
 
+/** What a new command changes. */
+const changedBy = <Contract extends CommandContract>(
+  command: Contract,
+  { counter, edits }: Pick<Definition<Contract>, 'counter' | 'edits'>,
+  given: Given<Contract>,
+): Omit<ChangedItem, 'token'> => {
+  const { chatNumber, messageNumber } =
+    edits === undefined ? { ...counter(given), messageNumber: undefined } : edits.item(given);
+  return {
+    type: changeTypeOf(command, edits?.deletes?.(given) ?? false),
+    ...(chatNumber === undefined ? {} : { chatNumber }),
+    ...(messageNumber === undefined ? {} : { messageNumber }),
+  };
+};
+
+/**
+ * The text before the id in the member of a pending change. Of a numbered item, the script adds the number: it follows the
+ * type or the chat's number.
+ */
+const changeText = <Contract extends CommandContract>(
+  command: Contract,
+  definition: Pick<Definition<Contract>, 'counter' | 'edits'>,
+  given: Given<Contract>,
+): string => {
+  const item = changedBy(command, definition, given);
+  if (command.creates === undefined || command.creates === 'token') return changedItemText(item);
+  return item.chatNumber === undefined ? `${item.type}:` : `${item.type}:${item.chatNumber}:`;
+};
+
+const numberedChange = <Contract extends CommandContract>(
+  command: Contract,
+  [, answer, id, , , before = '', chatBefore = '']: Extract<Reply, { 0: 'accepted' | 'repeated' }>,
+  definition: Definition<Contract>,
+  given: Given<Contract>,
+): NumberedChange | undefined => {
+  if (before === '' && chatBefore === '') return undefined;
+  return {
+    token: definition.counter(given).token,
+    ...changedBy(command, definition, given),
+    ...(command.creates === 'chatNumber' || command.creates === 'messageNumber'
+      ? { [command.creates]: Number(answer) }
+      : {}),
+    changeNumber: Number(id),
+    before: changesBefore(before, chatBefore),
+  };
+};
+
 const outcomeOf = <Contract extends CommandContract>(
   command: Contract,
   reply: Reply,
-  { answer, counter, edits }: Definition<Contract>,
+  definition: Definition<Contract>,
   given: Given<Contract>,
 ): Outcome<Answer<Contract>> => {
+  const { answer, counter, edits } = definition;
   switch (reply[0]) {
     case 'accepted':
     case 'repeated': {
       const [, text, id, epoch, content] = reply;
       const published = content === '' ? undefined : { id, content };
-      return { kind: 'accepted', answer: answer(text), epoch, command: published };
+      const change = numberedChange(command, reply, definition, given);
+      return {
+        kind: 'accepted',
+        answer: answer(text),
+        epoch,
+        command: published,
+        ...(change === undefined ? {} : { change }),
+      };
     }
     case 'unverified':
       return { kind: 'unverified', counters: countersOf(command, counter(given)), lost: reply[1] };
@@ -471,7 +591,9 @@ const scriptOf = <Contract extends CommandContract>(
           'counter',
           'idempotency',
           'generations',
-          ...(command.parent === 'chat' ? ['chatsCounter'] : []),
+          'changes',
+          'watched',
+          ...(command.parent === 'chat' ? ['chatsCounter', 'watchedChat'] : []),
           ...(isEdit ? ['lookedUp', 'applicationOf'] : []),
           ...Object.keys(keys),
         ],
@@ -481,6 +603,7 @@ const scriptOf = <Contract extends CommandContract>(
           'fingerprint',
           'seconds',
           'generation',
+          'change',
           ...(command.parent === 'chat' ? ['token'] : []),
           ...(isEdit ? Object.keys(noEdit) : []),
           ...Object.keys(args),
@@ -512,9 +635,11 @@ const editArgs = <Contract extends CommandContract>(
 
 /** Returns a function that names the values of one command for its script. */
 const itemMaker = <Contract extends CommandContract>(
-  { callerId, counter, edits, write, keys: ownKeys, args: ownArgs = {} }: Definition<Contract>,
+  command: Contract,
+  definition: Definition<Contract>,
   keys: Keys,
 ) => {
+  const { callerId, counter, edits, write, keys: ownKeys, args: ownArgs = {} } = definition;
   const namedKeys = Object.entries(ownKeys);
   const namedArgs = Object.entries(ownArgs);
   return (given: Given<Contract>, idempotency: Idempotency, stored: StoredItem | undefined): Item => {
@@ -528,6 +653,10 @@ const itemMaker = <Contract extends CommandContract>(
       parent: counterReference(counted),
       chatsCounter: keys.applicationCounter(counted.token),
       token: counted.token,
+      changes: keys.changes(counted.token),
+      watched: keys.watched({ token: counted.token }),
+      watchedChat: keys.watched(counted),
+      change: changeText(command, definition, given),
       command: JSON.stringify(write(given, new Date(atMs).toISOString())),
       ...repeatable(keys, userId, idempotency),
     };
@@ -560,7 +689,7 @@ export const defineAccept = <Contract extends CommandContract>(
 ) => {
   const script = scriptOf(command, definition);
   return ({ client, keys }: Cell): Accept<Contract> => {
-    const toItem = itemMaker(definition, keys);
+    const toItem = itemMaker(command, definition, keys);
     const shared: Record<string, string> = {
       state: keys.state,
       verified: keys.verified,

@@ -5,10 +5,14 @@ import { defineScript, runScript } from '../script/script.ts';
 import type { Cell } from './accept.ts';
 import { chunks } from './chunks.ts';
 
-/** Removes entries with this id and text. */
+/** Removes entries with this id and text, and their pending changes. */
 const forget = defineScript(
-  { uses: [outbox], keys: ['outbox'], each: { args: ['id', 'digest'] } },
-  "if isInOutbox(outbox, id, digest) then redis.call('XDEL', outbox, id .. '-0') end",
+  { uses: [outbox], keys: ['outbox'], each: { keys: ['changes'], args: ['id', 'digest'] } },
+  /* lua */ `
+  if not isInOutbox(outbox, id, digest) then return end
+  redis.call('XDEL', outbox, id .. '-0')
+  redis.call('ZREMRANGEBYSCORE', changes, id, id)
+`,
 );
 
 /** Accepted commands that MySQL does not have yet, and stored messages that the index does not have yet. */
@@ -25,9 +29,19 @@ export const createOutbox = ({ client, keys }: Cell) => {
     });
 
   return {
-    /** Drops dead commands that no consumer function can settle, if the outbox has them with these digests. */
-    forget: async (queue: string, dead: readonly { commandId: number; digest: string }[]): Promise<void> => {
-      const items = dead.map(({ commandId, digest }) => ({ id: commandId, digest }));
+    /**
+     * Drops dead commands that no consumer function can settle, if the outbox has them with these digests. `token`: of the
+     * application, as far as the command shows it.
+     */
+    forget: async (
+      queue: string,
+      dead: readonly { commandId: number; digest: string; token?: string | undefined }[],
+    ): Promise<void> => {
+      const items = dead.map(({ commandId, digest, token = '' }) => ({
+        id: commandId,
+        digest,
+        changes: keys.changes(token),
+      }));
       for (const chunk of chunks(items)) {
         await guarded(client, runScript(forget, { outbox: keys.outbox(queue) }, chunk));
       }

@@ -1,3 +1,4 @@
+import { numberUpTo } from '#lib/domain/change.ts';
 import { type CounterReference, counterReference, parseCounterReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
@@ -23,7 +24,7 @@ const readCounters = defineScript(
     each: { keys: ['counter', 'application'], args: ['member', 'token'] },
   },
   {
-    before: 'local epoch, _, _, verifying = readState(state, server)',
+    before: 'local epoch, clock, _, verifying = readState(state, server)',
     each: /* lua */ `
   local count, chats = unpack(redis.call('MGET', counter, application))
   if isDeleted(count) or isDeleted(chats) then return 'missing' end
@@ -32,8 +33,9 @@ const readCounters = defineScript(
   end
   return count and chats and count or 'missing'
 `,
+    after: "return { epoch and clock or '', results }",
   },
-  expecting<string[]>,
+  expecting<[clock: string, counts: string[]]>,
 );
 
 /** Removes the mark of counters whose value MySQL has now. */
@@ -47,27 +49,40 @@ const clean = defineScript(
 
 /** Reads counters, and the marks of changed ones. */
 export const createCounters = ({ client, keys }: { client: RedisClient; keys: Keys }) => {
+  /**
+   * Counts by application or chat. `upTo`: a read that follows has every change up to it; undefined while the gate is closed,
+   * and if the call was repeated, because it may then come after the reads that follow. @throws unavailable
+   */
+  const look = async (
+    of: readonly CounterReference[],
+  ): Promise<{ counts: Counted[]; upTo: number | undefined }> => {
+    if (of.length === 0) return { counts: [], upTo: undefined };
+    const call = runScript(
+      readCounters,
+      { state: keys.state, verified: keys.verified },
+      of.map((one) => ({
+        counter: keys.counter(one),
+        application: keys.applicationCounter(one.token),
+        member: counterReference(one),
+        token: one.token,
+      })),
+    );
+    let tries = 0;
+    const [clock, found] = await guarded(client, (connection) => {
+      tries += 1;
+      return call(connection);
+    });
+    return {
+      counts: found.map((value) => (value === 'missing' || value === 'unknown' ? value : Number(value))),
+      upTo: clock === '' || tries > 1 ? undefined : numberUpTo(Number(clock)),
+    };
+  };
   const dirtyKey = (kind: DirtyKind) => (kind === 'chats' ? keys.dirtyChats : keys.dirtyApplications);
 
   return {
     /** Counts by application or chat. @throws unavailable */
-    read: async (of: readonly CounterReference[]): Promise<Counted[]> => {
-      if (of.length === 0) return [];
-      const found = await guarded(
-        client,
-        runScript(
-          readCounters,
-          { state: keys.state, verified: keys.verified },
-          of.map((one) => ({
-            counter: keys.counter(one),
-            application: keys.applicationCounter(one.token),
-            member: counterReference(one),
-            token: one.token,
-          })),
-        ),
-      );
-      return found.map((value) => (value === 'missing' || value === 'unknown' ? value : Number(value)));
-    },
+    read: async (of: readonly CounterReference[]): Promise<Counted[]> => (await look(of)).counts,
+    look,
 
     /**
      * Counters that changed since the last sync and not after `until` (ms), oldest change first. `skip` is

@@ -18,7 +18,9 @@ end
  * `server` identifies one run of one server, as read on the socket of the script. `state` is a hash with these fields:
  *
  * - `run:<server>`: the epoch in which that run may assign numbers; absent while the gate is closed
- * - `clock`: the last assigned command id, in microseconds
+ * - `clock`: the last assigned command id or change number, in microseconds
+ * - `late`: the last change number that was issued while the gate was closed; see changes.lua.ts
+ * - `opened`: the clock after the last opening
  * - `lost`: the epoch whose opening found that Redis had lost data. Windows and names from before it are void.
  * - `behind`: the clock after that opening. MySQL may have newer versions of messages that commands up to it wrote.
  * - `verifying`: the same epoch, while counters are still being compared with MySQL
@@ -30,7 +32,7 @@ export const gate: LuaModule = {
   lua: /* lua */ `
 -- The state as this run of the server may use it. Without an epoch the gate is closed.
 local function readState(state, server)
-  return unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying', 'behind', 'progress'))
+  return unpack(redis.call('HMGET', state, 'run:' .. server, 'clock', 'lost', 'verifying', 'behind', 'progress', 'late', 'opened'))
 end
 -- The last loss. Windows and names from before it are void.
 local function lossOf(state) return redis.call('HGET', state, 'lost') or '0' end

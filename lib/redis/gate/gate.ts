@@ -1,4 +1,5 @@
 import { gather } from '#lib/concurrency/gather.ts';
+import { NUMBER_STEP, numberUpTo } from '#lib/domain/change.ts';
 import { type CounterReference, counterReference } from '#lib/domain/reference.ts';
 import type { RedisClient } from '../connection/client.ts';
 import { guarded } from '../connection/guard.ts';
@@ -192,7 +193,7 @@ export const createGate = ({ client, keys }: { client: RedisClient; keys: Keys }
 
     /** Notes that consumers have handled commands of other programs until `micros`. @throws unavailable */
     raiseClock: async (micros: number): Promise<void> => {
-      await guarded(client, runScript(raiseClock, { state, micros }));
+      await guarded(client, runScript(raiseClock, { state, micros: numberUpTo(micros + NUMBER_STEP - 1) }));
     },
 
     /**

@@ -42,17 +42,35 @@ return 'OK'
 `,
 );
 
+/** The last number, the last one of a closed gate, and the time. */
+const readClocks = defineScript(
+  { uses: [numbers], keys: ['state'] },
+  /* lua */ `
+local clock, late = unpack(redis.call('HMGET', state, 'clock', 'late'))
+return { clock or '0', late or '0', text(nowMicros()) }
+`,
+  expecting<[clock: string, late: string, now: string]>,
+);
+
 /**
- * Opens the gate in this epoch. A clock below the witness means that Redis has lost data. The clock is then
- * raised first, and from then on only verified counters are used. Returns open · lost · superseded.
+ * Opens the gate in this epoch, and raises the clock to `start`. A clock below the witness means that Redis has lost data.
+ * From then on only verified counters are used. Returns open · lost · superseded, or changed if the clock is not \`found\` or
+ * a number of the closed gate is not below \`start\`.
  */
 const openAttempt = defineScript(
-  { keys: ['state', 'verified'], args: ['server', 'attempt', 'epoch', 'witness'] },
+  {
+    keys: ['state', 'verified'],
+    args: ['server', 'attempt', 'epoch', 'witness', 'found', 'start'],
+  },
   /* lua */ `
 if redis.call('HGET', state, 'attempt') ~= attempt then return 'superseded' end
-local isBehind = tonumber(redis.call('HGET', state, 'clock') or '0') < tonumber(witness)
+local clock, late = unpack(redis.call('HMGET', state, 'clock', 'late'))
+if (clock or '0') ~= found or tonumber(late or '0') >= tonumber(start) then return 'changed' end
+local isBehind = tonumber(found) < tonumber(witness)
+redis.call('HSET', state, 'clock', start, 'opened', start)
+redis.call('HDEL', state, 'late')
 if isBehind then
-  redis.call('HSET', state, 'clock', witness, 'behind', witness, 'lost', epoch, 'verifying', epoch)
+  redis.call('HSET', state, 'behind', start, 'lost', epoch, 'verifying', epoch)
   redis.call('HDEL', state, 'progress')
   redis.call('DEL', verified)
 end
@@ -62,7 +80,7 @@ end
 redis.call('HSET', state, 'run:' .. server, epoch)
 return isBehind and 'lost' or 'open'
 `,
-  expecting<'open' | 'lost' | 'superseded'>,
+  expecting<'open' | 'lost' | 'superseded' | 'changed'>,
 );
 
 /** One attempt on one socket. It opens the gate for the server run with which it began. */
@@ -88,16 +106,25 @@ export const createAttempt = (connection: Connection, keys: Pick<Keys, 'verified
     end: async (): Promise<void> => {
       await on(runScript(endAttempt, { state, attempt: id }));
     },
+    /** The last number, the last one of a closed gate, and the time of Redis, in microseconds. */
+    readClocks: async (): Promise<{ clock: number; late: number; now: number }> => {
+      const [clock, late, now] = await on(runScript(readClocks, { state }));
+      return { clock: Number(clock), late: Number(late), now: Number(now) };
+    },
     /** @returns whether Redis has lost data, so that its last id is below the witness */
     isBehind: async (witness: number): Promise<boolean> =>
       Number((await on(({ redis }) => redis.hget(state, 'clock'))) ?? 0) < witness,
     /**
-     * @param witness the highest command id that any consumer has handled
-     * @returns 'lost' if Redis has lost data; 'superseded' if a later attempt began or Redis lost this
-     * attempt
+     * @param witness the highest command id that any consumer has handled. `found`: the clock as it was read. `start`: the clock
+     * from now on
+     * @returns 'lost' if Redis has lost data; 'superseded' if a later attempt began or Redis lost this attempt; 'changed' if
+     * the clocks must be read again
      */
-    open: (epoch: number, witness: number): Promise<'open' | 'lost' | 'superseded'> =>
-      on(runScript(openAttempt, { state, verified, attempt: id, epoch, witness })),
+    open: (
+      epoch: number,
+      { witness, found, start }: { witness: number; found: number; start: number },
+    ): Promise<'open' | 'lost' | 'superseded' | 'changed'> =>
+      on(runScript(openAttempt, { state, verified, attempt: id, epoch, witness, found, start })),
     /**
      * Whether this server continues the history of another primary, and the milliseconds after which an
      * isolated cluster node refuses writes.

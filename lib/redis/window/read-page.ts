@@ -46,8 +46,10 @@ end
  * Reads a page of a chat, as far as Redis has it. `score` and `mark` are the cursor's createdAt in ms and its
  * padded number, both empty for the first page. `upwards` is '1' for oldest first, else ''. Returns one of:
  *
+ * With an open gate, the last value is the clock: the page has every change up to it, if it is authoritative.
+ *
  * - missing: the chat does not exist
- * - window: the whole page, as message, its edit or '', …
+ * - window: the whole page, as message, its edit or '', …; '1' if it is authoritative
  * - authoritative or provisional (MySQL may have newer or further messages): pending messages; [number, id of its newest
  *   pending edit, …] or false if there are too many; '1' if the chat has no window
  * - deep: more messages are pending above the page than one read may skip
@@ -71,10 +73,10 @@ export const readPage = defineScript(
   },
   /* lua */ `
 local count = tonumber(limit)
-local epoch, _, lost, verifying = readState(state, server)
+local epoch, clock, lost, verifying = readState(state, server)
 local total, isAuthoritative = readTotal(epoch, verifying, verified, counter, chat, application, token)
 if isAuthoritative and not total then return { 'missing' } end
-if isAuthoritative and total == '0' then return { 'window', {} } end
+if isAuthoritative and total == '0' then return { 'window', {}, '1', clock } end
 
 local isUpwards = upwards ~= ''
 -- Members of a sorted set beyond the cursor, in the order of the page.
@@ -114,7 +116,7 @@ if floor and floor ~= '+' then
     if #fields > 0 then page = redis.call('HMGET', entries, unpack(fields)) end
     for i, value in ipairs(page) do page[i] = value or '' end
     touchWindow(order, entries)
-    return { 'window', page }
+    return { 'window', page, isAuthoritative and '1' or '', clock }
   end
 end
 
@@ -125,37 +127,39 @@ repeat
   pending, gone = pendingMessages(pendingOrder, pendingIds, creates, members)
 until gone == 0
 local edits = redis.call('HLEN', pendingEdits) <= ${MAX_PENDING} and redis.call('HGETALL', pendingEdits)
-return { isAuthoritative and 'authoritative' or 'provisional', pending, edits, epoch and not floor and '1' or '' }
+return { isAuthoritative and 'authoritative' or 'provisional', pending, edits, epoch and not floor and '1' or '', clock }
 `,
   expecting<
     | ['missing' | 'deep']
-    | ['window', string[]]
-    | ['authoritative' | 'provisional', pending: string[], edits: string[] | null, cold: '1' | '']
+    | ['window', string[], isAuthoritative: '1' | '', clock: string]
+    | [
+        'authoritative' | 'provisional',
+        pending: string[],
+        edits: string[] | null,
+        cold: '1' | '',
+        clock?: string,
+      ]
   >,
 );
 
 /**
- * Reads one message, as far as Redis has it. Returns missing, or authoritative or provisional with the message
- * or '' and its edit or ''. Provisional: MySQL may have a newer version, or a message that Redis lacks.
+ * Reads messages, as far as Redis has them. Returns for each missing, or authoritative or provisional with the message
+ * or '' and its edit or ''. Provisional: MySQL may have a newer version, or a message that Redis lacks. Before them it returns
+ * the clock, or '' while the gate is closed.
  */
-export const readMessage = defineScript(
+export const readMessages = defineScript(
   {
     uses: [gate, outbox, window, ofChat],
-    keys: [
-      'state',
-      'verified',
-      'counter',
-      'application',
-      'entries',
-      'pendingIds',
-      'pendingEdits',
-      'creates',
-      'updates',
-    ],
-    args: ['server', 'chat', 'token', 'number'],
+    keys: ['state', 'verified', 'creates', 'updates'],
+    args: ['server'],
+    each: {
+      keys: ['counter', 'application', 'entries', 'pendingIds', 'pendingEdits'],
+      args: ['chat', 'token', 'number'],
+    },
   },
-  /* lua */ `
-local epoch, _, lost, verifying, behind = readState(state, server)
+  {
+    before: 'local epoch, clock, lost, verifying, behind = readState(state, server)',
+    each: /* lua */ `
 local total, isAuthoritative = readTotal(epoch, verifying, verified, counter, chat, application, token)
 local message, edit
 if isAuthoritative and (not total or tonumber(number) > tonumber(total)) then return { 'missing' } end
@@ -174,5 +178,9 @@ if not edit then
 end
 return { isAuthoritative and 'authoritative' or 'provisional', message or '', edit or '' }
 `,
-  expecting<['missing'] | ['authoritative' | 'provisional', message: string, edit: string]>,
+    after: "return { epoch and clock or '', results }",
+  },
+  expecting<
+    [clock: string, (['missing'] | ['authoritative' | 'provisional', message: string, edit: string])[]]
+  >,
 );

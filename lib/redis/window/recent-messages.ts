@@ -1,3 +1,4 @@
+import { numberUpTo } from '#lib/domain/change.ts';
 import { notFound } from '#lib/domain/errors.ts';
 import { windowLimits } from '#lib/domain/limits.ts';
 import type { Edit, Message } from '#lib/domain/message.ts';
@@ -15,7 +16,7 @@ import type { Keys } from '../script/keys.ts';
 import { defineScript, runScript } from '../script/script.ts';
 import { beginWindow, finishWindow } from './build-window.ts';
 import { toEdit, toKept, toMessage } from './kept-message.ts';
-import { readMessage, readPage } from './read-page.ts';
+import { readMessages, readPage } from './read-page.ts';
 
 const padded = (messageNumber: number) => String(messageNumber).padStart(10, '0');
 
@@ -26,18 +27,43 @@ export type PageQuery = PageStart & { skip: number; count: number };
  * with MySQL's page. `edits` maps a message's number to the version of its newest pending edit; it is
  * undefined if there are too many, and `pendingEdits` then reads some. `isAuthoritative` is false if MySQL may have
  * newer or further messages. `cold`: a window should be built.
+ * `upTo`: the page has every change up to it, with MySQL's rows; undefined if it may lag.
  * 'deep': more messages are pending above the page than one read may skip; use a cursor.
  */
 export type RecentPage =
-  | { kind: 'whole'; messages: { message: Message; edit: Edit | undefined }[] }
+  | { kind: 'whole'; messages: { message: Message; edit: Edit | undefined }[]; upTo: number | undefined }
   | {
       kind: 'part';
       messages: Message[];
       edits: Map<number, number> | undefined;
       isAuthoritative: boolean;
       cold: boolean;
+      upTo: number | undefined;
     }
   | { kind: 'deep' };
+
+/** `isAuthoritative` is false if MySQL may have a newer version, or a message that Redis lacks. */
+export type RecentMessage = {
+  isAuthoritative: boolean;
+  message: Message | undefined;
+  edit: Edit | undefined;
+};
+
+const toRecent = (
+  answer: ['missing'] | ['authoritative' | 'provisional', message: string, edit: string],
+): RecentMessage | 'missing' => {
+  if (answer[0] === 'missing') return 'missing';
+  const [kind, message, edit] = answer;
+  return {
+    isAuthoritative: kind === 'authoritative',
+    message: message ? toMessage(message) : undefined,
+    edit: edit ? toEdit(edit) : undefined,
+  };
+};
+
+/** @param clock empty while the gate is closed */
+const upToOf = (clock: string | undefined): number | undefined =>
+  clock ? numberUpTo(Number(clock)) : undefined;
 
 /** `[number, version, …]` */
 const versionsOf = (flat: readonly string[]): Map<number, number> => {
@@ -99,9 +125,10 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
         case 'deep':
           return { kind: 'deep' };
         case 'window': {
-          const flat = answer[1];
+          const [, flat, isAuthoritative, clock] = answer;
           return {
             kind: 'whole',
+            upTo: isAuthoritative === '1' ? upToOf(clock) : undefined,
             messages: flat.flatMap((json, i) => {
               const edit = flat[i + 1];
               return i % 2 === 0 ? [{ message: toMessage(json), edit: edit ? toEdit(edit) : undefined }] : [];
@@ -109,13 +136,14 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
           };
         }
         default: {
-          const [state, pending, flatEdits, cold] = answer;
+          const [state, pending, flatEdits, cold, clock] = answer;
           return {
             kind: 'part',
             messages: pending.map(toMessage),
             edits: flatEdits === null ? undefined : versionsOf(flatEdits),
             isAuthoritative: state === 'authoritative',
             cold: cold === '1',
+            upTo: state === 'authoritative' ? upToOf(clock) : undefined,
           };
         }
       }
@@ -159,22 +187,26 @@ export const createRecentMessages = ({ client, keys }: { client: RedisClient; ke
     },
 
     /**
-     * `isAuthoritative` is false if MySQL may have a newer version, or a message that Redis lacks. @throws not-found if
-     * the counters are trusted and the number was not given yet
+     * Messages as far as Redis has them, in the order of `refs`; 'missing' if the counters are trusted and the chat is
+     * deleted or the number was not given yet. `upTo`: they have every change up to it; undefined while the gate is closed.
+     * @throws unavailable
      */
-    message: async (
-      chat: ChatReference,
-      messageNumber: number,
-    ): Promise<{ isAuthoritative: boolean; message: Message | undefined; edit: Edit | undefined }> => {
-      const values = { ...chatKeys(chat), number: messageNumber };
-      const answer = await guarded(client, runScript(readMessage, { ...values }));
-      if (answer[0] === 'missing') throw notFound('message');
-      const [kind, message, edit] = answer;
-      return {
-        isAuthoritative: kind === 'authoritative',
-        message: message ? toMessage(message) : undefined,
-        edit: edit ? toEdit(edit) : undefined,
-      };
+    messages: async (
+      refs: readonly MessageReference[],
+    ): Promise<{ upTo: number | undefined; found: (RecentMessage | 'missing')[] }> => {
+      if (refs.length === 0) return { upTo: undefined, found: [] };
+      const { state, verified } = keys;
+      const creates = keys.outbox('create-message');
+      const updates = keys.outbox('update-message');
+      const [clock, found] = await guarded(
+        client,
+        runScript(
+          readMessages,
+          { state, verified, creates, updates },
+          refs.map(({ messageNumber, ...chat }) => ({ ...chatKeys(chat), number: messageNumber })),
+        ),
+      );
+      return { upTo: upToOf(clock), found: found.map(toRecent) };
     },
 
     /**

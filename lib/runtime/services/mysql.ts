@@ -1,5 +1,6 @@
 import { createHandle } from '#lib/auth/handles.ts';
 import { createApplications } from '#lib/mysql/applications.ts';
+import { createChanges } from '#lib/mysql/changes.ts';
 import { createChats } from '#lib/mysql/chats.ts';
 import { createDeletedItems } from '#lib/mysql/deleted-items.ts';
 import { createLetterNotes } from '#lib/mysql/letter-notes.ts';
@@ -15,6 +16,7 @@ export const migrations = /* @__PURE__ */ lazy(() => createMigrations(database()
 export const users = /* @__PURE__ */ lazy(() => createUsers(database(), createHandle));
 export const applications = /* @__PURE__ */ lazy(() => createApplications(database()));
 export const deletedItems = /* @__PURE__ */ lazy(() => createDeletedItems(database()));
+export const changes = /* @__PURE__ */ lazy(() => createChanges(database()));
 export const chats = /* @__PURE__ */ lazy(() => createChats(database()));
 export const messages = /* @__PURE__ */ lazy(() => createMessages(database()));
 export const readMarkers = /* @__PURE__ */ lazy(() => createReadMarkers(database()));

@@ -1,4 +1,6 @@
 import { createApplicationDirectory } from '#lib/reading/applications.ts';
+import { createChangeContent } from '#lib/reading/change-content.ts';
+import { createFeed } from '#lib/reading/changes.ts';
 import { createChatDirectory } from '#lib/reading/chats.ts';
 import { createConversation } from '#lib/reading/conversation.ts';
 import { createCursors } from '#lib/reading/cursors.ts';
@@ -10,7 +12,7 @@ import { createTokenCheck } from '#lib/reading/token-check.ts';
 import { createUnread } from '#lib/reading/unread.ts';
 import { lazy } from '../lazy.ts';
 import { keysOf, passwords } from './auth.ts';
-import { applications, chats, messages, readMarkers, users } from './mysql.ts';
+import { applications, changes, chats, messages, readMarkers, users } from './mysql.ts';
 import { messageIndex } from './opensearch.ts';
 import {
   counters,
@@ -18,6 +20,7 @@ import {
   directory,
   generations,
   markers,
+  pendingChanges,
   recentMessages,
   signInAttempts,
 } from './redis.ts';
@@ -41,12 +44,27 @@ export const chatDirectory = /* @__PURE__ */ lazy(() =>
     unread: unread(),
   }),
 );
+const withSenders = /* @__PURE__ */ lazy(() => createWithSenders({ users: users() }));
 export const conversation = /* @__PURE__ */ lazy(() =>
   createConversation({
     recentMessages: recentMessages(),
     messages: messages(),
     chats: chats(),
-    withSenders: createWithSenders({ users: users() }),
+    withSenders: withSenders(),
+  }),
+);
+export const readFeed = /* @__PURE__ */ lazy(() =>
+  createFeed({ pendingChanges: pendingChanges(), changes: changes() }),
+);
+export const readChangeContent = /* @__PURE__ */ lazy(() =>
+  createChangeContent({
+    recentMessages: recentMessages(),
+    counters: counters(),
+    directory: directory(),
+    messages: messages(),
+    chats: chats(),
+    applications: applications(),
+    withSenders: withSenders(),
   }),
 );
 export const search = /* @__PURE__ */ lazy(() =>

@@ -1,3 +1,4 @@
+import { createPendingChanges } from '#lib/redis/changes/pending-changes.ts';
 import { createAccepts, createSettles } from '#lib/redis/commands/all.ts';
 import { createOutbox } from '#lib/redis/commands/outbox.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
@@ -34,7 +35,13 @@ export const rateLimits = /* @__PURE__ */ lazy(() =>
   }),
 );
 export const accepts = /* @__PURE__ */ lazy(() => createAccepts({ client: redisClient(), keys: keys() }));
-export const settles = /* @__PURE__ */ lazy(() => createSettles({ client: redisClient(), keys: keys() }));
+/** Consumers use those of writing.ts, which store the numbers that settling issues. */
+export const settlesInRedis = /* @__PURE__ */ lazy(() =>
+  createSettles({ client: redisClient(), keys: keys() }),
+);
+export const pendingChanges = /* @__PURE__ */ lazy(() =>
+  createPendingChanges({ client: redisClient(), keys: keys() }),
+);
 export const counters = /* @__PURE__ */ lazy(() => createCounters({ client: redisClient(), keys: keys() }));
 export const gate = /* @__PURE__ */ lazy(() => createGate({ client: redisClient(), keys: keys() }));
 export const directory = /* @__PURE__ */ lazy(() => createDirectory({ client: redisClient(), keys: keys() }));

@@ -12,9 +12,9 @@ import { lazy } from '../lazy.ts';
 import { chats, deletedItems, messages, users } from './mysql.ts';
 import { indexScan, messageIndex } from './opensearch.ts';
 import { deadLetters, publisher } from './rabbitmq.ts';
-import { deletedMessages, gate, outbox, recentMessages, settles } from './redis.ts';
+import { deletedMessages, gate, outbox, recentMessages } from './redis.ts';
 import { maxDeferrals, now } from './settings.ts';
-import { indexing } from './writing.ts';
+import { indexing, settles } from './writing.ts';
 
 export const relay = /* @__PURE__ */ lazy(() =>
   createRelay({

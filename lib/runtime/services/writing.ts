@@ -4,13 +4,14 @@ import { createIndexing } from '#lib/writing/hand-on.ts';
 import { createMarkRead } from '#lib/writing/mark-read.ts';
 import { createRecoveryRequest } from '#lib/writing/request-recovery.ts';
 import { createRevoke } from '#lib/writing/revoke.ts';
+import { createSettling } from '#lib/writing/settling.ts';
 import { createSubmit } from '#lib/writing/submit.ts';
 import { createVerifyCounters } from '#lib/writing/verify-counters.ts';
 import { lazy } from '../lazy.ts';
-import { applications, chats, messages, recoveryState } from './mysql.ts';
+import { applications, changes, chats, messages, recoveryState } from './mysql.ts';
 import { publisher } from './rabbitmq.ts';
 import { unread } from './reading.ts';
-import { accepts, gate, generations, markers } from './redis.ts';
+import { accepts, gate, generations, markers, pendingChanges, settlesInRedis } from './redis.ts';
 import { noteClientError } from './servers.ts';
 import { signals } from './signals.ts';
 
@@ -45,6 +46,9 @@ export const markRead = /* @__PURE__ */ lazy(() =>
     verifyCounters: createVerifyCounters({ gate: gate(), numbers: recoveryState() }),
     askForRecovery: askForRecovery(),
   }),
+);
+export const settles = /* @__PURE__ */ lazy(() =>
+  createSettling({ settles: settlesInRedis(), changes: changes(), pendingChanges: pendingChanges() }),
 );
 export const indexing = /* @__PURE__ */ lazy(() => createIndexing({ publisher: publisher() }));
 export const revoke = /* @__PURE__ */ lazy(() =>

@@ -87,6 +87,7 @@ describe('messages', () => {
       senderName: 'ana',
       body: 'version 4',
       createdAt: '1970-01-01T00:00:00.000Z',
+      changeNumber: 4,
     });
   });
 });

@@ -30,7 +30,8 @@ it('lets a page of a listed origin read answers and their headers, without crede
   expect(headers).toEqual({
     Vary: 'Origin',
     'Access-Control-Allow-Origin': page,
-    'Access-Control-Expose-Headers': 'Link, Retry-After, Search-Lag, ETag, RateLimit, RateLimit-Policy',
+    'Access-Control-Expose-Headers':
+      'Link, Retry-After, Search-Lag, Changes-Up-To, ETag, RateLimit, RateLimit-Policy',
   });
 });
 

@@ -25,6 +25,7 @@ describe('the filter of responses', () => {
     }
     if (schema instanceof z.ZodEnum) return schema.options[0];
     if (schema instanceof z.ZodLiteral) return schema.value;
+    if (schema instanceof z.ZodBoolean) return true;
     return schema instanceof z.ZodString ? 'text' : 1;
   };
   const hasFields = ({ response, function: name }: RouteContract) =>
@@ -114,6 +115,18 @@ describe('an answer to GET', () => {
   ])('is 304 without a body for %s', (_what, header) => {
     const answer = ask(header);
     expect(answer).toEqual({ statusCode: 304, headers: { ETag: etag, 'Cache-Control': 'no-cache' } });
+  });
+
+  it('tells up to where it has every change, also where it is 304, and nothing if it may lag', () => {
+    const upTo = 1_764_563_400_000_000;
+    const headersFor = (answer: object, headers = {}) =>
+      respond(httpEvent(thing, { headers }), answer).headers ?? {};
+    expect(headersFor({ shown: 'a', upTo })['Changes-Up-To']).toBe(String(upTo));
+    expect(headersFor({ shown: 'a', upTo }, { 'if-none-match': '*' })['Changes-Up-To']).toBe(String(upTo));
+    expect(respond(httpEvent(things), { items: [], upTo }).headers).toMatchObject({
+      'Changes-Up-To': String(upTo),
+    });
+    expect(headersFor({ shown: 'a', upTo: undefined })).not.toHaveProperty('Changes-Up-To');
   });
 
   it('is 304 with the headers by which caches and browsers keep origins apart, and with no other', () => {

@@ -56,7 +56,8 @@ const givenRecovery = ({
     raiseGenerations: async (users: readonly { id: number }[]) => {
       steps.push(`end tokens of ${users.map(({ id }) => id).join()}`);
     },
-    open: async (epoch: number, witness: number) => {
+    readClocks: async () => ({ clock, late: 0, now: 0 }),
+    open: async (epoch: number, { witness }: { witness: number }) => {
       steps.push(`open ${epoch} with witness ${witness}`);
       return 'open' as const;
     },
@@ -81,6 +82,7 @@ const givenRecovery = ({
       adoptEpoch: async (number) => {
         steps.push(`adopt ${number}`);
       },
+      recordOpening: async (_epoch, { above }) => above + 1,
       hasNumbers: async () => hasNumbers,
       queues: async () => new Map(sentTo.map((queue) => [queue, { epoch, highestId }])),
       hasReservations: async () => reservations.shift() ?? false,

@@ -16,7 +16,7 @@ const message: Message = {
 };
 const get = (found: Message) =>
   getMessage(functionRequest({ token: 'token', chatNumber: 2, messageNumber: 4 }), {
-    conversation: { message: async () => found },
+    conversation: { message: async () => ({ ...found, upTo: 48 }) },
   });
 const shown = {
   messageNumber: 4,
@@ -24,10 +24,11 @@ const shown = {
   senderName: 'Ada',
   body: 'hello',
   createdAt: '1970-01-01T00:00:00.000Z',
+  changeNumber: 9,
 };
 
-it('shows the message and its version, without the ids that the database gave', async () => {
-  expect(await get(message)).toEqual({ ...shown, version: 9 });
+it('shows the message, its version, and the number up to which it has every change, without the ids that the database gave', async () => {
+  expect(await get(message)).toEqual({ ...shown, version: 9, upTo: 48 });
 });
 
 it('shows when the message was edited', async () => {
@@ -35,10 +36,11 @@ it('shows when the message was edited', async () => {
     ...shown,
     editedAt: '1970-01-01T00:00:01.000Z',
     version: 9,
+    upTo: 48,
   });
 });
 
 it.each([undefined, null])('leaves out the sender of an erased account', async (sender) => {
   const { sender: _, ...anonymous } = shown;
-  expect(await get({ ...message, sender })).toEqual({ ...anonymous, version: 9 });
+  expect(await get({ ...message, sender })).toEqual({ ...anonymous, version: 9, upTo: 48 });
 });

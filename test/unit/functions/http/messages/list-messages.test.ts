@@ -28,7 +28,7 @@ const conversationOf = (count: number, body: string) => {
       const after = query.after === 'start' ? 0 : (query.after?.messageNumber ?? 0);
       const beyond = messages.filter(({ messageNumber }) => messageNumber < before && messageNumber > after);
       const read = query.after === undefined ? beyond : beyond.toReversed();
-      return read.slice(query.skip, query.skip + query.count);
+      return { messages: read.slice(query.skip, query.skip + query.count) };
     },
   };
 };

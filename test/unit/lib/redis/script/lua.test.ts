@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'luaparse';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parseEmailAddress } from '#lib/domain/email-address.ts';
+import { createPendingChanges } from '#lib/redis/changes/pending-changes.ts';
 import { createAccepts, createSettles } from '#lib/redis/commands/all.ts';
 import { createOutbox } from '#lib/redis/commands/outbox.ts';
 import { createCounters } from '#lib/redis/gate/counters.ts';
@@ -80,6 +81,9 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
       }),
     ),
     settles['index-message'](one({ ...message, version: 1 })),
+    createPendingChanges(cell).remove([
+      { ...message, type: 'message.created', changeNumber: 1, before: {}, member: 'm', movesWitness: true },
+    ]),
     createOutbox(cell).forget('create-chat', [{ commandId: 1, digest: 'd' }]),
     gate.status(),
     gate.tryNumbering(['create-chat']),
@@ -88,7 +92,8 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     gate.saveProgress(undefined, '1'),
     attempt.begin(),
     attempt.isCurrent(),
-    attempt.open(1, 1),
+    attempt.readClocks(),
+    attempt.open(1, { witness: 1, found: 1, start: 2 }),
     attempt.end(),
     generations.read(7),
     generations.raise([{ id: 7, generation: 1 }]),
@@ -107,7 +112,8 @@ const everyScript = async (): Promise<ReadonlySet<string>> => {
     markers.raise({ id: 7, generation: 0 }, chat, 1, undefined),
     markers.clean([{ ...chat, userId: 7, number: 1 }]),
     recent.page(chat, { skip: 0, count: 1 }),
-    recent.message(chat, 1),
+    recent.messages([message]),
+    createPendingChanges(cell).read(chat, { since: 1, count: 1 }),
     recent.forget([chat]),
     recent.beginWindow(chat, 'b'),
     recent.finishWindow(chat, 'b', [], true),
