@@ -19,6 +19,9 @@ export type Message = {
   version: number;
 };
 
+/** The time at which Redis accepted a command of this API. */
+export const msOfId = (commandId: number): number => Math.floor(commandId / 1_000);
+
 /** The name of every sender whose account was erased. */
 export const DELETED_USER = 'Deleted user';
 

@@ -1,3 +1,4 @@
+import { ifAvailable } from '#lib/concurrency/if-available.ts';
 import { messageReference } from '#lib/domain/reference.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
@@ -8,7 +9,13 @@ import type { WithoutDeleted } from './deletions.ts';
 /** A message that matches, with all that answers show. */
 export type FoundMessage = MessageHit & { senderName: string };
 
-/** Searches the index, and completes documents from before it kept senders. A `reindex` leaves none of them. */
+const toFound = ({ senderName, ...hit }: MessageHit): FoundMessage[] =>
+  senderName === undefined ? [] : [{ ...hit, senderName }];
+
+/**
+ * Searches the index, and completes documents from before it kept senders. A `reindex` leaves none of them. A function of
+ * the release before may write some during a deploy, until a `reconcile`.
+ */
 export const createSearch = ({
   messageIndex,
   messages,
@@ -20,13 +27,21 @@ export const createSearch = ({
 }) => {
   /** All of a page share one query. A message that MySQL does not have is left out. */
   const withSenders = async (token: string, hits: readonly MessageHit[]): Promise<FoundMessage[]> => {
-    const without = hits.filter(({ senderName }) => senderName === undefined);
-    const rows = without.length === 0 ? [] : await messages.find(without.map((hit) => ({ token, ...hit })));
-    const byReference = new Map(rows.map((row) => [messageReference(row), row]));
+    const without = hits.filter(({ sender }) => sender === undefined);
+    if (without.length === 0) return hits.flatMap(toFound);
+    const asked = messages.find(without.map((hit) => ({ token, ...hit })));
+    // A message is shown without its sender while MySQL does not answer, but never without the name.
+    const rows = await (without.every(({ senderName }) => senderName !== undefined)
+      ? ifAvailable(asked)
+      : asked);
+    const byReference = new Map(rows?.map((row) => [messageReference(row), row]));
     return hits.flatMap((hit) => {
-      const { sender, senderName } =
-        hit.senderName === undefined ? (byReference.get(messageReference({ token, ...hit })) ?? {}) : hit;
-      return senderName === undefined ? [] : [{ ...hit, sender: sender ?? undefined, senderName }];
+      const { sender, senderName } = byReference.get(messageReference({ token, ...hit })) ?? {};
+      return toFound({
+        ...hit,
+        sender: hit.sender ?? sender ?? undefined,
+        senderName: hit.senderName ?? senderName,
+      });
     });
   };
 

@@ -4,14 +4,14 @@ import type { Message } from '#lib/domain/message.ts';
 import { type MessageReference, messageReference } from '#lib/domain/reference.ts';
 import type { Messages } from '#lib/mysql/messages.ts';
 import type { IndexPosition, IndexScan } from '#lib/opensearch/index/index-scan.ts';
-import type { MessageIndex } from '#lib/opensearch/index/message-index.ts';
+import type { DocumentState, MessageIndex } from '#lib/opensearch/index/message-index.ts';
 import type { Publisher } from '#lib/rabbitmq/publisher.ts';
 import { toIndexPublication } from '#lib/writing/hand-on.ts';
 import { retryUnavailable } from './retry-unavailable.ts';
 
 type Uses = {
   messages: Pick<Messages, 'scan' | 'find' | 'highestId'>;
-  messageIndex: Pick<MessageIndex, 'fetchVersions' | 'remove'>;
+  messageIndex: Pick<MessageIndex, 'fetchStates' | 'remove'>;
   indexScan: IndexScan;
   publisher: Pick<Publisher, 'publish' | 'depth'>;
   now: () => number;
@@ -35,7 +35,10 @@ export type ReconcileReport = {
   /** Rows that were compared with the index, and documents that were compared with MySQL. */
   rows: number;
   documents: number;
-  /** Messages that the index lacked or had in an older version. They were published to its queue. */
+  /**
+   * Messages that the index lacked, or had in an older version or without their sender. They were published to its queue,
+   * and the index takes the same version again.
+   */
   missing: number;
   older: number;
   /**
@@ -58,6 +61,12 @@ const PROGRESS_MS = 5_000;
 /** A reconciliation pauses while the queue of the index holds more messages than this. */
 const MAX_WAITING = 5_000;
 const POLL_MS = 500;
+
+/** Whether a function of an earlier release has written the document, beside those of this one during a deploy. */
+const lacksSender = (row: Message, states: ReadonlyMap<string, DocumentState>): boolean => {
+  const state = states.get(messageReference(row));
+  return state?.version === row.version && Boolean(row.sender) && state.sender === undefined;
+};
 
 /** Compares one part, counts the differences, and repairs them. */
 const createComparison = (
@@ -110,9 +119,9 @@ const createComparison = (
     rows: async (afterId: number, count: number): Promise<number | undefined> => {
       const { messages: scanned, lastId } = await retry(() => messages.scan(afterId, count));
       const rows = scanned.filter(({ version }) => version <= settledBefore);
-      const versions = await retry(() => messageIndex.fetchVersions(rows));
-      const versionOf = (row: Message) => versions.get(messageReference(row)) ?? 0;
-      const behind = rows.filter((row) => versionOf(row) < row.version);
+      const states = await retry(() => messageIndex.fetchStates(rows));
+      const versionOf = (row: Message) => states.get(messageReference(row))?.version ?? 0;
+      const behind = rows.filter((row) => versionOf(row) < row.version || lacksSender(row, states));
       const missing = behind.filter((row) => versionOf(row) === 0).length;
       report.rows += rows.length;
       report.missing += missing;

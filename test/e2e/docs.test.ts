@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import * as z from 'zod';
 import { openChromium } from '../support/chromium.ts';
 import { Client } from '../support/client.ts';
 
@@ -46,6 +47,23 @@ const execute = async (operation: Locator): Promise<{ status: string; body: stri
   return { status: status?.trim() ?? '', body: body ?? '' };
 };
 
+/** Calls an operation of the page by its own controls. */
+const call = async (
+  operationId: string,
+  parameters: Record<string, string> = {},
+  body?: object,
+): Promise<{ status: string; body: unknown }> => {
+  const operation = await open(operationId);
+  for (const [name, value] of Object.entries(parameters))
+    await operation.locator(`tr[data-param-name="${name}"] input`).fill(value);
+  if (body !== undefined) await operation.locator('textarea.body-param__text').fill(JSON.stringify(body));
+  const answer = await execute(operation);
+  // Closed again, so that the next call does not find the answer of this one.
+  await operation.locator('.btn-clear').click();
+  await operation.locator('.opblock-summary-control').click();
+  return { status: answer.status.slice(0, 3), body: JSON.parse(answer.body) };
+};
+
 /** In the dialog behind Authorize, the part of one security scheme. */
 const scheme = (name: string): Locator =>
   page
@@ -53,6 +71,18 @@ const scheme = (name: string): Locator =>
     .filter({ has: page.locator('h4 code', { hasText: new RegExp(`^${name}$`) }) });
 const openAuthorize = () => page.locator('.auth-wrapper .btn.authorize').first().click();
 const closeAuthorize = () => page.locator('.dialog-ux .btn-done').first().click();
+
+/** Gives the page an address and a password, and calls the sign-in, whose access token the page takes over. */
+const signIn = async (email: string, password: string): Promise<void> => {
+  await openAuthorize();
+  const remove = scheme('basic').getByRole('button', { name: 'Remove authorization' });
+  if ((await remove.count()) > 0) await remove.click();
+  await scheme('basic').locator('input[name="username"]').fill(email);
+  await scheme('basic').locator('input[name="password"]').fill(password);
+  await scheme('basic').getByRole('button', { name: 'Apply credentials' }).click();
+  await closeAuthorize();
+  expect((await call('createToken')).status).toBe('200');
+};
 
 it('shows every operation, signs in and creates an application by its own controls', {
   timeout,
@@ -92,6 +122,41 @@ it('shows every operation, signs in and creates an application by its own contro
   expect(reply.body).toEqual({ token, name: 'From the page', chatsCount: 0 });
   expect(complaints).toEqual([]);
   expect(new Set(asked)).toEqual(new Set([apiUrl]));
+});
+
+it('takes a message back, finds the rest by person and date, changes the password and erases the account', {
+  timeout,
+}, async () => {
+  // A reload opens the operation that the address names.
+  await page.goto('about:blank');
+  await page.goto(`${apiUrl}/docs`);
+  const account = { name: 'Nora', email: `${randomUUID()}@example.org`, password: 'tulips in the rain' };
+  const { body: user } = await call('signUp', {}, account);
+  const { handle } = z.object({ handle: z.string() }).parse(user);
+  await signIn(account.email, account.password);
+  const { body: application } = await call('createApplication', {}, { name: 'Garden' });
+  const { token } = z.object({ token: z.string() }).parse(application);
+  expect(await call('createChat', { token })).toEqual({ status: '200', body: { chatNumber: 1 } });
+  const chat = { token, chatNumber: '1' };
+  await call('createMessage', chat, { body: 'The tulips arrive on Monday' });
+  await call('createMessage', chat, { body: 'A secret about tulips' });
+
+  expect((await call('deleteMessage', { ...chat, messageNumber: '2' })).status).toBe('200');
+  expect((await call('getMessage', { ...chat, messageNumber: '2' })).body).toMatchObject({
+    body: '',
+    deletedAt: expect.any(String),
+  });
+  const time = { from: '2026-01-01T00:00:00+01:00', to: new Date(Date.now() + 60_000).toISOString() };
+  const found = async () => (await call('searchApplication', { token, sender: handle, ...time })).body;
+  await expect.poll(found, { timeout: 20_000 }).toMatchObject([{ chatNumber: 1, messageNumber: 1 }]);
+
+  expect((await call('changePassword', {}, { password: 'tulips in the sun' })).status).toBe('200');
+  expect((await call('getUser')).status).toBe('401');
+  await signIn(account.email, 'tulips in the sun');
+  expect((await call('getUser')).body).toMatchObject({ handle });
+  expect((await call('deleteApplication', { token })).status).toBe('200');
+  expect((await call('eraseUser')).status).toBe('200');
+  expect((await call('getUser')).status).toBe('401');
 });
 
 it('shows that a sign-in was refused, and leaves the asking to its own controls', { timeout }, async () => {

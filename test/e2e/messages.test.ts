@@ -193,7 +193,10 @@ describe.each<
 
   it('answers 403 to who did not send it, also once only MySQL knows who did', async () => {
     await createMessage(client, token, 1, 'mine');
-    expect(await other.put(...request(1, 'yours'))).toMatchObject({ status: 403, body: { status: 403 } });
+    expect(await other.put(...request(1, 'yours'))).toMatchObject({
+      status: 403,
+      body: { status: 403, detail: 'Only the sender of the message may change it.' },
+    });
     await eventually(async () =>
       expect(await query('SELECT 1 FROM messages WHERE token = ?', [token])).toHaveLength(1),
     );
@@ -264,7 +267,10 @@ describe('DELETE …/messages/{messageNumber}', () => {
   it('is the right of its sender and of the creator of the application, and of nobody else', async () => {
     const { client: third } = await createUser('Hedy');
     for (const body of ['by Grace', 'by Grace, too']) await createMessage(other, token, 1, body);
-    expect((await remove(third)).status).toBe(403);
+    expect(await remove(third)).toMatchObject({
+      status: 403,
+      body: { detail: 'Only the sender of the message or the creator of its application may delete it.' },
+    });
     expect((await remove(other)).status).toBe(200);
     expect((await remove(third)).status).toBe(403);
     expect((await remove(client, 2)).status).toBe(200);

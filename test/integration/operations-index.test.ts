@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from '@opensearch-project/opensearch';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
-import type { IndexableMessage } from '#lib/domain/message.ts';
+import { type IndexableMessage, toIndexable } from '#lib/domain/message.ts';
 import { createLambdaContext } from '../../local/emulation/lambda-context.ts';
 import { created, edited } from '../support/commands.ts';
 import { createIndexContents } from '../support/index-contents.ts';
@@ -22,6 +22,7 @@ const urls = inject('urls');
 const client = new Client({ node: urls.OPENSEARCH_URL ?? '' });
 const contents = createIndexContents(client, prefix);
 const tokens = ['appone', 'apptwo'];
+const handle = 'adaadaadaadaadaa';
 const CHATS = 3;
 const PER_CHAT = 400;
 
@@ -125,8 +126,8 @@ beforeAll(async () => {
   await services
     .database()
     .write(
-      "INSERT INTO users (id, name, email, password, created_at) VALUES (1, 'Ada', 'a@b.c', '-', NOW(3))",
-      [],
+      "INSERT INTO users (id, name, email, handle, password, created_at) VALUES (1, 'Ada', 'a@b.c', ?, '-', NOW(3))",
+      [handle],
     );
   for (const token of tokens) {
     await services.applications().insert([{ token, name: token, creatorId: 1, ...created(++clock) }]);
@@ -229,6 +230,51 @@ describe('reconcile', { timeout: 60_000 }, () => {
     await reconcile({ sample: 'whole' });
     await index();
     await expectEqual();
+  });
+
+  test('finds what functions of the release before have written beside a deploy', async () => {
+    const lacking = { token: 'appone', chatNumber: 2, messageNumber: 3 };
+    const older = { ...lacking, messageNumber: 4 };
+    const [row] = await services.messages().find([lacking]);
+    const [olderRow] = await services.messages().find([older]);
+    if (row === undefined || olderRow === undefined) throw new Error('both messages are stored');
+    // The command of an old consumer has no sender, and an old consumer of the index writes few fields.
+    const { sender: _sender, ...command } = toIndexable(row);
+    await services.messageIndex().write([command]);
+    await client.index({
+      index: `${prefix}messages`,
+      id: 'appone:2:4',
+      routing: 'appone',
+      version: olderRow.version,
+      version_type: 'external_gte',
+      body: {
+        chat: 'appone:2',
+        messageNumber: 4,
+        createdAt: toIndexable(olderRow).createdAt,
+        body: 'message 4',
+      },
+    });
+    await contents.refresh();
+    expect(await reconcile({ sample: 'whole' })).toMatchObject({
+      missing: 0,
+      older: 2,
+      newer: 0,
+      surplus: 0,
+    });
+    expect(await index()).toBe(2);
+    await contents.refresh();
+    expect(await services.messageIndex().fetchStates([lacking, older])).toEqual(
+      new Map([
+        ['appone:2:3', { version: row.version, sender: handle }],
+        ['appone:2:4', { version: olderRow.version, sender: handle }],
+      ]),
+    );
+    expect(await reconcile({ sample: 'whole' })).toMatchObject({
+      missing: 0,
+      older: 0,
+      newer: 0,
+      surplus: 0,
+    });
   });
 
   test('repairs only the differences in the sample', async () => {

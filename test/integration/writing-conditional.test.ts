@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import { createApplicationCommand } from '#lib/contracts/commands/create-application.ts';
 import { createChatCommand } from '#lib/contracts/commands/create-chat.ts';
 import { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
@@ -114,7 +114,11 @@ type Editable = {
 const newMessage = async (
   senderId = ana,
 ): Promise<
-  Editable & { remove: (expected?: number[], callerId?: number) => Promise<string>; application: string }
+  Editable & {
+    remove: (expected?: number[], callerId?: number) => Promise<string>;
+    readEditedAtMs: () => Promise<number>;
+    application: string;
+  }
 > => {
   const token = await submit(createApplicationCommand, { token: createToken(), name: 'a', creatorId: ana });
   const chatNumber = await submit(createChatCommand, { token, creatorId: ana });
@@ -134,6 +138,7 @@ const newMessage = async (
       const { version, body } = await conversation.message(reference, messageNumber);
       return { version, text: body };
     },
+    readEditedAtMs: async () => (await conversation.message(reference, messageNumber)).editedAtMs ?? 0,
     forget: () => redis.del(keys.windowOrder(token, chatNumber), keys.windowEntries(token, chatNumber)),
     lookedUp: keys.lookedUp(reference),
   };
@@ -454,4 +459,33 @@ test('a chat that Redis brings back as pending is shown with the newer title of 
     lost,
   );
   expect((await read()).text).toBe('newer');
+});
+
+describe('the time of an edit by a handler whose clock is behind', () => {
+  const behind = async (work: () => Promise<unknown>): Promise<void> => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - 60_000 });
+    try {
+      expect(await work()).toBe('done');
+    } finally {
+      vi.useRealTimers();
+    }
+  };
+
+  test.each([
+    ['pending', async () => undefined],
+    ['stored one after the other', persist],
+  ])('is not before the time of the edit before it, both %s', async (_how, between) => {
+    const message = await newMessage();
+    expect(await message.edit('first')).toBe('done');
+    await between();
+    const first = await message.readEditedAtMs();
+    await behind(() => message.edit('second'));
+    const pending = await message.readEditedAtMs();
+    expect(pending).toBeGreaterThanOrEqual(first);
+    await persist();
+    expect(await message.readEditedAtMs()).toBe(pending);
+    await message.forget();
+    expect(await message.readEditedAtMs()).toBe(pending);
+    expect((await message.read()).text).toBe('second');
+  });
 });

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { limits } from '#lib/domain/limits.ts';
+import { msOfId } from '#lib/domain/message.ts';
 import { body, instantMs, name, token } from '../fields.ts';
 
 /** The id of a user. */
@@ -82,8 +83,12 @@ export const toCreation = <Command extends Origin>({ date, ...command }: Command
   const version = command.epoch === undefined ? Math.min(commandId, nowMicros()) : commandId;
   return { ...command, createdAtMs: date, commandId, version };
 };
-/** Reads an edit. Without an id it takes its date as the version, at most the current time. */
+/**
+ * Reads an edit. Without an id it takes its date as the version, at most the current time. The edits of this API take their
+ * time from the id, because the clocks of two handlers may differ: a later edit never has an earlier time.
+ */
 export const toEdit = <Command extends Origin>({ date, ...command }: Command) => {
   const commandId = command.commandId ?? Math.min(toIdentity({ ...command, date }), nowMicros());
-  return { ...command, editedAtMs: date, commandId, version: commandId };
+  const editedAtMs = command.epoch === undefined ? date : msOfId(commandId);
+  return { ...command, editedAtMs, commandId, version: commandId };
 };

@@ -209,12 +209,17 @@ const filters = {
     .min(1)
     .max(limits.senderText)
     .meta({
-      description: 'The handle of the sender; an unknown one finds nothing',
+      description:
+        'The handle of the sender, as `sender` of a message or `GET /users/me` answers it; an unknown one finds nothing',
       examples: [examples.handle],
     })
     .optional(),
-  from: instantMs.optional().describe('Messages of this time or later (`createdAt`), with an offset'),
-  to: instantMs.optional().describe('Messages before this time, with an offset'),
+  from: instantMs
+    .optional()
+    .describe(
+      'Messages of this time or later (`createdAt`), as a date and time with an offset. A `+` is `%2B` in a URL',
+    ),
+  to: instantMs.optional().describe('Messages before this time, in the same form'),
   sort: z
     .enum(['best', 'newest'])
     .optional()
@@ -273,6 +278,8 @@ export const searchByQuery = route({
   ...searchMessages,
   path: '/search',
   summary: 'Search the messages of a chat, with the parameters of the older API',
+  description:
+    'Finds messages by the words in `body`, as the search of a chat does, and takes none of its filters. To get the next page, follow the `Link` header.',
   response: z.array(foundByQuery).describe('One page of the list'),
   request: {
     query: withHitPaging(

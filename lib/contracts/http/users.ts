@@ -59,7 +59,7 @@ export const changePassword = route({
   tag: 'Users',
   summary: 'Change the password; every access token issued before ends',
   description:
-    'Requires `Authorization: Basic base64(email:old password)`, and counts as a sign-in. A refused body is 400 before anybody looks at the old password. After a 503 the new password may be in use: try it.',
+    'Requires `Authorization: Basic base64(email:old password)`, and counts as a sign-in. A refused body is 400 before anybody looks at the old password. Sign in again with the new password afterwards. After a 503 the new password may be in use: try it.',
   authentication: 'basic',
   request: { body: z.strictObject({ password }) },
   response: z.object({}),

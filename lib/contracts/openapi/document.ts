@@ -118,6 +118,11 @@ Applications contain chats, and chats contain messages. The server numbers an it
 2. Sign in: \`POST /users/token\` with Basic authentication (e-mail address and password) returns an access token.
 3. Send the token with all other requests: \`Authorization: Bearer <accessToken>\`.
 
+**Take back and find:**
+- Delete a message: \`DELETE /applications/{token}/chats/{chatNumber}/messages/{messageNumber}\`.
+- Find messages by words, person and date: \`GET /applications/{token}/messages/search\`, or the same below one chat.
+- Change the password: \`PUT /users/me/password\`. Sign out everywhere: \`DELETE /users/me/tokens\`. Erase the account: \`DELETE /users/me\`.
+
 **Live:** the WebSocket at \`x-socket-url\` of this document (locally \`ws://localhost:3001\`). Each message is one JSON object in a text frame: \`ClientFrame\` and \`ServerFrame\` below are its schemas. Send \`{"type": "authenticate", "accessToken": "…"}\` within ten seconds and wait for \`authenticated\`. Then send \`{"type": "ping"}\` at least every \`pingSeconds\`. An \`id\` comes back as \`replyTo\`. A connection takes 30 frames in ten seconds, of 4 KB each; a user has 20 connections. After \`closing\`, connect again: at once with a fresh token for \`token-expired\`, after a random delay for \`too-slow\`, \`idle\`, \`limit\` and \`restart\`, and not for \`signed-out\` and \`bad-frames\`.
 
 Requests and responses are JSON in UTF-8. Unknown fields are refused. If a body repeats a key, its last value counts; a query parameter must not be repeated. Every path accepts a trailing slash.

@@ -25,7 +25,7 @@ const errorAnswers: Record<DocumentedCode, { when: string; detail: string; field
   },
   'not-found': { when: 'The item or its parent does not exist', detail: 'There is no such application.' },
   conflict: {
-    when: 'The e-mail address is taken, or no number is left',
+    when: 'The e-mail address is taken, the message was deleted, or no number is left',
     detail: 'This e-mail address is taken.',
   },
   gone: {

@@ -28,6 +28,9 @@ export type MessageIndexOptions = Partial<IndexShape> & {
   writeTimeoutMs?: number;
 };
 
+/** A document as a reconciliation compares it. Functions of an earlier release write no `sender`. */
+export type DocumentState = { version: number; sender?: string | undefined };
+
 export type MessageIndex = {
   /**
    * Creates the index and its alias unless they exist. May run twice at once. Lets an index of an older schema accept
@@ -53,10 +56,10 @@ export type MessageIndex = {
   /** Starts a rebuild or continues an unfinished one. See {@link Rebuild}. @throws SearchUnavailable */
   beginRebuild(): Promise<Rebuild>;
   /**
-   * The version of each message in the index, by {@link messageReference}; undefined for a missing message.
+   * The version and the sender of each message in the index, by {@link messageReference}; nothing for a missing message.
    * Sees every confirmed write, even before search does. @throws SearchUnavailable
    */
-  fetchVersions(refs: readonly MessageReference[]): Promise<Map<string, number | undefined>>;
+  fetchStates(refs: readonly MessageReference[]): Promise<Map<string, DocumentState>>;
   /**
    * Removes messages of chats, also from an index under construction, some thousands at most.
    * @returns their number; 0 if none is left. @throws SearchUnavailable
@@ -113,23 +116,30 @@ export const createMessageIndex = (options: MessageIndexOptions): MessageIndex =
 
     beginRebuild: () => rebuilds.begin(),
 
-    fetchVersions: async (refs) => {
-      const versions = new Map<string, number | undefined>();
-      if (refs.length === 0) return versions;
+    fetchStates: async (refs) => {
+      const states = new Map<string, DocumentState>();
+      if (refs.length === 0) return states;
       const { body } = await request<{
-        docs: { _id: string; found?: boolean; _version?: number; error?: object }[];
+        docs: {
+          _id: string;
+          found?: boolean;
+          _version?: number;
+          _source?: { sender?: string };
+          error?: object;
+        }[];
       }>(client, {
         method: 'POST',
         path: `/${alias}/_mget`,
-        query: { _source: false },
+        query: { _source: 'sender' },
         body: { docs: refs.map((ref) => ({ _id: messageReference(ref), routing: ref.token })) },
         timeoutMs: writeTimeoutMs,
       });
       for (const doc of body.docs) {
         if (doc.error) throw new SearchUnavailable('OpenSearch could not read from a shard of the index');
-        versions.set(doc._id, doc.found ? doc._version : undefined);
+        if (doc._version !== undefined)
+          states.set(doc._id, { version: doc._version, sender: doc._source?.sender });
       }
-      return versions;
+      return states;
     },
 
     removeChats: async (chats) => {

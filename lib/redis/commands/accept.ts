@@ -428,9 +428,23 @@ const repeatable = (keys: Keys, callerId: number, given: Idempotency) => ({
   seconds: given === undefined ? RETRY_SECONDS : DAY_SECONDS,
 });
 
+/** Who may do what was refused. */
+const ownersOf = <Contract extends CommandContract>(
+  { item }: Contract,
+  edits: Edits<Contract> | undefined,
+  given: Given<Contract>,
+): string => {
+  const owner = item === 'message' ? 'sender' : 'creator';
+  const admitted = item === 'message' ? ' or the creator of its application' : ' or of its application';
+  const action = edits?.deletes?.(given) ? 'delete' : 'change';
+  return `Only the ${owner} of the ${item}${edits?.admitsCreator?.(given) ? admitted : ''} may ${action} it.`;
+};
+
 /** @throws unauthenticated, not-found, forbidden, precondition-failed, unprocessable, conflict (no number is left) */
-const refusal = (
-  command: CommandContract,
+const refusal = <Contract extends CommandContract>(
+  command: Contract,
+  edits: Edits<Contract> | undefined,
+  given: Given<Contract>,
   reply: Exclude<Reply[0], 'accepted' | 'repeated' | 'unverified' | 'unknown' | 'creator-unknown' | 'closed'>,
 ): Error => {
   const { item, parent = item } = command;
@@ -440,9 +454,7 @@ const refusal = (
     case 'missing':
       return notFound(neededItem(command));
     case 'forbidden':
-      return forbidden(
-        `Only the creator of the ${item}${item === 'chat' ? ' or of its application' : ''} may change it.`,
-      );
+      return forbidden(ownersOf(command, edits, given));
     case 'changed':
       return preconditionFailed(`The ${item} has another version.`);
     case 'deleted':
@@ -532,7 +544,7 @@ const outcomeOf = <Contract extends CommandContract>(
     case 'closed':
       return { kind: 'closed' };
     default:
-      throw refusal(command, reply[0]);
+      throw refusal(command, edits, given, reply[0]);
   }
 };
 

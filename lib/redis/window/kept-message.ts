@@ -2,7 +2,7 @@ import * as z from 'zod';
 import type { Written } from '#lib/contracts/commands/command.ts';
 import type { createMessageCommand } from '#lib/contracts/commands/create-message.ts';
 import type { updateMessageCommand } from '#lib/contracts/commands/update-message.ts';
-import type { Edit, Message } from '#lib/domain/message.ts';
+import { type Edit, type Message, msOfId } from '#lib/domain/message.ts';
 
 /** Redis stores a message as its creating command. Messages from MySQL are converted to this form. */
 const keptMessage = z.object({
@@ -29,10 +29,9 @@ const keptEdit = z.object({
   messageNumber: z.int(),
   body: z.string(),
   deleted: z.literal(true).nullish(),
-  date: z.string(),
   commandId: z.int(),
 }) satisfies z.ZodType<
-  Pick<Written<typeof updateMessageCommand>, 'messageNumber' | 'body' | 'deleted' | 'date' | 'commandId'>
+  Pick<Written<typeof updateMessageCommand>, 'messageNumber' | 'body' | 'deleted' | 'commandId'>
 >;
 
 export const toMessage = (json: string): Message => {
@@ -76,11 +75,11 @@ export const toKept = (message: Message): string => {
 };
 
 export const toEdit = (json: string): Edit => {
-  const { messageNumber, body, deleted, date, commandId } = keptEdit.parse(JSON.parse(json));
+  const { messageNumber, body, deleted, commandId } = keptEdit.parse(JSON.parse(json));
   return {
     messageNumber,
     body,
-    editedAtMs: Date.parse(date),
+    editedAtMs: msOfId(commandId),
     version: commandId,
     ...(deleted ? { deleted } : {}),
   };

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { unavailable } from '#lib/domain/errors.ts';
 import type { Message } from '#lib/domain/message.ts';
 import type { MessageReference } from '#lib/domain/reference.ts';
 import type { MessageHit } from '#lib/opensearch/search/message-search.ts';
@@ -26,13 +27,14 @@ const row = (messageNumber: number, sender: string | null): Message => ({
   version: 1,
 });
 
-const find = async (hits: MessageHit[], rows: Message[], deleted: number[] = []) => {
+const find = async (hits: MessageHit[], rows: Message[] | Error, deleted: number[] = []) => {
   const queries: (readonly MessageReference[])[] = [];
   const search = createSearch({
     messageIndex: { search: async () => ({ hits, hasMore: true }) },
     messages: {
       find: async (refs) => {
         queries.push(refs);
+        if (rows instanceof Error) throw rows;
         return rows;
       },
     },
@@ -44,7 +46,7 @@ const find = async (hits: MessageHit[], rows: Message[], deleted: number[] = [])
 };
 
 it('answers from the index alone where it knows the senders', async () => {
-  const hits = [hit(2, { sender: 'ada', senderName: 'Ada' }), hit(1, { senderName: 'Deleted user' })];
+  const hits = [hit(2, { sender: 'ada', senderName: 'Ada' }), hit(1, { sender: 'bob', senderName: 'Bob' })];
   expect(await find(hits, [])).toEqual({
     found: { hits, last: hits[1]?.position, hasMore: true },
     asked: [],
@@ -74,4 +76,21 @@ it('asks MySQL once for the senders of documents from before', async () => {
 it('leaves out such a document whose message MySQL does not have', async () => {
   const { found } = await find([hit(2), hit(1)], [row(1, 'ada')]);
   expect(found.hits.map(({ messageNumber }) => messageNumber)).toEqual([1]);
+});
+
+it('asks MySQL for a sender also where the index has the name: a function of the release before wrote the document', async () => {
+  const hits = [hit(2, { sender: 'bob', senderName: 'Bob' }), hit(1, { senderName: 'Ada, as she was' })];
+  const { found, asked } = await find(hits, [row(1, 'ada')]);
+  expect(found.hits.map(({ sender, senderName }) => [sender, senderName])).toEqual([
+    ['bob', 'Bob'],
+    ['ada', 'Ada, as she was'],
+  ]);
+  expect(asked).toEqual([[1]]);
+});
+
+it('shows such a document without its sender while MySQL does not answer, but none without its name', async () => {
+  const away = unavailable('The database does not answer.');
+  const { found } = await find([hit(1, { senderName: 'Ada' })], away);
+  expect(found.hits).toEqual([hit(1, { senderName: 'Ada' })]);
+  await expect(find([hit(2, { senderName: 'Ada' }), hit(1)], away)).rejects.toBe(away);
 });

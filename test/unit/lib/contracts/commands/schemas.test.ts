@@ -91,6 +91,22 @@ describe('create-message', () => {
   });
 });
 
+describe.each(['update-application', 'update-chat', 'update-message'] as const)('the time of %s', (queue) => {
+  const [{ schema }, command] = valid[queue];
+  const timeOf = (more: object) => schema.parse({ ...command, ...more }).editedAtMs;
+
+  it('is that of its id, which rises with every edit, and not that of the clock of its handler', () => {
+    const at = (ms: number) => new Date(ms).toISOString();
+    expect(timeOf({ epoch: 1, commandId: 2_000_999, date: at(5_000) })).toBe(2_000);
+    expect(timeOf({ epoch: 1, commandId: 2_001_000, date: at(4_000) })).toBe(2_001);
+  });
+
+  it('is its date if another program has sent it', () => {
+    expect(timeOf({ commandId: 2_000_000 })).toBe(Date.parse(date));
+    expect(timeOf({})).toBe(Date.parse(date));
+  });
+});
+
 describe('update-message', () => {
   const [{ schema }, command] = valid['update-message'];
   const takes = (more: object) => schema.safeParse({ ...command, ...more }).success;
