@@ -267,7 +267,7 @@ export class Arena {
     return messages;
   }
 
-  /** A command for a deleted chat would be dropped, whatever it is forged to be. */
+  /** Consumers drop every command for a deleted chat, a forged one as well. */
   async #pending(): Promise<Copy[]> {
     const chat = this.#standing[0] ?? firstChatOf(this.#ledger);
     return (await readOutboxes(this.#system)).filter(({ queue, content }) => {

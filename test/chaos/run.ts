@@ -86,7 +86,9 @@ const attack = async (target: System, chosen: readonly Fault[], until: number): 
       showTable();
     }
   }
-  if (stopped.signal.aborted) return;
+  // Without a round, because the time was over, nothing is in the ledger.
+  if (stopped.signal.aborted || !results.some(({ fault }) => possible.some(({ name }) => name === fault)))
+    return;
   const findings = await arena.audit();
   for (const kind of kinds)
     for (const what of findings[kind].slice(0, 8)) report.say(`  at the end, ${kind}: ${what}`);
