@@ -428,7 +428,7 @@ const repeatable = (keys: Keys, callerId: number, given: Idempotency) => ({
   seconds: given === undefined ? RETRY_SECONDS : DAY_SECONDS,
 });
 
-/** Who may do what was refused. */
+/** The text of a refusal, which names the users who may give the command. */
 const ownersOf = <Contract extends CommandContract>(
   { item }: Contract,
   edits: Edits<Contract> | undefined,
