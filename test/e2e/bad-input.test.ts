@@ -82,6 +82,7 @@ const samples: Record<Place, Record<string, Samples>> = {
     sort: { good: 'newest', bad: ['', 'oldest', 'Best'] },
     highlight: { good: 'true', bad: ['', 'yes', 'TRUE'] },
     upTo: { ...numberInUrl, bad: ['', ...numberInUrl.bad] },
+    since: { good: '0', bad: ['', '-1', '1.5', '1e3', '0x1', 'x', '9007199254740992', '1'.repeat(17)] },
   },
   body: {
     name: {

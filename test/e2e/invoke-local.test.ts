@@ -88,7 +88,8 @@ const bodies: Record<string, object> = {
   getHealth: { status: 'ok' },
   getOpenapi: { openapi: expect.any(String) },
 };
-const isConsumer = (key: string) => key.startsWith('persist') || key === 'indexMessage';
+const isConsumer = (key: string) =>
+  key.startsWith('persist') || key === 'indexMessage' || key === 'pushEvents';
 
 describe.each(inOrder)('the event of %s', (key) => {
   it.each(waysOf(key))('is answered as it says: %s', async (way) => {

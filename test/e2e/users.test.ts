@@ -306,6 +306,7 @@ describe('DELETE /users/me', () => {
           body: '',
           createdAt: expect.any(String),
           deletedAt: expect.any(String),
+          changeNumber: expect.any(Number),
         },
       ]);
     });

@@ -68,10 +68,10 @@ const exclusions: { check: string; reason: string; operations: string[] }[] = [
 ];
 
 /**
- * The default of the check, and 412 and 422: the tests make up an `If-Match`, and repeat an `Idempotency-Key` with another
- * body.
+ * The default of the check, and 410, 412 and 422: the tests make up a place in a feed and an `If-Match`, and repeat an
+ * `Idempotency-Key` with another body.
  */
-const acceptedStatuses = ['2xx', '3xx', '401', '403', '404', '409', '412', '422', '429', '5xx'];
+const acceptedStatuses = ['2xx', '3xx', '401', '403', '404', '409', '410', '412', '422', '429', '5xx'];
 
 /** A busy machine may answer 503 with `Retry-After`, as the document says. Every other 5xx is a finding. */
 const noServerError = ['2xx', '3xx', '4xx', '503'];
