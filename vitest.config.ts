@@ -43,7 +43,7 @@ const packageTests = [
 /**
  * Named commands run these: `npm test -- --project start` (the first command, under odd settings and in odd folders),
  * `--project packages` (packages that others install, and public generators, from the registry), `--project types`,
- * `--project redis-cluster`, `--project connections`, `--project chaos` (a short round of each fault), `npm run cloud:check`, and
+ * `--project redis-cluster`, `--project connections`, `--project local`, `--project chaos` (a short round of each fault), `npm run cloud:check`, and
  * `npm run test:compose`, which needs a Docker engine. With them a newcomer would wait too long for `npm test`.
  */
 const namedOnly = [
@@ -54,6 +54,11 @@ const namedOnly = [
     globalSetup: ['test/support/redis-cluster.ts'],
     include: ['test/integration/redis-*.test.ts', 'test/integration/reading-property.test.ts'],
     timeoutMs: 30_000,
+  }),
+  // What runs on a developer's machine: the services, the start, the demonstration, and the page /docs in a browser.
+  project('local', {
+    globalSetup: ['test/support/services.ts', 'test/support/api.ts'],
+    timeoutMs: 60_000,
   }),
   // Connections that vanish, fail over, are encrypted, or get new passwords.
   project('connections', { globalSetup: ['test/support/services.ts'], timeoutMs: 30_000 }),
