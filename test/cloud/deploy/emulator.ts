@@ -39,6 +39,8 @@ const environmentOf = (port: number, folder: string, settings: object) => ({
   GATEWAY_PORT: String(port),
   MINISTACK_REGION: 'eu-west-1',
   AUTH: 'true',
+  // The quota of an AWS account. Without it the emulator takes one by the free memory of the machine.
+  LAMBDA_ACCOUNT_CONCURRENCY: '1000',
   SFTP_ENABLED: '0',
   IOT_MTLS_ENABLED: '0',
   DOCKER_HOST: 'unix:///nonexistent',
